@@ -1,0 +1,131 @@
+//! Every count the box keeps, and the one list of reasons for which an event does not go on.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+        /// Why an event, or a connection, did not go on. Each has one word that scripts may rely on.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason, in the order of the counters.
+            pub const ALL: &'static [Reason] = &[$(Reason::$name,)*];
+
+            /// The word that `status` prints.
+            pub const fn word(self) -> &'static str {
+                match self { $(Reason::$name => $word,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The piece between `<event` and `</event>` is not one well-formed element.
+    Malformed = "malformed",
+    /// A raw `<event` or `</event>` hides in CDATA or a comment: a naive receiver would see a second event.
+    Ambiguous = "ambiguous",
+    /// A document type declaration.
+    Doctype = "doctype",
+    /// A processing instruction inside the event.
+    ProcessingInstruction = "processing_instruction",
+    /// An entity that XML does not predefine.
+    Entity = "entity",
+    /// Not UTF-8, or a character that XML forbids.
+    NotText = "not_text",
+    /// Elements nested deeper than the limit.
+    TooDeep = "too_deep",
+    /// Longer than the largest event or message allowed; the connection is closed.
+    Oversize = "oversize",
+    /// An event was begun and not finished in time; the connection is closed.
+    HalfEvent = "half_event",
+    /// Bytes between events that are no XML declaration, no `<auth>` and no white space.
+    Garbage = "garbage",
+    /// A required attribute or element is missing or unreadable.
+    Incomplete = "incomplete",
+    /// A time that is not RFC 3339.
+    BadTime = "bad_time",
+    /// A protobuf message that cannot be read.
+    BadMessage = "bad_message",
+    /// A gRPC frame whose length or flags cannot be true; the connection is closed.
+    BadFraming = "bad_framing",
+    /// The same content came already.
+    Duplicate = "duplicate",
+    /// Our own id is in the provenance: it went round in a circle.
+    Loop = "loop",
+    /// The hop limit is reached.
+    HopLimit = "hop_limit",
+    /// `incoming = false` for this peer.
+    IncomingOff = "incoming_off",
+    /// `outgoing = false` for this peer.
+    OutgoingOff = "outgoing_off",
+    /// A control message that is consumed by the server it is sent to.
+    ControlMessage = "control_message",
+    /// A mission change, which never crosses federation.
+    MissionChange = "mission_change",
+    /// Directed to contacts that nobody here announced.
+    NoDestination = "no_destination",
+    /// A newer event of the same uid took its place while it waited.
+    Conflated = "conflated",
+    /// Went stale while it waited.
+    Expired = "expired",
+    /// Made room for traffic of a higher class.
+    Evicted = "evicted",
+    /// The outbox was full of traffic at least as important.
+    Refused = "refused",
+    /// Still waiting when the link went away.
+    LinkDown = "link_down",
+    /// A resource message (data package, mission), which this release does not carry.
+    Resource = "resource",
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// Number of [`Reason`]s.
+pub const REASONS: usize = Reason::ALL.len();
+
+/// What one link has seen since the box started. Survives reconnects.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Events accepted from the neighbour.
+    pub events_in: u64,
+    /// Events handed to the neighbour's connection.
+    pub events_out: u64,
+    /// Wall clock of the last message of any kind from the neighbour, milliseconds since 1970; 0 = never.
+    pub last_heard_ms: i64,
+    dropped: Dropped,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Dropped([u64; REASONS]);
+
+impl Default for Dropped {
+    fn default() -> Self {
+        Self([0; REASONS])
+    }
+}
+
+impl Counters {
+    /// Adds one to a reason.
+    pub fn drop_one(&mut self, reason: Reason) {
+        self.dropped.0[reason as usize] += 1;
+    }
+
+    /// How often a reason struck.
+    pub fn dropped(&self, reason: Reason) -> u64 {
+        self.dropped.0[reason as usize]
+    }
+
+    /// The reasons that struck, with their counts.
+    pub fn reasons(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
+        Reason::ALL
+            .iter()
+            .map(|&reason| (reason, self.dropped(reason)))
+            .filter(|&(_, count)| count > 0)
+    }
+}

@@ -1,0 +1,25 @@
+//! Tombolo: a low-memory TAK federation bridge.
+//!
+//! Every neighbour (an ATAK client, a federate) is a *link*; one *router* stands between the links, and nothing
+//! else moves events. The floors, bottom up; nothing imports upward:
+//!
+//! | floor | modules | owns |
+//! |---|---|---|
+//! | 1 | [`wire`] [`clock`] [`pki`] [`config`] [`counters`] | bytes, time, keys, settings, tallies |
+//! | 2 | [`cot`] [`budget`] | one event in its forms; the memory sum |
+//! | 3 | [`route`] | who gets an event, and what waits |
+//! | 4 | [`link`] | everything with a socket |
+//! | 5 | [`api`] | the typed requests that console, socket and HTTPS share |
+//! | 6 | [`supervise`] | start, reload, drain, stop |
+//! | 7 | [`cli`] | one file per subcommand |
+//!
+//! `wire`, `cot` and `route` are pure: same inputs, same outputs, no sockets, files, clock or environment.
+
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod config;
+pub mod counters;
+pub mod pki;
+pub mod route;
+pub mod link;

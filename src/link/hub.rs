@@ -1,0 +1,108 @@
+//! The router as the links share it: one lock, never held across an await.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::clock::{Clock, Now};
+use crate::counters::Reason;
+use crate::route::{LinkId, LinkSpec, Router, Verdict};
+
+/// The shared router.
+#[derive(Clone)]
+pub struct Hub {
+    router: Arc<Mutex<Router>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Hub {
+    /// Shares a router among links.
+    pub fn new(router: Router, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            router: Arc::new(Mutex::new(router)),
+            clock,
+        }
+    }
+
+    /// Adds a link; it stays until the returned port is dropped.
+    pub fn attach(&self, spec: LinkSpec) -> Port {
+        let now = self.now();
+        let id = self.lock().attach(spec, now);
+        Port {
+            hub: self.clone(),
+            id,
+        }
+    }
+
+    /// Reads the clock that the router is told.
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// Asks the router something, or tells it.
+    pub fn with<R>(&self, ask: impl FnOnce(&mut Router, Now) -> R) -> R {
+        let now = self.now();
+        ask(&mut self.lock(), now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Router> {
+        // A panic aborts the process in release builds; in tests the router is still readable.
+        self.router.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
+    }
+}
+
+/// One link's place at the router. Dropping it takes the link away.
+#[derive(Debug)]
+pub struct Port {
+    hub: Hub,
+    id: LinkId,
+}
+
+impl Port {
+    /// The link's number.
+    pub fn id(&self) -> LinkId {
+        self.id
+    }
+
+    /// Hands over one framed CoT XML event.
+    pub fn receive_xml(&self, event: &[u8]) -> Verdict {
+        self.hub
+            .with(|router, now| router.receive_xml(self.id, event, now))
+    }
+
+    /// Hands over one `FederatedEvent`.
+    pub fn receive_federated(&self, message: &[u8]) -> Verdict {
+        self.hub
+            .with(|router, now| router.receive_federated(self.id, message, now))
+    }
+
+    /// The next bytes to send, already framed; see [`Router::poll_batch`].
+    pub fn poll_batch(&self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.hub
+            .with(|router, now| router.poll_batch(self.id, context, now))
+    }
+
+    /// Counts something that the link itself refused.
+    pub fn count(&self, reason: Reason) {
+        self.hub.with(|router, _| router.count(self.id, reason));
+    }
+
+    /// Notes a sign of life.
+    pub fn heard(&self) {
+        self.hub.with(|router, now| router.heard(self.id, now));
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.hub.with(|router, now| router.detach(self.id, now));
+    }
+}

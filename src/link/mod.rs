@@ -1,0 +1,3 @@
+//! Links: everything that has a socket. A link turns bytes into frames and frames into bytes; the router decides.
+
+pub mod hub;

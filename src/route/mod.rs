@@ -1,0 +1,5 @@
+//! The router: one inline call decides for each event which links get it.
+
+pub mod router;
+
+pub use router::{LinkId, LinkSpec, Router, Verdict};
