@@ -19,6 +19,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod cot;
 pub mod counters;
 pub mod link;
 pub mod pki;
