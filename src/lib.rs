@@ -23,3 +23,4 @@ pub mod counters;
 pub mod pki;
 pub mod route;
 pub mod link;
+pub mod cli;

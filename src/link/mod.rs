@@ -1,3 +1,5 @@
 //! Links: everything that has a socket. A link turns bytes into frames and frames into bytes; the router decides.
 
+pub mod handshake;
 pub mod hub;
+pub mod tls;
