@@ -1,5 +1,7 @@
 //! Links: everything that has a socket. A link turns bytes into frames and frames into bytes; the router decides.
 
 pub mod clients;
+pub mod handshake;
 pub mod hub;
 pub mod socket;
+pub mod tls;
