@@ -20,6 +20,7 @@
 pub mod clock;
 pub mod config;
 pub mod counters;
+pub mod link;
 pub mod pki;
 pub mod route;
-pub mod link;
+pub mod wire;

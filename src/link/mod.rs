@@ -1,3 +1,7 @@
 //! Links: everything that has a socket. A link turns bytes into frames and frames into bytes; the router decides.
 
+pub mod board;
+pub mod fed2;
+pub mod grpc;
 pub mod hub;
+pub mod socket;

@@ -1,0 +1,3 @@
+//! Bytes in, bytes out: the wire forms. Pure.
+
+pub mod cold;
