@@ -8,11 +8,12 @@
 //! | [`registry`] | one live connection per peer, and which of two wins |
 //! | [`trouble`] | what goes wrong, in words; when to try again |
 //! | [`watched`] | remembers why the TLS stream broke |
-//! | [`connect`] [`dialled`] [`dialler`] | name to TLS; the calls in their order; try for ever |
+//! | [`connect`] [`calls`] [`dialled`] [`dialler`] | name to TLS; each call; their order; try for ever |
 //! | [`methods`] [`accepted`] [`acceptor`] | answers; one connection; the listener |
 
 pub mod accepted;
 pub mod acceptor;
+pub mod calls;
 pub mod connect;
 pub mod dialled;
 pub mod dialler;
