@@ -55,8 +55,14 @@ struct Shared {
     tls: Mutex<Arc<ServerConfig>>,
     identify: Identify,
     slots: Arc<Semaphore>,
-    connections: Mutex<Vec<(String, Weak<watch::Sender<Option<Status>>>)>>,
+    connections: Mutex<Vec<Open>>,
     tasks: TaskScope,
+}
+
+/// A connection that is up, and how to end it.
+struct Open {
+    peer: String,
+    cutter: Weak<watch::Sender<Option<Status>>>,
 }
 
 impl Acceptor {
@@ -95,9 +101,9 @@ impl Acceptor {
     /// and nothing passes any more as soon as its task has run once.
     pub fn cut(&self, peer: &str, why: &str) {
         let status = Status::new(Code::Unavailable, why);
-        for (name, cutter) in lock(&self.shared.connections).iter() {
-            if name == peer
-                && let Some(cutter) = cutter.upgrade()
+        for open in lock(&self.shared.connections).iter() {
+            if open.peer == peer
+                && let Some(cutter) = open.cutter.upgrade()
             {
                 cutter.send_replace(Some(status.clone()));
             }
@@ -171,8 +177,11 @@ async fn connection(
     let cutter: Cutter = Arc::new(watch::Sender::new(None));
     {
         let mut connections = lock(&shared.connections);
-        connections.retain(|(_, cutter)| cutter.strong_count() > 0);
-        connections.push((peer.name.clone(), Arc::downgrade(&cutter)));
+        connections.retain(|open| open.cutter.strong_count() > 0);
+        connections.push(Open {
+            peer: peer.name.clone(),
+            cutter: Arc::downgrade(&cutter),
+        });
     }
     let node = Arc::clone(&shared.node);
     accepted::serve(node, peer, address.to_string(), stream, cutter, stop).await;

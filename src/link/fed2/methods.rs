@@ -115,7 +115,7 @@ impl Methods {
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Response<GrpcBody>, Infallible> {
-        if let Err(answer) = call::judge_request(&request) {
+        if let Some(answer) = call::turn_away(&request) {
             return Ok(answer);
         }
         let method = MethodName::of_path(request.uri().path());

@@ -61,21 +61,18 @@ pub fn refusal(status: &Status) -> Response<GrpcBody> {
     answer
 }
 
-/// Whether a request is a gRPC call at all; if not, the plain HTTP answer to it.
-///
-/// # Errors
-/// The answer to send instead.
-pub fn judge_request<B>(request: &Request<B>) -> Result<(), Response<GrpcBody>> {
+/// The plain HTTP answer to a request that is no gRPC call at all; none for one that is.
+pub fn turn_away<B>(request: &Request<B>) -> Option<Response<GrpcBody>> {
     let status = if request.method() != Method::POST {
         StatusCode::METHOD_NOT_ALLOWED
     } else if !is_grpc(request.headers()) {
         StatusCode::UNSUPPORTED_MEDIA_TYPE
     } else {
-        return Ok(());
+        return None;
     };
     let mut answer = Response::new(GrpcBody::trailers_only());
     *answer.status_mut() = status;
-    Err(answer)
+    Some(answer)
 }
 
 /// Whether an answer goes on with messages.
