@@ -61,7 +61,8 @@ impl Ingest {
 
     /// Makes room for the largest event.
     pub(super) fn grow(&mut self) {
-        self.buffer.resize(self.max_event.max(INGEST) + PRELUDE_MAX, 0);
+        self.buffer
+            .resize(self.max_event.max(INGEST) + PRELUDE_MAX, 0);
     }
 
     /// Gives that room back when what is left does not need it. Tells whether it did.

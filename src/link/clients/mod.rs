@@ -78,7 +78,14 @@ pub async fn serve(
             tracing::warn!(%address, "client turned away: all places are taken (limits.max_clients)");
             continue;
         };
-        let client = welcome(stream, address, security.clone(), hub.clone(), bounds.clone(), stop.clone());
+        let client = welcome(
+            stream,
+            address,
+            security.clone(),
+            hub.clone(),
+            bounds.clone(),
+            stop.clone(),
+        );
         let alive = Arc::clone(&clients).acquire_owned().await;
         tokio::spawn(async move {
             client.await;
@@ -104,19 +111,17 @@ async fn welcome(
     }
     match security {
         Security::Plain => client(stream, address, hub, &bounds, stop).await,
-        Security::Tls(acceptor) => {
-            match timeout(bounds.handshake, acceptor.accept(stream)).await {
-                Ok(Ok(mut stream)) => {
-                    stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
-                    client(stream, address, hub, &bounds, stop).await;
-                }
-                Ok(Err(error)) => {
-                    let words = super::handshake::explain(&error);
-                    tracing::warn!(%address, "client refused: {words}");
-                }
-                Err(_) => tracing::warn!(%address, "client refused: no TLS handshake in time"),
+        Security::Tls(acceptor) => match timeout(bounds.handshake, acceptor.accept(stream)).await {
+            Ok(Ok(mut stream)) => {
+                stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
+                client(stream, address, hub, &bounds, stop).await;
             }
-        }
+            Ok(Err(error)) => {
+                let words = super::handshake::Failure::of(&error);
+                tracing::warn!(%address, "client refused: {words}");
+            }
+            Err(_) => tracing::warn!(%address, "client refused: no TLS handshake in time"),
+        },
     }
 }
 

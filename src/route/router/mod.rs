@@ -197,9 +197,11 @@ impl Router {
             Kind::Client => local,
             Kind::Federate(federate) => &mut federate.counters,
         };
-        link.outbox
-            .poll_batch(context, pool, counters, now.mono_ms)
-            .map(Some)
+        let batch = link.outbox.poll_batch(context, pool, counters, now.mono_ms);
+        if batch.is_ready() {
+            counters.last_event_ms = now.wall_ms;
+        }
+        batch.map(Some)
     }
 
     /// Counts something that the link itself refused.

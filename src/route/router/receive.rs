@@ -43,12 +43,12 @@ impl Router {
             return Err(Reason::Malformed);
         }
         if event.kind == class::PING {
-            self.accepted(from);
+            self.accepted(from, now);
             self.answer_ping(from, now);
             return Ok(Verdict::Consumed);
         }
         if class::is_for_server(event.kind) {
-            self.accepted(from);
+            self.accepted(from, now);
             return Ok(Verdict::Consumed);
         }
         if self
@@ -57,7 +57,7 @@ impl Router {
         {
             return Err(Reason::Duplicate);
         }
-        self.accepted(from);
+        self.accepted(from, now);
         let detail = event.detail.unwrap_or_default();
         let key = self.uid_key(event.uid);
         let targets = self.targets_of_xml(&detail);
@@ -124,7 +124,7 @@ impl Router {
         for time in [event.time, event.start, event.stale] {
             stamp::write(time).ok_or(Reason::BadTime)?;
         }
-        self.accepted(from);
+        self.accepted(from, now);
         let shown = detail.unwrap_or_default();
         let key = self.hasher.hash_one(event.uid);
         let targets = self.targets_of_geo(&event);
@@ -267,9 +267,10 @@ impl Router {
             .keep(key, from, form, bytes, stale, self.changes, presence);
     }
 
-    fn accepted(&mut self, from: LinkId) {
+    fn accepted(&mut self, from: LinkId, now: Now) {
         if let Some(counters) = self.counters(from) {
             counters.events_in += 1;
+            counters.last_event_ms = now.wall_ms;
         }
     }
 }
