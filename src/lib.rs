@@ -20,6 +20,8 @@
 pub mod clock;
 pub mod config;
 pub mod counters;
+pub mod files;
+pub mod link;
 pub mod pki;
 pub mod route;
-pub mod link;
+pub mod wire;

@@ -24,6 +24,8 @@ impl Identity {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The key must never reach a log.
-        f.debug_tuple("Identity").field(&self.fingerprint()).finish()
+        f.debug_tuple("Identity")
+            .field(&self.fingerprint())
+            .finish()
     }
 }

@@ -62,7 +62,12 @@ impl Router {
     }
     /// The next bytes for the link's connection, in its wire form (gRPC prefixes included for a federate);
     /// pending when nothing waits (the waker is kept), `None` when the link was detached.
-    pub fn poll_batch(&mut self, _id: LinkId, _context: &mut Context<'_>, _now: Now) -> Poll<Option<Bytes>> {
+    pub fn poll_batch(
+        &mut self,
+        _id: LinkId,
+        _context: &mut Context<'_>,
+        _now: Now,
+    ) -> Poll<Option<Bytes>> {
         Poll::Pending
     }
     /// Counts something that the link itself refused.

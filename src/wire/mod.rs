@@ -1,0 +1,3 @@
+//! Bytes in, bytes out: the forms an event has on the wire.
+
+pub mod stamp;
