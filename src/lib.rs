@@ -17,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod budget;
 pub mod clock;
 pub mod config;
 pub mod counters;
@@ -24,4 +25,5 @@ pub mod files;
 pub mod link;
 pub mod pki;
 pub mod route;
+pub mod state;
 pub mod wire;

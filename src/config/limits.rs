@@ -42,6 +42,24 @@ macro_rules! limits {
 
             /// The keys alone.
             pub const KEYS: &'static [&'static str] = &[$(stringify!($key),)*];
+
+            /// The value of a key of [`Limits::KEYS`].
+            pub fn value(&self, key: &str) -> Option<u32> {
+                match key {
+                    $(stringify!($key) => Some(u32::from(self.$key)),)*
+                    _ => None,
+                }
+            }
+
+            /// The same limits with one key changed; `None` if there is no such key or the value does not fit it.
+            pub fn with(&self, key: &str, value: u32) -> Option<Self> {
+                let mut changed = self.clone();
+                match key {
+                    $(stringify!($key) => changed.$key = value.try_into().ok()?,)*
+                    _ => return None,
+                }
+                Some(changed)
+            }
         }
 
         /// `[limits]` as it stands in the file.
@@ -75,7 +93,7 @@ limits! {
     /// Largest CoT event, KiB. A longer one is dropped and its connection closed.
     max_event_kib: u32 = 256 in 4..=4096;
     /// Local clients at once.
-    max_clients: u16 = 48 in 1..=2048;
+    max_clients: u16 = 32 in 1..=2048;
     /// Registered federates.
     max_federates: u16 = 8 in 1..=128;
     /// Known contacts (callsigns), ours and the federates'.
