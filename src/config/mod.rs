@@ -5,7 +5,7 @@
 
 mod address;
 pub mod authority;
-
+pub mod edit;
 pub mod error;
 pub mod limits;
 mod listeners;
@@ -17,6 +17,7 @@ pub mod settings;
 pub mod suggest;
 pub mod template;
 
+pub use edit::{EditError, PeerSpec};
 pub use error::ConfigError;
 pub use limits::Limits;
 pub use settings::{Config, IdentityFiles, Listen, Peer};
