@@ -23,6 +23,7 @@ pub mod config;
 pub mod counters;
 pub mod files;
 pub mod link;
+pub mod log;
 pub mod pki;
 pub mod route;
 pub mod state;

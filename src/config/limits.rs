@@ -98,20 +98,18 @@ limits! {
     max_federates: u16 = 8 in 1..=128;
     /// Known contacts (callsigns), ours and the federates'.
     max_contacts: u16 = 1024 in 16..=16384;
-    /// Latest tracks kept for late joiners, events. 0 keeps none.
+    /// Latest tracks kept for late joiners, events of at most 2 KiB. 0 keeps none.
     latest_events: u16 = 512 in 0..=16384;
-    /// Latest tracks kept for late joiners, KiB together.
-    latest_kib: u32 = 512 in 0..=65536;
     /// Content hashes remembered against duplicates, events.
     dedup_events: u32 = 8192 in 64..=1048576;
     /// How long a content hash counts as a duplicate, seconds.
     dedup_seconds: u32 = 30 in 1..=3600;
     /// Events waiting for one link.
-    outbox_events: u16 = 512 in 16..=16384;
+    outbox_events: u16 = 256 in 16..=16384;
     /// Bytes waiting for one link, KiB. Not below max_event_kib.
     outbox_kib: u32 = 256 in 4..=65536;
     /// Bytes waiting for all links together, KiB. Not below outbox_kib.
-    waiting_kib: u32 = 1536 in 4..=262144;
+    waiting_kib: u32 = 1280 in 4..=262144;
     /// One write to a link, KiB.
     batch_kib: u32 = 16 in 1..=64;
     /// An event begun must be whole within this, seconds.
