@@ -17,6 +17,7 @@ use super::latest::Latest;
 use super::link::{LinkId, LinkSpec, PeerSpec};
 use super::outbox::{Bounds, Framing, Outbox, Pool};
 use crate::clock::Now;
+use crate::config::Limits;
 use crate::cot::federated::Envelope;
 use crate::counters::{Counters, Reason};
 use crate::wire::text;
@@ -41,6 +42,27 @@ pub struct Settings {
     pub dedup_events: usize,
     /// How long each, milliseconds.
     pub dedup_window_ms: u64,
+}
+
+impl Settings {
+    /// The bounds that a configuration sets.
+    pub fn of(limits: &Limits, federate_id: String, seed: u64) -> Self {
+        let kib = |kib: u32| kib as usize * 1024;
+        Self {
+            federate_id,
+            seed,
+            outbox: Bounds {
+                events: usize::from(limits.outbox_events),
+                bytes: kib(limits.outbox_kib),
+                batch: kib(limits.batch_kib),
+            },
+            waiting_bytes: kib(limits.waiting_kib),
+            max_contacts: usize::from(limits.max_contacts),
+            latest_events: usize::from(limits.latest_events),
+            dedup_events: limits.dedup_events as usize,
+            dedup_window_ms: u64::from(limits.dedup_seconds) * 1000,
+        }
+    }
 }
 
 /// The router. See the [module](super) for the two halves of its interface.

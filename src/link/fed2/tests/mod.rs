@@ -23,9 +23,10 @@ use tokio::net::TcpListener;
 
 use super::{Acceptor, AcceptorSettings, Node, PeerSettings, Registry, Timing};
 use crate::clock::SystemClock;
+use crate::config::Limits;
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::hub::Hub;
-use crate::route::Router;
+use crate::route::{Router, Settings};
 
 /// Longest that any test waits for something that must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -128,7 +129,10 @@ fn node(name: &str, federate_id: &str, timing: Timing) -> Arc<Node> {
     Arc::new(Node {
         name: name.into(),
         federate_id: federate_id.into(),
-        hub: Hub::new(Router::default(), Arc::new(SystemClock::new())),
+        hub: Hub::new(
+            Router::new(Settings::of(&Limits::default(), federate_id.to_owned(), 1)),
+            Arc::new(SystemClock::new()),
+        ),
         board: PeerBoard::new(),
         registry: Registry::new(federate_id, timing.fresh),
         message_limit: 128 * 1024,
