@@ -26,6 +26,7 @@ use crate::clock::SystemClock;
 use crate::config::Limits;
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::hub::Hub;
+use crate::link::refusals::Refusals;
 use crate::route::{Router, Settings};
 
 /// Longest that any test waits for something that must come.
@@ -154,6 +155,7 @@ fn peer(name: &str, address: Option<SocketAddr>) -> PeerSettings {
 async fn acceptor(node: &Arc<Node>, pki: &Pki, name: &str) -> (Acceptor, SocketAddr) {
     let settings = peer(name, None);
     let acceptor = Acceptor::new(AcceptorSettings {
+        refusals: Refusals::default(),
         node: Arc::clone(node),
         tls: pki.server(),
         identify: Arc::new(move |chain| (chain.len() == 2).then(|| settings.clone())),
