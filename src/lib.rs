@@ -19,6 +19,7 @@
 
 pub mod api;
 pub mod budget;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod counters;
