@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, exit codes of sysexits.h.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -20,7 +21,6 @@ pub mod status;
 use failure::{Exit, Failure};
 use paths::{Global, Places};
 
-/// Joins TAK islands into one picture.
 #[derive(Debug, Parser)]
 #[command(name = "tombolo", version, about, arg_required_else_help = true)]
 struct Cli {
@@ -66,7 +66,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match execute(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("tombolo: {}", output::clean_lines(&failure.message));
+            // Nobody to tell when standard error is closed; the exit code still says it.
+            let _ = writeln!(
+                io::stderr(),
+                "tombolo: {}",
+                output::clean_lines(&failure.message)
+            );
             ExitCode::from(failure.exit as u8)
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::failure::{Exit, Failure};
 use super::output::{clean, column, print, wrap};
@@ -38,6 +38,7 @@ enum Action {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("known by").required(true).multiple(true).args(["ca_cert", "fingerprint"])))]
 struct Add {
     /// A name of your choice, unique
     name: String,
@@ -45,7 +46,7 @@ struct Add {
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<String>,
     /// PEM file with the certificate of its CA
-    #[arg(long, value_name = "FILE", required_unless_present = "fingerprint")]
+    #[arg(long, value_name = "FILE")]
     ca_cert: Option<PathBuf>,
     /// SHA-256 of its certificate
     #[arg(long, value_name = "FINGERPRINT")]
