@@ -22,6 +22,7 @@ pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod cot;
 pub mod counters;
 pub mod files;
 pub mod link;
