@@ -37,31 +37,3 @@ pub fn run(arguments: &Arguments, global: &Global, places: &Places) -> Result<()
     tracing::debug!("memory, worst case\n{budget}");
     Ok(())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::budget::{CONTACT, DUPLICATE, LATEST_PLACE};
-    use crate::route::contacts::Contacts;
-    use crate::route::dedup::Dedup;
-    use crate::route::latest::Latest;
-
-    /// The budget stands below the router and cannot ask it; here both are in sight.
-    #[test]
-    fn the_budget_covers_what_the_router_takes() {
-        for count in [64_u64, 512, 1024, 5000, 8192] {
-            let many = usize::try_from(count).unwrap();
-            let table = count.next_power_of_two();
-            for (taken, allowed) in [
-                (Latest::bytes(many), LATEST_PLACE * count),
-                (Dedup::bytes(many), DUPLICATE * table),
-                (Contacts::bytes(many), CONTACT * count),
-            ] {
-                assert!(
-                    u64::try_from(taken).unwrap() <= allowed,
-                    "{taken} > {allowed}"
-                );
-            }
-        }
-    }
-}
