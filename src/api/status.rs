@@ -331,7 +331,10 @@ pub(crate) mod tests {
                 (Dedup::bytes(many), DUPLICATE * count.next_power_of_two()),
                 (Contacts::bytes(many), CONTACT * count),
             ] {
-                assert!(u64::try_from(taken).unwrap() <= allowed, "{taken} > {allowed}");
+                assert!(
+                    u64::try_from(taken).unwrap() <= allowed,
+                    "{taken} > {allowed}"
+                );
             }
         }
     }
