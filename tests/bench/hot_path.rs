@@ -80,7 +80,7 @@ fn outward(count: u64) -> usize {
         router.receive_xml(sender, &buffer[start..end], now(number));
         bytes += drain(&mut router, peer, number);
     }
-    assert!(bytes > count as usize * 500);
+    assert!(bytes > count as usize * 400);
     bytes
 }
 
@@ -111,6 +111,6 @@ fn inward(count: u64) -> usize {
         near.receive_federated(peer, black_box(&message), now(number));
         bytes += drain(&mut near, receiver, number);
     }
-    assert!(bytes > count as usize * 500);
+    assert!(bytes > count as usize * 400);
     bytes
 }
