@@ -17,9 +17,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod counters;
+pub mod link;
 pub mod pki;
 pub mod route;
-pub mod link;

@@ -1,1 +1,3 @@
-fn main(){}
+//! The `tombolo` program.
+
+fn main() {}
