@@ -104,7 +104,14 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "SHA256:", "AB", &"0".repeat(63), &"0".repeat(65), &"g".repeat(64)] {
+        for text in [
+            "",
+            "SHA256:",
+            "AB",
+            &"0".repeat(63),
+            &"0".repeat(65),
+            &"g".repeat(64),
+        ] {
             assert_eq!(text.parse::<Fingerprint>(), Err(NotAFingerprint), "{text}");
         }
     }

@@ -1,9 +1,25 @@
 //! Keys and certificates: our own CA and identity, and the judgement over a neighbour's chain.
 
+pub mod certificate;
+mod chain;
+pub mod files;
 pub mod fingerprint;
 pub mod identity;
+pub mod issue;
+pub mod own;
+pub mod p12;
+pub mod package;
+pub mod refusal;
+pub mod store;
 pub mod trust;
 
 pub use fingerprint::Fingerprint;
 pub use identity::Identity;
-pub use trust::{Refusal, TrustRule};
+pub use issue::KeyAlgorithm;
+pub use own::Own;
+pub use refusal::Refusal;
+pub use store::Store;
+pub use trust::{Roster, TrustRule};
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,10 +1,11 @@
 //! Whether a neighbour's certificate chain is the one that was registered.
 
-use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-use super::Fingerprint;
+use super::certificate::Facts;
+use super::{Fingerprint, Refusal, chain};
 
 /// How one peer is known: by its CA, by its leaf, or by both (then both must hold).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,28 +18,161 @@ pub struct TrustRule {
     pub fingerprint: Option<Fingerprint>,
 }
 
-/// Why a chain was refused, in words a signaller can act on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// Leaf without its issuer.
-    OneCertificate,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OneCertificate => f.write_str("one certificate"),
-        }
-    }
-}
-
 impl TrustRule {
-    /// Judges a chain as it came in the handshake (leaf first).
+    /// Judges a chain as it came in the handshake (leaf first). Host names are never compared: TAK does not, and
+    /// its certificates rarely match (protocol reference 1.3).
     ///
     /// # Errors
-    /// The first thing that is wrong with it.
-    pub fn judge(&self, _chain: &[CertificateDer<'_>], _now: UnixTime) -> Result<(), Refusal> {
-        Err(Refusal::OneCertificate)
+    /// The first thing that is wrong with it. A rule with neither CA nor fingerprint refuses everybody.
+    pub fn judge(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Refusal> {
+        sane(chain)?;
+        self.admit(chain, now)
+    }
+
+    /// The part of the judgement that depends on the registration.
+    fn admit(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Refusal> {
+        let [leaf, issuer, ..] = chain else {
+            return Err(Refusal::OneCertificate);
+        };
+        if self.authorities.is_empty() {
+            if !self.pins(leaf) {
+                return Err(Refusal::Unregistered);
+            }
+            return match chain::verify(chain, std::slice::from_ref(issuer), now) {
+                Err(Refusal::UnknownCa) => Err(Refusal::BrokenChain),
+                outcome => outcome,
+            };
+        }
+        chain::verify(chain, &self.authorities, now)?;
+        match self.fingerprint {
+            Some(_) if !self.pins(leaf) => Err(Refusal::Unregistered),
+            _ => Ok(()),
+        }
+    }
+
+    fn pins(&self, leaf: &CertificateDer<'_>) -> bool {
+        self.fingerprint == Some(Fingerprint::of(leaf))
     }
 }
+
+/// The registrations of all enabled peers. Clones share one list, which can be replaced while links run; a
+/// handshake sees either the old list or the new one.
+#[derive(Debug, Clone, Default)]
+pub struct Roster {
+    rules: Arc<RwLock<Arc<[TrustRule]>>>,
+}
+
+impl Roster {
+    /// A roster of these peers.
+    pub fn new(rules: Vec<TrustRule>) -> Self {
+        Self {
+            rules: Arc::new(RwLock::new(rules.into())),
+        }
+    }
+
+    /// Replaces the list. Connections that stand are not touched: ask [`Roster::identify`] again and cut them.
+    pub fn replace(&self, rules: Vec<TrustRule>) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules.into();
+    }
+
+    /// The list as it is now.
+    pub fn rules(&self) -> Arc<[TrustRule]> {
+        self.rules
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Whose chain (leaf first) this is. A registration by fingerprint goes before one by CA alone, so that a peer
+    /// that has its own entry is never taken for another federate of the same CA.
+    ///
+    /// # Errors
+    /// The most telling refusal: what is wrong with a chain that is registered, else `Unregistered` when the CA is
+    /// known (or peers are known by leaf only), else `UnknownCa`.
+    pub fn identify(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<String, Refusal> {
+        sane(chain)?;
+        let rules = self.rules();
+        let mut refusals = Vec::new();
+        if let Some(leaf) = chain.first() {
+            for rule in rules.iter().filter(|rule| rule.pins(leaf)) {
+                match rule.admit(chain, now) {
+                    Ok(()) => return Ok(rule.peer.clone()),
+                    Err(refusal) => refusals.push(refusal),
+                }
+            }
+        }
+        if let Some(&refusal) = refusals.first() {
+            // This leaf has its own entry. Another entry that would take any leaf of its CA must not let it in.
+            return Err(refusal);
+        }
+        let (pinned, open): (Vec<_>, Vec<_>) =
+            rules.iter().partition(|rule| rule.fingerprint.is_some());
+        for rule in open {
+            match rule.admit(chain, now) {
+                Ok(()) => return Ok(rule.peer.clone()),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        for rule in &pinned {
+            // None of these can admit it, their leaf is another; they only tell why.
+            refusals.extend(
+                rule.admit(chain, now)
+                    .err()
+                    .filter(|_| !rule.authorities.is_empty()),
+            );
+        }
+        let known_by_leaf_only =
+            !pinned.is_empty() && rules.iter().all(|rule| rule.authorities.is_empty());
+        let flaw =
+            |refusal: &Refusal| !matches!(refusal, Refusal::UnknownCa | Refusal::Unregistered);
+        Err(refusals
+            .iter()
+            .copied()
+            .find(flaw)
+            .or_else(|| {
+                refusals
+                    .iter()
+                    .copied()
+                    .find(|refusal| *refusal == Refusal::Unregistered)
+            })
+            .unwrap_or(if known_by_leaf_only {
+                Refusal::Unregistered
+            } else {
+                Refusal::UnknownCa
+            }))
+    }
+}
+
+/// Judges a local client (an ATAK user) against the CAs that issue our client certificates; gives the common name
+/// of its certificate. One certificate is enough here: that is what ATAK sends.
+///
+/// # Errors
+/// The first thing that is wrong with the chain.
+pub fn judge_client(
+    chain: &[CertificateDer<'_>],
+    authorities: &[CertificateDer<'_>],
+    now: UnixTime,
+) -> Result<String, Refusal> {
+    let leaf = chain.first().ok_or(Refusal::NoCertificate)?;
+    let facts = Facts::read(leaf).map_err(|_| Refusal::BadCertificate)?;
+    chain::verify(chain, authorities, now)?;
+    facts.common_name.ok_or(Refusal::NoCommonName)
+}
+
+/// What must hold for every federate, whoever it is.
+fn sane(chain: &[CertificateDer<'_>]) -> Result<(), Refusal> {
+    let leaf = chain.first().ok_or(Refusal::NoCertificate)?;
+    if chain.len() < 2 {
+        // TAK reads the certificate at index 1 on both sides and fails without it (protocol reference 1.3 item 3):
+        // better refused here, with words, than silent later.
+        return Err(Refusal::OneCertificate);
+    }
+    let facts = Facts::read(leaf).map_err(|_| Refusal::BadCertificate)?;
+    match (facts.common_name, facts.issuer_common_name) {
+        (Some(_), Some(_)) => Ok(()),
+        _ => Err(Refusal::NoCommonName),
+    }
+}
+
+#[cfg(test)]
+mod tests;

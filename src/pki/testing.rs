@@ -1,0 +1,121 @@
+//! Chains for tests: made on the spot, good and bad in every way that peers are.
+
+use std::time::Duration;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose,
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use time::OffsetDateTime;
+
+use super::{Fingerprint, Identity, TrustRule};
+
+/// 2026-11-21, seconds.
+pub(crate) const NOW: i64 = 1_795_219_200;
+
+/// A moment.
+pub(crate) fn at(seconds: i64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(seconds).unwrap()))
+}
+
+/// The machine's time, for real handshakes.
+pub(crate) fn today() -> i64 {
+    i64::try_from(UnixTime::now().as_secs()).unwrap()
+}
+
+/// A CA.
+pub(crate) struct Authority {
+    pub certificate: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// How a leaf differs from a good one.
+pub(crate) struct Leaf {
+    pub name: Option<&'static str>,
+    pub usages: Vec<ExtendedKeyUsagePurpose>,
+    pub key_usages: Vec<KeyUsagePurpose>,
+    pub from: i64,
+    pub until: i64,
+}
+
+impl Leaf {
+    pub(crate) fn good(name: &'static str) -> Self {
+        Self {
+            name: Some(name),
+            usages: vec![
+                ExtendedKeyUsagePurpose::ServerAuth,
+                ExtendedKeyUsagePurpose::ClientAuth,
+            ],
+            key_usages: vec![KeyUsagePurpose::DigitalSignature],
+            from: NOW.min(today()) - 86_400,
+            until: NOW.max(today()) + 86_400,
+        }
+    }
+
+    pub(crate) fn usages(mut self, usages: &[ExtendedKeyUsagePurpose]) -> Self {
+        self.usages = usages.to_vec();
+        self
+    }
+
+    pub(crate) fn dates(mut self, from: i64, until: i64) -> Self {
+        (self.from, self.until) = (from, until);
+        self
+    }
+}
+
+impl Authority {
+    pub(crate) fn new(name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name = named(Some(name));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        Self {
+            certificate,
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    pub(crate) fn issue(&self, leaf: Leaf) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name = named(leaf.name);
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = leaf.key_usages;
+        params.extended_key_usages = leaf.usages;
+        params.not_before = OffsetDateTime::from_unix_timestamp(leaf.from).unwrap();
+        params.not_after = OffsetDateTime::from_unix_timestamp(leaf.until).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Identity {
+            chain: vec![certificate.der().clone(), self.certificate.clone()],
+            key: PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        }
+    }
+}
+
+/// A registration.
+pub(crate) fn rule(
+    peer: &str,
+    authority: Option<&Authority>,
+    leaf: Option<&Identity>,
+) -> TrustRule {
+    TrustRule {
+        peer: peer.to_owned(),
+        authorities: authority
+            .map(|authority| authority.certificate.clone())
+            .into_iter()
+            .collect(),
+        fingerprint: leaf.map(|identity| Fingerprint::of(&identity.chain[0])),
+    }
+}
+
+fn named(name: Option<&str>) -> DistinguishedName {
+    let mut distinguished = DistinguishedName::new();
+    match name {
+        Some(name) => distinguished.push(DnType::CommonName, name),
+        None => distinguished.push(DnType::OrganizationName, "nameless"),
+    }
+    distinguished
+}

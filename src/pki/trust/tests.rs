@@ -1,0 +1,281 @@
+use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+
+use super::*;
+use crate::pki::Identity;
+use crate::pki::testing::{Authority, Leaf, NOW, at, rule};
+
+struct World {
+    bravo_ca: Authority,
+    bravo: Identity,
+    stranger: Identity,
+}
+
+fn world() -> World {
+    let bravo_ca = Authority::new("bravo CA");
+    let bravo = bravo_ca.issue(Leaf::good("bravo"));
+    let stranger = Authority::new("other CA").issue(Leaf::good("stranger"));
+    World {
+        bravo_ca,
+        bravo,
+        stranger,
+    }
+}
+
+#[test]
+fn a_ca_admits_any_leaf_of_it_and_nobody_else() {
+    let World {
+        bravo_ca,
+        bravo,
+        stranger,
+    } = world();
+    let rule = rule("bravo", Some(&bravo_ca), None);
+    assert_eq!(rule.judge(&bravo.chain, at(NOW)), Ok(()));
+    assert_eq!(
+        rule.judge(&bravo_ca.issue(Leaf::good("b2")).chain, at(NOW)),
+        Ok(())
+    );
+    assert_eq!(
+        rule.judge(&stranger.chain, at(NOW)),
+        Err(Refusal::UnknownCa)
+    );
+    let mut disguised = stranger.chain.clone();
+    disguised[1] = bravo_ca.certificate.clone();
+    assert_eq!(rule.judge(&disguised, at(NOW)), Err(Refusal::UnknownCa));
+}
+
+#[test]
+fn a_ca_of_the_same_name_is_another_ca() {
+    let World { bravo_ca, .. } = world();
+    let forged = Authority::new("bravo CA").issue(Leaf::good("bravo"));
+    let rule = rule("bravo", Some(&bravo_ca), None);
+    assert_eq!(rule.judge(&forged.chain, at(NOW)), Err(Refusal::UnknownCa));
+}
+
+#[test]
+fn a_fingerprint_admits_one_leaf_under_its_issuer() {
+    let World {
+        bravo_ca,
+        bravo,
+        stranger,
+    } = world();
+    let rule = rule("bravo", None, Some(&bravo));
+    assert_eq!(rule.judge(&bravo.chain, at(NOW)), Ok(()));
+    assert_eq!(
+        rule.judge(&bravo_ca.issue(Leaf::good("bravo")).chain, at(NOW)),
+        Err(Refusal::Unregistered)
+    );
+    let broken = [bravo.chain[0].clone(), stranger.chain[1].clone()];
+    assert_eq!(rule.judge(&broken, at(NOW)), Err(Refusal::BrokenChain));
+}
+
+#[test]
+fn ca_and_fingerprint_must_both_hold() {
+    let World {
+        bravo_ca,
+        bravo,
+        stranger,
+    } = world();
+    let both = rule("bravo", Some(&bravo_ca), Some(&bravo));
+    assert_eq!(both.judge(&bravo.chain, at(NOW)), Ok(()));
+    let sibling = bravo_ca.issue(Leaf::good("bravo"));
+    assert_eq!(
+        both.judge(&sibling.chain, at(NOW)),
+        Err(Refusal::Unregistered)
+    );
+    let crossed = rule("bravo", Some(&bravo_ca), Some(&stranger));
+    assert_eq!(
+        crossed.judge(&stranger.chain, at(NOW)),
+        Err(Refusal::UnknownCa)
+    );
+}
+
+#[test]
+fn a_rule_that_says_nothing_admits_nobody() {
+    let World { bravo, .. } = world();
+    assert_eq!(
+        rule("x", None, None).judge(&bravo.chain, at(NOW)),
+        Err(Refusal::Unregistered)
+    );
+}
+
+#[test]
+fn every_flaw_has_its_own_refusal() {
+    let World {
+        bravo_ca, bravo, ..
+    } = world();
+    let nameless = Leaf {
+        name: None,
+        ..Leaf::good("")
+    };
+    let cases = [
+        (bravo.chain[..1].to_vec(), Refusal::OneCertificate),
+        (Vec::new(), Refusal::NoCertificate),
+        (
+            vec![CertificateDer::from(vec![1, 2, 3]), bravo.chain[1].clone()],
+            Refusal::BadCertificate,
+        ),
+        (bravo_ca.issue(nameless).chain, Refusal::NoCommonName),
+        (
+            bravo_ca.issue(Leaf::good("b").usages(&[ServerAuth])).chain,
+            Refusal::NoClientAuth,
+        ),
+        (
+            bravo_ca
+                .issue(Leaf::good("b").dates(NOW - 9, NOW - 5))
+                .chain,
+            Refusal::Expired,
+        ),
+        (
+            bravo_ca
+                .issue(Leaf::good("b").dates(NOW + 5, NOW + 9))
+                .chain,
+            Refusal::NotYetValid,
+        ),
+    ];
+    for (chain, refusal) in cases {
+        let by_ca = rule("bravo", Some(&bravo_ca), None);
+        assert_eq!(by_ca.judge(&chain, at(NOW)), Err(refusal));
+        assert_eq!(
+            Roster::new(vec![by_ca]).identify(&chain, at(NOW)),
+            Err(refusal)
+        );
+        if let Some(leaf) = chain.first() {
+            let mut by_leaf = rule("bravo", None, None);
+            by_leaf.fingerprint = Some(Fingerprint::of(leaf));
+            assert_eq!(by_leaf.judge(&chain, at(NOW)), Err(refusal));
+        }
+    }
+    for usages in [&[ClientAuth][..], &[]] {
+        let chain = bravo_ca.issue(Leaf::good("b").usages(usages)).chain;
+        assert_eq!(
+            rule("bravo", Some(&bravo_ca), None).judge(&chain, at(NOW)),
+            Ok(())
+        );
+    }
+}
+
+#[test]
+fn a_stranger_is_a_stranger_before_anything_else() {
+    let World { bravo_ca, .. } = world();
+    let other = Authority::new("other CA");
+    let roster = Roster::new(vec![rule("bravo", Some(&bravo_ca), None)]);
+    for leaf in [
+        Leaf::good("x").dates(NOW - 9, NOW - 5),
+        Leaf::good("x").dates(NOW + 5, NOW + 9),
+        Leaf::good("x").usages(&[ServerAuth]),
+    ] {
+        assert_eq!(
+            roster.identify(&other.issue(leaf).chain, at(NOW)),
+            Err(Refusal::UnknownCa)
+        );
+    }
+}
+
+#[test]
+fn the_roster_tells_who_it_is() {
+    let World {
+        bravo_ca,
+        bravo,
+        stranger,
+    } = world();
+    let charlie = bravo_ca.issue(Leaf::good("charlie"));
+    let roster = Roster::new(vec![
+        rule("anyone of bravo", Some(&bravo_ca), None),
+        rule("charlie", Some(&bravo_ca), Some(&charlie)),
+    ]);
+    assert_eq!(
+        roster.identify(&charlie.chain, at(NOW)).as_deref(),
+        Ok("charlie")
+    );
+    assert_eq!(
+        roster.identify(&bravo.chain, at(NOW)).as_deref(),
+        Ok("anyone of bravo")
+    );
+    assert_eq!(
+        roster.identify(&stranger.chain, at(NOW)),
+        Err(Refusal::UnknownCa)
+    );
+}
+
+#[test]
+fn unregistered_and_unknown_ca_are_told_apart() {
+    let World {
+        bravo_ca,
+        bravo,
+        stranger,
+    } = world();
+    let sibling = bravo_ca.issue(Leaf::good("sibling"));
+    let pinned = Roster::new(vec![rule("bravo", Some(&bravo_ca), Some(&bravo))]);
+    assert_eq!(
+        pinned.identify(&sibling.chain, at(NOW)),
+        Err(Refusal::Unregistered)
+    );
+    assert_eq!(
+        pinned.identify(&stranger.chain, at(NOW)),
+        Err(Refusal::UnknownCa)
+    );
+    let by_leaf = Roster::new(vec![rule("bravo", None, Some(&bravo))]);
+    assert_eq!(
+        by_leaf.identify(&stranger.chain, at(NOW)),
+        Err(Refusal::Unregistered)
+    );
+    assert_eq!(
+        Roster::default().identify(&bravo.chain, at(NOW)),
+        Err(Refusal::UnknownCa)
+    );
+}
+
+#[test]
+fn a_flawed_leaf_with_an_entry_is_not_let_in_by_another_entry() {
+    let World {
+        bravo_ca, bravo, ..
+    } = world();
+    let other = Authority::new("other CA");
+    let mut strict = rule("bravo", Some(&other), None);
+    strict.fingerprint = Some(bravo.fingerprint());
+    let roster = Roster::new(vec![rule("any", Some(&bravo_ca), None), strict]);
+    assert_eq!(
+        roster.identify(&bravo.chain, at(NOW)),
+        Err(Refusal::UnknownCa)
+    );
+}
+
+#[test]
+fn clones_of_a_roster_share_one_list() {
+    let World {
+        bravo_ca, bravo, ..
+    } = world();
+    let roster = Roster::default();
+    let clone = roster.clone();
+    roster.replace(vec![rule("bravo", Some(&bravo_ca), None)]);
+    assert_eq!(
+        clone.identify(&bravo.chain, at(NOW)).as_deref(),
+        Ok("bravo")
+    );
+    roster.replace(Vec::new());
+    assert_eq!(
+        clone.identify(&bravo.chain, at(NOW)),
+        Err(Refusal::UnknownCa)
+    );
+}
+
+#[test]
+fn a_client_may_send_its_leaf_alone() {
+    let World {
+        bravo_ca, stranger, ..
+    } = world();
+    let user = bravo_ca.issue(Leaf::good("VIPER 1").usages(&[ClientAuth]));
+    let ours = [bravo_ca.certificate.clone()];
+    assert_eq!(
+        judge_client(&user.chain[..1], &ours, at(NOW)).as_deref(),
+        Ok("VIPER 1")
+    );
+    assert_eq!(
+        judge_client(&stranger.chain, &ours, at(NOW)),
+        Err(Refusal::UnknownCa)
+    );
+    assert_eq!(
+        judge_client(&[], &ours, at(NOW)),
+        Err(Refusal::NoCertificate)
+    );
+}
