@@ -4,6 +4,7 @@
 //! connections to them: what crosses here crosses the same code as in a vehicle.
 
 mod device;
+mod error;
 mod events;
 mod identity;
 mod island;
@@ -11,9 +12,7 @@ mod ledger;
 mod screen;
 
 use std::cell::RefCell;
-use std::fmt;
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,14 +21,15 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+pub use error::DemoError;
+
 use device::{Receiver, Sender};
+use error::CONNECT_SECONDS;
 use events::Team;
 use island::{Island, Playground};
 use ledger::Ledger;
 use screen::{LinkRow, Screen};
 
-/// How long both boxes may take to find each other.
-const CONNECT_SECONDS: u64 = 20;
 /// How long an event may be under way after the last one was injected.
 const DRAIN_SECONDS: u64 = 3;
 /// How often the screen is drawn, and the links are asked.
@@ -51,49 +51,6 @@ pub struct DemoArguments {
     #[arg(long, value_name = "HZ", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=50))]
     pub rate: u16,
 }
-
-/// Why the demo could not be shown.
-#[derive(Debug)]
-pub enum DemoError {
-    /// The runtime or a signal handler could not be set up.
-    Setup(std::io::Error),
-    /// A directory or file of the playground could not be made.
-    Playground(PathBuf, std::io::Error),
-    /// A box could not be started, or its command line could not be called.
-    Spawn(std::io::Error),
-    /// A box ended, or did not answer; its name, what happened, the end of its log.
-    Island(&'static str, String, String),
-    /// The boxes did not find each other; the reasons as both give them, the ends of both logs.
-    NotConnected(String, String),
-    /// A device lost its box, or never reached it.
-    Device(&'static str, std::io::Error),
-}
-
-impl fmt::Display for DemoError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Setup(error) => write!(f, "the demo cannot start: {error}"),
-            Self::Playground(path, error) => write!(
-                f,
-                "cannot write {}: {error}. Set TMPDIR to a directory with room and run it again",
-                path.display()
-            ),
-            Self::Spawn(error) => write!(f, "cannot start tombolo itself: {error}"),
-            Self::Island(name, what, log) => {
-                write!(f, "box {name} {what}\nthe end of its log:\n{log}")
-            }
-            Self::NotConnected(reasons, logs) => write!(
-                f,
-                "the boxes did not find each other within {CONNECT_SECONDS} s\n{reasons}\n{logs}"
-            ),
-            Self::Device(name, error) => {
-                write!(f, "a device of {name} lost its box: {error}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for DemoError {}
 
 /// Runs the demo. Success only when every event was seen on the other side, once, and both links flow.
 pub fn run(arguments: &DemoArguments) -> ExitCode {
@@ -144,8 +101,8 @@ async fn play(
     started: Rc<RefCell<bool>>,
 ) -> Result<bool, DemoError> {
     let playground = Playground::create()?;
-    let mut bravo = Island::prepare(&playground, "bravo").await?;
-    let mut alpha = Island::prepare(&playground, "alpha").await?;
+    let mut bravo = Island::prepare(&playground, "bravo")?;
+    let mut alpha = Island::prepare(&playground, "alpha")?;
     bravo.start(Some(&alpha), None).await?;
     let address = bravo.federation_address()?;
     alpha.start(Some(&bravo), Some(address)).await?;

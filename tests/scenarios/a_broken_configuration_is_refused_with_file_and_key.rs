@@ -29,16 +29,32 @@ fn and_exit_code_78() {
         ("[listen]\nclients_tcp = \"here\"\n", "clients_tcp"),
         ("[limits]\nmemory_mib = 0\n", "memory_mib"),
         ("[limits]\nmax_event_kib = -1\n", "max_event_kib"),
-        ("[[peer]]\nname = \"bravo\"\naddress = \"bravo:9001\"\n", "ca_cert"),
-        ("[[peer]]\nname = \"bravo\"\nfingerprint = \"SHA256:12\"\n", "fingerprint"),
-        ("[[peer]]\nname = \"bravo\"\nca_cert = \"nowhere.pem\"\n", "ca_cert"),
-        ("[identity]\ncertificate = \"nowhere.pem\"\nkey = \"nowhere.pem\"\n", "nowhere.pem"),
+        (
+            "[[peer]]\nname = \"bravo\"\naddress = \"bravo:9001\"\n",
+            "ca_cert",
+        ),
+        (
+            "[[peer]]\nname = \"bravo\"\nfingerprint = \"SHA256:12\"\n",
+            "fingerprint",
+        ),
+        (
+            "[[peer]]\nname = \"bravo\"\nca_cert = \"nowhere.pem\"\n",
+            "ca_cert",
+        ),
+        (
+            "[identity]\ncertificate = \"nowhere.pem\"\nkey = \"nowhere.pem\"\n",
+            "nowhere.pem",
+        ),
         ("[node\n", "tombolo.toml:1"),
     ];
     for (text, key) in cases {
         let finished = run_with(text);
         assert_eq!(finished.code, Some(78), "{text}\n{}", finished.stderr);
-        assert!(finished.stderr.contains("tombolo.toml"), "{text}\n{}", finished.stderr);
+        assert!(
+            finished.stderr.contains("tombolo.toml"),
+            "{text}\n{}",
+            finished.stderr
+        );
         assert!(finished.stderr.contains(key), "{text}\n{}", finished.stderr);
         assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
     }
@@ -48,12 +64,30 @@ fn and_exit_code_78() {
 fn bounds_that_do_not_fit_the_memory_are_refused() {
     let finished = run_with("[limits]\nmemory_mib = 8\noutbox_kib = 65536\nwaiting_kib = 262144\n");
     assert_eq!(finished.code, Some(78), "{}", finished.stderr);
-    assert!(finished.stderr.contains("memory_mib"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("memory_mib"),
+        "{}",
+        finished.stderr
+    );
 }
 
 #[test]
 fn a_file_that_is_named_must_be_there() {
-    let finished = ask(tombolo(), ["run", "--config", "/nowhere/tombolo.toml", "--state", "/nowhere"], "");
+    let finished = ask(
+        tombolo(),
+        [
+            "run",
+            "--config",
+            "/nowhere/tombolo.toml",
+            "--state",
+            "/nowhere",
+        ],
+        "",
+    );
     assert_eq!(finished.code, Some(78), "{}", finished.stderr);
-    assert!(finished.stderr.contains("/nowhere/tombolo.toml"), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("/nowhere/tombolo.toml"),
+        "{}",
+        finished.stderr
+    );
 }

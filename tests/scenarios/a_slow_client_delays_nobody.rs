@@ -7,7 +7,9 @@ use crate::support::{Authority, Device, PATIENCE, RawDevice, Setup, track};
 #[test]
 fn while_tracks_flow() {
     let authority = Authority::new("alpha-ca");
-    let alpha = Setup::new("alpha").identity(&authority.issue("alpha")).start();
+    let alpha = Setup::new("alpha")
+        .identity(&authority.issue("alpha"))
+        .start();
     let deaf = RawDevice::connect(alpha.clients_tcp());
     let [hawk, otter] = [(); 2].map(|()| Device::plain(alpha.clients_tcp()));
     alpha.wait_clients(3);
@@ -24,7 +26,9 @@ fn while_tracks_flow() {
     }
     assert!(began.elapsed() < PATIENCE * 3);
     assert_eq!(
-        (0..1200).filter(|number| otter.count(&format!("track-{number}")) == 1).count(),
+        (0..1200)
+            .filter(|number| otter.count(&format!("track-{number}")) == 1)
+            .count(),
         1200,
         "the one that reads gets everything, once"
     );

@@ -1,11 +1,14 @@
 //! Client → box → federation → box → client, both ways, with chat and ping, in order.
 
-use crate::support::{Authority, Device, Setup, chat, joined, joined_pair, position, track};
+use crate::support::{Device, chat, joined_pair, position, track};
 
 #[test]
 fn both_ways() {
     let (alpha, bravo) = joined_pair();
-    let (hawk, otter) = (Device::plain(alpha.clients_tcp()), Device::plain(bravo.clients_tcp()));
+    let (hawk, otter) = (
+        Device::plain(alpha.clients_tcp()),
+        Device::plain(bravo.clients_tcp()),
+    );
     alpha.wait_clients(1);
     bravo.wait_clients(1);
     hawk.send(track("from-alpha", 1));
@@ -14,7 +17,11 @@ fn both_ways() {
     assert_eq!(there.kind(), "a-h-G-U-C");
     assert!(there.xml.contains("report 1"), "{}", there.xml);
     hawk.expect_uid("from-bravo");
-    assert_eq!(hawk.count("from-alpha"), 0, "never back to where it came from");
+    assert_eq!(
+        hawk.count("from-alpha"),
+        0,
+        "never back to where it came from"
+    );
     let status = alpha.status();
     let peer = status.peer("bravo").expect("bravo");
     assert!(peer["events_out"].as_u64() >= Some(1), "{peer}");
@@ -24,13 +31,9 @@ fn both_ways() {
 
 #[test]
 fn over_tls_clients() {
-    let (alpha_authority, bravo_authority) = (Authority::new("alpha-ca"), Authority::new("bravo-ca"));
-    let (alpha, bravo) = joined(
-        Setup::new("alpha").identity(&alpha_authority.issue("alpha")),
-        Setup::new("bravo").identity(&bravo_authority.issue("bravo")),
-    );
-    let hawk = Device::tls(alpha.clients_tls(), &alpha_authority.issue("hawk"));
-    let otter = Device::tls(bravo.clients_tls(), &bravo_authority.issue("otter"));
+    let (alpha, bravo) = joined_pair();
+    let hawk = Device::tls(alpha.clients_tls(), &alpha.issue("hawk"));
+    let otter = Device::tls(bravo.clients_tls(), &bravo.issue("otter"));
     alpha.wait_clients(1);
     bravo.wait_clients(1);
     hawk.send(track("from-alpha", 1));
@@ -42,7 +45,10 @@ fn over_tls_clients() {
 #[test]
 fn chat_crosses_once() {
     let (alpha, bravo) = joined_pair();
-    let (hawk, otter) = (Device::plain(alpha.clients_tcp()), Device::plain(bravo.clients_tcp()));
+    let (hawk, otter) = (
+        Device::plain(alpha.clients_tcp()),
+        Device::plain(bravo.clients_tcp()),
+    );
     alpha.wait_clients(1);
     bravo.wait_clients(1);
     hawk.send(position("hawk-uid", "HAWK"));
@@ -54,17 +60,26 @@ fn chat_crosses_once() {
     let heard = otter.expect("the chat", |event| event.kind() == "b-t-f");
     assert!(heard.xml.contains("bridge is open"));
     otter.expect_uid("behind-the-chat");
-    assert_eq!(otter.count(heard.uid()), 1, "the same content twice is one event");
+    assert_eq!(
+        otter.count(heard.uid()),
+        1,
+        "the same content twice is one event"
+    );
     assert_eq!(alpha.status().dropped_local("duplicate"), 1);
 }
 
 #[test]
 fn order_is_kept() {
     let (alpha, bravo) = joined_pair();
-    let (hawk, otter) = (Device::plain(alpha.clients_tcp()), Device::plain(bravo.clients_tcp()));
+    let (hawk, otter) = (
+        Device::plain(alpha.clients_tcp()),
+        Device::plain(bravo.clients_tcp()),
+    );
     alpha.wait_clients(1);
     bravo.wait_clients(1);
-    let names: Vec<String> = (0..200).map(|number| format!("in-order-{number}")).collect();
+    let names: Vec<String> = (0..200)
+        .map(|number| format!("in-order-{number}"))
+        .collect();
     for (number, name) in (0..).zip(&names) {
         hawk.send(track(name, number));
     }
@@ -81,7 +96,10 @@ fn order_is_kept() {
 #[test]
 fn a_ping_is_answered_and_stays_here() {
     let (alpha, bravo) = joined_pair();
-    let (hawk, otter) = (Device::plain(alpha.clients_tcp()), Device::plain(bravo.clients_tcp()));
+    let (hawk, otter) = (
+        Device::plain(alpha.clients_tcp()),
+        Device::plain(bravo.clients_tcp()),
+    );
     alpha.wait_clients(1);
     bravo.wait_clients(1);
     hawk.send(track("ping", 1).replace("a-h-G-U-C", "t-x-c-t"));
@@ -89,5 +107,10 @@ fn a_ping_is_answered_and_stays_here() {
     assert_eq!(pong.uid(), "takPong");
     hawk.send(track("behind-the-ping", 1));
     otter.expect_uid("behind-the-ping");
-    assert!(otter.events().iter().all(|event| !event.kind().starts_with("t-x-c-t")));
+    assert!(
+        otter
+            .events()
+            .iter()
+            .all(|event| !event.kind().starts_with("t-x-c-t"))
+    );
 }

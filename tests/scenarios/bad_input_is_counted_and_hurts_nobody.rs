@@ -48,7 +48,10 @@ impl Scene {
             villain.expect_closed(reason);
         } else {
             let name = format!("after-{reason}-{}", self.fences);
-            assert!(villain.send(track(&name, 1).as_bytes()), "stays open after {reason}");
+            assert!(
+                villain.send(track(&name, 1).as_bytes()),
+                "stays open after {reason}"
+            );
             self.otter.expect_uid(&name);
         }
         self.others_are_served();
@@ -64,7 +67,11 @@ fn an_event_smuggled_in_cdata_or_a_comment() {
     let mut scene = Scene::new();
     let inner = track("smuggled", 1);
     for wrapped in [format!("<![CDATA[{inner}]]>"), format!("<!--{inner}-->")] {
-        scene.counts("ambiguous", with_detail(&format!("<x>{wrapped}</x>")).as_bytes(), false);
+        scene.counts(
+            "ambiguous",
+            with_detail(&format!("<x>{wrapped}</x>")).as_bytes(),
+            false,
+        );
     }
     assert_eq!(scene.otter.count("villain"), 0);
 }
@@ -97,21 +104,33 @@ fn entities_that_multiply() {
     let mut scene = Scene::new();
     let before = scene.alpha.resident_kib();
     let mut bomb = String::from("<!DOCTYPE event [<!ENTITY a \"ha\">");
-    for (outer, inner) in ["b", "c", "d", "e", "f", "g"].iter().zip(["a", "b", "c", "d", "e", "f"]) {
+    for (outer, inner) in ["b", "c", "d", "e", "f", "g"]
+        .iter()
+        .zip(["a", "b", "c", "d", "e", "f"])
+    {
         bomb += &format!("<!ENTITY {outer} \"{}\">", format!("&{inner};").repeat(10));
     }
     bomb += "]>";
     bomb += &with_detail("<remarks>&g;</remarks>");
     let status = scene.alpha.status();
     let total = |status: &crate::support::Status| {
-        ["doctype", "entity", "garbage"].iter().map(|reason| status.dropped_local(reason)).sum::<u64>()
+        ["doctype", "entity", "garbage"]
+            .iter()
+            .map(|reason| status.dropped_local(reason))
+            .sum::<u64>()
     };
     let counted = total(&status);
     let mut villain = RawDevice::connect(scene.alpha.clients_tcp());
     villain.send(bomb.as_bytes());
-    eventually("counted", || (total(&scene.alpha.status()) > counted).then_some(()));
+    eventually("counted", || {
+        (total(&scene.alpha.status()) > counted).then_some(())
+    });
     scene.others_are_served();
-    scene.counts("entity", with_detail("<remarks>&g;</remarks>").as_bytes(), false);
+    scene.counts(
+        "entity",
+        with_detail("<remarks>&g;</remarks>").as_bytes(),
+        false,
+    );
     let inside = with_detail("<!DOCTYPE detail [<!ENTITY a \"ha\">]>");
     scene.counts("doctype", inside.as_bytes(), false);
     assert_eq!(scene.otter.count("villain"), 0);
@@ -120,7 +139,11 @@ fn entities_that_multiply() {
 
 #[test]
 fn a_processing_instruction() {
-    Scene::new().counts("processing_instruction", with_detail("<?php echo 1 ?>").as_bytes(), false);
+    Scene::new().counts(
+        "processing_instruction",
+        with_detail("<?php echo 1 ?>").as_bytes(),
+        false,
+    );
 }
 
 #[test]
@@ -154,7 +177,13 @@ fn garbage() {
 fn elements_that_do_not_match_and_attributes_that_miss() {
     let mut scene = Scene::new();
     scene.counts("malformed", with_detail("<a></b>").as_bytes(), false);
-    scene.counts("incomplete", track("villain", 1).replace(" type=\"a-h-G-U-C\"", "").as_bytes(), false);
+    scene.counts(
+        "incomplete",
+        track("villain", 1)
+            .replace(" type=\"a-h-G-U-C\"", "")
+            .as_bytes(),
+        false,
+    );
     let wrong = track("villain", 1).replacen("time=\"", "time=\"yesterday ", 1);
     scene.counts("bad_time", wrong.as_bytes(), false);
 }

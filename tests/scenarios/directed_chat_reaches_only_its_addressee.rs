@@ -5,7 +5,9 @@ use crate::support::{Authority, Device, QUIET, Setup, chat, joined_pair, positio
 #[test]
 fn on_one_box_by_callsign_and_by_uid() {
     let authority = Authority::new("alpha-ca");
-    let alpha = Setup::new("alpha").identity(&authority.issue("alpha")).start();
+    let alpha = Setup::new("alpha")
+        .identity(&authority.issue("alpha"))
+        .start();
     let [hawk, otter, lynx] = [(); 3].map(|()| Device::plain(alpha.clients_tcp()));
     alpha.wait_clients(3);
     otter.send(position("otter-uid", "OTTER"));
@@ -13,13 +15,22 @@ fn on_one_box_by_callsign_and_by_uid() {
     hawk.expect_uid("otter-uid");
     hawk.expect_uid("lynx-uid");
     for destination in [("callsign", "OTTER"), ("uid", "otter-uid")] {
-        let said = chat("hawk-uid", &format!("for you by {}", destination.0), &[destination]);
+        let said = chat(
+            "hawk-uid",
+            &format!("for you by {}", destination.0),
+            &[destination],
+        );
         hawk.send(&said);
-        otter.expect(destination.0, |event| event.xml.contains(&format!("for you by {}", destination.0)));
+        otter.expect(destination.0, |event| {
+            event.xml.contains(&format!("for you by {}", destination.0))
+        });
     }
     hawk.send(track("fence", 1));
     lynx.expect_uid("fence");
-    assert!(lynx.events().iter().all(|event| event.kind() != "b-t-f"), "not for LYNX");
+    assert!(
+        lynx.events().iter().all(|event| event.kind() != "b-t-f"),
+        "not for LYNX"
+    );
 }
 
 #[test]
@@ -34,20 +45,31 @@ fn across_federation() {
     lynx.send(position("lynx-uid", "LYNX"));
     hawk.expect_uid("otter-uid");
     hawk.expect_uid("lynx-uid");
-    hawk.send(chat("hawk-uid", "for otter alone", &[("callsign", "OTTER")]));
+    hawk.send(chat(
+        "hawk-uid",
+        "for otter alone",
+        &[("callsign", "OTTER")],
+    ));
     otter.expect("the chat", |event| event.xml.contains("for otter alone"));
     hawk.send(track("fence", 1));
     lynx.expect_uid("fence");
     ibex.expect_uid("fence");
     for bystander in [&lynx, &ibex] {
-        assert!(bystander.events().iter().all(|event| event.kind() != "b-t-f"));
+        assert!(
+            bystander
+                .events()
+                .iter()
+                .all(|event| event.kind() != "b-t-f")
+        );
     }
 }
 
 #[test]
 fn to_nobody_known_is_counted() {
     let authority = Authority::new("alpha-ca");
-    let alpha = Setup::new("alpha").identity(&authority.issue("alpha")).start();
+    let alpha = Setup::new("alpha")
+        .identity(&authority.issue("alpha"))
+        .start();
     let [hawk, otter] = [(); 2].map(|()| Device::plain(alpha.clients_tcp()));
     alpha.wait_clients(2);
     hawk.send(chat("hawk-uid", "anybody?", &[("callsign", "NOBODY")]));

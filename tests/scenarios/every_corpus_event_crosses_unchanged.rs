@@ -5,7 +5,10 @@ use crate::support::{Authority, Device, Element, Setup, corpus, joined_pair};
 #[test]
 fn over_federation_in_meaning() {
     let (alpha, bravo) = joined_pair();
-    let (hawk, otter) = (Device::plain(alpha.clients_tcp()), Device::plain(bravo.clients_tcp()));
+    let (hawk, otter) = (
+        Device::plain(alpha.clients_tcp()),
+        Device::plain(bravo.clients_tcp()),
+    );
     alpha.wait_clients(1);
     bravo.wait_clients(1);
     for (path, sent) in corpus() {
@@ -16,24 +19,34 @@ fn over_federation_in_meaning() {
         let came = otter.expect(&path, |event| {
             event.uid() == uid.uid() && otter.events().len() > seen
         });
-        let last = otter.events().into_iter().rfind(|event| event.uid() == uid.uid());
+        let last = otter
+            .events()
+            .into_iter()
+            .rfind(|event| event.uid() == uid.uid());
         let came_form = Element::parse(&last.unwrap_or(came).xml);
-        assert_eq!(came_form, sent_form, "{path}\ncame {came_form}\nsent {sent_form}");
+        assert_eq!(
+            came_form, sent_form,
+            "{path}\ncame {came_form}\nsent {sent_form}"
+        );
     }
 }
 
 #[test]
 fn through_one_box_byte_for_byte() {
     let authority = Authority::new("alpha-ca");
-    let alpha = Setup::new("alpha").identity(&authority.issue("alpha")).start();
+    let alpha = Setup::new("alpha")
+        .identity(&authority.issue("alpha"))
+        .start();
     let (hawk, otter) = (
         Device::plain(alpha.clients_tcp()),
-        Device::tls(alpha.clients_tls(), &authority.issue("otter")),
+        Device::tls(alpha.clients_tls(), &alpha.issue("otter")),
     );
     alpha.wait_clients(2);
     for (path, sent) in corpus() {
         // An XML declaration before the event is the sender's business and ends here.
-        hawk.send(format!("<?xml version='1.0' encoding='UTF-8' standalone='yes'?>\n{sent}\n"));
+        hawk.send(format!(
+            "<?xml version='1.0' encoding='UTF-8' standalone='yes'?>\n{sent}\n"
+        ));
         otter.expect(&path, |event| event.xml == sent);
     }
 }

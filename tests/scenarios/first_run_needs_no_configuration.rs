@@ -18,7 +18,11 @@ impl Drop for Running {
 }
 
 fn mode(path: &Path) -> u32 {
-    fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+    fs::metadata(path)
+        .expect("it is there")
+        .permissions()
+        .mode()
+        & 0o777
 }
 
 /// The customary ports are taken here by whoever comes first, so only the choice of ports is configured.
@@ -46,16 +50,31 @@ fn it_makes_its_state_and_says_what_to_do() {
         .expect("it starts");
     let _running = Running(child);
     let status = eventually("a status", || {
-        let arguments = ["--state".as_ref(), state.as_os_str(), "status".as_ref(), "--json".as_ref()];
+        let arguments = [
+            "--state".as_ref(),
+            state.as_os_str(),
+            "status".as_ref(),
+            "--json".as_ref(),
+        ];
         let finished = ask(tombolo(), arguments, "");
         (finished.code == Some(0)).then(|| Status::parse(&finished.stdout))
     });
     let said = fs::read_to_string(&log).expect("the log");
-    for pointer in ["/listen/clients_tcp", "/listen/clients_tls", "/listen/federation/0"] {
+    for pointer in [
+        "/listen/clients_tcp",
+        "/listen/clients_tls",
+        "/listen/federation/0",
+    ] {
         let address = status.address(pointer);
-        assert!(said.contains(&address.to_string()), "{address} is announced:\n{said}");
+        assert!(
+            said.contains(&address.to_string()),
+            "{address} is announced:\n{said}"
+        );
     }
-    assert!(said.contains("SHA256:"), "the fingerprint is printed:\n{said}");
+    assert!(
+        said.contains("SHA256:"),
+        "the fingerprint is printed:\n{said}"
+    );
     assert!(said.contains("peer add"), "what to do next:\n{said}");
     assert_eq!(mode(&state) & 0o077, 0, "the state is private");
     assert_eq!(mode(&state.join("control.sock")), 0o600);

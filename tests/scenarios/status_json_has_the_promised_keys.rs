@@ -15,14 +15,20 @@ fn all_of_them() {
     otter.expect_uid("track-19");
     let status = alpha.status();
     let value = &status.0;
-    assert_eq!(value["node"].as_str().or(value["node"]["name"].as_str()), Some("alpha"));
+    assert_eq!(
+        value["node"].as_str().or(value["node"]["name"].as_str()),
+        Some("alpha")
+    );
     assert!(value["clock"].is_object(), "{value}");
     assert!(value["memory"].is_object(), "{value}");
     assert_eq!(value["clients"], 1);
     assert!(value["local"]["dropped"].is_object(), "{value}");
     let peer = status.peer("bravo").expect("bravo");
     assert_eq!(peer["state"], "flowing");
-    assert!(peer["reason"].is_string() || peer["reason"].is_null(), "{peer}");
+    assert!(
+        peer["reason"].is_string() || peer["reason"].is_null(),
+        "{peer}"
+    );
     for key in ["events_in", "events_out"] {
         assert!(peer[key].is_u64(), "{key}: {peer}");
     }
@@ -45,5 +51,8 @@ fn the_table_for_people_names_the_peer_and_its_state() {
     let (alpha, _bravo) = joined_pair();
     let table = alpha.call(["status"], "").success();
     assert!(table.contains("bravo"), "{table}");
-    assert!(table.contains("connected") || table.contains("flowing"), "{table}");
+    assert!(
+        table.contains("connected") || table.contains("flowing"),
+        "{table}"
+    );
 }

@@ -12,7 +12,13 @@ use crate::support::{PATIENCE, ask, tombolo};
 #[test]
 fn for_scripts() {
     let finished = ask(tombolo(), ["demo", "--seconds", "3", "--json"], "");
-    assert_eq!(finished.code, Some(0), "{}\n{}", finished.stdout, finished.stderr);
+    assert_eq!(
+        finished.code,
+        Some(0),
+        "{}\n{}",
+        finished.stdout,
+        finished.stderr
+    );
     assert_eq!(finished.stdout.lines().count(), 1, "{}", finished.stdout);
     let line: Value = serde_json::from_str(&finished.stdout).expect("JSON");
     let injected = line["injected"].as_u64().expect("a count");
@@ -42,7 +48,8 @@ fn for_people_until_ctrl_c_and_nothing_is_left_behind() {
         .spawn()
         .expect("it starts");
     let number = Pid::from_raw(i32::try_from(demo.id()).expect("a process number"));
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(demo.stdout.take().expect("a pipe")));
+    let mut lines =
+        std::io::BufRead::lines(std::io::BufReader::new(demo.stdout.take().expect("a pipe")));
     let shown = lines
         .by_ref()
         .map_while(Result::ok)
@@ -53,7 +60,9 @@ fn for_people_until_ctrl_c_and_nothing_is_left_behind() {
     let rest: Vec<String> = lines.map_while(Result::ok).collect();
     let ended = demo.wait().expect("it ends");
     assert_eq!(ended.code(), Some(0), "{rest:?}");
-    let left: Vec<_> = std::fs::read_dir(home.path()).expect("the directory").collect();
+    let left: Vec<_> = std::fs::read_dir(home.path())
+        .expect("the directory")
+        .collect();
     assert!(left.is_empty(), "{left:?}");
     std::thread::sleep(Duration::from_millis(100));
     let orphans = processes_with(home.path().to_str().expect("UTF-8"));

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::DemoError;
+use super::error::DemoError;
 use super::events::{Report, Team, key_of};
 use super::ledger::Ledger;
 use crate::clock::{Clock, SystemClock};

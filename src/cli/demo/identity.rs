@@ -1,52 +1,37 @@
-//! How the demo learns what a box proves itself with: the same way an administrator does.
+//! What one box of the demo registers of the other: made before the boxes start, by the store that they open.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::DemoError;
-use super::island::ask;
+use rustls_pki_types::UnixTime;
+
+use super::error::DemoError;
+use crate::clock::{Clock, SystemClock};
+use crate::pki::{Fingerprint, KeyAlgorithm, Store, store};
 
 /// What the other box registers.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
-    /// The leaf's fingerprint, `SHA256:…`.
-    pub(super) fingerprint: String,
+    /// The leaf's fingerprint.
+    pub(super) fingerprint: Fingerprint,
     /// The CA certificate, PEM.
     pub(super) ca_file: PathBuf,
 }
 
-/// Makes the box create its CA and identity, and gives back what others need of it.
-pub(super) async fn learn(
+/// Makes the box's CA and identity in its state directory, and writes what others need of it.
+pub(super) fn create(
     name: &'static str,
-    config: &Path,
     state: &Path,
-    export: &Path,
+    ca_file: PathBuf,
 ) -> Result<Known, DemoError> {
-    let words =
-        |text: &str| -> Vec<std::ffi::OsString> { text.split(' ').map(Into::into).collect() };
-    let mut base = words("--config");
-    base.push(config.into());
-    base.extend(words("--state"));
-    base.push(state.into());
-
-    let mut show = base.clone();
-    show.extend(words("cert show --json"));
-    let shown = ask(name, show).await?;
-    let fingerprint = serde_json::from_str::<serde_json::Value>(&shown)
-        .ok()
-        .and_then(|shown| shown.get("fingerprint")?.as_str().map(str::to_owned))
-        .ok_or_else(|| {
-            DemoError::Island(
-                name,
-                format!("shows no fingerprint: {shown}"),
-                String::new(),
-            )
-        })?;
-
-    base.extend(words("cert export --out"));
-    base.push(export.into());
-    ask(name, base).await?;
+    let wall_ms = SystemClock::new().now().wall_ms;
+    let now = UnixTime::since_unix_epoch(Duration::from_millis(wall_ms.unsigned_abs()));
+    let store = Store::open_or_create(state, name, KeyAlgorithm::default(), now)
+        .map_err(|error| DemoError::Island(name, format!("has no keys: {error}"), String::new()))?;
+    let pem = store::pem(std::slice::from_ref(store.authority()));
+    std::fs::write(&ca_file, pem).map_err(|error| DemoError::Playground(ca_file.clone(), error))?;
     Ok(Known {
-        fingerprint,
-        ca_file: export.join(format!("{name}-ca.pem")),
+        fingerprint: store.identity().fingerprint(),
+        ca_file,
     })
 }

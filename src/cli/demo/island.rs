@@ -15,8 +15,8 @@ use serde_json::Value;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
-use super::DemoError;
-use super::identity::{Known, learn};
+use super::error::DemoError;
+use super::identity::{Known, create};
 
 /// A box must answer within this after its start.
 const START: Duration = Duration::from_secs(20);
@@ -83,16 +83,11 @@ pub(super) struct Island {
 
 impl Island {
     /// Makes the island's directory and identity; nothing runs yet.
-    pub(super) async fn prepare(
-        playground: &Playground,
-        name: &'static str,
-    ) -> Result<Self, DemoError> {
+    pub(super) fn prepare(playground: &Playground, name: &'static str) -> Result<Self, DemoError> {
         let directory = playground.path.join(name);
         make_directory(&directory)?;
         make_directory(&directory.join("state"))?;
-        let config = directory.join("tombolo.toml");
-        write(&config, &node_section(name))?;
-        let known = learn(name, &config, &directory.join("state"), &directory).await?;
+        let known = create(name, &directory.join("state"), directory.join("ca.pem"))?;
         Ok(Self {
             name,
             directory,
@@ -263,7 +258,7 @@ impl Drop for Island {
 }
 
 /// Calls this program's own command line and gives back what it printed.
-pub(super) async fn ask(name: &'static str, arguments: Vec<OsString>) -> Result<String, DemoError> {
+async fn ask(name: &'static str, arguments: Vec<OsString>) -> Result<String, DemoError> {
     let mut command = Command::new(executable()?);
     command.args(arguments).stdin(Stdio::null());
     let output = spawn_blocking(move || command.output())

@@ -38,10 +38,10 @@ impl Element {
                 }
                 Xml::Text(text) => {
                     let top = open.last_mut().expect("an open element");
-                    top.text += &text.decode().expect("UTF-8");
+                    top.text += &*text;
                 }
                 Xml::GeneralRef(reference) => {
-                    let name = reference.decode().expect("UTF-8");
+                    let name = (*reference).to_owned();
                     let character = match reference.resolve_char_ref().expect("a character") {
                         Some(character) => character.to_string(),
                         None => quick_xml::escape::resolve_predefined_entity(&name)
@@ -52,7 +52,7 @@ impl Element {
                 }
                 Xml::CData(text) => {
                     let top = open.last_mut().expect("an open element");
-                    top.text += &text.decode().expect("UTF-8");
+                    top.text += &*text;
                 }
                 _ => {}
             }
@@ -63,12 +63,12 @@ impl Element {
     }
 
     fn of(tag: &BytesStart<'_>) -> Self {
-        let name = String::from_utf8(tag.name().as_ref().to_vec()).expect("UTF-8");
+        let name = tag.name().as_ref().to_owned();
         let attributes = tag
             .attributes()
             .map(|attribute| {
                 let attribute = attribute.expect("an attribute");
-                let key = String::from_utf8(attribute.key.as_ref().to_vec()).expect("UTF-8");
+                let key = attribute.key.as_ref().to_owned();
                 let value = attribute
                     .normalized_value(XmlVersion::Implicit1_0)
                     .expect("a value");
@@ -86,14 +86,19 @@ impl Element {
     fn close(open: &mut [Self], mut element: Self) {
         element.text = element.text.trim().to_owned();
         element.children.sort();
-        open.last_mut().expect("an open element").children.push(element);
+        open.last_mut()
+            .expect("an open element")
+            .children
+            .push(element);
     }
 }
 
 impl fmt::Display for Element {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<{} {:?}>{}", self.name, self.attributes, self.text)?;
-        self.children.iter().try_for_each(|child| write!(f, "\n  {child}"))?;
+        self.children
+            .iter()
+            .try_for_each(|child| write!(f, "\n  {child}"))?;
         write!(f, "</{}>", self.name)
     }
 }
@@ -125,8 +130,12 @@ fn unix_ms(text: &str) -> Option<i64> {
 
 #[test]
 fn what_differs_in_meaning_differs_in_form() {
-    let one = Element::parse("<event time='2020-01-01T00:00:00.5Z' uid=\"a\"><point lat='1.0'/> <detail><b/><a>t &lt;</a></detail></event>");
-    let same = Element::parse("<event uid='a' time='2020-01-01T00:00:00.500Z'><point lat=\"1\"/><detail>\n<a>t &#60;</a><b></b></detail></event>");
+    let one = Element::parse(
+        "<event time='2020-01-01T00:00:00.5Z' uid=\"a\"><point lat='1.0'/> <detail><b/><a>t &lt;</a></detail></event>",
+    );
+    let same = Element::parse(
+        "<event uid='a' time='2020-01-01T00:00:00.500Z'><point lat=\"1\"/><detail>\n<a>t &#60;</a><b></b></detail></event>",
+    );
     assert_eq!(one, same);
     for other in [
         "<event time='2020-01-01T00:00:00.501Z' uid='a'><point lat='1'/><detail><b/><a>t &lt;</a></detail></event>",

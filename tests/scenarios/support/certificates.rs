@@ -1,10 +1,14 @@
 //! Certificate authorities and leaves, good ones and the ones that must be refused.
 
+use std::fs;
+use std::path::Path;
+
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
 use ring::digest::{SHA256, digest};
+use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// What may be odd about a leaf.
@@ -82,6 +86,18 @@ impl Authority {
             der: certificate.der().clone(),
             pem: certificate.pem(),
             issuer: Issuer::new(params, key),
+        }
+    }
+
+    /// The authority that a box made for itself.
+    pub fn of_box(state: &Path) -> Self {
+        let read = |name: &str| fs::read_to_string(state.join("pki").join(name)).expect(name);
+        let pem = read("ca.pem");
+        let key = KeyPair::from_pem(&read("ca.key")).expect("a key");
+        Self {
+            der: CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate"),
+            issuer: Issuer::from_ca_cert_pem(&pem, key).expect("an authority"),
+            pem,
         }
     }
 

@@ -112,12 +112,3 @@ pub fn chat(from: &str, text: &str, destinations: &[(&str, &str)]) -> String {
         ),
     )
 }
-
-/// The notice that a contact left, as a TAK server words it.
-pub fn delete_of(uid: &str) -> String {
-    event(
-        &format!("delete-{uid}"),
-        "t-x-d-d",
-        &format!("<link uid=\"{uid}\" type=\"a-f-G-U-C\" relation=\"p-p\"/>"),
-    )
-}

@@ -23,7 +23,6 @@ const TURN: Duration = Duration::from_millis(5);
 struct Inbox {
     pending: Vec<u8>,
     events: Vec<Event>,
-    closed: bool,
 }
 
 impl Inbox {
@@ -67,7 +66,6 @@ impl Device {
         let (their_inbox, their_stop) = (Arc::clone(&inbox), Arc::clone(&stop));
         let worker = std::thread::spawn(move || {
             carry(stream, &waiting, &their_inbox, &their_stop);
-            their_inbox.lock().expect("no panic").closed = true;
         });
         Self {
             inbox,
@@ -109,15 +107,11 @@ impl Device {
     /// How many events with that uid came so far.
     pub fn count(&self, uid: &str) -> usize {
         let inbox = self.inbox.lock().expect("no panic");
-        inbox.events.iter().filter(|event| event.uid() == uid).count()
-    }
-
-    /// Waits until the box closes the connection.
-    #[track_caller]
-    pub fn expect_closed(&self, why: &str) {
-        eventually(&format!("the connection is closed: {why}"), || {
-            self.inbox.lock().expect("no panic").closed.then_some(())
-        });
+        inbox
+            .events
+            .iter()
+            .filter(|event| event.uid() == uid)
+            .count()
     }
 }
 
@@ -139,7 +133,11 @@ fn carry(
     let mut buffer = vec![0; 64 * 1024];
     while !stop.load(Ordering::Relaxed) {
         for bytes in waiting.try_iter() {
-            if stream.write_all(&bytes).and_then(|()| stream.flush()).is_err() {
+            if stream
+                .write_all(&bytes)
+                .and_then(|()| stream.flush())
+                .is_err()
+            {
                 return;
             }
         }

@@ -13,8 +13,8 @@ mod status;
 pub use canonical::Element;
 pub use certificates::{Authority, Leaf, Profile};
 pub use corpus::corpus;
-pub use cot::{Event, chat, delete_of, now_ms, position, stamp, track};
-pub use device::{Device, RawDevice};
+pub use cot::{Event, chat, position, track};
+pub use device::{Device, RawDevice, tls_stream};
 pub use foreign::Foreign;
 pub use process::{Finished, TomboloBox, ask, tombolo};
 pub use setup::{Registration, Setup};
@@ -35,17 +35,15 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(
-            Instant::now() < deadline,
-            "{what}: not within {PATIENCE:?}"
-        );
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 /// Two boxes joined by one federation link: alpha dials bravo.
 pub fn joined_pair() -> (TomboloBox, TomboloBox) {
-    let (alpha_authority, bravo_authority) = (Authority::new("alpha-ca"), Authority::new("bravo-ca"));
+    let (alpha_authority, bravo_authority) =
+        (Authority::new("alpha-ca"), Authority::new("bravo-ca"));
     joined(
         Setup::new("alpha").identity(&alpha_authority.issue("alpha")),
         Setup::new("bravo").identity(&bravo_authority.issue("bravo")),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::certificates::{Authority, Leaf};
 use super::setup::Setup;
 use super::status::Status;
 use super::{PATIENCE, eventually};
@@ -155,6 +156,11 @@ impl TomboloBox {
         self.first.address("/listen/federation/0")
     }
 
+    /// A certificate for a device of this box, of the box's own authority.
+    pub fn issue(&self, callsign: &str) -> Leaf {
+        Authority::of_box(&self.state()).issue(callsign)
+    }
+
     /// Its configuration.
     pub fn config(&self) -> PathBuf {
         self.setup.config()
@@ -219,11 +225,6 @@ impl TomboloBox {
                 None => std::thread::sleep(Duration::from_millis(10)),
             }
         }
-    }
-
-    /// Still alive.
-    pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("its exit status").is_none()
     }
 }
 
