@@ -19,5 +19,6 @@ mod pure_layers_stay_pure;
 mod signals_stop_and_reload;
 mod status_json_has_the_promised_keys;
 mod strangers_are_refused_in_the_handshake;
+#[allow(dead_code, unused_imports, reason = "shared with the benchmark")]
 mod support;
 mod the_demo_shows_everything_crossing;

@@ -91,7 +91,12 @@ impl Authority {
 
     /// The authority that a box made for itself.
     pub fn of_box(state: &Path) -> Self {
-        let read = |name: &str| fs::read_to_string(state.join("pki").join(name)).expect(name);
+        Self::of_folder(&state.join("pki"))
+    }
+
+    /// The authority whose `ca.pem` and `ca.key` lie in the folder.
+    pub fn of_folder(folder: &Path) -> Self {
+        let read = |name: &str| fs::read_to_string(folder.join(name)).expect(name);
         let pem = read("ca.pem");
         let key = KeyPair::from_pem(&read("ca.key")).expect("a key");
         Self {
@@ -99,6 +104,12 @@ impl Authority {
             issuer: Issuer::from_ca_cert_pem(&pem, key).expect("an authority"),
             pem,
         }
+    }
+
+    /// Writes `ca.pem` and `ca.key`.
+    pub fn write(&self, folder: &Path) {
+        fs::write(folder.join("ca.pem"), &self.pem).expect("ca.pem");
+        fs::write(folder.join("ca.key"), self.issuer.key().serialize_pem()).expect("ca.key");
     }
 
     /// An ordinary leaf.

@@ -36,14 +36,20 @@ impl Event {
     }
 }
 
+/// The time now and so many milliseconds later, RFC 3339.
+pub fn stamp_of_now(later_ms: i64) -> (String, String) {
+    let now = now_ms();
+    (stamp(now), stamp(now + later_ms))
+}
+
 /// Milliseconds since 1970.
-pub fn now_ms() -> i64 {
+fn now_ms() -> i64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
     i64::try_from(elapsed.expect("after 1970").as_millis()).expect("before the year 292 million")
 }
 
 /// RFC 3339, UTC, milliseconds.
-pub fn stamp(unix_ms: i64) -> String {
+fn stamp(unix_ms: i64) -> String {
     let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
         .expect("a time of this era");
     format!(
@@ -59,8 +65,7 @@ pub fn stamp(unix_ms: i64) -> String {
 }
 
 fn event(uid: &str, kind: &str, detail: &str) -> String {
-    let now = now_ms();
-    let (time, stale) = (stamp(now), stamp(now + 120_000));
+    let (time, stale) = stamp_of_now(120_000);
     format!(
         "<event version=\"2.0\" uid=\"{uid}\" type=\"{kind}\" how=\"m-g\" time=\"{time}\" start=\"{time}\" \
          stale=\"{stale}\"><point lat=\"47.0707\" lon=\"12.6938\" hae=\"1204.6\" ce=\"4.7\" le=\"9999999.0\"/>\

@@ -13,10 +13,10 @@ mod status;
 pub use canonical::Element;
 pub use certificates::{Authority, Leaf, Profile};
 pub use corpus::corpus;
-pub use cot::{Event, chat, position, track};
+pub use cot::{Event, chat, position, stamp_of_now, track};
 pub use device::{Device, RawDevice, tls_stream};
 pub use foreign::Foreign;
-pub use process::{Finished, TomboloBox, ask, tombolo};
+pub use process::{Finished, TomboloBox, ask, peak_kib, tombolo};
 pub use setup::{Registration, Setup};
 pub use status::Status;
 

@@ -200,13 +200,14 @@ impl TomboloBox {
         });
     }
 
-    /// Resident memory as the kernel counts it, KiB.
+    /// Resident memory as the kernel counts it now, KiB.
     pub fn resident_kib(&self) -> u64 {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("/proc");
-        text.lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .and_then(|line| line.trim().trim_end_matches("kB").trim().parse().ok())
-            .expect("VmRSS")
+        memory_kib(self.child.id(), "VmRSS:")
+    }
+
+    /// The most it ever was, KiB.
+    pub fn peak_kib(&self) -> u64 {
+        peak_kib(self.child.id())
     }
 
     /// Sends a signal.
@@ -239,4 +240,17 @@ impl Drop for TomboloBox {
             eprintln!("--- log of {}\n{last}", self.setup.name());
         }
     }
+}
+
+/// The most resident memory a process ever had, KiB.
+pub fn peak_kib(process: u32) -> u64 {
+    memory_kib(process, "VmHWM:")
+}
+
+fn memory_kib(process: u32, key: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).expect("a running process");
+    text.lines()
+        .find_map(|line| line.strip_prefix(key))
+        .and_then(|line| line.trim().trim_end_matches("kB").trim().parse().ok())
+        .expect("a size")
 }
