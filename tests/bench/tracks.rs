@@ -28,7 +28,8 @@ impl Tracks {
                  version=\"5.4.0.16 (a1b2c3d4).1733000000-CIV\" device=\"SAMSUNG SM-S911B\" platform=\"ATAK-CIV\"/>\
                  <contact callsign=\"HAWK-{number}\"/><uid Droid=\"HAWK-{number}\"/>\
                  <precisionlocation altsrc=\"GPS\" geopointsrc=\"GPS\"/><__group role=\"Team Member\" name=\"Cyan\"/>\
-                 <status battery=\"87\"/><track course=\"{column}.25\" speed=\"3.5\"/></detail></event>\n"
+                 <status battery=\"87\"/><remarks>Convoy of four, north-east on the valley road, next report at the bridge.</remarks>\
+                 <_flow-tags_ TAK-Server-0123456789abcdef0123456789abcdef=\"{time}\"/><track course=\"{column}.25\" speed=\"3.5\"/></detail></event>\n"
             );
             tracks.bytes.extend_from_slice(event.as_bytes());
             tracks.ends.push(tracks.bytes.len());
