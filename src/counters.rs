@@ -98,6 +98,8 @@ pub struct Counters {
     pub events_out: u64,
     /// Wall clock of the last message of any kind from the neighbour, milliseconds since 1970; 0 = never.
     pub last_heard_ms: i64,
+    /// Wall clock of the last event accepted from or handed to the neighbour, milliseconds since 1970; 0 = never.
+    pub last_event_ms: i64,
     dropped: Dropped,
 }
 

@@ -17,10 +17,17 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod cot;
 pub mod counters;
+pub mod files;
 pub mod link;
+pub mod log;
 pub mod pki;
 pub mod route;
+pub mod state;
+pub mod wire;

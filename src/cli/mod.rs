@@ -1,3 +1,6 @@
-//! The command line: one file per subcommand.
+//! The commands: one file each.
 
+pub mod cert;
 pub mod demo;
+pub mod export;
+pub mod local;

@@ -1,3 +1,10 @@
 //! Links: everything that has a socket. A link turns bytes into frames and frames into bytes; the router decides.
 
+pub mod board;
+pub mod clients;
+pub mod fed2;
+pub mod grpc;
+pub mod handshake;
 pub mod hub;
+pub mod socket;
+pub mod tls;

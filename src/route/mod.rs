@@ -1,5 +1,15 @@
 //! The router: one inline call decides for each event which links get it.
+//!
+//! [`Router`] is told what came ([`Router::receive_xml`], [`Router::receive_federated`]) and asked what to send
+//! ([`Router::poll_batch`]); it reads no clock and no socket.
 
+pub mod contacts;
+pub mod dedup;
+pub mod latest;
+pub mod link;
+pub mod outbox;
+pub mod queue;
 pub mod router;
 
-pub use router::{LinkId, LinkSpec, Router, Verdict};
+pub use link::{LinkId, LinkSpec, PeerSpec, Verdict};
+pub use router::{Router, Settings};

@@ -1,0 +1,15 @@
+//! The typed requests that the command line, the console and the HTTPS API share, and the Unix socket they travel on.
+//!
+//! One request per connection: a line of JSON there, a line of JSON back. The socket is `control.sock` in the state
+//! directory, for its owner only.
+
+pub mod client;
+pub mod control;
+pub mod request;
+mod socket;
+pub mod status;
+
+pub use client::{AskError, ask};
+pub use control::{BindError, Control, ControlListener, serve};
+pub use request::{ErrorCode, Fault, PeerEntry, RefusedEvent, Request, Response};
+pub use status::{PeerState, PeerStatus, Status};

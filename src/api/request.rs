@@ -1,0 +1,252 @@
+//! What can be asked of the box, and what it answers.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::status::{PeerState, Status};
+use crate::config::{EditError, Peer, PeerSpec};
+use crate::pki::Fingerprint;
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// How is everything?
+    Status,
+    /// Which federates are registered?
+    PeerList,
+    /// Register a federate, write it to the configuration and bring its link up.
+    PeerAdd {
+        /// The federate.
+        peer: PeerSpec,
+        /// A federate of that name is changed, not refused.
+        #[serde(default)]
+        replace: bool,
+    },
+    /// Forget a federate and cut its link.
+    PeerRemove {
+        /// Its name.
+        name: String,
+    },
+    /// Take these events as if a local client had sent them.
+    Inject {
+        /// CoT XML, one event or several back to back.
+        events: String,
+    },
+    /// Read the configuration again.
+    Reload,
+    /// Drain and stop.
+    Stop,
+}
+
+impl Request {
+    /// It writes files, so it must not hold up the traffic.
+    pub fn touches_files(&self) -> bool {
+        matches!(
+            self,
+            Self::PeerAdd { .. } | Self::PeerRemove { .. } | Self::Reload
+        )
+    }
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    /// To [`Request::Status`].
+    Status(Box<Status>),
+    /// To [`Request::PeerList`].
+    Peers(Vec<PeerEntry>),
+    /// To [`Request::Inject`].
+    Injected {
+        /// Events taken.
+        accepted: u32,
+        /// Events refused.
+        refused: Vec<RefusedEvent>,
+    },
+    /// Done; what happened, in words.
+    Done(String),
+    /// Not done.
+    Error(Fault),
+}
+
+impl Response {
+    /// Separates the error from the answers.
+    ///
+    /// # Errors
+    /// The fault that the box reports.
+    pub fn into_result(self) -> Result<Self, Fault> {
+        match self {
+            Self::Error(fault) => Err(fault),
+            answer => Ok(answer),
+        }
+    }
+}
+
+impl From<Fault> for Response {
+    fn from(fault: Fault) -> Self {
+        Self::Error(fault)
+    }
+}
+
+/// An event that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedEvent {
+    /// Which one of the request, counted from 1.
+    pub event: u32,
+    /// The word of the reason, as in `status`.
+    pub reason: String,
+}
+
+/// Why a request was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// What kind of fault.
+    pub code: ErrorCode,
+    /// In words: what is wrong, where, the cure.
+    pub message: String,
+}
+
+impl Fault {
+    /// A fault.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl From<EditError> for Fault {
+    fn from(error: EditError) -> Self {
+        let code = match error {
+            EditError::Exists(_) => ErrorCode::Exists,
+            EditError::NotFound { .. } => ErrorCode::NotFound,
+            EditError::Authority(_) => ErrorCode::Invalid,
+            EditError::Io { .. } => ErrorCode::Io,
+            EditError::Config(_) | EditError::Shape(_) => ErrorCode::Config,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// Kinds of faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// The request cannot be understood or holds something unusable.
+    Invalid,
+    /// The request is longer than the box takes.
+    TooLong,
+    /// What it names is not there.
+    NotFound,
+    /// What it wants to make is there already.
+    Exists,
+    /// The configuration is not valid.
+    Config,
+    /// A file cannot be read or written.
+    Io,
+    /// The box is on its way down, or too slow.
+    Unavailable,
+    /// A defect of the box.
+    Internal,
+}
+
+/// A registered federate as `peer list` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerEntry {
+    /// Its name.
+    pub name: String,
+    /// Where it is dialled; none: it dials us.
+    pub address: Option<String>,
+    /// SHA-256 of each certificate of its CA.
+    pub authorities: Vec<String>,
+    /// SHA-256 of its leaf.
+    pub fingerprint: Option<String>,
+    /// Not paused.
+    pub enabled: bool,
+    /// What it sends is taken.
+    pub incoming: bool,
+    /// What we have is sent to it.
+    pub outgoing: bool,
+    /// Seconds between keepalives; none = 60.
+    pub keepalive_seconds: Option<u32>,
+    /// How its link stands; none when no box is running.
+    pub state: Option<PeerState>,
+}
+
+impl PeerEntry {
+    /// The entry of a configured federate.
+    pub fn new(peer: &Peer, state: Option<PeerState>) -> Self {
+        Self {
+            name: peer.name.clone(),
+            address: peer.address.clone(),
+            authorities: peer
+                .authorities
+                .iter()
+                .map(|certificate| Fingerprint::of(certificate).to_string())
+                .collect(),
+            fingerprint: peer.fingerprint.map(|fingerprint| fingerprint.to_string()),
+            enabled: peer.enabled,
+            incoming: peer.incoming,
+            outgoing: peer.outgoing,
+            keepalive_seconds: peer.keepalive_seconds,
+            state,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_short_and_strict() {
+        let text = serde_json::to_string(&Request::Status).unwrap();
+        assert_eq!(text, "\"status\"");
+        let add = r#"{"peer_add":{"peer":{"name":"bravo","fingerprint":"AB"}}}"#;
+        let Request::PeerAdd { peer, replace } = serde_json::from_str(add).unwrap() else {
+            panic!("another request");
+        };
+        assert!(peer.enabled && peer.incoming && peer.outgoing && !replace);
+        for bad in [
+            "\"explode\"",
+            r#"{"inject":{}}"#,
+            r#"{"peer_remove":{"name":"a","x":1}}"#,
+        ] {
+            assert!(serde_json::from_str::<Request>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn answers_come_back_as_they_went() {
+        let status = crate::api::status::tests::example();
+        for answer in [
+            Response::Status(Box::new(status)),
+            Response::Peers(Vec::new()),
+            Response::Injected {
+                accepted: 1,
+                refused: vec![RefusedEvent {
+                    event: 2,
+                    reason: "malformed".into(),
+                }],
+            },
+            Response::Done("well\n\"done\"".into()),
+            Fault::new(ErrorCode::TooLong, "too long").into(),
+        ] {
+            let text = serde_json::to_string(&answer).unwrap();
+            assert!(!text.contains('\n'), "{text}");
+            assert_eq!(serde_json::from_str::<Response>(&text).unwrap(), answer);
+        }
+    }
+}

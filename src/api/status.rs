@@ -1,0 +1,301 @@
+//! What `status --json` prints. Scripts rely on these names.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::budget::Budget;
+use crate::counters::Reason;
+use crate::files;
+use crate::wire::stamp;
+
+/// Counts by reason; the words are those of [`Reason`] and of refused handshakes.
+pub type Counts = BTreeMap<String, u64>;
+
+/// The box at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The box itself.
+    pub node: NodeStatus,
+    /// Its clock.
+    pub clock: ClockStatus,
+    /// Where it listens.
+    pub listen: ListenStatus,
+    /// Every registered federate, in the order of the configuration.
+    pub peers: Vec<PeerStatus>,
+    /// Local clients connected now.
+    pub clients: u32,
+    /// Handshakes refused since the start, by reason.
+    pub refused: Counts,
+    /// Traffic of all local clients together.
+    pub local: LocalStatus,
+    /// What it takes and what it may take.
+    pub memory: MemoryStatus,
+}
+
+/// The box itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Its name.
+    pub name: String,
+    /// Release.
+    pub version: String,
+    /// Its id in provenance, 32 hex digits.
+    pub federate_id: String,
+    /// Since it was started.
+    pub uptime_seconds: u64,
+    /// SHA-256 of its certificate, as a peer's administrator registers it.
+    pub fingerprint: String,
+    /// `running` or `draining`.
+    pub state: String,
+}
+
+/// The clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockStatus {
+    /// Now, RFC 3339.
+    pub utc: String,
+    /// How far it can be trusted, in one word.
+    pub quality: String,
+}
+
+/// Addresses in use, with the ports that were really bound; none = off.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenStatus {
+    /// Plain CoT.
+    pub clients_tcp: Option<SocketAddr>,
+    /// CoT over mutual TLS.
+    pub clients_tls: Option<SocketAddr>,
+    /// Federation.
+    pub federation: Vec<SocketAddr>,
+}
+
+/// How a link to a federate stands. `connected` is not `flowing`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeerState {
+    /// `enabled = false`.
+    Paused,
+    /// It dials us and has not yet.
+    Waiting,
+    /// Being dialled.
+    Connecting,
+    /// Connected, nothing proven yet.
+    Connected,
+    /// Both directions that are switched on have been proven.
+    Flowing,
+    /// Was up or was tried, and failed; will be tried again.
+    Down,
+}
+
+impl PeerState {
+    /// The word that scripts see.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Waiting => "waiting",
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Flowing => "flowing",
+            Self::Down => "down",
+        }
+    }
+}
+
+impl fmt::Display for PeerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// One federate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// How the link stands.
+    pub state: PeerState,
+    /// Why it is no better, in words; empty when all is well.
+    pub reason: String,
+    /// Where it is dialled, or where it last came from.
+    pub address: Option<String>,
+    /// Not paused.
+    pub enabled: bool,
+    /// Events accepted from it since the start.
+    pub events_in: u64,
+    /// Events handed to its connection since the start.
+    pub events_out: u64,
+    /// Events per second from it, over the last seconds.
+    pub rate_in: f64,
+    /// Events per second to it, over the last seconds.
+    pub rate_out: f64,
+    /// When it last said anything, RFC 3339.
+    pub last_heard: Option<String>,
+    /// Events that did not go on, by reason.
+    pub dropped: Counts,
+}
+
+/// All local clients together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalStatus {
+    /// Events accepted from them since the start.
+    pub events_in: u64,
+    /// Events handed to them since the start.
+    pub events_out: u64,
+    /// Events that did not go on, by reason.
+    pub dropped: Counts,
+}
+
+/// Memory, KiB.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryStatus {
+    /// Resident now; 0 where the system does not tell.
+    pub rss_kib: u64,
+    /// Most that was ever resident.
+    pub peak_kib: u64,
+    /// The worst case that the limits add up to.
+    pub budget_kib: u64,
+    /// `memory_mib`.
+    pub ceiling_kib: u64,
+}
+
+impl MemoryStatus {
+    /// Asks the kernel about this process.
+    pub fn measure(budget: &Budget) -> Self {
+        // Bounded: the file is about 1.5 KiB and the kernel writes it.
+        let text = files::read_bounded("/proc/self/status".as_ref(), 64 * 1024).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        Self {
+            rss_kib: field(&text, "VmRSS:"),
+            peak_kib: field(&text, "VmHWM:"),
+            budget_kib: budget.total().div_ceil(1024),
+            ceiling_kib: budget.ceiling() / 1024,
+        }
+    }
+}
+
+fn field(text: &str, name: &str) -> u64 {
+    text.lines()
+        .find_map(|line| line.strip_prefix(name))
+        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
+}
+
+/// A time as `status` writes it; none for 0, which means never.
+pub fn time(millis: i64) -> Option<String> {
+    let text = stamp::write(millis).filter(|_| millis != 0)?;
+    Some(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Counts as `status` writes them.
+pub fn counts(reasons: impl IntoIterator<Item = (Reason, u64)>) -> Counts {
+    reasons
+        .into_iter()
+        .map(|(reason, count)| (reason.word().to_owned(), count))
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::config::Limits;
+    use crate::counters::Counters;
+
+    /// A status in which every field says something.
+    pub(crate) fn example() -> Status {
+        let mut counters = Counters::default();
+        counters.drop_one(Reason::Duplicate);
+        counters.drop_one(Reason::Duplicate);
+        Status {
+            node: NodeStatus {
+                name: "alpha".into(),
+                version: "0.1.0".into(),
+                federate_id: "0123456789abcdef0123456789abcdef".into(),
+                uptime_seconds: 93_784,
+                fingerprint: format!("SHA256:{}", "AB".repeat(32)),
+                state: "running".into(),
+            },
+            clock: ClockStatus {
+                utc: "2026-11-20T12:00:00.000Z".into(),
+                quality: "synchronised".into(),
+            },
+            listen: ListenStatus {
+                clients_tcp: "127.0.0.1:8087".parse().ok(),
+                clients_tls: None,
+                federation: vec!["0.0.0.0:9001".parse().unwrap()],
+            },
+            peers: vec![PeerStatus {
+                name: "bravo".into(),
+                state: PeerState::Flowing,
+                reason: String::new(),
+                address: Some("10.0.0.2:9001".into()),
+                enabled: true,
+                events_in: 12,
+                events_out: 34,
+                rate_in: 1.5,
+                rate_out: 2.0,
+                last_heard: time(1_700_000_000_000),
+                dropped: counts(counters.reasons()),
+            }],
+            clients: 3,
+            refused: Counts::from([("unknown_ca".into(), 2)]),
+            local: LocalStatus::default(),
+            memory: MemoryStatus::measure(&Budget::of(&Limits::default())),
+        }
+    }
+
+    #[test]
+    fn the_shape_that_scripts_rely_on() {
+        let json = serde_json::to_value(example()).unwrap();
+        assert_eq!(json["node"]["name"], "alpha");
+        assert_eq!(json["clock"]["quality"], "synchronised");
+        assert_eq!(json["listen"]["clients_tcp"], "127.0.0.1:8087");
+        assert!(json["listen"]["clients_tls"].is_null());
+        assert_eq!(json["clients"], 3);
+        let peer = &json["peers"][0];
+        for key in [
+            "name",
+            "state",
+            "reason",
+            "events_in",
+            "events_out",
+            "rate_in",
+            "rate_out",
+            "last_heard",
+            "dropped",
+        ] {
+            assert!(!peer[key].is_null(), "{key}");
+        }
+        assert_eq!(peer["state"], "flowing");
+        assert_eq!(peer["last_heard"], "2023-11-14T22:13:20.000Z");
+        assert_eq!(peer["dropped"], serde_json::json!({"duplicate": 2}));
+        assert_eq!(json["memory"]["ceiling_kib"], 16 * 1024);
+        let read: Status = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), json);
+    }
+
+    #[test]
+    fn memory_is_measured() {
+        let memory = MemoryStatus::measure(&Budget::of(&Limits::default()));
+        assert!(
+            memory.rss_kib > 0 && memory.peak_kib >= memory.rss_kib,
+            "{memory:?}"
+        );
+        assert!(memory.budget_kib <= memory.ceiling_kib);
+    }
+
+    #[test]
+    fn never_is_null() {
+        assert_eq!(time(0), None);
+        for state in [
+            PeerState::Paused,
+            PeerState::Waiting,
+            PeerState::Flowing,
+            PeerState::Down,
+        ] {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.word());
+        }
+    }
+}

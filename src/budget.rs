@@ -1,0 +1,421 @@
+//! The memory sum: what the box needs when every bound is reached at once, and whether that fits under the ceiling.
+//!
+//! Figures marked "measured" are those of the architecture study, sections 2.1 and 5.8; the others follow from the
+//! limits. Pure arithmetic: the same limits give the same table.
+
+use std::fmt;
+
+use crate::config::Limits;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// Code, C library, runtime, log, configuration and TLS contexts, resident (4.6 MiB measured).
+const BASE: u64 = 5 * MIB;
+/// An idle TLS connection, one end.
+const TLS: u64 = 9 * KIB;
+/// Most that rustls buffers for one record received and one to send.
+const TLS_RECORD: u64 = 18 * KIB;
+/// An idle federation connection: TLS and HTTP/2, one end.
+const FEDERATE: u64 = 49 * KIB;
+/// HTTP/2 receive window of a connection, all of it filled.
+pub const FEDERATE_WINDOW: u64 = 128 * KIB;
+/// HTTP/2 send buffer of a connection, all of it filled.
+pub const FEDERATE_SEND_BUFFER: u64 = 32 * KIB;
+/// A client's receive buffer; an event that does not fit needs one of the [`LARGE_EVENTS`].
+pub const INGEST: u64 = 8 * KIB;
+/// Events larger than [`INGEST`] that may be on their way in at once.
+pub const LARGE_EVENTS: u64 = 2;
+/// TLS handshakes that may be under way at once, all listeners together.
+pub const HANDSHAKES: u64 = 16;
+/// One place in an outbox: reference, class, times, neighbours, and its entry in a map by uid that has just grown.
+pub const OUTBOX_PLACE: u64 = 128;
+/// One of the latest tracks: at most 2 KiB of event, and its entry in a map at most half full.
+pub const LATEST_PLACE: u64 = 2048 + 192;
+/// One content hash with its time; their number is rounded up to a power of two.
+pub const DUPLICATE: u64 = 16;
+/// One contact: uid, callsign and type of ordinary length, owner, and its entry in the map.
+pub const CONTACT: u64 = 256;
+/// Control connections served at once.
+pub const CONTROL_CONNECTIONS: u64 = 8;
+/// A control request up to this size is read at once; of larger ones, one at a time.
+pub const CONTROL_SMALL: u64 = 4 * KIB;
+/// Per cent of the heap that the allocator loses to its own bookkeeping and to holes.
+const SLACK_PERCENT: u64 = 15;
+
+/// Longest control request, bytes: the largest event, a quarter more for the quotes in it that JSON escapes, and its
+/// envelope.
+pub fn control_line(limits: &Limits) -> u64 {
+    kib(limits.max_event_kib) * 5 / 4 + 16 * KIB
+}
+
+/// One line of the sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// What needs the memory.
+    pub item: &'static str,
+    /// Bytes for one.
+    pub each: u64,
+    /// How many at most.
+    pub count: u64,
+    /// The limit that makes it smaller, if one does.
+    pub key: Option<&'static str>,
+    /// What is in it.
+    pub why: &'static str,
+}
+
+impl Row {
+    /// Bytes for all.
+    pub fn total(&self) -> u64 {
+        self.each * self.count
+    }
+}
+
+/// The whole sum. Displays as a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Budget {
+    rows: Vec<Row>,
+    ceiling: u64,
+    limits: Limits,
+}
+
+impl Budget {
+    /// Adds up what these limits allow.
+    pub fn of(limits: &Limits) -> Self {
+        let mut rows = heap(limits);
+        let slack = rows.iter().map(Row::total).sum::<u64>() * SLACK_PERCENT / 100;
+        rows.push(row("allocator slack", slack, 1, None, "15 % of all above"));
+        rows.insert(
+            0,
+            row(
+                "code and runtime",
+                BASE,
+                1,
+                None,
+                "resident code, C library, runtime, log, settings",
+            ),
+        );
+        Self {
+            rows,
+            ceiling: u64::from(limits.memory_mib) * MIB,
+            limits: limits.clone(),
+        }
+    }
+
+    /// The lines of the sum.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// Bytes in the worst case.
+    pub fn total(&self) -> u64 {
+        self.rows.iter().map(Row::total).sum()
+    }
+
+    /// Bytes allowed: `memory_mib`.
+    pub fn ceiling(&self) -> u64 {
+        self.ceiling
+    }
+
+    /// Whether the worst case fits under the ceiling.
+    ///
+    /// # Errors
+    /// By how much it does not, and which limits to change.
+    pub fn check(&self) -> Result<(), OverBudget> {
+        if self.total() <= self.ceiling {
+            return Ok(());
+        }
+        Err(OverBudget {
+            total: self.total(),
+            ceiling: self.ceiling,
+            lower: self.sufficient_cuts(),
+        })
+    }
+
+    /// For each limit that can cure it alone: the largest value that fits, the limit with the largest share first.
+    fn sufficient_cuts(&self) -> Vec<(&'static str, u32)> {
+        let mut shares = self.rows.clone();
+        shares.sort_by_key(|row| std::cmp::Reverse(row.total()));
+        let mut cuts: Vec<(&'static str, u32)> = Vec::new();
+        for key in shares.iter().filter_map(|row| row.key) {
+            if cuts.iter().all(|&(seen, _)| seen != key) {
+                cuts.extend(self.largest_that_fits(key).map(|value| (key, value)));
+            }
+        }
+        cuts.truncate(3);
+        cuts
+    }
+
+    fn largest_that_fits(&self, key: &str) -> Option<u32> {
+        let limit = Limits::TABLE.iter().find(|limit| limit.key == key)?;
+        let fits = |value| {
+            let limits = self.limits.with(key, value)?;
+            let sound = limits.contradiction().is_none();
+            (sound && Self::of(&limits).total() <= self.ceiling).then_some(value)
+        };
+        // Halving: what a limit costs grows with it.
+        let (mut low, mut high) = (limit.least, self.limits.value(key)?);
+        let mut best = None;
+        while low <= high {
+            let middle = low + (high - low) / 2;
+            match fits(middle) {
+                Some(value) => (best, low) = (Some(value), middle + 1),
+                None => high = middle.checked_sub(1)?,
+            }
+        }
+        best
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<28} {:>9} {:>8} {:>10}",
+            "item", "each KiB", "count", "total KiB"
+        )?;
+        for row in &self.rows {
+            let (each, total) = (tenths(row.each), tenths(row.total()));
+            writeln!(f, "{:<28} {each:>9} {:>8} {total:>10}", row.item, row.count)?;
+        }
+        let (total, ceiling) = (tenths(self.total()), tenths(self.ceiling));
+        writeln!(f, "{:<28} {:>9} {:>8} {total:>10}", "worst case", "", "")?;
+        write!(
+            f,
+            "{:<28} {:>9} {:>8} {ceiling:>10}",
+            "ceiling (memory_mib)", "", ""
+        )
+    }
+}
+
+/// The limits allow more memory than `memory_mib`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverBudget {
+    /// Bytes in the worst case.
+    pub total: u64,
+    /// Bytes allowed.
+    pub ceiling: u64,
+    /// Limits of which each alone cures it, with the largest value that does.
+    pub lower: Vec<(&'static str, u32)>,
+}
+
+impl fmt::Display for OverBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "[limits] add up to {} KiB, more than memory_mib allows ({} KiB): ",
+            self.total.div_ceil(KIB),
+            self.ceiling / KIB
+        )?;
+        for (key, value) in &self.lower {
+            write!(f, "lower {key} to {value}, or ")?;
+        }
+        if self.lower.is_empty() {
+            f.write_str("lower several of them, or ")?;
+        }
+        write!(f, "raise memory_mib to {}", self.total.div_ceil(MIB))
+    }
+}
+
+impl std::error::Error for OverBudget {}
+
+/// Everything that is allocated; slack comes on top.
+fn heap(limits: &Limits) -> Vec<Row> {
+    let batch = kib(limits.batch_kib);
+    let event = kib(limits.max_event_kib);
+    let clients = u64::from(limits.max_clients);
+    let federates = u64::from(limits.max_federates);
+    let line = control_line(limits);
+    vec![
+        row(
+            "federate link",
+            FEDERATE + FEDERATE_WINDOW + FEDERATE_SEND_BUFFER + batch,
+            federates,
+            Some("max_federates"),
+            "TLS and HTTP/2 49 (measured), window 128 and send buffer 32 full, one batch",
+        ),
+        row(
+            "client",
+            TLS + TLS_RECORD + INGEST + batch,
+            clients,
+            Some("max_clients"),
+            "TLS 9 (measured), records 18, receive buffer 8, one batch",
+        ),
+        row(
+            "handshake under way",
+            TLS + TLS_RECORD,
+            HANDSHAKES,
+            None,
+            "not yet a client or federate: TLS 9, records 18",
+        ),
+        row(
+            "large event on its way in",
+            2 * event,
+            LARGE_EVENTS,
+            Some("max_event_kib"),
+            "its buffer while it grows, or the event and its other wire form",
+        ),
+        row(
+            "waiting events",
+            kib(limits.waiting_kib),
+            1,
+            Some("waiting_kib"),
+            "bytes of all outboxes together",
+        ),
+        row(
+            "outbox places",
+            OUTBOX_PLACE * u64::from(limits.outbox_events),
+            clients + federates,
+            Some("outbox_events"),
+            "128 bytes for each event waiting for each link",
+        ),
+        row(
+            "latest tracks",
+            LATEST_PLACE,
+            limits.latest_events.into(),
+            Some("latest_events"),
+            "kept for late joiners: event and index",
+        ),
+        row(
+            "duplicates",
+            DUPLICATE,
+            u64::from(limits.dedup_events).next_power_of_two(),
+            Some("dedup_events"),
+            "hash and time",
+        ),
+        row(
+            "contacts",
+            CONTACT,
+            limits.max_contacts.into(),
+            Some("max_contacts"),
+            "uid, callsign, type, owner",
+        ),
+        row(
+            "control connection",
+            2 * CONTROL_SMALL,
+            CONTROL_CONNECTIONS,
+            None,
+            "request and answer",
+        ),
+        row(
+            "large control request",
+            2 * line,
+            1,
+            Some("max_event_kib"),
+            "its line and the event decoded from it",
+        ),
+    ]
+}
+
+fn row(
+    item: &'static str,
+    each: u64,
+    count: u64,
+    key: Option<&'static str>,
+    why: &'static str,
+) -> Row {
+    Row {
+        item,
+        each,
+        count,
+        key,
+        why,
+    }
+}
+
+fn kib(value: u32) -> u64 {
+    u64::from(value) * KIB
+}
+
+/// KiB with one decimal, rounded up: a sum of rows never looks larger than its parts.
+fn tenths(bytes: u64) -> String {
+    let tenths = (bytes * 10).div_ceil(KIB);
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_defaults_fit_sixteen_mebibytes() {
+        let limits = Limits::default();
+        let budget = Budget::of(&limits);
+        assert_eq!(limits.memory_mib, 16);
+        assert_eq!(budget.check(), Ok(()), "\n{budget}");
+        // Honest: within a mebibyte of the ceiling, not far below it by leaving things out.
+        assert!(budget.total() > 15 * MIB, "\n{budget}");
+        println!("{budget}");
+    }
+
+    #[test]
+    fn too_much_is_refused_and_each_cure_cures() {
+        let limits = Limits {
+            max_clients: 200,
+            ..Limits::default()
+        };
+        let over = Budget::of(&limits).check().unwrap_err();
+        let words = over.to_string();
+        assert!(words.contains("lower max_clients to "), "{words}");
+        assert!(!over.lower.is_empty());
+        for (key, value) in &over.lower {
+            let cured = limits.with(key, *value).unwrap();
+            assert_eq!(Budget::of(&cured).check(), Ok(()), "{key} = {value}");
+            let not_quite = limits.with(key, value + 1).unwrap();
+            assert!(
+                Budget::of(&not_quite).check().is_err(),
+                "{key} = {value} is not the largest"
+            );
+        }
+        let raised = u32::try_from(over.total.div_ceil(MIB)).unwrap();
+        assert!(
+            words.ends_with(&format!("raise memory_mib to {raised}")),
+            "{words}"
+        );
+        assert_eq!(
+            Budget::of(&limits.with("memory_mib", raised).unwrap()).check(),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn the_table_names_every_row_and_the_sum() {
+        let budget = Budget::of(&Limits::default());
+        let table = budget.to_string();
+        for row in budget.rows() {
+            assert!(table.contains(row.item), "{table}");
+            assert!(!row.why.is_empty());
+        }
+        assert!(table.contains(&tenths(budget.total())), "{table}");
+        assert!(
+            table.lines().all(|line| line.chars().count() <= 80),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn every_limit_that_takes_memory_is_in_the_sum() {
+        let limits = Limits::default();
+        let base = Budget::of(&limits).total();
+        for limit in Limits::TABLE {
+            let free =
+                matches!(limit.key, "memory_mib" | "outbox_kib") || limit.key.ends_with("_seconds");
+            let more = limits.with(limit.key, limit.default + 1).unwrap();
+            assert_eq!(Budget::of(&more).total() > base, !free, "{}", limit.key);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_limits_within_their_ranges_overflow(shares in proptest::collection::vec(0.0f64..=1.0, Limits::TABLE.len())) {
+            let mut limits = Limits::default();
+            for (limit, share) in Limits::TABLE.iter().zip(shares) {
+                let span = f64::from(limit.most - limit.least);
+                limits = limits.with(limit.key, limit.least + (span * share) as u32).unwrap();
+            }
+            let budget = Budget::of(&limits);
+            prop_assert_eq!(budget.check().is_ok(), budget.total() <= budget.ceiling());
+        }
+    }
+}

@@ -1,0 +1,206 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use clap::Parser;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use tempfile::TempDir;
+
+use super::*;
+
+#[derive(Parser)]
+struct Line {
+    #[command(subcommand)]
+    command: CertArgs,
+}
+
+/// A box's state, and a directory to write to.
+struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<String, LocalError> {
+        self.run_both(arguments).map(|(out, _)| out)
+    }
+
+    fn run_both(&self, arguments: &[&str]) -> Result<(String, String), LocalError> {
+        let line = Line::try_parse_from([&["cert"], arguments].concat()).unwrap();
+        let state = self.path("state");
+        let local = Local {
+            state: &state,
+            node_name: "alpha",
+            identity: None,
+            clients_port: 8089,
+            federation_port: 9001,
+            peers: &[],
+        };
+        let (mut out, mut notes) = (Vec::new(), Vec::new());
+        run(&line.command, &local, &mut out, &mut notes)?;
+        Ok((
+            String::from_utf8(out).unwrap(),
+            String::from_utf8(notes).unwrap(),
+        ))
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        serde_json::from_str(&self.run(&["show", "--json"]).unwrap()).unwrap()
+    }
+}
+
+#[test]
+fn show_says_the_same_in_both_forms() {
+    let place = Place::new();
+    let shown = place.shown();
+    let text = place.run(&["show"]).unwrap();
+    for key in [
+        "name",
+        "fingerprint",
+        "fingerprint_colons",
+        "ca_fingerprint",
+        "subject",
+        "issuer",
+        "not_after",
+    ] {
+        let value = shown[key].as_str().unwrap();
+        assert!(!value.is_empty() && text.contains(value), "{key} in {text}");
+    }
+    assert_eq!(shown["name"], "alpha");
+    assert_eq!(
+        shown["usages"],
+        serde_json::json!(["digitalSignature", "serverAuth", "clientAuth"])
+    );
+    let one: Fingerprint = shown["fingerprint"].as_str().unwrap().parse().unwrap();
+    assert_eq!(one.colons(), shown["fingerprint_colons"].as_str().unwrap());
+    assert!(PathBuf::from(shown["files"]["key"].as_str().unwrap()).exists());
+}
+
+#[test]
+fn export_writes_what_was_shown() {
+    let place = Place::new();
+    let shown = place.shown();
+    let out = place.directory.path().to_str().unwrap();
+    let said = place.run(&["export", "--out", out]).unwrap();
+    assert!(said.contains(shown["fingerprint"].as_str().unwrap()));
+    assert!(said.contains(
+        "keytool -importcert -trustcacerts -alias alpha -file alpha-ca.pem -keystore \
+         /opt/tak/certs/files/fed-truststore.jks -storepass atakatak -noprompt"
+    ));
+    for (file, key) in [
+        ("alpha-federation.pem", "fingerprint"),
+        ("alpha-ca.pem", "ca_fingerprint"),
+    ] {
+        let certificate = CertificateDer::from_pem_file(place.path(file)).unwrap();
+        assert_eq!(
+            Fingerprint::of(&certificate).to_string(),
+            shown[key].as_str().unwrap(),
+            "{file}"
+        );
+    }
+    let (piped, notes) = place.run_both(&["export", "--out", "-"]).unwrap();
+    assert_eq!(CertificateDer::pem_slice_iter(piped.as_bytes()).count(), 2);
+    assert!(!piped.contains("fingerprint") && notes.contains("fingerprint"));
+    let error = place
+        .run(&["export", "--out", "/nowhere/at/all"])
+        .unwrap_err();
+    assert!(matches!(&error, LocalError::Write(..)), "{error}");
+}
+
+#[test]
+fn create_makes_rsa_once() {
+    let place = Place::new();
+    let said = place.run(&["create", "--keys", "rsa-2048"]).unwrap();
+    assert!(said.contains("keyEncipherment"));
+    assert!(matches!(
+        place.run(&["create"]),
+        Err(LocalError::StoreExists(_))
+    ));
+}
+
+#[test]
+fn issue_writes_a_private_package_and_tells_its_password() {
+    let place = Place::new();
+    let file = place.path("viper.zip");
+    let path = file.to_str().unwrap();
+    let issue = ["issue", "VIPER 1", "--host", "192.0.2.7", "--out", path];
+    let said = place.run(&issue).unwrap();
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert!(said.contains("192.0.2.7:8089"), "{said}");
+    let password = said
+        .lines()
+        .find_map(|line| line.strip_prefix("password"))
+        .unwrap()
+        .trim();
+    assert_eq!(password.len(), 20);
+    let package = fs::read(&file).unwrap();
+    assert!(
+        memchr::memmem::find(&package, password.as_bytes()).is_some(),
+        "the preferences carry it"
+    );
+    assert_eq!(
+        place.run(&issue).unwrap_err(),
+        LocalError::Exists(file.clone())
+    );
+    assert_eq!(
+        fs::read(&file).unwrap(),
+        package,
+        "the first package is still there"
+    );
+}
+
+#[test]
+fn issue_takes_host_port_and_password_as_given() {
+    let place = Place::new();
+    let file = place.path("x.zip");
+    let path = file.to_str().unwrap();
+    let said = place
+        .run(&[
+            "issue",
+            "X",
+            "--host",
+            "tak.example:18089",
+            "--password",
+            "chosen one",
+            "--out",
+            path,
+        ])
+        .unwrap();
+    assert!(said.contains("tak.example:18089") && said.contains("chosen one"));
+    for wrong in [
+        "tak.example:0",
+        "tak.example:x",
+        "[::1]:8089",
+        "2001:db8::1",
+        "",
+        "a b",
+    ] {
+        let error = place.run(&["issue", "Y", "--host", wrong]).unwrap_err();
+        assert!(matches!(error, LocalError::Address(..)), "{wrong}");
+    }
+    for wrong in ["", "ü", &"x".repeat(65)] {
+        assert_eq!(
+            place.run(&["issue", "Y", "--password", wrong]).unwrap_err(),
+            LocalError::Password
+        );
+    }
+    assert_eq!(
+        place
+            .run(&["issue", " ", "--out", "/nowhere"])
+            .unwrap_err()
+            .exit_code(),
+        64
+    );
+}

@@ -1,0 +1,159 @@
+use std::path::Path;
+
+use clap::Parser;
+use quick_xml::Reader;
+
+use super::*;
+use crate::config::Peer;
+use crate::pki::Store;
+
+#[derive(Parser)]
+struct Line {
+    #[command(subcommand)]
+    command: ExportArgs,
+}
+
+fn peer(name: &str, address: Option<&str>) -> Peer {
+    Peer {
+        name: name.to_owned(),
+        address: address.map(str::to_owned),
+        authorities: Vec::new(),
+        fingerprint: None,
+        enabled: true,
+        incoming: true,
+        outgoing: true,
+        keepalive_seconds: None,
+    }
+}
+
+fn export(state: &Path, arguments: &[&str]) -> Result<String, LocalError> {
+    let line = Line::try_parse_from([&["export", "coreconfig"], arguments].concat()).unwrap();
+    let peers = [peer("hq", Some("tak.example:9001")), peer("bravo", None)];
+    let local = Local {
+        state,
+        node_name: "alpha-1",
+        identity: None,
+        clients_port: 8089,
+        federation_port: 9011,
+        peers: &peers,
+    };
+    let (mut out, mut notes) = (Vec::new(), Vec::new());
+    run(&line.command, &local, &mut out, &mut notes)?;
+    assert!(String::from_utf8(notes).unwrap().contains("keytool"));
+    Ok(String::from_utf8(out).unwrap())
+}
+
+/// Every element with its depth, in document order; fails on anything that is not well-formed.
+fn elements(xml: &str) -> Vec<(usize, String)> {
+    let mut reader = Reader::from_str(xml);
+    let (mut found, mut depth) = (Vec::new(), 0);
+    loop {
+        match reader.read_event().unwrap() {
+            Event::Start(start) => {
+                found.push((depth, start.name().as_ref().to_owned()));
+                depth += 1;
+            }
+            Event::Empty(start) => found.push((depth, start.name().as_ref().to_owned())),
+            Event::End(_) => depth -= 1,
+            Event::Comment(text) => assert!(!text.contains("--")),
+            Event::Eof => return found,
+            _ => {}
+        }
+    }
+}
+
+fn names(xml: &str, wanted: usize) -> Vec<String> {
+    elements(xml)
+        .into_iter()
+        .filter(|(depth, _)| *depth == wanted)
+        .map(|(_, name)| name)
+        .collect()
+}
+
+#[test]
+fn the_whole_element_is_in_the_order_of_the_schema() {
+    let state = tempfile::tempdir().unwrap();
+    let xml = export(state.path(), &["--address", "10.0.0.5"]).unwrap();
+    assert_eq!(names(&xml, 0), ["federation"]);
+    assert_eq!(
+        names(&xml, 1),
+        [
+            "federation-server",
+            "federation-outgoing",
+            "federate",
+            "fileFilter",
+            "federateCA"
+        ]
+    );
+    assert_eq!(
+        names(&xml, 2),
+        [
+            "tls",
+            "inboundGroup",
+            "outboundGroup",
+            "inboundGroup",
+            "outboundGroup"
+        ]
+    );
+    assert!(xml.contains("only one end may dial"));
+}
+
+#[test]
+fn the_values_are_ours() {
+    let state = tempfile::tempdir().unwrap();
+    let xml = export(state.path(), &["--address", "10.0.0.5"]).unwrap();
+    let store = Store::open_or_create(
+        state.path(),
+        "alpha-1",
+        crate::pki::KeyAlgorithm::EcdsaP256,
+        rustls_pki_types::UnixTime::now(),
+    )
+    .unwrap();
+    let issuer = crate::pki::store::display_name(store.authority());
+    for piece in [
+        "address=\"10.0.0.5\"".to_owned(),
+        "port=\"9011\"".to_owned(),
+        "protocolVersion=\"2\"".to_owned(),
+        "displayName=\"alpha_1\"".to_owned(),
+        format!("id=\"{}\"", store.identity().fingerprint().colons()),
+        format!("name=\"alpha-1:{issuer}\""),
+        format!(
+            "fingerprint=\"{}\"",
+            Fingerprint::of(store.authority()).colons()
+        ),
+        "<inboundGroup>__ANON__</inboundGroup>".to_owned(),
+    ] {
+        assert!(xml.contains(&piece), "{piece} in {xml}");
+    }
+}
+
+#[test]
+fn a_peer_that_we_dial_must_not_dial_us() {
+    let state = tempfile::tempdir().unwrap();
+    let dialled = export(state.path(), &["hq"]).unwrap();
+    assert_eq!(
+        names(&dialled, 1),
+        ["federation-server", "federate", "fileFilter", "federateCA"]
+    );
+    assert!(
+        names(
+            &export(state.path(), &["hq", "--snippet", "outgoing"]).unwrap(),
+            0
+        )
+        .is_empty()
+    );
+    let dials = export(state.path(), &["bravo", "--snippet", "outgoing"]).unwrap();
+    assert_eq!(names(&dials, 0), ["federation-outgoing"]);
+    let error = export(state.path(), &["nobody"]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no peer \"nobody\": registered are hq, bravo"
+    );
+}
+
+#[test]
+fn the_registration_alone() {
+    let state = tempfile::tempdir().unwrap();
+    let xml = export(state.path(), &["--snippet", "federate"]).unwrap();
+    assert_eq!(names(&xml, 0), ["federate", "federateCA"]);
+}

@@ -1,0 +1,189 @@
+//! What the commands share that work on this box's own files, without asking the running box.
+
+use std::fmt;
+use std::io;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+
+use rustls_pki_types::UnixTime;
+
+use crate::config::Peer;
+use crate::pki::issue::IssueError;
+use crate::pki::package::PackageError;
+use crate::pki::store::PkiError;
+use crate::pki::{KeyAlgorithm, Own};
+
+/// The part of the configuration that these commands need.
+#[derive(Debug, Clone, Copy)]
+pub struct Local<'a> {
+    /// The state directory.
+    pub state: &'a Path,
+    /// The box's name.
+    pub node_name: &'a str,
+    /// Certificate and key of `[identity]`, when that is set.
+    pub identity: Option<(&'a Path, &'a Path)>,
+    /// Port of `clients_tls`.
+    pub clients_port: u16,
+    /// First port of `federation`.
+    pub federation_port: u16,
+    /// Registered federates.
+    pub peers: &'a [Peer],
+}
+
+impl Local<'_> {
+    /// Opens identity and store; makes the store on first use.
+    ///
+    /// # Errors
+    /// Whatever is wrong with either.
+    pub fn open(&self) -> Result<Own, LocalError> {
+        self.open_with(KeyAlgorithm::default())
+    }
+
+    /// The same, with a choice of keys for a store that is not there yet.
+    ///
+    /// # Errors
+    /// Whatever is wrong with either.
+    pub fn open_with(&self, algorithm: KeyAlgorithm) -> Result<Own, LocalError> {
+        Ok(Own::open(
+            self.state,
+            self.node_name,
+            self.identity,
+            algorithm,
+            UnixTime::now(),
+        )?)
+    }
+}
+
+/// The address by which others most likely reach this box: that of the interface with the default route, else the
+/// host name. Nothing is sent.
+pub fn own_address() -> String {
+    let address = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+        // An address of the documentation block (RFC 5737): connecting a UDP socket only asks the routing table.
+        socket.connect("192.0.2.1:9")?;
+        socket.local_addr()
+    });
+    match address {
+        Ok(address) if !address.ip().is_loopback() && !address.ip().is_unspecified() => {
+            address.ip().to_string()
+        }
+        _ => host_name(),
+    }
+}
+
+/// The machine's host name, `localhost` when it has none.
+pub fn host_name() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// A command on our own files failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LocalError {
+    /// Identity or store.
+    Pki(PkiError),
+    /// The package for a user.
+    Package(PackageError),
+    /// An address that cannot be used, and why.
+    Address(String, &'static str),
+    /// A password that cannot be used.
+    Password,
+    /// A peer that is not registered, and those that are.
+    UnknownPeer(String, Vec<String>),
+    /// A file that is there already and holds a key.
+    Exists(PathBuf),
+    /// The store is there already.
+    StoreExists(PathBuf),
+    /// A file that cannot be written, and the system's words.
+    Write(PathBuf, String),
+    /// The output is closed or full.
+    Output(String),
+}
+
+impl LocalError {
+    /// The exit code, as in sysexits: 64 usage, 70 internal, 73 cannot create, 74 output, 78 configuration.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Pki(PkiError::Name)
+            | Self::Address(..)
+            | Self::Password
+            | Self::UnknownPeer(..) => 64,
+            Self::Package(_) | Self::Pki(PkiError::Issue(_)) => 70,
+            Self::Exists(_) | Self::StoreExists(_) | Self::Write(..) => 73,
+            Self::Output(_) => 74,
+            Self::Pki(_) => 78,
+        }
+    }
+}
+
+impl fmt::Display for LocalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pki(error) => error.fmt(f),
+            Self::Package(error) => error.fmt(f),
+            Self::Address(address, why) => write!(f, "address {address:?}: {why}"),
+            Self::Password => f.write_str(
+                "this password cannot be used: take 1 to 64 printable ASCII characters, or leave --password out for a \
+                 random one",
+            ),
+            Self::UnknownPeer(name, known) if known.is_empty() => {
+                write!(f, "no peer {name:?}: none is registered; register one with `peer add`")
+            }
+            Self::UnknownPeer(name, known) => {
+                write!(f, "no peer {name:?}: registered are {}", known.join(", "))
+            }
+            Self::Exists(path) => write!(
+                f,
+                "{} exists and may hold somebody's key: delete it first, or choose another with --out",
+                path.display()
+            ),
+            Self::StoreExists(path) => write!(
+                f,
+                "{} holds certificates already: to begin anew move it away, then every peer must register the new ones",
+                path.display()
+            ),
+            Self::Write(path, error) => write!(f, "cannot write {}: {error}", path.display()),
+            Self::Output(error) => write!(f, "cannot write the output: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for LocalError {}
+
+impl From<PkiError> for LocalError {
+    fn from(error: PkiError) -> Self {
+        Self::Pki(error)
+    }
+}
+
+impl From<IssueError> for LocalError {
+    fn from(error: IssueError) -> Self {
+        Self::Pki(PkiError::Issue(error))
+    }
+}
+
+impl From<PackageError> for LocalError {
+    fn from(error: PackageError) -> Self {
+        Self::Package(error)
+    }
+}
+
+impl From<io::Error> for LocalError {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_always_an_address() {
+        assert!(!own_address().is_empty());
+        assert!(!host_name().is_empty());
+    }
+}

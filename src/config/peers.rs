@@ -1,0 +1,162 @@
+//! `[[peer]]`.
+
+use std::collections::HashMap;
+
+use rustls_pki_types::CertificateDer;
+use toml::Spanned;
+
+use super::address::peer_address;
+use super::authority::{self, MOST_PEM_BYTES};
+use super::error::ConfigError;
+use super::limits::Limits;
+use super::raw::RawPeer;
+use super::reader::Reader;
+use super::settings::Peer;
+use crate::files;
+use crate::pki::fingerprint::NotAFingerprint;
+
+const KEEPALIVE_RANGE: std::ops::RangeInclusive<u32> = 1..=86_400;
+
+impl Reader<'_> {
+    pub(super) fn peers(
+        &self,
+        raw: &[Spanned<RawPeer>],
+        limits: &Limits,
+    ) -> Result<Vec<Peer>, ConfigError> {
+        let most = usize::from(limits.max_federates);
+        if let Some(beyond) = raw.get(most) {
+            return Err(self.bad(
+                beyond,
+                "peer",
+                format!("more than {most} peers"),
+                "raise max_federates in [limits] (and memory_mib if the box then says so)",
+            ));
+        }
+        let mut names = HashMap::new();
+        let mut peers = Vec::with_capacity(raw.len());
+        for written in raw {
+            let peer = self.peer(written)?;
+            let line = self.place(written.span().start).line;
+            if let Some(first) = names.insert(peer.name.clone(), line) {
+                let at = written
+                    .get_ref()
+                    .name
+                    .as_ref()
+                    .map_or(written.span(), Spanned::span);
+                return Err(self.bad(
+                    &Spanned::new(at, ()),
+                    "name",
+                    format!("the peer of line {first} is called \"{}\" too", peer.name),
+                    "give every peer its own name",
+                ));
+            }
+            peers.push(peer);
+        }
+        Ok(peers)
+    }
+
+    fn peer(&self, whole: &Spanned<RawPeer>) -> Result<Peer, ConfigError> {
+        let raw = whole.get_ref();
+        let Some(name) = &raw.name else {
+            return Err(self.bad(
+                whole,
+                "name",
+                "is missing",
+                "every [[peer]] needs a name = \"...\"",
+            ));
+        };
+        if raw.ca_cert.is_none() && raw.fingerprint.is_none() {
+            return Err(self.bad(
+                whole,
+                "ca_cert",
+                format!(
+                    "peer \"{}\" has neither `ca_cert` nor `fingerprint`",
+                    name.get_ref()
+                ),
+                "nobody could be told from it; give one of them, or both",
+            ));
+        }
+        let address = match &raw.address {
+            None => None,
+            Some(address) => Some(peer_address(address.get_ref()).map_err(|fault| {
+                let cure = "write host:port, such as \"tak.example.org:9001\"";
+                self.bad(
+                    address,
+                    "address",
+                    format!("\"{}\" {fault}", address.get_ref()),
+                    cure,
+                )
+            })?),
+        };
+        let fingerprint = match &raw.fingerprint {
+            None => None,
+            Some(text) => Some(text.get_ref().parse().map_err(|error: NotAFingerprint| {
+                self.bad(
+                    text,
+                    "fingerprint",
+                    error.to_string(),
+                    "`tombolo cert show` on the peer prints it",
+                )
+            })?),
+        };
+        Ok(Peer {
+            name: self.name("name", name)?,
+            address,
+            authorities: raw
+                .ca_cert
+                .as_ref()
+                .map_or(Ok(Vec::new()), |ca_cert| self.authorities(ca_cert))?,
+            fingerprint,
+            enabled: raw.enabled.unwrap_or(true),
+            incoming: raw.incoming.unwrap_or(true),
+            outgoing: raw.outgoing.unwrap_or(true),
+            keepalive_seconds: raw
+                .keepalive_seconds
+                .as_ref()
+                .map(|seconds| self.keepalive(seconds))
+                .transpose()?,
+        })
+    }
+
+    fn keepalive(&self, seconds: &Spanned<i64>) -> Result<u32, ConfigError> {
+        u32::try_from(*seconds.get_ref())
+            .ok()
+            .filter(|seconds| KEEPALIVE_RANGE.contains(seconds))
+            .ok_or_else(|| ConfigError::OutOfRange {
+                place: self.place(seconds.span().start),
+                key: "keepalive_seconds",
+                value: *seconds.get_ref(),
+                least: *KEEPALIVE_RANGE.start(),
+                most: *KEEPALIVE_RANGE.end(),
+            })
+    }
+
+    fn authorities(
+        &self,
+        written: &Spanned<String>,
+    ) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+        let text = written.get_ref();
+        let (pem, source) = if text.contains("-----BEGIN") {
+            (text.clone().into_bytes(), String::from("the PEM text"))
+        } else {
+            let path = self.resolve(text);
+            let pem = files::read_bounded(&path, MOST_PEM_BYTES).map_err(|error| {
+                self.bad(
+                    written,
+                    "ca_cert",
+                    format!("{} cannot be read: {error}", path.display()),
+                    "give a path relative to this file, or the PEM text itself",
+                )
+            })?;
+            (pem, path.display().to_string())
+        };
+        authority::read(&pem).map_err(|fault| {
+            self.bad(
+                written,
+                "ca_cert",
+                format!("{source}: {fault}"),
+                fault.cure(),
+            )
+        })
+    }
+}

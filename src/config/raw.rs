@@ -1,0 +1,146 @@
+//! The shapes of `tombolo.toml` as written, every value with its place.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use toml::Spanned;
+
+use super::limits::{Limits, RawLimits};
+
+/// Keys of each table, for suggestions; the shapes below refuse all others.
+pub(super) const TOP_KEYS: &[&str] = &["node", "identity", "listen", "limits", "peer"];
+const NODE_KEYS: &[&str] = &["name", "advertised_host"];
+const IDENTITY_KEYS: &[&str] = &["certificate", "key"];
+const LISTEN_KEYS: &[&str] = &["clients_tcp", "clients_tls", "federation", "api"];
+const PEER_KEYS: &[&str] = &[
+    "name",
+    "address",
+    "ca_cert",
+    "fingerprint",
+    "enabled",
+    "incoming",
+    "outgoing",
+    "keepalive_seconds",
+];
+
+/// How a table is spelled in a message, and its keys.
+pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])> {
+    match key {
+        "node" => Some(("[node]", NODE_KEYS)),
+        "identity" => Some(("[identity]", IDENTITY_KEYS)),
+        "listen" => Some(("[listen]", LISTEN_KEYS)),
+        "limits" => Some(("[limits]", Limits::KEYS)),
+        "peer" => Some(("[[peer]]", PEER_KEYS)),
+        _ => None,
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawConfig {
+    pub(super) node: RawNode,
+    pub(super) identity: Option<Spanned<RawIdentity>>,
+    pub(super) listen: RawListen,
+    pub(super) limits: RawLimits,
+    pub(super) peer: Vec<Spanned<RawPeer>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawNode {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) advertised_host: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawIdentity {
+    pub(super) certificate: Option<Spanned<String>>,
+    pub(super) key: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawListen {
+    pub(super) clients_tcp: Option<Spanned<AddressList>>,
+    pub(super) clients_tls: Option<Spanned<AddressList>>,
+    pub(super) federation: Option<Spanned<AddressList>>,
+    pub(super) api: Option<Spanned<AddressList>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawPeer {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) address: Option<Spanned<String>>,
+    pub(super) ca_cert: Option<Spanned<String>>,
+    pub(super) fingerprint: Option<Spanned<String>>,
+    pub(super) enabled: Option<bool>,
+    pub(super) incoming: Option<bool>,
+    pub(super) outgoing: Option<bool>,
+    pub(super) keepalive_seconds: Option<Spanned<i64>>,
+}
+
+/// One address or several; `""` and `[]` are none.
+#[derive(Debug)]
+pub(super) struct AddressList(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for AddressList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AddressListVisitor)
+    }
+}
+
+struct AddressListVisitor;
+
+impl<'de> Visitor<'de> for AddressListVisitor {
+    type Value = AddressList;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "an address in quotes such as \"0.0.0.0:9001\", a list of them, or \"\" for off",
+        )
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<AddressList, E> {
+        let listed = !text.trim().is_empty();
+        Ok(AddressList(
+            listed.then(|| text.to_owned()).into_iter().collect(),
+        ))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<AddressList, A::Error> {
+        let mut addresses = Vec::new();
+        while let Some(item) = items.next_element::<String>()? {
+            addresses.push(item);
+        }
+        Ok(AddressList(addresses))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Serde and the lists above must know the same keys.
+    #[test]
+    fn every_listed_key_is_a_key() {
+        for key in TOP_KEYS {
+            let (_, keys) = table(key).unwrap();
+            for inner in keys {
+                let unknown = |text: String| match toml::from_str::<RawConfig>(&text) {
+                    Ok(_) => false,
+                    Err(error) => error.message().contains("unknown field"),
+                };
+                let head = if *key == "peer" {
+                    "[[peer]]"
+                } else {
+                    &format!("[{key}]")
+                };
+                assert!(!unknown(format!("{head}\n{inner} = {{}}")), "{inner}");
+                assert!(unknown(format!("{head}\n{inner}x = {{}}")), "{inner}x");
+            }
+        }
+    }
+}

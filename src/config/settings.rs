@@ -1,0 +1,154 @@
+//! The settings as the rest of the box sees them, and what they are without a file.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use rustls_pki_types::CertificateDer;
+
+use super::limits::Limits;
+use crate::pki::Fingerprint;
+
+/// Port of plain CoT.
+pub const CLIENTS_TCP_PORT: u16 = 8087;
+/// Port of CoT over mutual TLS.
+pub const CLIENTS_TLS_PORT: u16 = 8089;
+/// Port of federation v2, ours and a peer's that names none.
+pub const FEDERATION_PORT: u16 = 9001;
+/// Port of the HTTPS API.
+pub const API_PORT: u16 = 8443;
+
+/// Everything that can be set. Defaults make a box that runs with no file at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The box's name: what other federates see. 1 to 64 characters; default: the host's name.
+    pub name: String,
+    /// Host name or address that clients and federates reach this box by; none: it is found from the network.
+    pub advertised_host: Option<String>,
+    /// Own certificate and key; none: the CA and certificates under the state directory.
+    pub identity: Option<IdentityFiles>,
+    /// Addresses to listen on.
+    pub listen: Listen,
+    /// Every bound of the box.
+    pub limits: Limits,
+    /// Registered federates.
+    pub peers: Vec<Peer>,
+}
+
+/// Where a certificate of somebody else's making lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityFiles {
+    /// PEM: leaf, then its issuer.
+    pub certificate: PathBuf,
+    /// PEM: the leaf's private key.
+    pub key: PathBuf,
+}
+
+/// Addresses to listen on; none or empty = off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Plain CoT, default 127.0.0.1:8087.
+    pub clients_tcp: Option<SocketAddr>,
+    /// CoT over mutual TLS, default 0.0.0.0:8089.
+    pub clients_tls: Option<SocketAddr>,
+    /// Federation, default 0.0.0.0:9001.
+    pub federation: Vec<SocketAddr>,
+    /// HTTPS API, default 0.0.0.0:8443. Reserved: read and checked, not served by this release.
+    pub api: Option<SocketAddr>,
+}
+
+/// One registered federate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Unique name, 1 to 64 characters.
+    pub name: String,
+    /// `host:port` to dial; none: it dials us.
+    pub address: Option<String>,
+    /// Certificates of its CA.
+    pub authorities: Vec<CertificateDer<'static>>,
+    /// SHA-256 of its leaf.
+    pub fingerprint: Option<Fingerprint>,
+    /// Off = paused, registration kept.
+    pub enabled: bool,
+    /// Take what it sends.
+    pub incoming: bool,
+    /// Send what we have.
+    pub outgoing: bool,
+    /// Seconds between keepalives on the TCP connection, 1 to 86,400; none = the system chooses 60.
+    pub keepalive_seconds: Option<u32>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: default_name(),
+            advertised_host: None,
+            identity: None,
+            listen: Listen::default(),
+            limits: Limits::default(),
+            peers: Vec::new(),
+        }
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        let everywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Self {
+            clients_tcp: Some(SocketAddr::new(
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                CLIENTS_TCP_PORT,
+            )),
+            clients_tls: Some(SocketAddr::new(everywhere, CLIENTS_TLS_PORT)),
+            federation: vec![SocketAddr::new(everywhere, FEDERATION_PORT)],
+            api: Some(SocketAddr::new(everywhere, API_PORT)),
+        }
+    }
+}
+
+/// What is wrong with a name, if anything: names are shown to people and stand in logs and file names.
+pub fn name_fault(name: &str) -> Option<&'static str> {
+    match name {
+        _ if name.is_empty() => Some("it is empty"),
+        _ if name.chars().count() > 64 => Some("it is longer than 64 characters"),
+        _ if name.chars().any(char::is_control) => Some("it holds a control character"),
+        _ if name.trim() != name => Some("it begins or ends with a space"),
+        _ => None,
+    }
+}
+
+/// The host's own name up to its first dot, or `tombolo` where it has none that can be shown.
+fn default_name() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|host| host.into_string().ok())
+        .and_then(|host| host.split('.').next().map(str::to_owned))
+        .filter(|host| name_fault(host).is_none())
+        .unwrap_or_else(|| String::from("tombolo"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shown_to_people() {
+        for fine in ["alpha", "Battalion TOC", "Élan-7", &"x".repeat(64)] {
+            assert_eq!(name_fault(fine), None, "{fine}");
+        }
+        for bad in ["", " alpha", "a\nb", "a\u{1b}[2J", &"x".repeat(65)] {
+            assert!(name_fault(bad).is_some(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_box_without_a_file_listens_where_the_documents_say() {
+        let config = Config::default();
+        assert_eq!(name_fault(&config.name), None);
+        assert_eq!(
+            config.listen.clients_tcp.map(|address| address.to_string()),
+            Some("127.0.0.1:8087".into())
+        );
+        assert_eq!(config.listen.federation.len(), 1);
+        assert!(config.peers.is_empty());
+    }
+}

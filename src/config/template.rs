@@ -1,0 +1,93 @@
+//! `tombolo.toml` with every key, commented: for people, and for the test that it says what the code does.
+
+use std::fmt::Write;
+
+use super::limits::Limits;
+use super::settings::Config;
+
+const HEAD: &str = r#"# tombolo.toml: every key is optional; what is commented out is the default.
+
+[node]
+# name = "alpha"                      # what other federates see; default: the host's name
+# advertised_host = "tak.example.org" # how clients reach this box; default: found from the network
+
+# Without [identity] the box makes its own CA and certificates under the state directory.
+# [identity]
+# certificate = "/path/chain.pem"     # leaf, then issuer
+# key = "/path/key.pem"
+
+[listen]                              # "" or [] switches one off
+clients_tcp = "127.0.0.1:8087"        # plain CoT
+clients_tls = "0.0.0.0:8089"          # CoT over mutual TLS
+federation = ["0.0.0.0:9001"]         # other federates
+api = "0.0.0.0:8443"                  # reserved
+
+[limits]
+"#;
+
+const PEERS: &str = r#"
+# [[peer]]
+# name = "bravo"
+# address = "tak.battalion.example:9001" # dial it; without: it dials us
+# ca_cert = "peers/bravo-ca.pem"         # path relative to this file, or inline PEM
+# fingerprint = "SHA256:AB12..."         # its leaf; ca_cert, fingerprint or both
+# enabled = true
+# incoming = true                        # take what it sends
+# outgoing = true                        # send what we have
+# keepalive_seconds = 60                 # 1 to 86400
+"#;
+
+impl Config {
+    /// The text of a `tombolo.toml` that sets every key to its default and explains it.
+    pub fn template() -> String {
+        let mut text = String::from(HEAD);
+        for limit in Limits::TABLE {
+            for line in limit.about {
+                let _ = writeln!(text, "#{line}");
+            }
+            let _ = writeln!(
+                text,
+                "{} = {}   # {} to {}",
+                limit.key, limit.default, limit.least, limit.most
+            );
+        }
+        text + PEERS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_template_is_the_default() {
+        let parsed = Config::parse(&Config::template(), Path::new(""));
+        assert_eq!(parsed, Ok(Config::default()));
+    }
+
+    #[test]
+    fn what_the_template_comments_out_is_accepted_too() {
+        let ca = crate::config::authority::tests::certificate("bravo", true);
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("peers")).unwrap();
+        std::fs::write(directory.path().join("peers/bravo-ca.pem"), ca).unwrap();
+        let fingerprint = format!("SHA256:{}", "AB".repeat(32));
+        let uncommented: Vec<String> = Config::template()
+            .replace("SHA256:AB12...", &fingerprint)
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(rest) if rest.starts_with('[') || rest.contains(" = ") => rest.to_owned(),
+                _ => line.to_owned(),
+            })
+            .collect();
+        let config = Config::parse(&uncommented.join("\n"), directory.path()).unwrap();
+        assert_eq!(config.name, "alpha");
+        assert_eq!(config.peers.len(), 1);
+        assert_eq!(
+            config.peers[0].address.as_deref(),
+            Some("tak.battalion.example:9001")
+        );
+        assert!(config.identity.is_some());
+    }
+}

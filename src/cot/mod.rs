@@ -1,0 +1,9 @@
+//! One event in its forms: what class of traffic it is, and the way from one wire form to the other.
+
+pub mod base64;
+pub mod class;
+pub mod encode;
+pub mod federated;
+pub mod render;
+
+pub use class::Class;

@@ -1,0 +1,217 @@
+//! The state board: what stops each peer's link, in words.
+//!
+//! Links write on it, `status` reads it. Whether a link *flows* is not written but worked out by the reader, from the
+//! router's counters: connected is not flowing (design, section 7).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::counters::Counters;
+
+/// A link flows while its last event, either way, is not older than this, milliseconds.
+pub const FLOWING_MS: i64 = 60_000;
+
+/// Group names kept per peer; a list from outside must not grow without bound.
+const MOST_GROUPS: usize = 256;
+/// Longest text from a peer, characters.
+const LONGEST_TEXT: usize = 128;
+
+/// How far a peer's link has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum PeerState {
+    /// `enabled = false`.
+    Disabled,
+    /// Paused by the operator.
+    Paused,
+    /// Nothing under way: it is the peer's turn to dial, or the next attempt has its time.
+    #[default]
+    Waiting,
+    /// An attempt is under way.
+    Connecting,
+    /// Groups answered and health proven, but no event within the last minute.
+    Connected,
+    /// Connected, and events cross.
+    Flowing,
+}
+
+impl PeerState {
+    /// The word that `status` prints.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Paused => "paused",
+            Self::Waiting => "waiting",
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Flowing => "flowing",
+        }
+    }
+}
+
+impl fmt::Display for PeerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// What is known about one peer's link.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PeerStatus {
+    /// How far it has come. Never [`PeerState::Flowing`] on the board itself.
+    pub state: PeerState,
+    /// What it waits for or why it stopped; empty while all is well.
+    pub reason: String,
+    /// Wall clock of the last change of state, milliseconds since 1970.
+    pub since_ms: i64,
+    /// The group names that the peer announced last.
+    pub groups: Vec<String>,
+    /// Its federate id, once it has said it.
+    pub federate_id: String,
+    /// Address of the connection, or of the last one.
+    pub address: String,
+}
+
+/// The board. Clones share it; a reader never waits for a link.
+#[derive(Debug, Clone, Default)]
+pub struct PeerBoard {
+    peers: Arc<Mutex<BTreeMap<String, PeerStatus>>>,
+}
+
+impl PeerBoard {
+    /// An empty board.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes a state and, in words, why. `now_ms` is wall time.
+    pub fn set(&self, peer: &str, state: PeerState, reason: impl Into<String>, now_ms: i64) {
+        let reason = reason.into();
+        self.with(peer, |status| {
+            if status.state != state || status.since_ms == 0 {
+                status.since_ms = now_ms;
+            }
+            status.state = state;
+            status.reason = reason;
+        });
+    }
+
+    /// Notes where the connection leads.
+    pub fn set_address(&self, peer: &str, address: impl Into<String>) {
+        let address = address.into();
+        self.with(peer, |status| status.address = address);
+    }
+
+    /// Notes the peer's federate id.
+    pub fn set_federate_id(&self, peer: &str, federate_id: &str) {
+        let federate_id = clean(federate_id);
+        self.with(peer, |status| status.federate_id = federate_id);
+    }
+
+    /// Notes the groups that the peer announced; beyond 256 names they are cut off.
+    pub fn set_groups(&self, peer: &str, groups: &[String]) {
+        let groups = groups
+            .iter()
+            .take(MOST_GROUPS)
+            .map(|group| clean(group))
+            .collect();
+        self.with(peer, |status| status.groups = groups);
+    }
+
+    /// Takes a removed peer off the board.
+    pub fn forget(&self, peer: &str) {
+        self.lock().remove(peer);
+    }
+
+    /// What is noted about a peer.
+    pub fn status(&self, peer: &str) -> Option<PeerStatus> {
+        self.lock().get(peer).cloned()
+    }
+
+    /// What is noted about a peer, with [`PeerState::Flowing`] worked out from its counters and the wall time.
+    pub fn status_with(&self, peer: &str, counters: &Counters, now_ms: i64) -> Option<PeerStatus> {
+        let mut status = self.status(peer)?;
+        let age = now_ms.saturating_sub(counters.last_event_ms);
+        // An event from before this connection proves nothing about it.
+        let of_this_connection = counters.last_event_ms >= status.since_ms;
+        if status.state == PeerState::Connected && of_this_connection && age <= FLOWING_MS {
+            status.state = PeerState::Flowing;
+        }
+        Some(status)
+    }
+
+    fn with(&self, peer: &str, change: impl FnOnce(&mut PeerStatus)) {
+        let mut peers = self.lock();
+        match peers.get_mut(peer) {
+            Some(status) => change(status),
+            None => change(peers.entry(peer.to_owned()).or_default()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, PeerStatus>> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Text from a peer ends up on an operator's screen: no control characters, no novels.
+fn clean(text: &str) -> String {
+    text.chars()
+        .filter(|character| !character.is_control())
+        .take(LONGEST_TEXT)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flowing_is_connected_plus_an_event_of_the_last_minute() {
+        let board = PeerBoard::new();
+        let mut counters = Counters::default();
+        board.set("bravo", PeerState::Connected, "", 1_000_000);
+        let state =
+            |counters: &Counters, now| board.status_with("bravo", counters, now).unwrap().state;
+        assert_eq!(state(&counters, 1_000_001), PeerState::Connected);
+        counters.last_event_ms = 999_000;
+        assert_eq!(
+            state(&counters, 1_000_001),
+            PeerState::Connected,
+            "an older connection's"
+        );
+        counters.last_event_ms = 1_000_500;
+        assert_eq!(state(&counters, 1_060_500), PeerState::Flowing);
+        assert_eq!(state(&counters, 1_060_501), PeerState::Connected);
+        board.set("bravo", PeerState::Waiting, "timed out", 1_060_600);
+        counters.last_event_ms = 1_060_600;
+        assert_eq!(state(&counters, 1_060_601), PeerState::Waiting);
+    }
+
+    #[test]
+    fn since_moves_with_the_state_only() {
+        let board = PeerBoard::new();
+        board.set("bravo", PeerState::Waiting, "a", 10);
+        board.set("bravo", PeerState::Waiting, "b", 20);
+        let status = board.status("bravo").unwrap();
+        assert_eq!((status.since_ms, status.reason.as_str()), (10, "b"));
+        board.set("bravo", PeerState::Connecting, "", 30);
+        assert_eq!(board.status("bravo").unwrap().since_ms, 30);
+        board.forget("bravo");
+        assert_eq!(board.status("bravo"), None);
+    }
+
+    #[test]
+    fn what_a_peer_says_is_bounded_and_printable() {
+        let board = PeerBoard::new();
+        let groups: Vec<String> = (0..1000)
+            .map(|n| format!("g{n}\u{1b}[2J{}", "x".repeat(500)))
+            .collect();
+        board.set_groups("bravo", &groups);
+        let kept = board.status("bravo").unwrap().groups;
+        assert_eq!(kept.len(), MOST_GROUPS);
+        assert!(
+            kept.iter()
+                .all(|group| group.chars().count() <= LONGEST_TEXT && !group.contains('\u{1b}'))
+        );
+    }
+}

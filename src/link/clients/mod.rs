@@ -1,0 +1,216 @@
+//! The `clients` link: ATAK, WinTAK, iTAK and whatever else streams CoT XML, over TCP or mutual TLS (protocol reference 6.1).
+
+mod ingest;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::hub::{Hub, Port};
+use super::socket;
+use crate::counters::Reason;
+use crate::route::LinkSpec;
+use ingest::Ingest;
+
+pub use ingest::INGEST;
+
+/// Bounds of the clients of one box; both listeners share them.
+#[derive(Debug, Clone)]
+pub struct ClientBounds {
+    /// Connections at once, handshakes included; one more is closed at once.
+    pub slots: Arc<Semaphore>,
+    /// Places for events larger than [`INGEST`]; all clients share them.
+    pub large_events: Arc<Semaphore>,
+    /// Largest event, bytes.
+    pub max_event: usize,
+    /// An event begun must be whole within this.
+    pub half_event: Duration,
+    /// A TLS handshake must be done within this.
+    pub handshake: Duration,
+}
+
+/// How a listener's connections begin.
+#[derive(Clone)]
+pub enum Security {
+    /// Bare TCP; for loopback.
+    Plain,
+    /// Mutual TLS.
+    Tls(TlsAcceptor),
+}
+
+/// Bytes of plaintext that TLS may hold back for a client that does not read.
+const TLS_BUFFER: usize = 16 * 1024;
+
+/// A client that is being written its last bytes at shutdown gets this long.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Accepts clients until told to stop, and then waits for their goodbyes.
+pub async fn serve(
+    listener: TcpListener,
+    security: Security,
+    hub: Hub,
+    bounds: ClientBounds,
+    mut stop: watch::Receiver<bool>,
+) {
+    let clients = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|&stop| stop) => break,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely: waiting is all that helps.
+                tracing::warn!(%error, "cannot accept a client");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(slot) = Arc::clone(&bounds.slots).try_acquire_owned() else {
+            tracing::warn!(%address, "client turned away: all places are taken (limits.max_clients)");
+            continue;
+        };
+        let client = welcome(
+            stream,
+            address,
+            security.clone(),
+            hub.clone(),
+            bounds.clone(),
+            stop.clone(),
+        );
+        let alive = Arc::clone(&clients).acquire_owned().await;
+        tokio::spawn(async move {
+            client.await;
+            drop((slot, alive));
+        });
+    }
+    drop(listener);
+    let everyone = clients.acquire_many(u32::MAX.min(Semaphore::MAX_PERMITS as u32));
+    // A client that does not take its goodbye is cut off with the process.
+    let _ = timeout(GOODBYE, everyone).await;
+}
+
+async fn welcome(
+    stream: TcpStream,
+    address: SocketAddr,
+    security: Security,
+    hub: Hub,
+    bounds: ClientBounds,
+    stop: watch::Receiver<bool>,
+) {
+    if let Err(error) = socket::prepare(&stream, None) {
+        tracing::debug!(%address, %error, "socket options refused");
+    }
+    match security {
+        Security::Plain => client(stream, address, hub, &bounds, stop).await,
+        Security::Tls(acceptor) => match timeout(bounds.handshake, acceptor.accept(stream)).await {
+            Ok(Ok(mut stream)) => {
+                stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
+                client(stream, address, hub, &bounds, stop).await;
+            }
+            Ok(Err(error)) => {
+                let words = super::handshake::Failure::of(&error);
+                tracing::warn!(%address, "client refused: {words}");
+            }
+            Err(_) => tracing::warn!(%address, "client refused: no TLS handshake in time"),
+        },
+    }
+}
+
+/// One client, from its first byte to its last.
+async fn client<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    address: SocketAddr,
+    hub: Hub,
+    bounds: &ClientBounds,
+    mut stop: watch::Receiver<bool>,
+) {
+    tracing::info!(%address, "client connected");
+    let port = hub.attach(LinkSpec::Client {
+        address: address.to_string(),
+    });
+    let (reader, mut writer) = tokio::io::split(stream);
+    let ended = tokio::select! {
+        ended = read(reader, &port, bounds) => ended,
+        ended = write(&mut writer, &port) => ended,
+        _ = stop.wait_for(|&stop| stop) => Ok("the box stops"),
+    };
+    match ended {
+        Ok(why) => tracing::info!(%address, "client gone: {why}"),
+        Err(error) => tracing::info!(%address, "client gone: {error}"),
+    }
+    drop(port);
+    let _ = timeout(GOODBYE, writer.shutdown()).await;
+}
+
+async fn read<R: AsyncRead + Unpin>(
+    mut reader: R,
+    port: &Port,
+    bounds: &ClientBounds,
+) -> io::Result<&'static str> {
+    let mut ingest = Ingest::new(bounds.max_event);
+    let mut begun: Option<Instant> = None;
+    let mut large = None;
+    loop {
+        let deadline = begun.map(|begun| begun + bounds.half_event);
+        let too_late = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let next = async {
+            if ingest.is_full() {
+                // Few may be large at once; the others wait here, and their senders with them.
+                large = Some(bounds.large_events.acquire().await);
+                ingest.grow();
+            }
+            reader.read(ingest.space()).await
+        };
+        let count = tokio::select! {
+            count = next => count?,
+            () = too_late => {
+                port.count(Reason::HalfEvent);
+                return Ok("an event was begun and not finished in time");
+            }
+        };
+        if count == 0 {
+            return Ok("closed by the client");
+        }
+        ingest.filled(count);
+        let taken = ingest.take(port);
+        if taken.lost {
+            return Ok("an event longer than limits.max_event_kib");
+        }
+        if large.is_some() && ingest.shrink() {
+            large = None;
+        }
+        begun = match (taken.begun, taken.pieces) {
+            (false, _) => None,
+            (true, 0) => begun.or_else(|| Some(Instant::now())),
+            (true, _) => Some(Instant::now()),
+        };
+        if count >= INGEST / 2 {
+            // A full read means more is coming: writers first, so that what was read leaves before more is taken.
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn write<W: AsyncWrite + Unpin>(writer: &mut W, port: &Port) -> io::Result<&'static str> {
+    loop {
+        let Some(batch) = std::future::poll_fn(|context| port.poll_batch(context)).await else {
+            return Ok("taken off the router");
+        };
+        writer.write_all(&batch).await?;
+        writer.flush().await?;
+    }
+}

@@ -1,0 +1,103 @@
+//! One connection that a peer dialled: serves its calls, looks after its health, closes it with a reason.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::link::board::PeerState;
+use crate::link::grpc::call;
+use crate::link::grpc::http2;
+use crate::link::grpc::scope::TaskScope;
+use crate::link::grpc::status::{Code, Status};
+
+use super::methods::Methods;
+use super::node::{Node, PeerSettings};
+use super::registry::{Cutter, stopped, told};
+use super::trouble::Trouble;
+use super::watched::Watched;
+
+/// Serves a connection until it ends, is cut, or `stop` changes.
+pub async fn serve<S>(
+    node: Arc<Node>,
+    peer: PeerSettings,
+    address: String,
+    stream: S,
+    cutter: Cutter,
+    mut stop: watch::Receiver<bool>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (readers, transport) = (TaskScope::new(), TaskScope::new());
+    let (_readers, _transport) = (readers.guard(), transport.guard());
+    let (stream, fault) = Watched::new(stream);
+    let mut cut = cutter.subscribe();
+    if !node.registry.is_live(&peer.name) {
+        let doing = format!("TLS is up with {address}, waiting for its event stream and health");
+        node.board.set(
+            &peer.name,
+            PeerState::Connecting,
+            doing,
+            node.hub.now().wall_ms,
+        );
+    }
+    let name = peer.name.clone();
+    let methods = Methods::new(Arc::clone(&node), peer, address, cutter, readers.clone());
+    let service = {
+        let methods = Arc::clone(&methods);
+        service_fn(move |request| Arc::clone(&methods).answer(request))
+    };
+    let mut connection =
+        pin!(http2::server(transport.clone()).serve_connection(TokioIo::new(stream), service));
+    let mut sweep = interval(node.timing.sweep);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+
+    let (trouble, farewell) = loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                let why = ended.err().map_or_else(
+                    || "the peer closed the connection".to_owned(),
+                    |error| call::reason(&error),
+                );
+                break (fault.take().unwrap_or(Trouble::Lost(why)), None);
+            }
+            () = stopped(&mut stop) => {
+                let status = Status::new(Code::Unavailable, "shutting down");
+                break (Trouble::Cut(status.message.clone()), Some(status));
+            }
+            status = told(&mut cut) => {
+                break (Trouble::Cut(status.message.clone()), Some(status));
+            }
+            _ = sweep.tick() => {
+                if methods.silence() >= node.timing.silence {
+                    let words = format!("no health check for {} s", node.timing.silence.as_secs());
+                    // An error status on purpose: a TAK client does not reconnect after OK (pitfall 15).
+                    let status = Status::new(Code::DeadlineExceeded, words);
+                    break (Trouble::Cut(status.message.clone()), Some(status));
+                }
+            }
+        }
+    };
+    if let Some(status) = farewell {
+        methods.finish(&status);
+        readers.end();
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(node.timing.closing, connection).await;
+    }
+    report(&node, &name, &methods, &trouble);
+    methods.flow().detach();
+}
+
+fn report(node: &Node, peer: &str, methods: &Methods, trouble: &Trouble) {
+    tracing::info!(peer, %trouble, "connection ended");
+    // A connection that was refused in favour of another one has nothing to say about the peer.
+    if methods.flow().is_attached() || !node.registry.is_live(peer) {
+        let reason = format!("{trouble}; waiting for the peer to connect again");
+        node.board
+            .set(peer, PeerState::Waiting, reason, node.hub.now().wall_ms);
+    }
+}

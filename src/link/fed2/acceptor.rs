@@ -1,0 +1,228 @@
+//! The federation listener.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::link::board::PeerState;
+use crate::link::grpc::scope::TaskScope;
+use crate::link::grpc::status::{Code, Status};
+use crate::link::socket;
+
+use super::accepted;
+use super::connect::ALPN_HTTP2;
+use super::node::{Identify, Node, PeerSettings};
+use super::registry::{Cutter, stopped};
+use super::trouble::Trouble;
+
+/// What a listener needs.
+pub struct AcceptorSettings {
+    /// Shared by all links.
+    pub node: Arc<Node>,
+    /// Our side of the handshake; it must demand a client certificate and judge it.
+    pub tls: Arc<ServerConfig>,
+    /// Whose certificate that was.
+    pub identify: Identify,
+    /// Connections at once, those in their handshake included; one more is closed on arrival.
+    pub most_connections: usize,
+}
+
+impl fmt::Debug for AcceptorSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AcceptorSettings").finish_non_exhaustive()
+    }
+}
+
+/// Accepts federates on any number of listeners. Dropping it cuts every connection; [`Acceptor::shutdown`] says
+/// goodbye first.
+#[derive(Debug)]
+pub struct Acceptor {
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    tasks: TaskScope,
+}
+
+struct Shared {
+    node: Arc<Node>,
+    tls: Mutex<Arc<ServerConfig>>,
+    identify: Identify,
+    slots: Arc<Semaphore>,
+    connections: Mutex<Vec<Open>>,
+    tasks: TaskScope,
+}
+
+/// A connection that is up, and how to end it.
+struct Open {
+    peer: String,
+    cutter: Weak<watch::Sender<Option<Status>>>,
+}
+
+impl Acceptor {
+    /// Without listeners yet.
+    pub fn new(settings: AcceptorSettings) -> Self {
+        let tasks = TaskScope::new();
+        Self {
+            shared: Arc::new(Shared {
+                node: settings.node,
+                tls: Mutex::new(settings.tls),
+                identify: settings.identify,
+                slots: Arc::new(Semaphore::new(settings.most_connections)),
+                connections: Mutex::default(),
+                tasks: tasks.clone(),
+            }),
+            stop: watch::Sender::new(false),
+            tasks,
+        }
+    }
+
+    /// Accepts on one more listener, until [`Self::shutdown`].
+    pub fn listen(&self, listener: TcpListener) {
+        self.tasks.spawn(accept(
+            Arc::clone(&self.shared),
+            listener,
+            self.stop.subscribe(),
+        ));
+    }
+
+    /// From the next handshake on, another certificate or roster. Connections that are up stay.
+    pub fn replace_tls(&self, tls: Arc<ServerConfig>) {
+        *lock(&self.shared.tls) = tls;
+    }
+
+    /// Cuts every connection of a peer (removed, paused, changed), telling it why. It is gone within two seconds,
+    /// and nothing passes any more as soon as its task has run once.
+    pub fn cut(&self, peer: &str, why: &str) {
+        let status = Status::new(Code::Unavailable, why);
+        for open in lock(&self.shared.connections).iter() {
+            if open.peer == peer
+                && let Some(cutter) = open.cutter.upgrade()
+            {
+                cutter.send_replace(Some(status.clone()));
+            }
+        }
+    }
+
+    /// Stops listening; ends every connection with UNAVAILABLE, GOAWAY and TLS close_notify, within two seconds.
+    pub async fn shutdown(self) {
+        self.stop.send_replace(true);
+        let most = self.shared.node.timing.closing + Duration::from_millis(500);
+        let _ = timeout(most, self.tasks.idle()).await;
+    }
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        self.tasks.end();
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+async fn accept(shared: Arc<Shared>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped(&mut stop) => return,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: the next attempt at once would spin.
+                tracing::warn!(%error, "a federate could not be accepted");
+                sleep(Duration::from_millis(200)).await;
+                continue;
+            }
+        };
+        let Ok(slot) = Arc::clone(&shared.slots).try_acquire_owned() else {
+            tracing::warn!(%address, "too many federation connections; this one is closed");
+            continue;
+        };
+        let (inner, stop) = (Arc::clone(&shared), stop.clone());
+        shared.tasks.spawn(async move {
+            connection(&inner, stream, address, stop).await;
+            drop(slot);
+        });
+    }
+}
+
+async fn connection(
+    shared: &Arc<Shared>,
+    stream: TcpStream,
+    address: SocketAddr,
+    mut stop: watch::Receiver<bool>,
+) {
+    let stream = tokio::select! {
+        stream = handshake(shared, stream) => stream,
+        () = stopped(&mut stop) => return,
+    };
+    let (stream, peer) = match stream {
+        Ok(known) => known,
+        Err(trouble) => {
+            tracing::warn!(%address, %trouble, "a federate was turned away");
+            return;
+        }
+    };
+    let cutter: Cutter = Arc::new(watch::Sender::new(None));
+    {
+        let mut connections = lock(&shared.connections);
+        connections.retain(|open| open.cutter.strong_count() > 0);
+        connections.push(Open {
+            peer: peer.name.clone(),
+            cutter: Arc::downgrade(&cutter),
+        });
+    }
+    let node = Arc::clone(&shared.node);
+    accepted::serve(node, peer, address.to_string(), stream, cutter, stop).await;
+}
+
+async fn handshake(
+    shared: &Shared,
+    stream: TcpStream,
+) -> Result<(TlsStream<TcpStream>, PeerSettings), Trouble> {
+    let tls = TlsAcceptor::from(Arc::clone(&lock(&shared.tls)));
+    let stream = timeout(shared.node.timing.handshake, tls.accept(stream))
+        .await
+        .map_err(|_| Trouble::TimedOut("doing the TLS handshake"))?
+        .map_err(|error| Trouble::of_stream(&error))?;
+    let session = stream.get_ref().1;
+    let chain = session.peer_certificates().unwrap_or_default();
+    let owned: Vec<_> = chain.iter().map(|one| one.clone().into_owned()).collect();
+    let Some(peer) = (shared.identify)(&owned) else {
+        return Err(Trouble::WeDistrust(
+            "no enabled peer has this certificate".into(),
+        ));
+    };
+    if session.alpn_protocol() != Some(ALPN_HTTP2) {
+        let node = &shared.node;
+        if !node.registry.is_live(&peer.name) {
+            let reason = Trouble::NoHttp2.to_string();
+            node.board.set(
+                &peer.name,
+                PeerState::Waiting,
+                reason,
+                node.hub.now().wall_ms,
+            );
+        }
+        return Err(Trouble::NoHttp2);
+    }
+    if let Err(error) = socket::prepare(stream.get_ref().0, peer.keepalive_seconds) {
+        tracing::warn!(peer = peer.name, %error, "TCP options refused by the system");
+    }
+    Ok((stream, peer))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,130 @@
+//! From a configured address to a TLS stream that speaks HTTP/2.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::link::socket;
+
+use super::node::{PeerSettings, Timing};
+use super::trouble::Trouble;
+
+/// ALPN of HTTP/2; TAK Server closes the connection without it.
+pub const ALPN_HTTP2: &[u8] = b"h2";
+
+/// Addresses of one name that are tried.
+const MOST_ADDRESSES: usize = 4;
+
+/// A connection that is up, before HTTP/2.
+#[derive(Debug)]
+pub struct Connected {
+    /// The stream.
+    pub stream: TlsStream<TcpStream>,
+    /// Where it leads.
+    pub address: SocketAddr,
+}
+
+/// Looks the name up, connects, and does the TLS handshake. Dropping the future gives up at once.
+///
+/// # Errors
+/// Which step failed, and how.
+pub async fn connect(
+    peer: &PeerSettings,
+    address: &str,
+    tls: &Arc<ClientConfig>,
+    timing: &Timing,
+) -> Result<Connected, Trouble> {
+    let host = host(address)?;
+    let stream = timeout(timing.connect, tcp(address))
+        .await
+        .unwrap_or(Err(Trouble::TimedOut("connecting")))?;
+    if let Err(error) = socket::prepare(&stream, peer.keepalive_seconds) {
+        tracing::warn!(peer = peer.name, %error, "TCP options refused by the system");
+    }
+    let address = stream
+        .peer_addr()
+        .map_err(|error| Trouble::Tcp(error.to_string()))?;
+    let handshake = TlsConnector::from(Arc::clone(tls)).connect(server_name(host), stream);
+    let stream = timeout(timing.handshake, handshake)
+        .await
+        .map_err(|_| Trouble::TimedOut("doing the TLS handshake"))?
+        .map_err(|error| match Trouble::of_stream(&error) {
+            Trouble::Lost(why) => Trouble::Tls(why),
+            other => other,
+        })?;
+    if stream.get_ref().1.alpn_protocol() != Some(ALPN_HTTP2) {
+        return Err(Trouble::NoHttp2);
+    }
+    Ok(Connected { stream, address })
+}
+
+async fn tcp(address: &str) -> Result<TcpStream, Trouble> {
+    let addresses = tokio::net::lookup_host(address)
+        .await
+        .map_err(|error| Trouble::NameLookup(error.to_string()))?;
+    let mut trouble = Trouble::NameLookup("the name has no address".into());
+    for address in addresses.take(MOST_ADDRESSES) {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => trouble = Trouble::of_connect(&error),
+        }
+    }
+    Err(trouble)
+}
+
+fn host(address: &str) -> Result<&str, Trouble> {
+    let wrong = || Trouble::Address(address.to_owned());
+    let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+    port.parse::<u16>().map_err(|_| wrong())?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() {
+        Err(wrong())
+    } else {
+        Ok(host)
+    }
+}
+
+/// TAK never verifies host names, and neither do we: a federate is known by its certificate. A host that is no
+/// possible certificate name (an underscore is enough) must not stop the connection.
+fn server_name(host: &str) -> ServerName<'static> {
+    ServerName::try_from(host.to_owned()).unwrap_or_else(|_| {
+        let unspecified = std::net::Ipv4Addr::UNSPECIFIED;
+        ServerName::IpAddress(std::net::IpAddr::V4(unspecified).into())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_host_and_port() {
+        assert_eq!(host("tak.example:9001"), Ok("tak.example"));
+        assert_eq!(host("[::1]:9001"), Ok("::1"));
+        for wrong in [
+            "tak.example",
+            ":9001",
+            "tak.example:x",
+            "tak.example:99999",
+            "",
+        ] {
+            assert_eq!(host(wrong), Err(Trouble::Address(wrong.into())));
+        }
+    }
+
+    #[test]
+    fn any_host_gives_a_server_name() {
+        assert!(matches!(server_name("tak.example"), ServerName::DnsName(_)));
+        assert!(matches!(
+            server_name("tak_server"),
+            ServerName::DnsName(_) | ServerName::IpAddress(_)
+        ));
+        assert!(matches!(server_name("::1"), ServerName::IpAddress(_)));
+    }
+}

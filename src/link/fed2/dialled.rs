@@ -1,0 +1,236 @@
+//! One connection that we dialled: the calls in the order that a TAK Server needs (protocol reference 1.4, second
+//! table, and the sketch at the end of section 7).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::link::board::PeerState;
+use crate::link::grpc::body::GrpcBody;
+use crate::link::grpc::call;
+use crate::link::grpc::http2;
+use crate::link::grpc::scope::TaskScope;
+use crate::link::grpc::status::Status;
+use crate::route::LinkSpec;
+use crate::wire::cold::Subscription;
+
+use super::calls::{Caller, Calls, Signal};
+use super::connect::Connected;
+use super::flow::Flow;
+use super::names::{Introduction, MethodName};
+use super::node::{Node, PeerSettings};
+use super::registry::{Candidate, Cutter, Side, stopped, told};
+use super::trouble::Trouble;
+use super::watched::Watched;
+
+/// Runs a connection until it ends or `stop` changes, and closes it. `Ok` = stopped on request.
+///
+/// # Errors
+/// Why it ended.
+pub async fn run(
+    node: &Arc<Node>,
+    peer: &PeerSettings,
+    authority: &str,
+    connected: Connected,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<(), Trouble> {
+    // Two scopes: our readers end first, then hyper gets time to say goodbye.
+    let (readers, transport) = (TaskScope::new(), TaskScope::new());
+    let (_readers, _transport) = (readers.guard(), transport.guard());
+    let (stream, fault) = Watched::new(connected.stream);
+    let (sender, connection) = timeout(
+        node.timing.handshake,
+        http2::client(transport.clone()).handshake::<_, GrpcBody>(TokioIo::new(stream)),
+    )
+    .await
+    .map_err(|_| Trouble::TimedOut("starting HTTP/2"))?
+    .map_err(|error| Trouble::Lost(call::reason(&error)))?;
+
+    let (signals, inbox) = mpsc::channel(16);
+    let ended = signals.clone();
+    transport.spawn(async move {
+        let why = match connection.await {
+            Ok(()) => "the peer closed the connection".to_owned(),
+            Err(error) => call::reason(&error),
+        };
+        let _ = ended.send(Signal::Failed(Trouble::Lost(why))).await;
+    });
+    let cutter: Cutter = Arc::new(watch::Sender::new(None));
+    let mut cut = cutter.subscribe();
+    let flow = Flow::new();
+    let mut conductor = Conductor {
+        calls: Calls {
+            node,
+            peer,
+            caller: Caller::new(sender, authority, signals),
+            introduction: Introduction::new(node),
+            readers: readers.clone(),
+            flow: Arc::clone(&flow),
+            group_updates: None,
+            rol: None,
+        },
+        cutter,
+        inbox,
+    };
+    let result = tokio::select! {
+        trouble = conductor.conduct() => Err(trouble),
+        () = stopped(stop) => Ok(()),
+        status = told(&mut cut) => Err(Trouble::Cut(status.message)),
+    };
+    // An alert or a reset says more than what HTTP/2 made of it.
+    let result = result.map_err(|trouble| match (trouble, fault.take()) {
+        (Trouble::Lost(_) | Trouble::Call { .. }, Some(fault)) => fault,
+        (trouble, _) => trouble,
+    });
+
+    // Half-close our streams, let go of every call, and let hyper send GOAWAY and TLS close_notify.
+    flow.finish(Status::ok());
+    drop(conductor);
+    let _ = timeout(node.timing.closing / 3, readers_done(&flow)).await;
+    readers.end();
+    let _ = timeout(node.timing.closing, transport.idle()).await;
+    if let Err(trouble) = &result {
+        let reason = trouble.to_string();
+        node.board.set(
+            &peer.name,
+            PeerState::Waiting,
+            reason,
+            node.hub.now().wall_ms,
+        );
+    }
+    flow.detach();
+    result
+}
+
+/// Waits until the outbox is empty and our event stream half-closed.
+async fn readers_done(flow: &Flow) {
+    while flow.is_read() {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+struct Conductor<'a> {
+    calls: Calls<'a>,
+    cutter: Cutter,
+    inbox: mpsc::Receiver<Signal>,
+}
+
+impl Conductor<'_> {
+    /// Goes through the calls in their order; returns why that came to an end.
+    async fn conduct(&mut self) -> Trouble {
+        match self.steps().await {
+            Ok(never) => never,
+            Err(trouble) => trouble,
+        }
+    }
+
+    async fn steps(&mut self) -> Result<Trouble, Trouble> {
+        let first_health = Instant::now() + self.calls.node.timing.silence;
+        // ClientEventStream first: contacts that the peer pushes before it is there are lost (pitfall 12).
+        self.calls.open_client_events();
+        self.calls.open_server_groups();
+        let federate_id = self.gate().await?;
+        self.attach(&federate_id).await?;
+        self.calls.open_server_events();
+        self.early_reply().await?;
+        // Our groups only now: before ServerEventStream is up the call dies (pitfall 13).
+        self.calls.open_client_groups();
+        self.calls.check_health(first_health);
+        let mut serving = false;
+        loop {
+            match self.signal().await? {
+                Signal::Healthy if !serving => {
+                    serving = true;
+                    self.calls.flow.healthy();
+                    let now = self.calls.node.hub.now().wall_ms;
+                    self.calls
+                        .node
+                        .board
+                        .set(&self.calls.peer.name, PeerState::Connected, "", now);
+                    tracing::info!(peer = self.calls.peer.name, "connected");
+                    self.calls.open_client_rol();
+                    self.calls.open_server_rol();
+                }
+                Signal::Healthy => self.calls.flow.healthy(),
+                Signal::RolEnded(MethodName::ClientRolStream) => self.calls.open_client_rol(),
+                Signal::RolEnded(_) => self.calls.open_server_rol(),
+                // SERVING a second time must not open a second ServerEventStream.
+                Signal::Serving(_) | Signal::NoGroupStream => {}
+                Signal::Subscribed(subscription) => self.note_identity(&subscription),
+                Signal::Failed(trouble) => return Err(trouble),
+            }
+        }
+    }
+
+    /// Waits for SERVING, or for the answer that the peer knows no group streams.
+    async fn gate(&mut self) -> Result<String, Trouble> {
+        let wait = self.calls.node.timing.groups;
+        let deadline = Instant::now() + wait;
+        loop {
+            let signal = timeout_at(deadline, self.signal())
+                .await
+                .map_err(|_| Trouble::NoGroups(wait.as_secs()))??;
+            match signal {
+                Signal::Serving(federate_id) => return Ok(federate_id),
+                Signal::NoGroupStream => return Ok(String::new()),
+                _ => {}
+            }
+        }
+    }
+
+    /// A hub never answers early (pitfall 20), so the wait is short and nothing depends on it.
+    async fn early_reply(&mut self) -> Result<(), Trouble> {
+        let deadline = Instant::now() + self.calls.node.timing.reply;
+        while let Ok(signal) = timeout_at(deadline, self.signal()).await {
+            if let Signal::Subscribed(subscription) = signal? {
+                self.note_identity(&subscription);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn signal(&mut self) -> Result<Signal, Trouble> {
+        match self.inbox.recv().await {
+            Some(Signal::Failed(trouble)) => Err(trouble),
+            Some(signal) => Ok(signal),
+            // The caller holds a sender, so this cannot come.
+            None => Err(Trouble::Lost("the connection ended".into())),
+        }
+    }
+
+    async fn attach(&self, federate_id: &str) -> Result<(), Trouble> {
+        let candidate = Candidate {
+            peer: &self.calls.peer.name,
+            side: Side::Dialled,
+            federate_id,
+            cutter: Arc::clone(&self.cutter),
+        };
+        let claim = self
+            .calls
+            .node
+            .registry
+            .claim(candidate)
+            .await
+            .map_err(|_| Trouble::Taken)?;
+        let port = self.calls.node.hub.attach(LinkSpec::Federate {
+            name: self.calls.peer.name.clone(),
+            incoming: self.calls.peer.incoming,
+            outgoing: self.calls.peer.outgoing,
+        });
+        self.calls.flow.attach(port, claim);
+        Ok(())
+    }
+
+    fn note_identity(&self, subscription: &Subscription) {
+        if let Some(identity) = &subscription.identity {
+            self.calls
+                .node
+                .board
+                .set_federate_id(&self.calls.peer.name, &identity.server_id);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The events of one connection, both ways, whichever side dialled.
+//!
+//! Attaching to the router and the two event streams come about in an order that the peer decides. So: what comes in
+//! waits (under HTTP/2 flow control) until the flow is attached, and what goes out waits in the router's outbox until
+//! a stream reads it. Nothing is lost either way.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use tokio::sync::watch;
+
+use crate::counters::Reason;
+use crate::link::grpc::body::{Part, Source};
+use crate::link::grpc::frame::FrameError;
+use crate::link::grpc::status::{Code, Status};
+use crate::link::hub::Port;
+
+use super::registry::Claim;
+
+/// The events of one connection.
+#[derive(Debug)]
+pub struct Flow {
+    inner: Mutex<Inner>,
+    attached: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    port: Option<Port>,
+    claim: Option<Claim>,
+    /// Number of the stream that carries our events; an older one must stop.
+    reader: u64,
+    reading: bool,
+    ending: Option<Status>,
+    waker: Option<Waker>,
+}
+
+impl Flow {
+    /// Not attached yet.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::default(),
+            attached: watch::Sender::new(false),
+        })
+    }
+
+    /// From now on events pass. The claim says that no other connection of this peer is attached.
+    pub fn attach(&self, port: Port, claim: Claim) {
+        let waker = {
+            let mut inner = self.lock();
+            if inner.ending.is_some() {
+                return;
+            }
+            inner.port = Some(port);
+            inner.claim = Some(claim);
+            inner.waker.take()
+        };
+        self.attached.send_replace(true);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Waits until the flow is attached. After [`Self::detach`] this waits for ever: the connection is ending.
+    pub async fn attached(&self) {
+        // The sender lives as long as self.
+        let _ = self
+            .attached
+            .subscribe()
+            .wait_for(|&attached| attached)
+            .await;
+    }
+
+    /// Whether the flow is attached.
+    pub fn is_attached(&self) -> bool {
+        self.lock().port.is_some()
+    }
+
+    /// One `FederatedEvent` came, without its prefix. The router counts it.
+    pub fn receive(&self, message: &[u8]) {
+        if let Some(port) = &self.lock().port {
+            port.receive_federated(message);
+        }
+    }
+
+    /// Frames that cannot be read came; the connection is about to be closed for it.
+    pub fn refuse(&self, error: FrameError) {
+        self.count(match error {
+            FrameError::TooLong { .. } => Reason::Oversize,
+            FrameError::Flag(_) | FrameError::Truncated => Reason::BadFraming,
+        });
+    }
+
+    /// Counts something that the link itself dropped.
+    pub fn count(&self, reason: Reason) {
+        if let Some(port) = &self.lock().port {
+            port.count(reason);
+        }
+    }
+
+    /// A sign of life.
+    pub fn heard(&self) {
+        if let Some(port) = &self.lock().port {
+            port.heard();
+        }
+    }
+
+    /// A good health check: a sign of life that also defends the peer's place.
+    pub fn healthy(&self) {
+        let inner = self.lock();
+        if let Some(port) = &inner.port {
+            port.heard();
+        }
+        if let Some(claim) = &inner.claim {
+            claim.healthy();
+        }
+    }
+
+    /// The body that carries our events. A second one ends the first.
+    pub fn reader(self: &Arc<Self>) -> EventSource {
+        let (reader, waker) = {
+            let mut inner = self.lock();
+            inner.reader += 1;
+            inner.reading = true;
+            (inner.reader, inner.waker.take())
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        EventSource {
+            flow: Arc::clone(self),
+            reader,
+        }
+    }
+
+    /// Whether a stream is open that carries our events.
+    pub fn is_read(&self) -> bool {
+        self.lock().reading
+    }
+
+    /// No more events after those that wait in the outbox now; then the stream ends with `status`.
+    pub fn finish(&self, status: Status) {
+        let waker = {
+            let mut inner = self.lock();
+            inner.ending.get_or_insert(status);
+            inner.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Leaves the router and makes room for another connection of this peer.
+    pub fn detach(&self) {
+        let (port, claim) = {
+            let mut inner = self.lock();
+            inner.ending.get_or_insert_with(closing);
+            (inner.port.take(), inner.claim.take())
+        };
+        self.attached.send_replace(false);
+        // The place at the router first: whoever gets the claim next attaches under the same name.
+        drop(port);
+        drop(claim);
+        if let Some(waker) = self.lock().waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn poll(&self, reader: u64, context: &mut Context<'_>) -> Poll<Part> {
+        let mut inner = self.lock();
+        if inner.reader != reader {
+            let status = Status::new(Code::Aborted, "a newer stream took its place");
+            return Poll::Ready(Part::End(status));
+        }
+        match inner.port.as_ref().map(|port| port.poll_batch(context)) {
+            Some(Poll::Ready(Some(batch))) => Poll::Ready(Part::Data(batch)),
+            Some(Poll::Ready(None)) => Poll::Ready(Part::End(closing())),
+            Some(Poll::Pending) | None => match &inner.ending {
+                Some(status) => Poll::Ready(Part::End(status.clone())),
+                None => {
+                    inner.waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            },
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn closing() -> Status {
+    Status::new(Code::Unavailable, "the connection is closing")
+}
+
+/// Our events as the body of a call.
+#[derive(Debug)]
+pub struct EventSource {
+    flow: Arc<Flow>,
+    reader: u64,
+}
+
+impl Source for EventSource {
+    fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Part> {
+        self.flow.poll(self.reader, context)
+    }
+}
+
+impl Drop for EventSource {
+    fn drop(&mut self) {
+        let mut inner = self.flow.lock();
+        if inner.reader == self.reader {
+            inner.reading = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_newer_reader_ends_the_older_one() {
+        let flow = Flow::new();
+        let mut first = flow.reader();
+        let mut second = flow.reader();
+        let Part::End(status) = poll_fn(|context| first.poll_part(context)).await else {
+            panic!("no events can come");
+        };
+        assert_eq!(status.code, Code::Aborted);
+        drop(first);
+        assert!(flow.is_read(), "the newer one still reads");
+        flow.finish(Status::new(Code::DeadlineExceeded, "late"));
+        let Part::End(status) = poll_fn(|context| second.poll_part(context)).await else {
+            panic!("no events can come");
+        };
+        assert_eq!(status.code, Code::DeadlineExceeded);
+        drop(second);
+        assert!(!flow.is_read());
+    }
+
+    #[tokio::test]
+    async fn a_pending_reader_wakes_when_the_flow_ends() {
+        let flow = Flow::new();
+        let mut reader = flow.reader();
+        let waits = tokio::spawn(async move { poll_fn(|context| reader.poll_part(context)).await });
+        tokio::task::yield_now().await;
+        flow.detach();
+        assert!(matches!(waits.await.unwrap(), Part::End(_)));
+    }
+}

@@ -1,0 +1,406 @@
+//! What we answer to a peer that dialled us (protocol reference 1.1, 1.4).
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use prost::Message;
+use tokio::sync::{OnceCell, mpsc};
+
+use crate::counters::Reason;
+use crate::link::board::PeerState;
+use crate::link::grpc::body::{GrpcBody, Part};
+use crate::link::grpc::call::{self, Ended, Messages};
+use crate::link::grpc::frame::{Decoder, FrameError, Skipper, framed};
+use crate::link::grpc::scope::TaskScope;
+use crate::link::grpc::status::{Code, Status};
+use crate::route::LinkSpec;
+use crate::wire::cold::{ClientHealth, Empty, FederateGroups, Health, ServerHealth, Subscription};
+
+use super::flow::Flow;
+use super::names::{Introduction, MethodName};
+use super::node::{Node, PeerSettings};
+use super::registry::{Candidate, Cutter, Side};
+
+type Answer = Result<Response<GrpcBody>, Status>;
+
+/// One connection's calls.
+#[derive(Debug)]
+pub struct Methods {
+    node: Arc<Node>,
+    peer: PeerSettings,
+    address: String,
+    introduction: Introduction,
+    flow: Arc<Flow>,
+    cutter: Cutter,
+    readers: TaskScope,
+    attached: OnceCell<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    federate_id: String,
+    /// The last sign that the peer is well; the connection's beginning counts as one.
+    well: Instant,
+    connected: bool,
+    /// ServerEventStreams that are open: TAK opens a newer one beside the old one.
+    event_streams: usize,
+    /// The calls that stay open until we or the peer end them.
+    held: Vec<mpsc::Sender<Part>>,
+    ended: Option<Status>,
+}
+
+impl Methods {
+    /// For a new connection of `peer` from `address`. `cutter` ends it, `readers` holds its tasks.
+    pub fn new(
+        node: Arc<Node>,
+        peer: PeerSettings,
+        address: String,
+        cutter: Cutter,
+        readers: TaskScope,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            introduction: Introduction::new(&node),
+            node,
+            peer,
+            address,
+            flow: Flow::new(),
+            cutter,
+            readers,
+            attached: OnceCell::new(),
+            state: Mutex::new(State {
+                federate_id: String::new(),
+                well: Instant::now(),
+                connected: false,
+                event_streams: 0,
+                held: Vec::new(),
+                ended: None,
+            }),
+        })
+    }
+
+    /// The connection's events.
+    pub fn flow(&self) -> &Arc<Flow> {
+        &self.flow
+    }
+
+    /// How long ago the peer last proved that it is well.
+    pub fn silence(&self) -> std::time::Duration {
+        self.lock().well.elapsed()
+    }
+
+    /// Ends every open call with `status`, after what waits in the outbox.
+    pub fn finish(&self, status: &Status) {
+        let held = {
+            let mut state = self.lock();
+            state.ended.get_or_insert_with(|| status.clone());
+            std::mem::take(&mut state.held)
+        };
+        self.flow.finish(status.clone());
+        for call in held {
+            // A full channel ends with UNAVAILABLE when its sender is dropped here; nothing is lost.
+            let _ = call.try_send(Part::End(status.clone()));
+        }
+    }
+
+    /// Answers one call.
+    ///
+    /// # Errors
+    /// None: a call that goes wrong is answered with its status.
+    pub async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<GrpcBody>, Infallible> {
+        if let Some(answer) = call::turn_away(&request) {
+            return Ok(answer);
+        }
+        let method = MethodName::of_path(request.uri().path());
+        let body = request.into_body();
+        let answer = match method {
+            Some(MethodName::ClientEventStream) => self.client_events(body).await,
+            Some(MethodName::ServerEventStream) => self.server_events(body).await,
+            Some(MethodName::HealthCheck) => self.health(body).await,
+            Some(MethodName::ServerFederateGroupsStream) => self.server_groups(body).await,
+            Some(MethodName::ClientFederateGroupsStream) => Ok(self.client_groups(body)),
+            Some(MethodName::ClientRolStream) => self.client_rol(body).await,
+            Some(MethodName::ServerRolStream) => Ok(self.server_rol(body)),
+            Some(MethodName::SendOneEvent) => self.one_event(body).await,
+            Some(MethodName::SendOneBlob | MethodName::BinaryMessageStream) => {
+                self.blobs(body).await
+            }
+            Some(MethodName::GetIdentity) => Ok(self.identity()),
+            None => Err(Status::new(
+                Code::Unimplemented,
+                "this method is not served here",
+            )),
+        };
+        Ok(answer.unwrap_or_else(|status| call::refusal(&status)))
+    }
+
+    async fn client_events(&self, body: Incoming) -> Answer {
+        self.introduced(body).await?;
+        self.attach().await?;
+        self.lock().well = Instant::now();
+        Ok(call::answer(GrpcBody::answer_source(self.flow.reader())))
+    }
+
+    async fn server_groups(&self, body: Incoming) -> Answer {
+        self.introduced(body).await?;
+        // SERVING at once and once only: never = the peer never sends; twice = it sends everything twice (pitfall 11).
+        Ok(self.hold(Some(framed(&self.introduction.groups(true)))).1)
+    }
+
+    async fn server_events(self: &Arc<Self>, mut body: Incoming) -> Answer {
+        self.attach().await?;
+        let (call, answer) = self.hold(Some(framed(&self.introduction.accepting())));
+        self.lock().event_streams += 1;
+        let this = Arc::clone(self);
+        self.readers.spawn(async move {
+            let mut decoder = Decoder::new(this.node.message_limit);
+            let mut ended = call::drain(&mut body, |bytes| {
+                decoder.feed(bytes, &mut |message| this.flow.receive(message))
+            })
+            .await;
+            if matches!(ended, Ended::Finished(_))
+                && let Err(error) = decoder.finish()
+            {
+                ended = Ended::Framing(error);
+            }
+            let others = {
+                let mut state = this.lock();
+                state.event_streams -= 1;
+                state.event_streams
+            };
+            match ended {
+                Ended::Finished(_) => drop(call.try_send(Part::End(Status::ok()))),
+                Ended::Framing(error) => this.unreadable(error),
+                // Without its events the federate is gone; a newer stream beside it carries on.
+                Ended::Lost(why) if others == 0 => {
+                    this.close(Status::new(
+                        Code::Cancelled,
+                        format!("ServerEventStream was reset: {why}"),
+                    ));
+                }
+                Ended::Lost(_) => {}
+            }
+        });
+        Ok(answer)
+    }
+
+    async fn health(&self, body: Incoming) -> Answer {
+        let health: ClientHealth = self.first(body).await?;
+        let well = health.status() == Health::Serving;
+        let registered = self.flow.is_read();
+        if well {
+            self.flow.healthy();
+            let newly = {
+                let mut state = self.lock();
+                state.well = Instant::now();
+                registered && !std::mem::replace(&mut state.connected, registered)
+            };
+            if newly {
+                let now = self.node.hub.now().wall_ms;
+                self.node
+                    .board
+                    .set(&self.peer.name, PeerState::Connected, "", now);
+                tracing::info!(peer = self.peer.name, address = self.address, "connected");
+            }
+        }
+        let status = if registered {
+            Health::Serving
+        } else {
+            Health::NotConnected
+        };
+        Ok(message(&ServerHealth {
+            status: status.into(),
+        }))
+    }
+
+    fn client_groups(self: &Arc<Self>, body: Incoming) -> Response<GrpcBody> {
+        let (call, answer) = self.hold(Some(framed(&self.introduction.accepting())));
+        let this = Arc::clone(self);
+        self.readers.spawn(async move {
+            let mut messages = Messages::<FederateGroups>::new(body);
+            loop {
+                match messages.next().await {
+                    Ok(groups) => {
+                        this.flow.heard();
+                        this.node
+                            .board
+                            .set_groups(&this.peer.name, &groups.federate_groups);
+                    }
+                    Err(ended) => return this.reader_ended(&call, &ended),
+                }
+            }
+        });
+        answer
+    }
+
+    async fn client_rol(&self, body: Incoming) -> Answer {
+        self.introduced(body).await?;
+        Ok(self.hold(None).1)
+    }
+
+    fn server_rol(self: &Arc<Self>, mut body: Incoming) -> Response<GrpcBody> {
+        let (call, answer) = self.hold(Some(framed(&self.introduction.accepting())));
+        let this = Arc::clone(self);
+        self.readers.spawn(async move {
+            let mut skipper = Skipper::default();
+            let ended = call::drain(&mut body, |bytes| this.skip(&mut skipper, bytes)).await;
+            this.reader_ended(&call, &ended);
+        });
+        answer
+    }
+
+    async fn one_event(&self, mut body: Incoming) -> Answer {
+        self.attach().await?;
+        let mut decoder = Decoder::new(self.node.message_limit);
+        let ended = call::drain(&mut body, |bytes| {
+            decoder.feed(bytes, &mut |message| self.flow.receive(message))
+        })
+        .await;
+        self.read_to_end(&ended, decoder.finish())?;
+        Ok(message(&Empty {}))
+    }
+
+    async fn blobs(&self, mut body: Incoming) -> Answer {
+        let mut skipper = Skipper::default();
+        let ended = call::drain(&mut body, |bytes| self.skip(&mut skipper, bytes)).await;
+        self.read_to_end(&ended, Ok(()))?;
+        Ok(message(&Empty {}))
+    }
+
+    fn identity(&self) -> Response<GrpcBody> {
+        message(&self.introduction.accepting().identity.unwrap_or_default())
+    }
+
+    /// Reads the Subscription of a call and remembers who asks.
+    async fn introduced(&self, body: Incoming) -> Result<(), Status> {
+        let subscription: Subscription = self.first(body).await?;
+        let identity = subscription.identity.unwrap_or_default();
+        if identity.name.is_empty() {
+            return Err(Status::new(
+                Code::InvalidArgument,
+                "the Subscription's identity has no name",
+            ));
+        }
+        if !identity.server_id.is_empty() {
+            self.node
+                .board
+                .set_federate_id(&self.peer.name, &identity.server_id);
+            self.lock().federate_id = identity.server_id;
+        }
+        Ok(())
+    }
+
+    /// Takes the peer's place and joins the router, on whichever event stream comes first.
+    async fn attach(&self) -> Result<(), Status> {
+        let attach = async {
+            let federate_id = self.lock().federate_id.clone();
+            let candidate = Candidate {
+                peer: &self.peer.name,
+                side: Side::Accepted,
+                federate_id: &federate_id,
+                cutter: Arc::clone(&self.cutter),
+            };
+            let claim = self.node.registry.claim(candidate).await.map_err(|taken| {
+                let status = Status::new(Code::AlreadyExists, taken.to_string());
+                self.close(status.clone());
+                status
+            })?;
+            let port = self.node.hub.attach(LinkSpec::Federate {
+                name: self.peer.name.clone(),
+                incoming: self.peer.incoming,
+                outgoing: self.peer.outgoing,
+            });
+            self.flow.attach(port, claim);
+            self.node.board.set_address(&self.peer.name, &self.address);
+            Ok(())
+        };
+        self.attached.get_or_try_init(|| attach).await.map(|_| ())
+    }
+
+    /// A call that stays open: `first` is sent at once, the rest when the sender says so.
+    fn hold(&self, first: Option<Bytes>) -> (mpsc::Sender<Part>, Response<GrpcBody>) {
+        let (call, parts) = mpsc::channel(2);
+        let mut state = self.lock();
+        match &state.ended {
+            // The channel is new and has room.
+            Some(status) => drop(call.try_send(Part::End(status.clone()))),
+            None => {
+                state.held.retain(|held| !held.is_closed());
+                state.held.push(call.clone());
+            }
+        }
+        (call, call::answer(GrpcBody::answer_channel(first, parts)))
+    }
+
+    async fn first<M: Message + Default>(&self, body: Incoming) -> Result<M, Status> {
+        Messages::new(body)
+            .next()
+            .await
+            .map_err(|ended| match ended {
+                Ended::Framing(error) => {
+                    self.unreadable(error);
+                    call::framing_status(error)
+                }
+                Ended::Finished(_) => {
+                    Status::new(Code::InvalidArgument, "the call carries no message")
+                }
+                Ended::Lost(why) => Status::new(Code::InvalidArgument, why),
+            })
+    }
+
+    fn skip(&self, skipper: &mut Skipper, bytes: &[u8]) -> Result<(), FrameError> {
+        for _ in 0..skipper.feed(bytes)? {
+            self.flow.count(Reason::Resource);
+        }
+        Ok(())
+    }
+
+    fn read_to_end(&self, ended: &Ended, whole: Result<(), FrameError>) -> Result<(), Status> {
+        let broken = match ended {
+            Ended::Finished(_) => whole.err(),
+            Ended::Framing(error) => Some(*error),
+            Ended::Lost(_) => return Err(ended.status()),
+        };
+        match broken {
+            Some(error) => {
+                self.unreadable(error);
+                Err(call::framing_status(error))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn reader_ended(&self, call: &mpsc::Sender<Part>, ended: &Ended) {
+        match ended {
+            Ended::Finished(_) => drop(call.try_send(Part::End(Status::ok()))),
+            Ended::Framing(error) => self.unreadable(*error),
+            // The peer let go of this one call, or the connection is gone, which its own task sees.
+            Ended::Lost(_) => {}
+        }
+    }
+
+    /// Counts a frame that cannot be read, and closes the connection.
+    fn unreadable(&self, error: FrameError) {
+        self.flow.refuse(error);
+        self.close(call::framing_status(error));
+    }
+
+    fn close(&self, status: Status) {
+        self.cutter.send_replace(Some(status));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn message<M: Message>(message: &M) -> Response<GrpcBody> {
+    call::answer(GrpcBody::answer(framed(message)))
+}

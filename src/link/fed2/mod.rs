@@ -1,0 +1,34 @@
+//! `fed2`: TAK federation v2, gRPC `com.atakmap.FederatedChannel` over mutual TLS, dialling and accepting.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`node`] | who we are, who a peer is, every interval |
+//! | [`names`] | the methods, and the messages we introduce ourselves with |
+//! | [`flow`] | the events of one connection, both ways, whichever side dialled |
+//! | [`registry`] | one live connection per peer, and which of two wins |
+//! | [`trouble`] | what goes wrong, in words; when to try again |
+//! | [`watched`] | remembers why the TLS stream broke |
+//! | [`connect`] [`calls`] [`dialled`] [`dialler`] | name to TLS; each call; their order; try for ever |
+//! | [`methods`] [`accepted`] [`acceptor`] | answers; one connection; the listener |
+
+pub mod accepted;
+pub mod acceptor;
+pub mod calls;
+pub mod connect;
+pub mod dialled;
+pub mod dialler;
+pub mod flow;
+pub mod methods;
+pub mod names;
+pub mod node;
+pub mod registry;
+pub mod trouble;
+pub mod watched;
+
+#[cfg(test)]
+mod tests;
+
+pub use acceptor::{Acceptor, AcceptorSettings};
+pub use dialler::Dialler;
+pub use node::{Identify, Node, PeerSettings, Timing};
+pub use registry::Registry;

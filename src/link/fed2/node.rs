@@ -1,0 +1,129 @@
+//! Who we are, who a peer is, and every interval of the protocol.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls_pki_types::CertificateDer;
+
+use crate::config::Peer;
+use crate::link::board::PeerBoard;
+use crate::link::hub::Hub;
+
+use super::registry::Registry;
+
+/// What every federation connection of this box shares.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Our name, as peers see it; never empty (TAK Server refuses an empty one).
+    pub name: String,
+    /// Our stable federate id, 32 hex digits: the same in every Subscription and in the provenance.
+    pub federate_id: String,
+    /// The router.
+    pub hub: Hub,
+    /// Where states are written.
+    pub board: PeerBoard,
+    /// Which peers are connected.
+    pub registry: Registry,
+    /// Longest `FederatedEvent` taken, bytes: the largest event plus what federation adds to it. A longer one ends
+    /// the connection.
+    pub message_limit: usize,
+    /// The intervals.
+    pub timing: Timing,
+}
+
+/// Room for provenance, groups and hop limits around the largest event, bytes.
+pub const MESSAGE_OVERHEAD: usize = 64 * 1024;
+
+/// What the links need to know of a registered peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerSettings {
+    /// Its name in the configuration.
+    pub name: String,
+    /// `host:port` to dial; none: it dials us.
+    pub address: Option<String>,
+    /// Take what it sends.
+    pub incoming: bool,
+    /// Send what we have.
+    pub outgoing: bool,
+    /// Seconds between TCP keepalives; none = 60.
+    pub keepalive_seconds: Option<u32>,
+}
+
+impl From<&Peer> for PeerSettings {
+    fn from(peer: &Peer) -> Self {
+        Self {
+            name: peer.name.clone(),
+            address: peer.address.clone(),
+            incoming: peer.incoming,
+            outgoing: peer.outgoing,
+            keepalive_seconds: peer.keepalive_seconds,
+        }
+    }
+}
+
+/// Finds the peer that a certificate chain (leaf first) belongs to. The handshake has judged the chain already.
+pub type Identify = Arc<dyn Fn(&[CertificateDer<'static>]) -> Option<PeerSettings> + Send + Sync>;
+
+/// Every interval of the protocol (protocol reference 1.4). Tests shorten them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Timing {
+    /// Name lookup and TCP connect together.
+    pub connect: Duration,
+    /// A TLS handshake must be done within this.
+    pub handshake: Duration,
+    /// The peer must answer ServerFederateGroupsStream within this.
+    pub groups: Duration,
+    /// How long the early Subscription on ServerEventStream is waited for.
+    pub reply: Duration,
+    /// Between health checks; TAK Server wants them under 15 s apart.
+    pub health_every: Duration,
+    /// A health check must be answered within this.
+    pub health_deadline: Duration,
+    /// Between two looks for silent peers, accepting side.
+    pub sweep: Duration,
+    /// A peer without a good health check for this long is cut off.
+    pub silence: Duration,
+    /// A peer whose last good health check is younger keeps its place against a second connection.
+    pub fresh: Duration,
+    /// Before a ROL stream that ended is opened again.
+    pub reopen: Duration,
+    /// First pause after a failed attempt; doubles each time.
+    pub retry_first: Duration,
+    /// Longest pause after a failed attempt.
+    pub retry_most: Duration,
+    /// Shortest pause after one side refused the other's certificate: somebody must act first.
+    pub retry_certificate: Duration,
+    /// A connection that held this long starts the pauses from the beginning.
+    pub settled: Duration,
+    /// Everything must be flushed and closed within this.
+    pub closing: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            handshake: Duration::from_secs(10),
+            groups: Duration::from_secs(10),
+            reply: Duration::from_millis(500),
+            health_every: Duration::from_secs(3),
+            health_deadline: Duration::from_secs(5),
+            sweep: Duration::from_secs(5),
+            silence: Duration::from_secs(15),
+            fresh: Duration::from_secs(6),
+            reopen: Duration::from_secs(10),
+            retry_first: Duration::from_secs(1),
+            retry_most: Duration::from_secs(30),
+            retry_certificate: Duration::from_secs(60),
+            settled: Duration::from_secs(20),
+            closing: Duration::from_millis(1500),
+        }
+    }
+}
+
+impl fmt::Debug for Timing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timing").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,193 @@
+//! The link against itself and against foreign ends that are driven by hand, all over loopback TCP and TLS.
+//!
+//! These tests are about the protocol: which call comes when and how it ends. What the router makes of events is
+//! tested where the router is.
+
+mod accepting;
+mod dialling;
+mod pair;
+mod peers;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
+};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::net::TcpListener;
+
+use super::{Acceptor, AcceptorSettings, Node, PeerSettings, Registry, Timing};
+use crate::clock::SystemClock;
+use crate::config::Limits;
+use crate::link::board::{PeerBoard, PeerState};
+use crate::link::hub::Hub;
+use crate::route::{Router, Settings};
+
+/// Longest that any test waits for something that must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test watches that something does not come.
+const WHILE: Duration = Duration::from_millis(300);
+
+/// A certificate authority and one leaf that both sides of a connection use.
+struct Pki {
+    authority: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Pki {
+    fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().unwrap();
+        let authority = CertifiedIssuer::self_signed(params, key).unwrap();
+        Self { authority }
+    }
+
+    /// Leaf and issuer, both usages, for loopback.
+    fn identity(&self, name: &str) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut params = CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        let key = KeyPair::generate().unwrap();
+        let leaf = params.signed_by(&key, &self.authority).unwrap();
+        let chain = vec![leaf.der().clone(), self.authority.der().clone()];
+        (
+            chain,
+            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+        )
+    }
+
+    fn roots(&self) -> Arc<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.der().clone()).unwrap();
+        Arc::new(roots)
+    }
+
+    fn server(&self) -> Arc<ServerConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(self.roots(), provider.clone())
+            .build()
+            .unwrap();
+        let (chain, key) = self.identity("server");
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(chain, key)
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Arc::new(config)
+    }
+
+    fn client(&self) -> Arc<ClientConfig> {
+        self.client_trusting(self)
+    }
+
+    fn client_trusting(&self, other: &Self) -> Arc<ClientConfig> {
+        let (chain, key) = self.identity("client");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(other.roots())
+            .with_client_auth_cert(chain, key)
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Arc::new(config)
+    }
+}
+
+/// The protocol's intervals, a dozen times faster.
+fn quick() -> Timing {
+    Timing {
+        groups: Duration::from_secs(3),
+        health_every: Duration::from_millis(100),
+        health_deadline: Duration::from_secs(3),
+        sweep: Duration::from_millis(50),
+        reopen: Duration::from_millis(50),
+        retry_first: Duration::from_millis(50),
+        retry_most: Duration::from_millis(200),
+        ..Timing::default()
+    }
+}
+
+const ALPHA: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const BRAVO: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+fn node(name: &str, federate_id: &str, timing: Timing) -> Arc<Node> {
+    Arc::new(Node {
+        name: name.into(),
+        federate_id: federate_id.into(),
+        hub: Hub::new(
+            Router::new(Settings::of(&Limits::default(), federate_id.to_owned(), 1)),
+            Arc::new(SystemClock::new()),
+        ),
+        board: PeerBoard::new(),
+        registry: Registry::new(federate_id, timing.fresh),
+        message_limit: 128 * 1024,
+        timing,
+    })
+}
+
+fn peer(name: &str, address: Option<SocketAddr>) -> PeerSettings {
+    PeerSettings {
+        name: name.into(),
+        address: address.map(|address| address.to_string()),
+        incoming: true,
+        outgoing: true,
+        keepalive_seconds: None,
+    }
+}
+
+/// An acceptor that takes every certificate of `pki` for the peer `name`.
+async fn acceptor(node: &Arc<Node>, pki: &Pki, name: &str) -> (Acceptor, SocketAddr) {
+    let settings = peer(name, None);
+    let acceptor = Acceptor::new(AcceptorSettings {
+        node: Arc::clone(node),
+        tls: pki.server(),
+        identify: Arc::new(move |chain| (chain.len() == 2).then(|| settings.clone())),
+        most_connections: 8,
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    acceptor.listen(listener);
+    (acceptor, address)
+}
+
+/// Waits until `condition` holds.
+async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let waits = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(PATIENCE, waits).await.is_ok(),
+        "waited in vain for: {what}"
+    );
+}
+
+fn state(node: &Node, peer: &str) -> PeerState {
+    node.board
+        .status(peer)
+        .map(|status| status.state)
+        .unwrap_or_default()
+}
+
+fn reason(node: &Node, peer: &str) -> String {
+    node.board
+        .status(peer)
+        .map(|status| status.reason)
+        .unwrap_or_default()
+}

@@ -1,0 +1,168 @@
+//! Our dialler against our acceptor.
+
+use super::*;
+use crate::link::fed2::Dialler;
+
+#[tokio::test]
+async fn both_sides_become_connected_and_know_each_other() {
+    let pki = Pki::new("islands");
+    let (alpha, bravo) = (node("alpha", ALPHA, quick()), node("bravo", BRAVO, quick()));
+    let (_acceptor, address) = acceptor(&alpha, &pki, "bravo").await;
+    let dialler = Dialler::spawn(
+        Arc::clone(&bravo),
+        peer("alpha", Some(address)),
+        pki.client(),
+    );
+    until("alpha sees bravo", || {
+        state(&alpha, "bravo") == PeerState::Connected
+    })
+    .await;
+    until("bravo sees alpha", || {
+        state(&bravo, "alpha") == PeerState::Connected
+    })
+    .await;
+    let (seen, sees) = (
+        alpha.board.status("bravo").unwrap(),
+        bravo.board.status("alpha").unwrap(),
+    );
+    assert_eq!(
+        (seen.federate_id.as_str(), sees.federate_id.as_str()),
+        (BRAVO, ALPHA)
+    );
+    until("groups arrive", || {
+        alpha.board.status("bravo").unwrap().groups == ["__ANON__"]
+    })
+    .await;
+    assert_eq!(bravo.board.status("alpha").unwrap().groups, ["__ANON__"]);
+
+    let begun = tokio::time::Instant::now();
+    dialler.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    until("alpha notices", || {
+        state(&alpha, "bravo") == PeerState::Waiting
+    })
+    .await;
+    assert!(!alpha.registry.is_live("bravo"));
+    assert!(!bravo.registry.is_live("alpha"));
+}
+
+#[tokio::test]
+async fn a_cut_peer_is_told_why_and_may_come_back() {
+    let pki = Pki::new("islands");
+    let (alpha, bravo) = (node("alpha", ALPHA, quick()), node("bravo", BRAVO, quick()));
+    let (acceptor, address) = acceptor(&alpha, &pki, "bravo").await;
+    let _dialler = Dialler::spawn(
+        Arc::clone(&bravo),
+        peer("alpha", Some(address)),
+        pki.client(),
+    );
+    until("connected", || {
+        state(&bravo, "alpha") == PeerState::Connected
+    })
+    .await;
+    acceptor.cut("nobody", "not meant");
+    acceptor.cut("bravo", "paused by the operator");
+    until("bravo is told", || {
+        reason(&bravo, "alpha").contains("paused by the operator")
+    })
+    .await;
+    until("connected again", || {
+        state(&bravo, "alpha") == PeerState::Connected
+    })
+    .await;
+
+    acceptor.shutdown().await;
+    until("bravo is told", || {
+        reason(&bravo, "alpha").contains("shutting down")
+    })
+    .await;
+    until("nothing listens any more", || {
+        reason(&bravo, "alpha").contains("refused by host")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn when_both_dial_one_connection_stays() {
+    let pki = Pki::new("islands");
+    let (alpha, bravo) = (node("alpha", ALPHA, quick()), node("bravo", BRAVO, quick()));
+    let (_a, to_alpha) = acceptor(&alpha, &pki, "bravo").await;
+    let (_b, to_bravo) = acceptor(&bravo, &pki, "alpha").await;
+    let _one = Dialler::spawn(
+        Arc::clone(&alpha),
+        peer("bravo", Some(to_bravo)),
+        pki.client(),
+    );
+    let _two = Dialler::spawn(
+        Arc::clone(&bravo),
+        peer("alpha", Some(to_alpha)),
+        pki.client(),
+    );
+    let steady = || {
+        state(&alpha, "bravo") == PeerState::Connected
+            && state(&bravo, "alpha") == PeerState::Connected
+    };
+    until("both connected", steady).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    until("still connected", steady).await;
+    let since = alpha.board.status("bravo").unwrap().since_ms;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(
+        alpha.board.status("bravo").unwrap().since_ms,
+        since,
+        "the link does not flap"
+    );
+    assert!(steady());
+}
+
+#[tokio::test]
+async fn a_dropped_dialler_is_gone_at_once() {
+    let pki = Pki::new("islands");
+    let (alpha, bravo) = (node("alpha", ALPHA, quick()), node("bravo", BRAVO, quick()));
+    let (_acceptor, address) = acceptor(&alpha, &pki, "bravo").await;
+    let dialler = Dialler::spawn(
+        Arc::clone(&bravo),
+        peer("alpha", Some(address)),
+        pki.client(),
+    );
+    until("connected", || {
+        state(&alpha, "bravo") == PeerState::Connected
+    })
+    .await;
+    drop(dialler);
+    let gone = tokio::time::timeout(Duration::from_secs(1), async {
+        bravo.registry.vacated("alpha").await;
+        alpha.registry.vacated("bravo").await;
+    });
+    assert!(gone.await.is_ok());
+}
+
+#[tokio::test]
+async fn distrust_is_said_in_words_and_not_hammered() {
+    let (ours, theirs) = (Pki::new("ours"), Pki::new("theirs"));
+    let (alpha, bravo) = (node("alpha", ALPHA, quick()), node("bravo", BRAVO, quick()));
+    let (_acceptor, address) = acceptor(&alpha, &theirs, "bravo").await;
+    let _dialler = Dialler::spawn(
+        Arc::clone(&bravo),
+        peer("alpha", Some(address)),
+        ours.client_trusting(&theirs),
+    );
+    until("told", || {
+        reason(&bravo, "alpha").contains("does not trust our certificate")
+    })
+    .await;
+    let pause: u64 = reason(&bravo, "alpha")
+        .split_whitespace()
+        .find_map(|word| word.parse().ok().filter(|&seconds| seconds >= 60))
+        .expect("a minute at least");
+    assert!(pause <= 75);
+    let _other = Dialler::spawn(
+        Arc::clone(&bravo),
+        peer("delta", Some(address)),
+        ours.client(),
+    );
+    until("told", || {
+        reason(&bravo, "delta").contains("we do not trust the peer's certificate")
+    })
+    .await;
+}

@@ -1,0 +1,245 @@
+//! What goes wrong on a link, in words that a signaller can act on, and when to try again.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use rustls::AlertDescription;
+
+use crate::link::grpc::status::{Code, Status};
+
+use super::node::Timing;
+
+/// Why a connection did not come about, or ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// The configured address is no `host:port`.
+    Address(String),
+    /// The name has no address.
+    NameLookup(String),
+    /// Nothing listens there.
+    Refused,
+    /// Any other TCP failure.
+    Tcp(String),
+    /// Not done in time; says what.
+    TimedOut(&'static str),
+    /// The peer sent an alert that says it does not accept our certificate.
+    DistrustsUs(AlertDescription),
+    /// We do not accept the peer's certificate.
+    WeDistrust(String),
+    /// TLS failed otherwise.
+    Tls(String),
+    /// No `h2` in ALPN.
+    NoHttp2,
+    /// HTTP/2 failed, or the connection went away.
+    Lost(String),
+    /// The group stream stayed silent for so many seconds.
+    NoGroups(u64),
+    /// A call that the link cannot do without ended.
+    Call {
+        /// The method.
+        method: &'static str,
+        /// With what.
+        status: Status,
+    },
+    /// The peer says that it is not well.
+    Unwell(&'static str),
+    /// The peer is connected already, by its own dialling.
+    Taken,
+    /// Ended from elsewhere in this box.
+    Cut(String),
+}
+
+impl Trouble {
+    /// Reads an error of the TLS stream.
+    pub fn of_stream(error: &io::Error) -> Self {
+        let tls = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match tls {
+            Some(error) => Self::of_tls(error),
+            None => match error.kind() {
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+                    Self::Lost("the peer closed the connection".into())
+                }
+                io::ErrorKind::TimedOut => Self::Lost("the peer does not answer any more".into()),
+                _ => Self::Lost(error.to_string()),
+            },
+        }
+    }
+
+    fn of_tls(error: &rustls::Error) -> Self {
+        use AlertDescription as Alert;
+        match error {
+            // TAK Server says internal_error for an unknown CA (protocol reference 1.3).
+            rustls::Error::AlertReceived(
+                alert @ (Alert::InternalError
+                | Alert::UnknownCA
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::CertificateRequired
+                | Alert::AccessDenied
+                | Alert::DecryptError),
+            ) => Self::DistrustsUs(*alert),
+            rustls::Error::AlertReceived(Alert::NoApplicationProtocol)
+            | rustls::Error::NoApplicationProtocol => Self::NoHttp2,
+            rustls::Error::InvalidCertificate(why) => Self::WeDistrust(why.to_string()),
+            rustls::Error::NoCertificatesPresented => {
+                Self::WeDistrust("it presents no certificate".into())
+            }
+            other => Self::Tls(other.to_string()),
+        }
+    }
+
+    /// Reads a failed TCP connect.
+    pub fn of_connect(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            io::ErrorKind::TimedOut => Self::TimedOut("connecting"),
+            _ => Self::Tcp(error.to_string()),
+        }
+    }
+
+    /// Whether somebody must change a certificate or a registration before another attempt makes sense.
+    pub fn is_certificate(&self) -> bool {
+        matches!(self, Self::DistrustsUs(_) | Self::WeDistrust(_))
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => {
+                write!(
+                    f,
+                    "the address {address:?} is not host:port; correct it in the peer's settings"
+                )
+            }
+            Self::NameLookup(why) => write!(f, "name lookup failed: {why}"),
+            Self::Refused => {
+                f.write_str("refused by host: nothing listens at that address and port")
+            }
+            Self::Tcp(why) => write!(f, "no TCP connection: {why}"),
+            Self::TimedOut(what) => write!(f, "timed out while {what}"),
+            Self::DistrustsUs(alert) => write!(
+                f,
+                "the peer does not trust our certificate ({}): its administrator must add our CA and register our \
+                 fingerprint",
+                alert_words(*alert)
+            ),
+            Self::WeDistrust(why) => write!(f, "we do not trust the peer's certificate: {why}"),
+            Self::Tls(why) => write!(f, "no TLS connection: {why}"),
+            Self::NoHttp2 => f.write_str(
+                "protocol version mismatch: the peer offers no HTTP/2 (federation v1 only?)",
+            ),
+            Self::Lost(why) => write!(f, "connection lost: {why}"),
+            Self::NoGroups(seconds) => write!(f, "no group stream answer in {seconds} s"),
+            Self::Call { method, status } if status.code == Code::AlreadyExists => {
+                write!(
+                    f,
+                    "the peer has another connection of ours: {method} ended with {status}"
+                )
+            }
+            Self::Call { method, status } => write!(f, "{method} ended with {status}"),
+            Self::Unwell(answer) => write!(f, "the peer answers the health check with {answer}"),
+            Self::Taken => f.write_str("the peer is connected already: it dialled us"),
+            Self::Cut(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Trouble {}
+
+fn alert_words(alert: AlertDescription) -> String {
+    format!("TLS alert {} {alert:?}", u8::from(alert))
+}
+
+/// Pauses between attempts: doubling, with jitter, up to a cap.
+#[derive(Debug)]
+pub struct Backoff {
+    first: Duration,
+    most: Duration,
+    certificate: Duration,
+    failures: u32,
+}
+
+impl Backoff {
+    /// Begins with the shortest pause.
+    pub fn new(timing: &Timing) -> Self {
+        Self {
+            first: timing.retry_first,
+            most: timing.retry_most,
+            certificate: timing.retry_certificate,
+            failures: 0,
+        }
+    }
+
+    /// A connection held: begin with the shortest pause again.
+    pub fn settled(&mut self) {
+        self.failures = 0;
+    }
+
+    /// The pause after one more failure. `chance` (any number) spreads boxes that lost the same server.
+    pub fn pause(&mut self, trouble: &Trouble, chance: u32) -> Duration {
+        let doubled = self.first.saturating_mul(1 << self.failures.min(16));
+        self.failures = self.failures.saturating_add(1);
+        let mut pause = doubled.min(self.most);
+        if trouble.is_certificate() {
+            pause = pause.max(self.certificate);
+        }
+        // Up to a quarter more, never less: "at least 60 s" stays true.
+        pause + (pause / 4).mul_f64(f64::from(chance) / f64::from(u32::MAX))
+    }
+}
+
+/// Any number; all the same should the kernel have no randomness, for then there is nothing to spread.
+pub fn chance() -> u32 {
+    let mut bytes = [0; 4];
+    let _ = SystemRandom::new().fill(&mut bytes);
+    u32::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_cap_and_begin_again() {
+        let mut backoff = Backoff::new(&Timing::default());
+        let pauses: Vec<u64> = (0..8)
+            .map(|_| backoff.pause(&Trouble::Refused, 0).as_secs())
+            .collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
+        backoff.settled();
+        assert_eq!(
+            backoff.pause(&Trouble::Refused, u32::MAX),
+            Duration::from_millis(1250)
+        );
+    }
+
+    #[test]
+    fn after_a_certificate_refusal_a_minute_passes_at_least() {
+        let mut backoff = Backoff::new(&Timing::default());
+        let refused = Trouble::WeDistrust("expired".into());
+        assert_eq!(backoff.pause(&refused, 0), Duration::from_secs(60));
+        assert_eq!(backoff.pause(&refused, u32::MAX), Duration::from_secs(75));
+    }
+
+    #[test]
+    fn alerts_that_mean_distrust_are_told_from_others() {
+        let trouble =
+            |alert| Trouble::of_stream(&io::Error::other(rustls::Error::AlertReceived(alert)));
+        for alert in [AlertDescription::InternalError, AlertDescription::UnknownCA] {
+            assert_eq!(trouble(alert), Trouble::DistrustsUs(alert));
+        }
+        assert_eq!(
+            trouble(AlertDescription::NoApplicationProtocol),
+            Trouble::NoHttp2
+        );
+        assert!(!trouble(AlertDescription::DecodeError).is_certificate());
+    }
+}

@@ -1,0 +1,109 @@
+//! Remembers why a TLS stream broke.
+//!
+//! In TLS 1.3 the side that dials believes itself connected before the other side has judged its certificate: the
+//! refusal arrives as an alert while HTTP/2 is already reading, and comes out of hyper as a bare "connection error".
+//! This wrapper keeps the first error of the stream, so that the link's state can say what happened.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::trouble::Trouble;
+
+/// A stream whose first error is remembered.
+#[derive(Debug)]
+pub struct Watched<S> {
+    stream: S,
+    fault: Fault,
+}
+
+/// The first error of a [`Watched`] stream.
+#[derive(Clone, Default)]
+pub struct Fault(Arc<Mutex<Option<Trouble>>>);
+
+impl Fault {
+    /// What broke the stream, if an error did.
+    pub fn take(&self) -> Option<Trouble> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn note(&self, error: &io::Error) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_with(|| Trouble::of_stream(error));
+    }
+}
+
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fault").finish_non_exhaustive()
+    }
+}
+
+impl<S> Watched<S> {
+    /// Wraps a stream.
+    pub fn new(stream: S) -> (Self, Fault) {
+        let fault = Fault::default();
+        let watched = Self {
+            stream,
+            fault: fault.clone(),
+        };
+        (watched, fault)
+    }
+
+    fn noted<T>(&self, result: io::Result<T>) -> Poll<io::Result<T>> {
+        if let Err(error) = &result {
+            self.fault.note(error);
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let result = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        self.noted(result)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
+        self.noted(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices));
+        self.noted(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = ready!(Pin::new(&mut self.stream).poll_flush(context));
+        self.noted(result)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,273 @@
+//! The five-byte prefix: one flag byte (compressed or not), then the length, big-endian.
+
+use std::fmt;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message;
+
+/// Length of the prefix, bytes.
+pub const PREFIX: usize = 5;
+
+/// Longest control message taken (subscription, group list, health), bytes.
+pub const CONTROL_LIMIT: usize = 64 * 1024;
+
+/// A larger buffer than this is given back once it is empty, bytes.
+const KEPT_BUFFER: usize = 16 * 1024;
+
+/// A message in its gRPC frame.
+pub fn framed<M: Message>(message: &M) -> Bytes {
+    let length = message.encoded_len();
+    let mut bytes = BytesMut::with_capacity(PREFIX + length);
+    bytes.put_u8(0);
+    // Our own control messages are far below 4 GiB.
+    bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    // A BytesMut grows, so encoding into it cannot run out of room.
+    let _ = message.encode(&mut bytes);
+    bytes.freeze()
+}
+
+/// A frame that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameError {
+    /// The flag byte is not zero: 1 = compressed, which we never offer; anything else has no meaning.
+    Flag(u8),
+    /// Longer than allowed here, bytes.
+    TooLong {
+        /// What the prefix says.
+        length: u32,
+        /// What is allowed.
+        limit: usize,
+    },
+    /// The stream ended inside a message.
+    Truncated,
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(1) => f.write_str("compressed messages are not taken, send identity"),
+            Self::Flag(flag) => write!(
+                f,
+                "a message begins with flag {flag}, which gRPC does not know"
+            ),
+            Self::TooLong { length, limit } => {
+                write!(f, "a message of {length} bytes, {limit} are allowed")
+            }
+            Self::Truncated => f.write_str("the stream ended inside a message"),
+        }
+    }
+}
+
+impl std::error::Error for FrameError {}
+
+/// Cuts a byte stream into messages.
+///
+/// Holds at most one incomplete message; memory grows with the bytes that came, never with what a prefix promises.
+#[derive(Debug)]
+pub struct Decoder {
+    held: BytesMut,
+    limit: usize,
+}
+
+impl Decoder {
+    /// Takes messages up to `limit` bytes, prefix not counted.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            held: BytesMut::new(),
+            limit,
+        }
+    }
+
+    /// Hands every message that is whole with these bytes to `sink`, in order.
+    ///
+    /// # Errors
+    /// A flag or length that is not acceptable; the stream is unusable afterwards.
+    pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn FnMut(&[u8])) -> Result<(), FrameError> {
+        let mut rest = bytes;
+        while !self.held.is_empty() && !rest.is_empty() {
+            let wanted = whole(&self.held, self.limit)?.unwrap_or(PREFIX);
+            let taken = rest.len().min(wanted - self.held.len());
+            self.held.extend_from_slice(&rest[..taken]);
+            rest = &rest[taken..];
+            if whole(&self.held, self.limit)? == Some(self.held.len()) {
+                sink(&self.held[PREFIX..]);
+                self.empty();
+            }
+        }
+        while let Some(length) = whole(rest, self.limit)? {
+            let Some(message) = rest.get(PREFIX..length) else {
+                break;
+            };
+            sink(message);
+            rest = &rest[length..];
+        }
+        self.held.extend_from_slice(rest);
+        Ok(())
+    }
+
+    /// The stream ended.
+    ///
+    /// # Errors
+    /// [`FrameError::Truncated`] when it ended inside a message.
+    pub fn finish(&self) -> Result<(), FrameError> {
+        if self.held.is_empty() {
+            Ok(())
+        } else {
+            Err(FrameError::Truncated)
+        }
+    }
+
+    fn empty(&mut self) {
+        if self.held.capacity() > KEPT_BUFFER {
+            self.held = BytesMut::new();
+        } else {
+            self.held.clear();
+        }
+    }
+}
+
+/// Length of the frame that begins here, prefix included; none while the prefix is incomplete.
+fn whole(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
+    match bytes.first() {
+        Some(&flag) if flag != 0 => return Err(FrameError::Flag(flag)),
+        _ => {}
+    }
+    let Some(&[_, a, b, c, d]) = bytes.first_chunk::<PREFIX>() else {
+        return Ok(None);
+    };
+    let length = u32::from_be_bytes([a, b, c, d]);
+    match usize::try_from(length) {
+        Ok(bytes) if bytes <= limit => Ok(Some(PREFIX + bytes)),
+        _ => Err(FrameError::TooLong { length, limit }),
+    }
+}
+
+/// Counts messages without keeping a byte of them, however long they are: for the streams that this release accepts
+/// and drops (data packages reach 256 MiB).
+#[derive(Debug, Default)]
+pub struct Skipper {
+    prefix: [u8; PREFIX],
+    have: usize,
+    left: usize,
+}
+
+impl Skipper {
+    /// Returns how many messages ended with these bytes.
+    ///
+    /// # Errors
+    /// A flag that is not zero or one (what is not read may well be compressed).
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<usize, FrameError> {
+        let mut rest = bytes;
+        let mut ended = 0;
+        loop {
+            let skipped = rest.len().min(self.left);
+            self.left -= skipped;
+            rest = &rest[skipped..];
+            if self.have == PREFIX && self.left == 0 {
+                ended += 1;
+                self.have = 0;
+            }
+            let Some((&first, others)) = rest.split_first() else {
+                return Ok(ended);
+            };
+            if self.have == PREFIX {
+                // Unreachable while bytes are left over; the next round skips them.
+                continue;
+            }
+            if self.have == 0 && first > 1 {
+                return Err(FrameError::Flag(first));
+            }
+            self.prefix[self.have] = first;
+            self.have += 1;
+            rest = others;
+            if self.have == PREFIX {
+                let [_, a, b, c, d] = self.prefix;
+                self.left = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn raw(message: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0];
+        bytes.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
+        bytes.extend_from_slice(message);
+        bytes
+    }
+
+    fn collect(decoder: &mut Decoder, bytes: &[u8]) -> Result<Vec<Vec<u8>>, FrameError> {
+        let mut messages = Vec::new();
+        decoder.feed(bytes, &mut |message| messages.push(message.to_vec()))?;
+        Ok(messages)
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same_messages(
+            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..12),
+            cuts in prop::collection::vec(1_usize..17, 1..8),
+        ) {
+            let stream: Vec<u8> = messages.iter().flat_map(|message| raw(message)).collect();
+            let mut decoder = Decoder::new(64);
+            let mut skipper = Skipper::default();
+            let (mut seen, mut skipped, mut at) = (Vec::new(), 0, 0);
+            for cut in cuts.iter().cycle() {
+                if at == stream.len() {
+                    break;
+                }
+                let end = stream.len().min(at + cut);
+                seen.extend(collect(&mut decoder, &stream[at..end]).unwrap());
+                skipped += skipper.feed(&stream[at..end]).unwrap();
+                at = end;
+            }
+            prop_assert_eq!(&seen, &messages);
+            prop_assert_eq!(skipped, messages.len());
+            prop_assert_eq!(decoder.finish(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_length_that_lies_is_refused_before_any_byte_is_kept() {
+        let mut decoder = Decoder::new(100);
+        let prefix = [0, 0xff, 0xff, 0xff, 0xff];
+        assert_eq!(
+            collect(&mut decoder, &prefix),
+            Err(FrameError::TooLong {
+                length: u32::MAX,
+                limit: 100
+            })
+        );
+        assert_eq!(decoder.held.capacity(), 0);
+
+        let mut decoder = Decoder::new(100);
+        assert_eq!(collect(&mut decoder, &prefix[..3]), Ok(vec![]));
+        assert!(collect(&mut decoder, &prefix[3..]).is_err());
+    }
+
+    #[test]
+    fn flags_and_torn_ends_are_told_apart() {
+        assert_eq!(
+            collect(&mut Decoder::new(9), &[1]),
+            Err(FrameError::Flag(1))
+        );
+        assert_eq!(Skipper::default().feed(&[7]), Err(FrameError::Flag(7)));
+        let mut decoder = Decoder::new(9);
+        collect(&mut decoder, &raw(b"abc")[..6]).unwrap();
+        assert_eq!(decoder.finish(), Err(FrameError::Truncated));
+    }
+
+    #[test]
+    fn a_large_buffer_is_given_back() {
+        let mut decoder = Decoder::new(1 << 20);
+        let large = raw(&vec![7; 200_000]);
+        for piece in large.chunks(16_384) {
+            collect(&mut decoder, piece).unwrap();
+        }
+        assert_eq!(decoder.held.capacity(), 0);
+    }
+}

@@ -1,0 +1,291 @@
+//! What the box says: to the journal where there is one, else in plain lines on standard error.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Environment variable for levels: `debug`, or `tombolo::link=trace,h2=warn`.
+pub const VARIABLE: &str = "TOMBOLO_LOG";
+
+/// Where the lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// The systemd journal, with fields.
+    Journal,
+    /// Standard error.
+    StandardError,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogError {
+    /// [`VARIABLE`] cannot be read.
+    Levels(String),
+    /// It was set up before.
+    Twice,
+}
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Levels(text) => write!(
+                f,
+                "{VARIABLE}: \"{text}\" is no level; write error, warn, info, debug or trace"
+            ),
+            Self::Twice => f.write_str("logging was set up twice"),
+        }
+    }
+}
+
+impl std::error::Error for LogError {}
+
+/// Sets logging up for the whole process. `verbose` counts: 0 = info, 1 = debug, 2 = trace; [`VARIABLE`] goes first.
+///
+/// # Errors
+/// If the levels cannot be read, or this was called before.
+pub fn start(verbose: u8) -> Result<Destination, LogError> {
+    let levels = match env::var(VARIABLE) {
+        Ok(text) if !text.trim().is_empty() => parse_levels(&text)?,
+        _ => default_levels(verbose),
+    };
+    let journal = env::var("JOURNAL_STREAM")
+        .ok()
+        .filter(|stream| is_standard_error(stream))
+        .and_then(|_| tracing_journald::layer().ok());
+    let registry = tracing_subscriber::registry();
+    match journal {
+        Some(layer) => registry
+            .with(
+                layer
+                    .with_field_prefix(Some("TOMBOLO".into()))
+                    .with_filter(levels),
+            )
+            .try_init()
+            .map_err(|_| LogError::Twice)
+            .map(|()| Destination::Journal),
+        None => registry
+            .with(lines(io::stderr).with_filter(levels))
+            .try_init()
+            .map_err(|_| LogError::Twice)
+            .map(|()| Destination::StandardError),
+    }
+}
+
+/// One line per message: time, level, text, fields.
+fn lines<S, W>(writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + 'static,
+{
+    tracing_subscriber::fmt::layer()
+        .compact()
+        .with_target(false)
+        .with_ansi(false)
+        .with_writer(writer)
+}
+
+fn parse_levels(text: &str) -> Result<Targets, LogError> {
+    let unreadable = |_| LogError::Levels(text.to_owned());
+    // A bare word would otherwise be taken for the name of a module.
+    let bare = |part: &str| !part.contains('=') && part.trim().parse::<LevelFilter>().is_err();
+    if text.split(',').any(bare) {
+        return Err(LogError::Levels(text.to_owned()));
+    }
+    text.trim().parse().map_err(unreadable)
+}
+
+/// Our own modules as asked for, the libraries only when they complain.
+fn default_levels(verbose: u8) -> Targets {
+    let level = match verbose {
+        0 => LevelFilter::INFO,
+        1 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("tombolo", level)
+}
+
+/// Whether `JOURNAL_STREAM` (`device:inode`) names our standard error: it is inherited by children whose standard
+/// error goes elsewhere.
+fn is_standard_error(stream: &str) -> bool {
+    let Ok(status) = nix::sys::stat::fstat(io::stderr()) else {
+        return false;
+    };
+    stream == format!("{}:{}", status.st_dev, status.st_ino)
+}
+
+/// How often repeated complaints are written down.
+pub const EVERY: Duration = Duration::from_secs(5);
+/// Most different complaints counted between two lines.
+const MOST_COMPLAINTS: usize = 64;
+
+/// Repeated complaints, one line each per [`EVERY`]. Pure: time is an argument.
+///
+/// A flood of bad events must not become a flood of lines: the first of a kind is written at once, the others
+/// are counted until the next line is due.
+#[derive(Debug, Default)]
+pub struct Aggregator {
+    counts: BTreeMap<(String, &'static str), Tally>,
+    /// Complaints of kinds for which there was no room.
+    others: u64,
+}
+
+#[derive(Debug)]
+struct Tally {
+    count: u64,
+    due_ms: u64,
+}
+
+impl Aggregator {
+    /// Counts one complaint; the line to write now, if it is the first of its kind for a while.
+    pub fn complain(&mut self, link: &str, reason: &'static str, now_ms: u64) -> Option<String> {
+        let key = (link.to_owned(), reason);
+        if let Some(tally) = self.counts.get_mut(&key) {
+            tally.count += 1;
+            return None;
+        }
+        if self.counts.len() >= MOST_COMPLAINTS {
+            self.others += 1;
+            return None;
+        }
+        let line = format!("{link}: {reason}");
+        let due_ms = now_ms + interval_ms();
+        self.counts.insert(key, Tally { count: 0, due_ms });
+        Some(line)
+    }
+
+    /// The lines that are due. A kind that has been quiet since its last line is forgotten.
+    pub fn due(&mut self, now_ms: u64) -> Vec<String> {
+        let mut lines = Vec::new();
+        self.counts.retain(|(link, reason), tally| {
+            if now_ms < tally.due_ms {
+                return true;
+            }
+            if tally.count > 0 {
+                lines.push(format!("{link}: {reason}, {} more", tally.count));
+            }
+            tally.due_ms = now_ms + interval_ms();
+            std::mem::take(&mut tally.count) > 0
+        });
+        if self.others > 0 && self.counts.len() < MOST_COMPLAINTS {
+            lines.push(format!(
+                "{} more of other kinds",
+                std::mem::take(&mut self.others)
+            ));
+        }
+        lines
+    }
+}
+
+fn interval_ms() -> u64 {
+    u64::try_from(EVERY.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_holds_level_text_and_fields_and_levels_filter() {
+        let page = Page::default();
+        let writer = page.clone();
+        let layer = lines(move || writer.clone()).with_filter(default_levels(0));
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: "tombolo::link", peer = "bravo", "connected");
+            tracing::debug!(target: "tombolo::link", "detail");
+            tracing::info!(target: "h2", "library detail");
+            tracing::warn!(target: "h2", "library complaint");
+        });
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(
+            text.contains("INFO") && text.contains("connected") && text.contains("peer=\"bravo\""),
+            "{text}"
+        );
+        assert!(
+            text.contains("library complaint") && !text.contains('\u{1b}'),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn levels_are_read_or_explained() {
+        assert!(parse_levels("debug").is_ok());
+        assert!(parse_levels("tombolo::link=trace,h2=warn").is_ok());
+        for bad in ["loud", "tombolo=loud", "debug,loud"] {
+            let fault = parse_levels(bad).map(drop).unwrap_err().to_string();
+            assert!(fault.contains("is no level"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn somebody_elses_journal_is_not_ours() {
+        assert!(!is_standard_error("0:0"));
+        assert!(!is_standard_error(""));
+        let status = nix::sys::stat::fstat(io::stderr()).unwrap();
+        assert!(is_standard_error(&format!(
+            "{}:{}",
+            status.st_dev, status.st_ino
+        )));
+    }
+
+    #[test]
+    fn the_first_is_told_at_once_and_the_rest_in_one_line() {
+        let mut aggregator = Aggregator::default();
+        assert_eq!(
+            aggregator.complain("bravo", "malformed", 0),
+            Some("bravo: malformed".into())
+        );
+        for _ in 0..1000 {
+            assert_eq!(aggregator.complain("bravo", "malformed", 10), None);
+        }
+        assert!(aggregator.complain("bravo", "oversize", 20).is_some());
+        assert!(aggregator.due(4999).is_empty());
+        assert_eq!(aggregator.due(5000), ["bravo: malformed, 1000 more"]);
+        assert!(aggregator.due(5020).is_empty());
+        // Quiet for a whole interval: the next is news again.
+        assert!(aggregator.due(10_000).is_empty());
+        assert!(aggregator.complain("bravo", "malformed", 10_001).is_some());
+    }
+
+    #[test]
+    fn kinds_are_bounded_and_none_is_lost() {
+        let mut aggregator = Aggregator::default();
+        let told = (0..1000)
+            .filter(|number| {
+                aggregator
+                    .complain(&format!("client {number}"), "garbage", 0)
+                    .is_some()
+            })
+            .count();
+        assert_eq!(told, MOST_COMPLAINTS);
+        assert_eq!(aggregator.due(5000), ["936 more of other kinds"]);
+    }
+}

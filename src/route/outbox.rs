@@ -1,0 +1,538 @@
+//! One link's outbox: what passes goes straight into the batch that is being filled, what must wait is kept in classes.
+//!
+//! `offered = sent + queued + dropped by reason`, always. A link that does not read costs nobody else anything: offers
+//! never block, and what does not fit gives way by class, with its reason counted.
+
+use std::task::{Context, Poll, Waker};
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::queue::{Queue, Waiting};
+use crate::cot::Class;
+use crate::counters::{Counters, Reason};
+
+/// One in so many parcels is taken from the lowest class that waits, so that none starves.
+const FLOOR: u8 = 16;
+
+/// How events stand one behind the other on the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// XML, back to back.
+    None,
+    /// gRPC: a zero byte and a 4-byte big-endian length before each.
+    Grpc,
+}
+
+/// Bounds of one outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Parcels that may wait.
+    pub events: usize,
+    /// Bytes that may wait.
+    pub bytes: usize,
+    /// Bytes of one batch; a single larger event still goes, alone.
+    pub batch: usize,
+}
+
+/// Bytes that may wait for all links together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// In use.
+    pub used: usize,
+    /// The bound.
+    pub limit: usize,
+}
+
+/// An event offered to a link, in the link's wire form.
+#[derive(Debug, Clone, Copy)]
+pub struct Parcel<'a> {
+    /// Its bytes, without framing.
+    pub bytes: &'a [u8],
+    /// Its class.
+    pub class: Class,
+    /// Hash of the uid under which a newer one takes its place.
+    pub key: Option<u64>,
+    /// Event time, milliseconds since 1970.
+    pub time_ms: i64,
+    /// It deletes the item of that uid.
+    pub delete: bool,
+    /// Not worth sending from here on, monotonic milliseconds.
+    pub deadline_ms: Option<u64>,
+    /// An event, and counted as one; `false` for a contact entry.
+    pub event: bool,
+}
+
+/// An outbox.
+#[derive(Debug)]
+pub struct Outbox {
+    bounds: Bounds,
+    framing: Framing,
+    batch: BytesMut,
+    queue: Queue,
+    /// The connection waits for us; without it, it is busy with the last batch.
+    waker: Option<Waker>,
+    idle: bool,
+    turn: u8,
+    offered: u64,
+    sent: u64,
+}
+
+impl Outbox {
+    /// An empty outbox.
+    pub fn new(bounds: Bounds, framing: Framing) -> Self {
+        Self {
+            bounds,
+            framing,
+            batch: BytesMut::new(),
+            queue: Queue::default(),
+            waker: None,
+            idle: false,
+            turn: 0,
+            offered: 0,
+            sent: 0,
+        }
+    }
+
+    /// Parcels that wait.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Parcels ever offered.
+    pub fn offered(&self) -> u64 {
+        self.offered
+    }
+
+    /// Parcels ever put into a batch.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Offers one. `copy` remembers the exact copy of these bytes, so that all links that must wait share it.
+    pub fn offer(
+        &mut self,
+        parcel: Parcel<'_>,
+        copy: &mut Option<Bytes>,
+        pool: &mut Pool,
+        counters: &mut Counters,
+        now_ms: u64,
+    ) {
+        self.offered += 1;
+        if self.idle && self.queue.is_empty() && self.fits(parcel.bytes.len()) {
+            self.put(parcel.bytes);
+            counters.events_out += u64::from(parcel.event);
+        } else {
+            self.park(parcel, copy, pool, counters, now_ms);
+        }
+        self.wake();
+    }
+
+    /// The connection can take more: hands over the next batch, or remembers whom to wake.
+    pub fn poll_batch(
+        &mut self,
+        context: &mut Context<'_>,
+        pool: &mut Pool,
+        counters: &mut Counters,
+        now_ms: u64,
+    ) -> Poll<Bytes> {
+        self.fill(pool, counters, now_ms);
+        if self.batch.is_empty() {
+            self.idle = true;
+            match &mut self.waker {
+                Some(waker) => waker.clone_from(context.waker()),
+                none => *none = Some(context.waker().clone()),
+            }
+            return Poll::Pending;
+        }
+        self.idle = false;
+        Poll::Ready(self.batch.split().freeze())
+    }
+
+    /// Moves what waits into the batch, most important first, as far as it fits.
+    pub fn fill(&mut self, pool: &mut Pool, counters: &mut Counters, now_ms: u64) {
+        while let Some(at) = self.next() {
+            let Some(next) = self.queue.peek(at) else {
+                break;
+            };
+            let expired = next.deadline_ms.is_some_and(|deadline| deadline <= now_ms);
+            if !expired && !self.fits(next.bytes.len()) {
+                break;
+            }
+            let Some(waiting) = self.take(at, pool) else {
+                break;
+            };
+            if expired {
+                counters.drop_one(Reason::Expired);
+                continue;
+            }
+            self.turn = (self.turn + 1) % FLOOR;
+            self.put(&waiting.bytes);
+            counters.events_out += u64::from(waiting.event);
+        }
+    }
+
+    /// Whether that many bytes may still go into the batch.
+    pub fn fits(&self, length: usize) -> bool {
+        self.batch.is_empty() || self.batch.len() + length + 5 <= self.bounds.batch
+    }
+
+    /// Puts an event into the batch past every queue; for what a link is told when it comes up.
+    pub fn put_first(&mut self, bytes: &[u8], event: bool, counters: &mut Counters) {
+        self.offered += 1;
+        counters.events_out += u64::from(event);
+        self.put(bytes);
+    }
+
+    /// The link is gone: everything that waits is dropped for that reason.
+    pub fn clear(&mut self, pool: &mut Pool, counters: &mut Counters) {
+        for class in CLASSES {
+            while let Some(at) = self.queue.oldest(class) {
+                self.take(at, pool);
+                counters.drop_one(Reason::LinkDown);
+            }
+        }
+        self.batch = BytesMut::new();
+        self.idle = false;
+        self.wake();
+    }
+
+    /// Lets the connection look again.
+    pub fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.sent += 1;
+        if self.batch.capacity() - self.batch.len() < bytes.len() + 5 {
+            // One piece for a whole batch; taken back when the last one is written out.
+            self.batch.reserve(self.bounds.batch.max(bytes.len() + 5));
+        }
+        if self.framing == Framing::Grpc {
+            self.batch.put_u8(0);
+            self.batch.put_u32(bytes.len() as u32);
+        }
+        self.batch.extend_from_slice(bytes);
+    }
+
+    /// Whose turn it is: strict order, with a floor for the lowest.
+    fn next(&self) -> Option<u16> {
+        let oldest = |class: &Class| self.queue.oldest(*class);
+        if self.turn == FLOOR - 1 {
+            CLASSES.iter().rev().find_map(oldest)
+        } else {
+            CLASSES.iter().find_map(oldest)
+        }
+    }
+
+    fn take(&mut self, at: u16, pool: &mut Pool) -> Option<Waiting> {
+        let waiting = self.queue.remove(at)?;
+        pool.used -= waiting.bytes.len();
+        Some(waiting)
+    }
+
+    fn park(
+        &mut self,
+        parcel: Parcel<'_>,
+        copy: &mut Option<Bytes>,
+        pool: &mut Pool,
+        counters: &mut Counters,
+        now_ms: u64,
+    ) {
+        let same = parcel.key.and_then(|key| self.queue.find(key));
+        if let Some(older) = same.and_then(|at| self.queue.peek(at)) {
+            // One uid's times leave in order, and a delete is final for what is older. The delete itself always counts:
+            // its time may come from another clock.
+            let late =
+                older.time_ms > parcel.time_ms || (older.delete && older.time_ms == parcel.time_ms);
+            if late && !parcel.delete {
+                return counters.drop_one(Reason::Conflated);
+            }
+        }
+        let in_place = same
+            .and_then(|at| Some((at, self.queue.peek(at)?)))
+            .filter(|(_, older)| older.class == parcel.class)
+            .map(|(at, older)| (at, older.bytes.len()));
+        if let (None, Some(at)) = (in_place, same) {
+            self.take(at, pool);
+            counters.drop_one(Reason::Conflated);
+        }
+        let freed = in_place.map_or(0, |(_, length)| length);
+        if !self.make_room(
+            &parcel,
+            freed,
+            in_place.map(|(at, _)| at),
+            pool,
+            counters,
+            now_ms,
+        ) {
+            return counters.drop_one(Reason::Refused);
+        }
+        let waiting = Waiting {
+            bytes: copy
+                .get_or_insert_with(|| Bytes::copy_from_slice(parcel.bytes))
+                .clone(),
+            class: parcel.class,
+            key: parcel.key,
+            time_ms: parcel.time_ms,
+            delete: parcel.delete,
+            deadline_ms: parcel.deadline_ms,
+            event: parcel.event,
+        };
+        pool.used = pool.used + waiting.bytes.len() - freed;
+        match in_place {
+            Some((at, _)) => {
+                self.queue.replace(at, waiting);
+                counters.drop_one(Reason::Conflated);
+            }
+            None => self.queue.push(waiting),
+        }
+    }
+
+    /// Evicts the expired, then the oldest of lower classes, until the newcomer fits. `false`: it does not.
+    fn make_room(
+        &mut self,
+        parcel: &Parcel<'_>,
+        freed: usize,
+        keep: Option<u16>,
+        pool: &mut Pool,
+        counters: &mut Counters,
+        now_ms: u64,
+    ) -> bool {
+        loop {
+            let events = self.queue.len() + usize::from(keep.is_none());
+            let bytes = self.queue.bytes() + parcel.bytes.len() - freed;
+            let pooled = pool.used + parcel.bytes.len() - freed;
+            // One link may take no more than it leaves for the others; only control traffic may use the rest up.
+            let share = match parcel.class {
+                Class::Control => pooled <= pool.limit,
+                _ => pooled + bytes <= pool.limit,
+            };
+            if events <= self.bounds.events && bytes <= self.bounds.bytes && share {
+                return true;
+            }
+            let heads = CLASSES.iter().rev().filter_map(|&class| {
+                let at = self.queue.oldest(class).filter(|&at| Some(at) != keep)?;
+                Some((at, self.queue.peek(at)?))
+            });
+            let mut lower = None;
+            let mut expired = None;
+            for (at, waiting) in heads {
+                if waiting
+                    .deadline_ms
+                    .is_some_and(|deadline| deadline <= now_ms)
+                {
+                    expired.get_or_insert(at);
+                }
+                if waiting.class > parcel.class {
+                    lower.get_or_insert(at);
+                }
+            }
+            let Some(at) = expired.or(lower) else {
+                return false;
+            };
+            self.take(at, pool);
+            counters.drop_one(match expired {
+                Some(_) => Reason::Expired,
+                None => Reason::Evicted,
+            });
+        }
+    }
+}
+
+const CLASSES: [Class; Class::COUNT] = [Class::Control, Class::Chat, Class::Track, Class::Bulk];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BOUNDS: Bounds = Bounds {
+        events: 8,
+        bytes: 200,
+        batch: 64,
+    };
+
+    struct Rig {
+        outbox: Outbox,
+        pool: Pool,
+        counters: Counters,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            Self {
+                outbox: Outbox::new(BOUNDS, Framing::None),
+                pool: Pool {
+                    used: 0,
+                    limit: 300,
+                },
+                counters: Counters::default(),
+            }
+        }
+
+        fn offer(&mut self, bytes: &[u8], class: Class, key: Option<u64>, time_ms: i64) {
+            let parcel = Parcel {
+                bytes,
+                class,
+                key,
+                time_ms,
+                delete: false,
+                deadline_ms: None,
+                event: true,
+            };
+            self.offer_parcel(parcel, 0);
+        }
+
+        fn offer_parcel(&mut self, parcel: Parcel<'_>, now_ms: u64) {
+            self.outbox.offer(
+                parcel,
+                &mut None,
+                &mut self.pool,
+                &mut self.counters,
+                now_ms,
+            );
+        }
+
+        fn poll(&mut self, now_ms: u64) -> Option<Vec<u8>> {
+            let mut context = Context::from_waker(Waker::noop());
+            match self
+                .outbox
+                .poll_batch(&mut context, &mut self.pool, &mut self.counters, now_ms)
+            {
+                Poll::Ready(batch) => Some(batch.to_vec()),
+                Poll::Pending => None,
+            }
+        }
+
+        fn everything(&mut self) -> Vec<u8> {
+            std::iter::from_fn(|| self.poll(0)).flatten().collect()
+        }
+
+        fn balance(&self) -> u64 {
+            let dropped: u64 = self.counters.reasons().map(|(_, count)| count).sum();
+            self.outbox.sent() + self.outbox.queued() as u64 + dropped
+        }
+    }
+
+    #[test]
+    fn an_idle_link_gets_it_straight_away() {
+        let mut rig = Rig::new();
+        assert_eq!(rig.poll(0), None);
+        rig.offer(b"one", Class::Bulk, None, 0);
+        rig.offer(b"two", Class::Control, None, 0);
+        assert_eq!(rig.outbox.queued(), 0);
+        assert_eq!(rig.poll(0).unwrap(), b"onetwo");
+    }
+
+    #[test]
+    fn a_busy_link_gets_the_important_first() {
+        let mut rig = Rig::new();
+        rig.offer(b"bulk", Class::Bulk, None, 0);
+        rig.offer(b"track", Class::Track, Some(1), 0);
+        rig.offer(b"chat", Class::Chat, None, 0);
+        rig.offer(b"alarm", Class::Control, None, 0);
+        assert_eq!(rig.poll(0).unwrap(), b"alarmchattrackbulk");
+    }
+
+    #[test]
+    fn a_newer_track_takes_the_place_of_the_older() {
+        let mut rig = Rig::new();
+        rig.offer(b"a1", Class::Track, Some(1), 10);
+        rig.offer(b"b1", Class::Track, Some(2), 10);
+        rig.offer(b"a2", Class::Track, Some(1), 20);
+        rig.offer(b"a0", Class::Track, Some(1), 5);
+        assert_eq!(rig.poll(0).unwrap(), b"a2b1");
+        assert_eq!(rig.counters.dropped(Reason::Conflated), 2);
+    }
+
+    #[test]
+    fn a_delete_removes_the_track_and_stays_final() {
+        let mut rig = Rig::new();
+        rig.offer(b"a1", Class::Track, Some(1), 10);
+        let delete = Parcel {
+            bytes: b"x",
+            class: Class::Control,
+            key: Some(1),
+            time_ms: 20,
+            delete: true,
+            deadline_ms: None,
+            event: true,
+        };
+        rig.offer_parcel(delete, 0);
+        rig.offer(b"a1", Class::Track, Some(1), 15);
+        assert_eq!(rig.poll(0).unwrap(), b"x");
+    }
+
+    #[test]
+    fn what_went_stale_while_waiting_is_not_sent() {
+        let mut rig = Rig::new();
+        let parcel = Parcel {
+            bytes: b"old",
+            class: Class::Chat,
+            key: None,
+            time_ms: 0,
+            delete: false,
+            deadline_ms: Some(50),
+            event: true,
+        };
+        rig.offer_parcel(parcel, 0);
+        assert_eq!(rig.poll(50), None);
+        assert_eq!(rig.counters.dropped(Reason::Expired), 1);
+    }
+
+    #[test]
+    fn a_full_outbox_gives_up_the_least() {
+        let mut rig = Rig::new();
+        for _ in 0..8 {
+            rig.offer(b"bulk", Class::Bulk, None, 0);
+        }
+        rig.offer(b"bulk", Class::Bulk, None, 0);
+        assert_eq!(rig.counters.dropped(Reason::Refused), 1);
+        rig.offer(b"alarm", Class::Control, None, 0);
+        assert_eq!(rig.counters.dropped(Reason::Evicted), 1);
+        assert!(rig.everything().starts_with(b"alarm"));
+        assert_eq!(rig.pool.used, 0);
+    }
+
+    #[test]
+    fn the_lowest_class_is_not_starved() {
+        let mut rig = Rig::new();
+        rig.outbox.bounds.events = 100;
+        rig.offer(b".", Class::Bulk, None, 0);
+        for _ in 0..30 {
+            rig.offer(b"c", Class::Chat, None, 0);
+        }
+        let sent = rig.everything();
+        assert_eq!(sent.iter().position(|&byte| byte == b'.'), Some(15));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_without_a_reason(steps in proptest::collection::vec(
+            (0u8..5, 1usize..40, 0u8..4, proptest::option::of(0u64..4), 0i64..50, any::<bool>(), proptest::option::of(0u64..100)),
+            0..120,
+        )) {
+            let mut rig = Rig::new();
+            for (now, (step, length, class, key, time_ms, delete, deadline_ms)) in steps.into_iter().enumerate() {
+                let now = now as u64;
+                if step == 0 {
+                    rig.poll(now);
+                } else {
+                    let class = CLASSES[class as usize];
+                    let bytes = vec![b'x'; length];
+                    let delete = delete && class == Class::Control;
+                    rig.offer_parcel(Parcel { bytes: &bytes, class, key, time_ms, delete, deadline_ms, event: true }, now);
+                }
+                prop_assert_eq!(rig.outbox.offered(), rig.balance());
+                prop_assert!(rig.outbox.queue.len() <= BOUNDS.events);
+                prop_assert!(rig.outbox.queue.bytes() <= BOUNDS.bytes);
+                prop_assert_eq!(rig.pool.used, rig.outbox.queue.bytes());
+            }
+            rig.outbox.clear(&mut rig.pool, &mut rig.counters);
+            prop_assert_eq!(rig.outbox.offered(), rig.balance());
+            prop_assert_eq!(rig.pool.used, 0);
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Handing an event to every link that should have it, in the form the link speaks, made at most once.
+
+use std::hash::BuildHasher;
+
+use super::forms::{Forms, Source};
+use super::{Federate, Kind, Router};
+use crate::clock::Now;
+use crate::cot::Class;
+use crate::cot::federated::ContactOperation;
+use crate::cot::render;
+use crate::counters::Reason;
+use crate::route::contacts::Contact;
+use crate::route::link::{LinkId, Verdict};
+use crate::route::outbox::Parcel;
+use crate::wire::fig::{Addressee, Federated, Geo};
+use crate::wire::text;
+use crate::wire::xml::{Detail, destinations};
+
+/// What the outboxes need to know of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Meta {
+    pub(super) class: Class,
+    pub(super) key: Option<u64>,
+    pub(super) time_ms: i64,
+    pub(super) delete: bool,
+    pub(super) deadline_ms: Option<u64>,
+    /// It never crosses federation.
+    pub(super) local_only: bool,
+}
+
+impl Meta {
+    fn parcel<'a>(&self, bytes: &'a [u8], event: bool) -> Parcel<'a> {
+        Parcel {
+            bytes,
+            class: self.class,
+            key: self.key,
+            time_ms: self.time_ms,
+            delete: self.delete,
+            deadline_ms: self.deadline_ms,
+            event,
+        }
+    }
+}
+
+/// Links by number, in a fixed set.
+const LINKS_MAX: usize = 1024;
+
+/// Who is meant.
+#[derive(Debug, Clone)]
+pub(super) enum Targets {
+    /// Everybody: nobody is named, or the name is the broadcast's.
+    Everyone,
+    /// The links on which those named are; `missions` when a mission is, which only other servers know.
+    Named {
+        links: [u64; LINKS_MAX / 64],
+        missions: bool,
+    },
+}
+
+impl Targets {
+    pub(super) fn is_directed(&self) -> bool {
+        matches!(self, Self::Named { .. })
+    }
+
+    fn admits(&self, place: usize, federate: bool) -> bool {
+        match self {
+            Self::Everyone => true,
+            Self::Named { links, missions } => {
+                (*missions && federate)
+                    || links
+                        .get(place / 64)
+                        .is_some_and(|word| word >> (place % 64) & 1 == 1)
+            }
+        }
+    }
+
+    fn name(&mut self, link: Option<LinkId>) {
+        if let Self::Everyone = self {
+            *self = Self::Named {
+                links: [0; LINKS_MAX / 64],
+                missions: false,
+            };
+        }
+        if let (Self::Named { links, .. }, Some(LinkId(id))) = (self, link) {
+            if let Some(word) = links.get_mut(usize::from(id) / 64) {
+                *word |= 1 << (id % 64);
+            }
+        }
+    }
+
+    fn name_mission(&mut self) {
+        self.name(None);
+        if let Self::Named { missions, .. } = self {
+            *missions = true;
+        }
+    }
+}
+
+/// The callsign that means everybody (protocol reference 6.7).
+const ALL_STREAMING: &[u8] = b"All Streaming";
+
+impl Router {
+    /// Offers the event to all links that should have it.
+    pub(super) fn deliver(
+        &mut self,
+        from: LinkId,
+        source: Source<'_>,
+        meta: Meta,
+        targets: &Targets,
+        now: Now,
+    ) -> Result<Verdict, Reason> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut forms = Forms::new(source, &self.envelope, &mut scratch);
+        let mut count = 0;
+        for (place, link) in self.links.iter_mut().enumerate() {
+            let is_federate = matches!(link.kind, Kind::Federate(_));
+            if place == usize::from(from.0) || !targets.admits(place, is_federate) {
+                continue;
+            }
+            let (made, tally) = match &mut link.kind {
+                Kind::Client if link.up => (forms.xml(), &mut self.local),
+                Kind::Federate(federate) if !meta.local_only => {
+                    if !federate.wants(link.up) {
+                        continue;
+                    }
+                    (forms.federated(), &mut federate.counters)
+                }
+                _ => continue,
+            };
+            match made {
+                Ok((bytes, copy)) => {
+                    let parcel = meta.parcel(bytes, true);
+                    link.outbox
+                        .offer(parcel, copy, &mut self.pool, tally, now.mono_ms);
+                    count += 1;
+                }
+                Err(reason) => tally.drop_one(reason),
+            }
+        }
+        self.scratch = scratch;
+        match count {
+            0 if targets.is_directed() => Err(Reason::NoDestination),
+            count => Ok(Verdict::Routed(count)),
+        }
+    }
+
+    /// Whom a client's event is addressed to.
+    pub(super) fn targets_of_xml(&mut self, detail: &Detail<'_>) -> Targets {
+        let mut targets = Targets::Everyone;
+        for dest in destinations(detail.marti.bytes).filter(|dest| !dest.value.is_empty()) {
+            match dest.name {
+                b"uid" => {
+                    let key = self.uid_key(dest.value);
+                    targets.name(self.contacts.find(key).map(|contact| contact.link));
+                }
+                b"callsign" => {
+                    self.scratch.names.clear();
+                    text::write_unescaped(&mut self.scratch.names, dest.value);
+                    if self.scratch.names == ALL_STREAMING {
+                        return Targets::Everyone;
+                    }
+                    self.name_callsign(&mut targets, &self.scratch.names);
+                }
+                b"mission" => targets.name_mission(),
+                _ => {}
+            }
+        }
+        targets
+    }
+
+    /// Whom a federate's event is addressed to.
+    pub(super) fn targets_of_geo(&self, event: &Geo<'_>) -> Targets {
+        let mut targets = Targets::Everyone;
+        if !event.directed {
+            return targets;
+        }
+        for addressee in event.destinations() {
+            match addressee {
+                Addressee::Uid(b"") | Addressee::Callsign(b"") | Addressee::Mission(b"") => {}
+                Addressee::Callsign(ALL_STREAMING) => return Targets::Everyone,
+                Addressee::Uid(uid) => {
+                    let contact = self.contacts.find(self.hasher.hash_one(uid));
+                    targets.name(contact.map(|contact| contact.link));
+                }
+                Addressee::Callsign(callsign) => self.name_callsign(&mut targets, callsign),
+                Addressee::Mission(_) => targets.name_mission(),
+            }
+        }
+        targets
+    }
+
+    fn name_callsign(&self, targets: &mut Targets, callsign: &[u8]) {
+        targets.name(None);
+        for link in self.contacts.by_callsign(callsign) {
+            targets.name(Some(link));
+        }
+    }
+
+    /// Tells the federates of a contact that came.
+    pub(super) fn tell_came(&mut self, from: LinkId, uid: &[u8], callsign: &[u8], now: Now) {
+        self.tell_federates(from, ContactOperation::Create, uid, callsign, now);
+    }
+
+    /// Tells everybody that a contact left: federates by a contact entry, clients by a delete.
+    pub(super) fn tell_left(&mut self, contact: &Contact, now: Now) {
+        let (from, uid, kind) = (contact.link, &contact.uid, &contact.kind);
+        self.tell_federates(from, ContactOperation::Delete, uid, kind, now);
+        self.tell_clients_deleted(from, uid, kind, now);
+    }
+
+    /// Sends the local clients a delete.
+    pub(super) fn tell_clients_deleted(&mut self, from: LinkId, uid: &[u8], kind: &[u8], now: Now) {
+        let meta = self.contact_meta(uid, true, now);
+        let mut out = std::mem::take(&mut self.scratch.xml);
+        out.clear();
+        if render::put_delete(&mut out, uid, kind, now.wall_ms).is_ok() {
+            let mut copy = None;
+            for (place, link) in self.links.iter_mut().enumerate() {
+                if link.up && matches!(link.kind, Kind::Client) && place != usize::from(from.0) {
+                    let parcel = meta.parcel(&out, true);
+                    let (pool, local) = (&mut self.pool, &mut self.local);
+                    link.outbox
+                        .offer(parcel, &mut copy, pool, local, now.mono_ms);
+                }
+            }
+        }
+        self.scratch.xml = out;
+    }
+
+    fn tell_federates(
+        &mut self,
+        from: LinkId,
+        operation: ContactOperation,
+        uid: &[u8],
+        second: &[u8],
+        now: Now,
+    ) {
+        let delete = operation == ContactOperation::Delete;
+        let meta = self.contact_meta(uid, delete, now);
+        let mut out = std::mem::take(&mut self.scratch.federated);
+        out.clear();
+        self.envelope.put_contact(&mut out, operation, uid, second);
+        self.envelope.finish(&mut out);
+        self.offer_federates(from, &out, meta, now);
+        self.scratch.federated = out;
+    }
+
+    /// Passes another federate's contact entry on.
+    pub(super) fn relay_contact(
+        &mut self,
+        from: LinkId,
+        message: &Federated<'_>,
+        meta: Meta,
+        now: Now,
+    ) -> Result<Verdict, Reason> {
+        let mut out = std::mem::take(&mut self.scratch.federated);
+        out.clear();
+        let made = self.envelope.put_relayed(&mut out, message);
+        let count = match made {
+            Ok(()) => self.offer_federates(from, &out, meta, now),
+            Err(_) => 0,
+        };
+        self.scratch.federated = out;
+        made.map(|()| Verdict::Routed(count))
+    }
+
+    fn offer_federates(&mut self, from: LinkId, bytes: &[u8], meta: Meta, now: Now) -> u16 {
+        let (mut copy, mut count) = (None, 0);
+        for (place, link) in self.links.iter_mut().enumerate() {
+            let Kind::Federate(federate) = &mut link.kind else {
+                continue;
+            };
+            // A link that is down is told who is there when it comes up.
+            if link.up && federate.outgoing && place != usize::from(from.0) {
+                let parcel = meta.parcel(bytes, false);
+                let (pool, tally) = (&mut self.pool, &mut federate.counters);
+                link.outbox
+                    .offer(parcel, &mut copy, pool, tally, now.mono_ms);
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// Answers a client's ping.
+    pub(super) fn answer_ping(&mut self, from: LinkId, now: Now) {
+        let mut out = std::mem::take(&mut self.scratch.xml);
+        out.clear();
+        if render::put_pong(&mut out, now.wall_ms).is_ok() {
+            let meta = Meta {
+                key: None,
+                ..self.contact_meta(b"", false, now)
+            };
+            if let Some((link, pool, local)) = self.parts(from) {
+                let parcel = meta.parcel(&out, false);
+                link.outbox
+                    .offer(parcel, &mut None, pool, local, now.mono_ms);
+            }
+        }
+        self.scratch.xml = out;
+    }
+
+    fn contact_meta(&self, uid: &[u8], delete: bool, now: Now) -> Meta {
+        Meta {
+            class: Class::Control,
+            key: delete.then(|| self.hasher.hash_one(uid)),
+            time_ms: now.wall_ms,
+            delete,
+            deadline_ms: None,
+            local_only: false,
+        }
+    }
+}
+
+impl Federate {
+    /// Whether the event is to be offered; if not, and the operator expects it to cross, says why in the tallies.
+    fn wants(&mut self, up: bool) -> bool {
+        match (up, self.outgoing) {
+            (true, true) => return true,
+            (_, false) if self.registered || up => self.counters.drop_one(Reason::OutgoingOff),
+            (false, true) if self.registered => self.counters.drop_one(Reason::LinkDown),
+            _ => {}
+        }
+        false
+    }
+}

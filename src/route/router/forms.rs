@@ -1,0 +1,100 @@
+//! One event in every wire form that some link wants, each made at most once and shared.
+
+use bytes::Bytes;
+
+use super::Scratch;
+use crate::cot::federated::{ContactOperation, Envelope};
+use crate::cot::{class, render};
+use crate::counters::Reason;
+use crate::wire::fig::{Federated, Geo};
+use crate::wire::text;
+use crate::wire::xml::{Detail, Event};
+
+/// An event, in the form it came in.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// From a client.
+    Xml(&'a Event<'a>),
+    /// From a federate, with its checked detail.
+    Federated(&'a Federated<'a>, &'a Geo<'a>, Option<&'a Detail<'a>>),
+}
+
+/// The forms of one event, and the exact copies that waiting links share.
+#[derive(Debug)]
+pub(super) struct Forms<'a> {
+    source: Source<'a>,
+    envelope: &'a Envelope,
+    scratch: &'a mut Scratch,
+    xml: Option<Result<(), Reason>>,
+    federated: Option<Result<(), Reason>>,
+    xml_copy: Option<Bytes>,
+    federated_copy: Option<Bytes>,
+}
+
+impl<'a> Forms<'a> {
+    pub(super) fn new(
+        source: Source<'a>,
+        envelope: &'a Envelope,
+        scratch: &'a mut Scratch,
+    ) -> Self {
+        Self {
+            source,
+            envelope,
+            scratch,
+            xml: None,
+            federated: None,
+            xml_copy: None,
+            federated_copy: None,
+        }
+    }
+
+    /// As CoT XML, with the place for its copy.
+    pub(super) fn xml(&mut self) -> Result<(&[u8], &mut Option<Bytes>), Reason> {
+        let out = &mut self.scratch.xml;
+        match self.source {
+            Source::Xml(event) => Ok((event.bytes, &mut self.xml_copy)),
+            Source::Federated(_, geo, detail) => {
+                (*self.xml.get_or_insert_with(|| {
+                    out.clear();
+                    render::put_event(out, geo, detail)
+                }))?;
+                Ok((out, &mut self.xml_copy))
+            }
+        }
+    }
+
+    /// As the `FederatedEvent` that we send on, with the place for its copy.
+    pub(super) fn federated(&mut self) -> Result<(&[u8], &mut Option<Bytes>), Reason> {
+        let Scratch {
+            federated: out,
+            names,
+            ..
+        } = &mut *self.scratch;
+        let (source, envelope) = (self.source, self.envelope);
+        (*self.federated.get_or_insert_with(|| {
+            out.clear();
+            match source {
+                Source::Xml(event) => {
+                    put_deleted(envelope, out, names, event);
+                    envelope.put_event(out, event)
+                }
+                Source::Federated(message, ..) => envelope.put_relayed(out, message),
+            }
+        }))?;
+        Ok((out, &mut self.federated_copy))
+    }
+}
+
+/// A delete goes as contact entry, which TAK Server understands, and as the event it is, which loses nothing.
+fn put_deleted(envelope: &Envelope, out: &mut Vec<u8>, names: &mut Vec<u8>, event: &Event<'_>) {
+    let link = event.detail.unwrap_or_default().link;
+    let Some(uid) = link.first().filter(|_| event.kind == class::DELETE) else {
+        return;
+    };
+    names.clear();
+    text::write_unescaped(names, uid);
+    let split = names.len();
+    text::write_unescaped(names, link.second().unwrap_or_default());
+    let (uid, kind) = names.split_at(split);
+    envelope.put_contact(out, ContactOperation::Delete, uid, kind);
+}

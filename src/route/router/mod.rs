@@ -1,0 +1,340 @@
+//! The router's state: links, contacts, latest events, and the memory against repeats.
+
+mod deliver;
+mod forms;
+mod receive;
+mod replay;
+
+use std::hash::BuildHasher;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use foldhash::quality::FixedState;
+
+use super::contacts::Contacts;
+use super::dedup::Dedup;
+use super::latest::Latest;
+use super::link::{LinkId, LinkSpec, PeerSpec};
+use super::outbox::{Bounds, Framing, Outbox, Pool};
+use crate::clock::Now;
+use crate::config::Limits;
+use crate::cot::federated::Envelope;
+use crate::counters::{Counters, Reason};
+use crate::wire::text;
+use replay::Replay;
+
+/// Bounds of the router, and who we are.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Our federate id: 32 hex digits, stable.
+    pub federate_id: String,
+    /// Seed of the content hashes; secret, so that nobody can make two contents that look the same.
+    pub seed: u64,
+    /// Bounds of each outbox.
+    pub outbox: Bounds,
+    /// Bytes that may wait for all links together.
+    pub waiting_bytes: usize,
+    /// Contacts known at once.
+    pub max_contacts: usize,
+    /// Latest events kept for late joiners.
+    pub latest_events: usize,
+    /// Content hashes remembered.
+    pub dedup_events: usize,
+    /// How long each, milliseconds.
+    pub dedup_window_ms: u64,
+}
+
+impl Settings {
+    /// The bounds that a configuration sets.
+    pub fn of(limits: &Limits, federate_id: String, seed: u64) -> Self {
+        let kib = |kib: u32| kib as usize * 1024;
+        Self {
+            federate_id,
+            seed,
+            outbox: Bounds {
+                events: usize::from(limits.outbox_events),
+                bytes: kib(limits.outbox_kib),
+                batch: kib(limits.batch_kib),
+            },
+            waiting_bytes: kib(limits.waiting_kib),
+            max_contacts: usize::from(limits.max_contacts),
+            latest_events: usize::from(limits.latest_events),
+            dedup_events: limits.dedup_events as usize,
+            dedup_window_ms: u64::from(limits.dedup_seconds) * 1000,
+        }
+    }
+}
+
+/// The router. See the [module](super) for the two halves of its interface.
+#[derive(Debug)]
+pub struct Router {
+    settings: Settings,
+    hasher: FixedState,
+    envelope: Envelope,
+    links: Vec<Link>,
+    contacts: Contacts,
+    latest: Latest,
+    dedup: Dedup,
+    pool: Pool,
+    /// Counts changes of contacts and latest events; tells a replay what is newer than itself.
+    changes: u64,
+    /// What all local clients together have seen.
+    local: Counters,
+    /// The event in the forms that some link wants; kept for their memory.
+    scratch: Scratch,
+}
+
+#[derive(Debug, Default)]
+struct Scratch {
+    names: Vec<u8>,
+    xml: Vec<u8>,
+    federated: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Link {
+    kind: Kind,
+    up: bool,
+    outbox: Outbox,
+    replay: Replay,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Client,
+    Federate(Box<Federate>),
+}
+
+#[derive(Debug)]
+struct Federate {
+    name: String,
+    /// It stands in the configuration; what is not sent to it while it is away is counted.
+    registered: bool,
+    incoming: bool,
+    outgoing: bool,
+    counters: Counters,
+}
+
+impl Router {
+    /// A router without links.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            hasher: FixedState::with_seed(settings.seed),
+            envelope: Envelope::new(settings.federate_id.as_bytes()),
+            links: Vec::new(),
+            contacts: Contacts::new(settings.max_contacts),
+            latest: Latest::new(settings.latest_events),
+            dedup: Dedup::new(settings.dedup_events, settings.dedup_window_ms),
+            pool: Pool {
+                used: 0,
+                limit: settings.waiting_bytes,
+            },
+            changes: 0,
+            local: Counters::default(),
+            scratch: Scratch::default(),
+            settings,
+        }
+    }
+
+    /// Sets who is registered. A peer that is not named any more keeps its tallies but nothing is counted for it;
+    /// its connection is closed by the link that owns it.
+    pub fn set_peers(&mut self, peers: &[PeerSpec]) {
+        for link in &mut self.links {
+            if let Kind::Federate(federate) = &mut link.kind {
+                federate.registered = false;
+            }
+        }
+        for peer in peers {
+            let id = self.federate_place(&peer.name);
+            if let Kind::Federate(federate) = &mut self.links[id].kind {
+                federate.registered = true;
+                (federate.incoming, federate.outgoing) = (peer.incoming, peer.outgoing);
+            }
+        }
+    }
+
+    /// Adds a link, or brings a known federate's link up again. It is told the contacts and latest events first.
+    pub fn attach(&mut self, spec: LinkSpec, now: Now) -> LinkId {
+        let id = match spec {
+            LinkSpec::Client { .. } => self.client_place(),
+            LinkSpec::Federate {
+                name,
+                incoming,
+                outgoing,
+            } => {
+                let id = self.federate_place(&name);
+                if let Kind::Federate(federate) = &mut self.links[id].kind {
+                    (federate.incoming, federate.outgoing) = (incoming, outgoing);
+                    federate.counters.last_heard_ms = now.wall_ms;
+                }
+                id
+            }
+        };
+        let changes = self.changes;
+        let link = &mut self.links[id];
+        link.up = true;
+        link.replay = match &link.kind {
+            Kind::Federate(federate) if !federate.outgoing => Replay::done(),
+            Kind::Federate(_) => Replay::with_contacts(changes),
+            Kind::Client => Replay::of_events(changes),
+        };
+        link.outbox.wake();
+        LinkId(id as u16)
+    }
+
+    /// The link is gone. Its users are taken off the phone book, and off the maps of those who saw them here.
+    pub fn detach(&mut self, id: LinkId, now: Now) {
+        let Some((link, pool, local)) = self.parts(id) else {
+            return;
+        };
+        link.up = false;
+        link.replay = Replay::done();
+        match &mut link.kind {
+            Kind::Client => link.outbox.clear(pool, local),
+            Kind::Federate(federate) => link.outbox.clear(pool, &mut federate.counters),
+        }
+        let is_client = matches!(link.kind, Kind::Client);
+        while let Some(contact) = self.contacts.remove_of(id, |uid| self.hasher.hash_one(uid)) {
+            if is_client {
+                self.latest
+                    .forget(self.hasher.hash_one(contact.uid.as_slice()));
+                self.tell_left(&contact, now);
+            }
+        }
+    }
+
+    /// The next bytes for the link's connection, in its wire form (gRPC prefixes included for a federate);
+    /// pending when nothing waits (the waker is kept), `None` when the link is down.
+    pub fn poll_batch(
+        &mut self,
+        id: LinkId,
+        context: &mut Context<'_>,
+        now: Now,
+    ) -> Poll<Option<Bytes>> {
+        self.replay(id, now);
+        let Some((link, pool, local)) = self.parts(id).filter(|(link, ..)| link.up) else {
+            return Poll::Ready(None);
+        };
+        let counters = match &mut link.kind {
+            Kind::Client => local,
+            Kind::Federate(federate) => &mut federate.counters,
+        };
+        let batch = link.outbox.poll_batch(context, pool, counters, now.mono_ms);
+        if batch.is_ready() {
+            counters.last_event_ms = now.wall_ms;
+        }
+        batch.map(Some)
+    }
+
+    /// Counts something that the link itself refused.
+    pub fn count(&mut self, id: LinkId, reason: Reason) {
+        if let Some(counters) = self.counters(id) {
+            counters.drop_one(reason);
+        }
+    }
+
+    /// Anything was heard from the neighbour (health check, group list).
+    pub fn heard(&mut self, id: LinkId, now: Now) {
+        if let Some(counters) = self.counters(id) {
+            counters.last_heard_ms = now.wall_ms;
+        }
+    }
+
+    /// The tallies of the peer of that name, if it was ever registered or attached.
+    pub fn peer_counters(&self, name: &str) -> Option<&Counters> {
+        self.links.iter().find_map(|link| match &link.kind {
+            Kind::Federate(federate) if federate.name == name => Some(&federate.counters),
+            _ => None,
+        })
+    }
+
+    /// The tallies of all local clients together.
+    pub fn local_counters(&self) -> &Counters {
+        &self.local
+    }
+
+    /// Local clients connected.
+    pub fn clients(&self) -> usize {
+        let client = |link: &&Link| link.up && matches!(link.kind, Kind::Client);
+        self.links.iter().filter(client).count()
+    }
+
+    /// Contacts known, ours and the federates'.
+    pub fn contacts(&self) -> usize {
+        self.contacts.len()
+    }
+
+    /// Bytes that wait for all links together.
+    pub fn waiting_bytes(&self) -> usize {
+        self.pool.used
+    }
+
+    /// Borrows a link and what its outbox needs, apart from each other.
+    fn parts(&mut self, id: LinkId) -> Option<(&mut Link, &mut Pool, &mut Counters)> {
+        let link = self.links.get_mut(usize::from(id.0))?;
+        Some((link, &mut self.pool, &mut self.local))
+    }
+
+    fn counters(&mut self, id: LinkId) -> Option<&mut Counters> {
+        Some(match &mut self.links.get_mut(usize::from(id.0))?.kind {
+            Kind::Client => &mut self.local,
+            Kind::Federate(federate) => &mut federate.counters,
+        })
+    }
+
+    fn client_place(&mut self) -> usize {
+        let free = |link: &Link| !link.up && matches!(link.kind, Kind::Client);
+        self.links.iter().position(free).unwrap_or_else(|| {
+            self.links.push(Link {
+                kind: Kind::Client,
+                up: false,
+                outbox: Outbox::new(self.settings.outbox, Framing::None),
+                replay: Replay::done(),
+            });
+            self.links.len() - 1
+        })
+    }
+
+    fn federate_place(&mut self, name: &str) -> usize {
+        let named =
+            |link: &Link| matches!(&link.kind, Kind::Federate(federate) if federate.name == name);
+        self.links.iter().position(named).unwrap_or_else(|| {
+            self.links.push(Link {
+                kind: Kind::Federate(Box::new(Federate {
+                    name: name.to_owned(),
+                    registered: false,
+                    incoming: true,
+                    outgoing: true,
+                    counters: Counters::default(),
+                })),
+                up: false,
+                outbox: Outbox::new(self.settings.outbox, Framing::Grpc),
+                replay: Replay::done(),
+            });
+            self.links.len() - 1
+        })
+    }
+
+    /// Hash of a uid given as raw attribute text, so that XML and protobuf agree on it.
+    fn uid_key(&self, raw: &[u8]) -> u64 {
+        if text::is_plain(raw) {
+            return self.hasher.hash_one(raw);
+        }
+        let mut meaning = heapless::Vec::<u8, 256>::new();
+        for chunk in text::unescaped(raw) {
+            let mut buffer = [0; 4];
+            let piece = match chunk {
+                text::Chunk::Plain(plain) => plain,
+                text::Chunk::Character(character) => character.encode_utf8(&mut buffer).as_bytes(),
+            };
+            if meaning.extend_from_slice(piece).is_err() {
+                // Longer than any uid in use: the raw text will do.
+                return self.hasher.hash_one(raw);
+            }
+        }
+        self.hasher.hash_one(meaning.as_slice())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,290 @@
+//! What comes in: read, judged, remembered, and handed on.
+
+use std::hash::BuildHasher;
+
+use super::deliver::{Meta, Targets};
+use super::forms::Source;
+use super::{Kind, Router};
+use crate::clock::Now;
+use crate::cot::class::{self, Class};
+use crate::cot::render;
+use crate::counters::Reason;
+use crate::route::contacts::Noted;
+use crate::route::latest::Form;
+use crate::route::link::{LinkId, Verdict};
+use crate::wire::fig::{self, Contact, Federated, Operation};
+use crate::wire::xml::{self, Detail};
+use crate::wire::{stamp, text};
+
+impl Router {
+    /// One framed CoT XML event came.
+    pub fn receive_xml(&mut self, from: LinkId, piece: &[u8], now: Now) -> Verdict {
+        self.heard(from, now);
+        self.judge_xml(from, piece, now)
+            .unwrap_or_else(|reason| self.refuse(from, reason))
+    }
+
+    /// One `FederatedEvent` came (without its gRPC prefix).
+    pub fn receive_federated(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
+        self.heard(from, now);
+        self.judge_federated(from, message, now)
+            .unwrap_or_else(|reason| self.refuse(from, reason))
+    }
+
+    fn refuse(&mut self, from: LinkId, reason: Reason) -> Verdict {
+        self.count(from, reason);
+        Verdict::Dropped(reason)
+    }
+
+    fn judge_xml(&mut self, from: LinkId, piece: &[u8], now: Now) -> Result<Verdict, Reason> {
+        let event = xml::parse(piece)?;
+        if !text::is_plain(event.kind) {
+            // A type spelled with references would mean one thing to our filters and another to the receiver.
+            return Err(Reason::Malformed);
+        }
+        if event.kind == class::PING {
+            self.accepted(from, now);
+            self.answer_ping(from, now);
+            return Ok(Verdict::Consumed);
+        }
+        if class::is_for_server(event.kind) {
+            self.accepted(from, now);
+            return Ok(Verdict::Consumed);
+        }
+        if self
+            .dedup
+            .is_repeat(self.hasher.hash_one(piece), now.mono_ms)
+        {
+            return Err(Reason::Duplicate);
+        }
+        self.accepted(from, now);
+        let detail = event.detail.unwrap_or_default();
+        let key = self.uid_key(event.uid);
+        let targets = self.targets_of_xml(&detail);
+        let mut meta = Meta {
+            class: Class::of(event.kind, targets.is_directed()),
+            key: class::is_replaceable(event.kind).then_some(key),
+            time_ms: event.time.unwrap_or(now.wall_ms),
+            delete: false,
+            deadline_ms: deadline(event.stale, now),
+            local_only: class::is_mission_change(event.kind),
+        };
+        if event.kind == class::DELETE {
+            let link = detail.link.first().unwrap_or_default();
+            meta.key = Some(self.uid_key(link)).filter(|_| !link.is_empty());
+            meta.delete = meta.key.is_some();
+            self.deleted(from, meta.key);
+        } else {
+            let presence = self.presence(from, key, event.uid, event.kind, &detail, now);
+            if meta.class != Class::Bulk && keeps(event.kind, &targets) {
+                self.keep(key, from, Form::Xml, piece, event.stale, presence);
+            }
+        }
+        self.deliver(from, Source::Xml(&event), meta, &targets, now)
+    }
+
+    fn judge_federated(
+        &mut self,
+        from: LinkId,
+        message: &[u8],
+        now: Now,
+    ) -> Result<Verdict, Reason> {
+        if let Some(Kind::Federate(federate)) =
+            self.links.get(usize::from(from.0)).map(|link| &link.kind)
+        {
+            if !federate.incoming {
+                return Err(Reason::IncomingOff);
+            }
+        }
+        let message = fig::parse(message, self.envelope.id())?;
+        if message.seen {
+            return Err(Reason::Loop);
+        }
+        let Some(event) = message.event else {
+            return match message.contact {
+                Some(contact) => self.contact_came(from, &message, contact, now),
+                // A hub's primer: neither event nor contact, and legal (protocol reference 1.9).
+                None => Ok(Verdict::Consumed),
+            };
+        };
+        if class::is_mission_change(event.kind) {
+            return Err(Reason::MissionChange);
+        }
+        if class::is_for_server(event.kind) {
+            return Err(Reason::ControlMessage);
+        }
+        if self
+            .dedup
+            .is_repeat(self.hasher.hash_one(event.bytes), now.mono_ms)
+        {
+            return Err(Reason::Duplicate);
+        }
+        // Checked here, and not where it is first written, because a relay must not pass on what it would not show.
+        let detail = render::detail_of(&event)?;
+        for time in [event.time, event.start, event.stale] {
+            stamp::write(time).ok_or(Reason::BadTime)?;
+        }
+        self.accepted(from, now);
+        let shown = detail.unwrap_or_default();
+        let key = self.hasher.hash_one(event.uid);
+        let targets = self.targets_of_geo(&event);
+        let mut meta = Meta {
+            class: Class::of(event.kind, targets.is_directed()),
+            key: class::is_replaceable(event.kind).then_some(key),
+            time_ms: event.time,
+            delete: false,
+            deadline_ms: deadline(Some(event.stale), now),
+            local_only: false,
+        };
+        if event.kind == class::DELETE {
+            let link = shown.link.first().unwrap_or_default();
+            meta.key = Some(self.uid_key(link)).filter(|_| !link.is_empty());
+            meta.delete = meta.key.is_some();
+            self.deleted(from, meta.key);
+        } else {
+            let presence = self.presence(from, key, event.uid, event.kind, &shown, now);
+            if meta.class != Class::Bulk && keeps(event.kind, &targets) {
+                let stale = Some(event.stale);
+                self.keep(key, from, Form::Federated, message.bytes, stale, presence);
+            }
+        }
+        let source = Source::Federated(&message, &event, detail.as_ref());
+        self.deliver(from, source, meta, &targets, now)
+    }
+
+    /// A contact entry without an event.
+    fn contact_came(
+        &mut self,
+        from: LinkId,
+        message: &Federated<'_>,
+        contact: Contact<'_>,
+        now: Now,
+    ) -> Result<Verdict, Reason> {
+        if contact.uid.is_empty() && contact.callsign.is_empty() {
+            return Ok(Verdict::Consumed);
+        }
+        let key = self.hasher.hash_one(contact.uid);
+        let meta = Meta {
+            class: Class::Control,
+            key: Some(key),
+            time_ms: now.wall_ms,
+            delete: contact.operation == Operation::Delete,
+            deadline_ms: None,
+            local_only: false,
+        };
+        match contact.operation {
+            Operation::Create => {
+                self.changes += 1;
+                let (uid, callsign) = (contact.uid, contact.callsign);
+                let noted = self
+                    .contacts
+                    .note(key, uid, callsign, b"", from, self.changes);
+                if noted == Noted::Changed {
+                    return self.relay_contact(from, message, Meta { key: None, ..meta }, now);
+                }
+            }
+            Operation::Delete => {
+                let known = self
+                    .contacts
+                    .find(key)
+                    .is_some_and(|known| known.link == from);
+                // TAK Server tells every delete this way, of users and of map items alike (protocol reference 1.9).
+                let repeat = self.dedup.is_repeat(
+                    self.hasher.hash_one((contact.uid, contact.callsign)),
+                    now.mono_ms,
+                );
+                if repeat && !known {
+                    return Err(Reason::Duplicate);
+                }
+                self.deleted(from, Some(key));
+                self.tell_clients_deleted(from, contact.uid, contact.callsign, now);
+                return self.relay_contact(from, message, meta, now);
+            }
+            Operation::Ignored => {}
+        }
+        Ok(Verdict::Consumed)
+    }
+
+    /// Somebody's own position names the contact (protocol reference 6.1). Tells whether it did.
+    fn presence(
+        &mut self,
+        from: LinkId,
+        key: u64,
+        uid: &[u8],
+        kind: &[u8],
+        detail: &Detail<'_>,
+        now: Now,
+    ) -> bool {
+        let reachable = detail.contact.second().is_some() || detail.group.count > 0;
+        let Some(callsign) = detail.contact.first().filter(|_| reachable) else {
+            return false;
+        };
+        if !kind.starts_with(b"a-") {
+            return false;
+        }
+        let mut names = std::mem::take(&mut self.scratch.names);
+        names.clear();
+        text::write_unescaped(&mut names, uid);
+        let split = names.len();
+        text::write_unescaped(&mut names, callsign);
+        let (uid, callsign) = names.split_at(split);
+        let noted = self
+            .contacts
+            .note(key, uid, callsign, kind, from, self.changes + 1);
+        if noted == Noted::Changed {
+            self.changes += 1;
+            self.tell_came(from, uid, callsign, now);
+        }
+        self.scratch.names = names;
+        true
+    }
+
+    /// An item is deleted; when it was a user of that link, the phone book loses it.
+    fn deleted(&mut self, from: LinkId, key: Option<u64>) {
+        let Some(key) = key else { return };
+        self.latest.forget(key);
+        if self
+            .contacts
+            .find(key)
+            .is_some_and(|contact| contact.link == from)
+        {
+            self.contacts.remove(key);
+        }
+    }
+
+    fn keep(
+        &mut self,
+        key: u64,
+        from: LinkId,
+        form: Form,
+        bytes: &[u8],
+        stale: Option<i64>,
+        presence: bool,
+    ) {
+        self.changes += 1;
+        let stale = stale.unwrap_or(i64::MIN);
+        self.latest
+            .keep(key, from, form, bytes, stale, self.changes, presence);
+    }
+
+    fn accepted(&mut self, from: LinkId, now: Now) {
+        if let Some(counters) = self.counters(from) {
+            counters.events_in += 1;
+            counters.last_event_ms = now.wall_ms;
+        }
+    }
+}
+
+/// Late joiners are shown positions and alarms that still hold.
+fn keeps(kind: &[u8], targets: &Targets) -> bool {
+    let alarm = class::is_emergency(kind) && !kind.ends_with(b"-can");
+    !targets.is_directed() && (kind.starts_with(b"a-") || alarm)
+}
+
+/// Until when an event is worth sending: as long as it has to live from now. What was stale on arrival is passed
+/// on as it came, and has no deadline: its sender's clock may be wrong, or it is a replay.
+fn deadline(stale: Option<i64>, now: Now) -> Option<u64> {
+    let left = stale?.checked_sub(now.wall_ms)?;
+    let left = u64::try_from(left).ok().filter(|&left| left > 0)?;
+    Some(now.mono_ms.saturating_add(left))
+}

@@ -1,0 +1,164 @@
+//! What a link is told when it comes up: first who is there, then where everything is.
+//!
+//! A replay goes place by place as the connection takes it, so it needs no memory. What changed after it began was
+//! offered to the link as it happened, and is skipped.
+
+use super::{Kind, Link, Router};
+use crate::clock::Now;
+use crate::cot::federated::ContactOperation;
+use crate::cot::render;
+use crate::route::latest::Form;
+use crate::route::link::LinkId;
+use crate::wire::{fig, xml};
+
+/// How far a link's replay has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Replay {
+    stage: Stage,
+    place: usize,
+    /// Changes up to this count are told, later ones were offered.
+    since: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Contacts,
+    Events,
+    Done,
+}
+
+impl Replay {
+    /// For a federate: contacts first, because directed traffic needs them (protocol reference 1.9).
+    pub(super) fn with_contacts(since: u64) -> Self {
+        Self {
+            stage: Stage::Contacts,
+            place: 0,
+            since,
+        }
+    }
+
+    /// For a local client.
+    pub(super) fn of_events(since: u64) -> Self {
+        Self {
+            stage: Stage::Events,
+            ..Self::with_contacts(since)
+        }
+    }
+
+    /// Nothing to tell.
+    pub(super) fn done() -> Self {
+        Self {
+            stage: Stage::Done,
+            ..Self::with_contacts(0)
+        }
+    }
+}
+
+impl Router {
+    /// Moves a link's replay on as far as its batch has room; what happened meanwhile goes before old positions.
+    pub(super) fn replay(&mut self, id: LinkId, now: Now) {
+        let place = usize::from(id.0);
+        while let Some(link) = self.links.get(place).filter(|link| link.up) {
+            match link.replay.stage {
+                Stage::Contacts if link.outbox.fits(ROOM) => self.replay_contact(place),
+                Stage::Events if link.outbox.fits(ROOM) => {
+                    self.fill(place, now);
+                    if !self.links[place].outbox.fits(ROOM) {
+                        return;
+                    }
+                    self.replay_event(place, now);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn fill(&mut self, place: usize, now: Now) {
+        let Some((link, pool, local)) = self.parts(LinkId(place as u16)) else {
+            return;
+        };
+        let counters = match &mut link.kind {
+            Kind::Client => local,
+            Kind::Federate(federate) => &mut federate.counters,
+        };
+        link.outbox.fill(pool, counters, now.mono_ms);
+    }
+
+    fn replay_contact(&mut self, place: usize) {
+        let replay = self.links[place].replay;
+        let Some(contact) = self.contacts.at(replay.place) else {
+            self.links[place].replay = Replay::of_events(replay.since);
+            return;
+        };
+        self.links[place].replay.place += 1;
+        let told = |contact: &&crate::route::contacts::Contact| {
+            contact.changed <= replay.since && usize::from(contact.link.0) != place
+        };
+        if let Some(contact) = contact.filter(told) {
+            let out = &mut self.scratch.federated;
+            out.clear();
+            self.envelope.put_contact(
+                out,
+                ContactOperation::Create,
+                &contact.uid,
+                &contact.callsign,
+            );
+            self.envelope.finish(out);
+            let Link { kind, outbox, .. } = &mut self.links[place];
+            if let Kind::Federate(federate) = kind {
+                outbox.put_first(&self.scratch.federated, false, &mut federate.counters);
+            }
+        }
+    }
+
+    fn replay_event(&mut self, place: usize, now: Now) {
+        let replay = self.links[place].replay;
+        let Some(kept) = self.latest.at(replay.place) else {
+            self.links[place].replay = Replay::done();
+            return;
+        };
+        self.links[place].replay.place += 1;
+        let Some(kept) = kept.filter(|kept| {
+            kept.changed <= replay.since
+                && kept.stale_ms > now.wall_ms
+                && usize::from(kept.link.0) != place
+        }) else {
+            return;
+        };
+        let Link { kind, outbox, .. } = &mut self.links[place];
+        // What is kept was readable when it came, so nothing can go wrong here but a hop limit.
+        match (kind, kept.form) {
+            (Kind::Client, Form::Xml) => outbox.put_first(&kept.bytes, true, &mut self.local),
+            (Kind::Client, Form::Federated) => {
+                let out = &mut self.scratch.xml;
+                out.clear();
+                if render_federated(out, &kept.bytes, self.envelope.id()).is_some() {
+                    outbox.put_first(out, true, &mut self.local);
+                }
+            }
+            (Kind::Federate(federate), form) => {
+                let out = &mut self.scratch.federated;
+                out.clear();
+                let made = match form {
+                    Form::Xml => xml::parse(&kept.bytes)
+                        .and_then(|event| self.envelope.put_event(out, &event)),
+                    Form::Federated => fig::parse(&kept.bytes, self.envelope.id())
+                        .and_then(|message| self.envelope.put_relayed(out, &message)),
+                };
+                match made {
+                    Ok(()) => outbox.put_first(out, true, &mut federate.counters),
+                    Err(reason) => federate.counters.drop_one(reason),
+                }
+            }
+        }
+    }
+}
+
+/// Room that a replay wants in a batch before it adds one more.
+const ROOM: usize = 1024;
+
+fn render_federated(out: &mut Vec<u8>, message: &[u8], own_id: &[u8]) -> Option<()> {
+    let event = fig::parse(message, own_id).ok()?.event?;
+    let detail = render::detail_of(&event).ok()?;
+    render::put_event(out, &event, detail.as_ref()).ok()
+}

@@ -1,0 +1,251 @@
+//! Characters: what XML allows, and the way between raw attribute text and its meaning.
+
+use crate::counters::Reason;
+
+/// Checks that bytes are UTF-8 and hold no character that XML 1.0 forbids.
+///
+/// # Errors
+/// [`Reason::NotText`].
+pub fn check(bytes: &[u8]) -> Result<(), Reason> {
+    // Two flags over all bytes, without a branch in the loop, so that the compiler makes vector code of it.
+    let mut high = 0u8;
+    let mut control = false;
+    for &byte in bytes {
+        high |= byte;
+        control |= (byte < 0x20) & (byte != b'\t') & (byte != b'\n') & (byte != b'\r');
+    }
+    if control {
+        return Err(Reason::NotText);
+    }
+    if high < 0x80 {
+        return Ok(());
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| Reason::NotText)?;
+    match text.contains(['\u{FFFE}', '\u{FFFF}']) {
+        true => Err(Reason::NotText),
+        false => Ok(()),
+    }
+}
+
+/// The bytes as text, if they are UTF-8.
+pub fn as_str(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
+}
+
+/// A character reference at the start of `raw` (which begins with `&`): the character and the reference's length.
+///
+/// # Errors
+/// [`Reason::Entity`] for a named entity that XML does not predefine, [`Reason::Malformed`] for anything else.
+pub fn reference(raw: &[u8]) -> Result<(char, usize), Reason> {
+    // The longest is &#1114111; or &#x10FFFF; with some leading zeros.
+    let window = &raw[..raw.len().min(16)];
+    let end = memchr::memchr(b';', window).ok_or(Reason::Malformed)?;
+    let name = window.get(1..end).ok_or(Reason::Malformed)?;
+    let character = match name {
+        b"lt" => '<',
+        b"gt" => '>',
+        b"amp" => '&',
+        b"apos" => '\'',
+        b"quot" => '"',
+        [b'#', b'x', digits @ ..] => number(digits, 16)?,
+        [b'#', digits @ ..] => number(digits, 10)?,
+        _ => return Err(Reason::Entity),
+    };
+    Ok((character, end + 1))
+}
+
+fn number(digits: &[u8], radix: u32) -> Result<char, Reason> {
+    if digits.is_empty() {
+        return Err(Reason::Malformed);
+    }
+    let mut value = 0u32;
+    for &digit in digits {
+        let digit = char::from(digit).to_digit(radix).ok_or(Reason::Malformed)?;
+        value = value.saturating_mul(radix).saturating_add(digit);
+    }
+    char::from_u32(value)
+        .filter(|&character| {
+            character >= ' ' && character != '\u{FFFE}' && character != '\u{FFFF}'
+                || matches!(character, '\t' | '\n' | '\r')
+        })
+        .ok_or(Reason::NotText)
+}
+
+/// The meaning of raw attribute text, piece by piece: references resolved, white space made blank (XML 1.0, 3.3.3).
+pub fn unescaped(raw: &[u8]) -> Unescaped<'_> {
+    Unescaped { rest: raw }
+}
+
+/// Whether raw attribute text means itself.
+pub fn is_plain(raw: &[u8]) -> bool {
+    !raw.iter()
+        .any(|&byte| (byte == b'&') | (byte == b'\t') | (byte == b'\n') | (byte == b'\r'))
+}
+
+/// Iterator of [`unescaped`].
+#[derive(Debug, Clone)]
+pub struct Unescaped<'a> {
+    rest: &'a [u8],
+}
+
+/// A run of bytes that mean themselves, or one character.
+#[derive(Debug, Clone, Copy)]
+pub enum Chunk<'a> {
+    /// As written.
+    Plain(&'a [u8]),
+    /// Written as a reference, or white space made blank.
+    Character(char),
+}
+
+impl<'a> Iterator for Unescaped<'a> {
+    type Item = Chunk<'a>;
+
+    fn next(&mut self) -> Option<Chunk<'a>> {
+        let &first = self.rest.first()?;
+        match first {
+            b'&' => {
+                // Checked by the parser already; an unreadable one stands for itself.
+                let (character, length) = reference(self.rest).unwrap_or(('&', 1));
+                self.rest = &self.rest[length..];
+                Some(Chunk::Character(character))
+            }
+            b'\t' | b'\n' | b'\r' => {
+                self.rest = &self.rest[1..];
+                Some(Chunk::Character(' '))
+            }
+            _ => {
+                let end = self
+                    .rest
+                    .iter()
+                    .position(|byte| matches!(byte, b'&' | b'\t' | b'\n' | b'\r'))
+                    .unwrap_or(self.rest.len());
+                let (plain, rest) = self.rest.split_at(end);
+                self.rest = rest;
+                Some(Chunk::Plain(plain))
+            }
+        }
+    }
+}
+
+/// Bytes that the meaning of raw attribute text takes.
+pub fn unescaped_length(raw: &[u8]) -> usize {
+    if is_plain(raw) {
+        return raw.len();
+    }
+    unescaped(raw)
+        .map(|chunk| match chunk {
+            Chunk::Plain(plain) => plain.len(),
+            Chunk::Character(character) => character.len_utf8(),
+        })
+        .sum()
+}
+
+/// Appends the meaning of raw attribute text.
+pub fn write_unescaped(out: &mut Vec<u8>, raw: &[u8]) {
+    if is_plain(raw) {
+        return out.extend_from_slice(raw);
+    }
+    for chunk in unescaped(raw) {
+        match chunk {
+            Chunk::Plain(plain) => out.extend_from_slice(plain),
+            Chunk::Character(character) => {
+                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+    }
+}
+
+/// Whether raw attribute text means exactly `text`.
+pub fn means(raw: &[u8], text: &[u8]) -> bool {
+    if is_plain(raw) {
+        return raw == text;
+    }
+    let mut rest = text;
+    for chunk in unescaped(raw) {
+        let mut buffer = [0; 4];
+        let piece = match chunk {
+            Chunk::Plain(plain) => plain,
+            Chunk::Character(character) => character.encode_utf8(&mut buffer).as_bytes(),
+        };
+        match rest.strip_prefix(piece) {
+            Some(left) => rest = left,
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}
+
+/// Appends text so that it can stand between double quotes; white space other than blanks survives as references.
+pub fn write_attribute(out: &mut Vec<u8>, text: &[u8]) {
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|&byte| escape(byte).is_some()) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(escape(rest[at]).unwrap_or_default());
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+}
+
+fn escape(byte: u8) -> Option<&'static [u8]> {
+    Some(match byte {
+        b'&' => b"&amp;",
+        b'<' => b"&lt;",
+        b'>' => b"&gt;",
+        b'"' => b"&quot;",
+        b'\t' => b"&#9;",
+        b'\n' => b"&#10;",
+        b'\r' => b"&#13;",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn meaning(raw: &str) -> String {
+        let mut out = Vec::new();
+        write_unescaped(&mut out, raw.as_bytes());
+        assert_eq!(out.len(), unescaped_length(raw.as_bytes()));
+        assert!(means(raw.as_bytes(), &out));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn references_are_resolved() {
+        assert_eq!(meaning("R&amp;B &lt;1&gt; &#65;&#x42;"), "R&B <1> AB");
+        assert_eq!(meaning("a\nb&#10;c"), "a b\nc");
+    }
+
+    #[test]
+    fn forbidden_references_are_refused() {
+        assert_eq!(reference(b"&lol;"), Err(Reason::Entity));
+        assert_eq!(reference(b"&#0;"), Err(Reason::NotText));
+        assert_eq!(reference(b"&#xD800;"), Err(Reason::NotText));
+        assert_eq!(reference(b"&#;"), Err(Reason::Malformed));
+        assert_eq!(reference(b"& b"), Err(Reason::Malformed));
+        assert_eq!(reference(b"&#x00000000000000041;"), Err(Reason::Malformed));
+    }
+
+    #[test]
+    fn forbidden_characters_are_refused() {
+        assert_eq!(check(b"a\tb\r\nc"), Ok(()));
+        assert_eq!(check("é\u{10FFFF}".as_bytes()), Ok(()));
+        assert_eq!(check(b"a\0"), Err(Reason::NotText));
+        assert_eq!(check(b"\xff\xfe"), Err(Reason::NotText));
+        assert_eq!(check("\u{FFFE}".as_bytes()), Err(Reason::NotText));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives_an_attribute(text in "[^\u{0}-\u{8}\u{b}\u{c}\u{e}-\u{1f}]*") {
+            let mut raw = Vec::new();
+            write_attribute(&mut raw, text.as_bytes());
+            prop_assert!(!raw.iter().any(|byte| b"<\"\n\r\t".contains(byte)));
+            let mut back = Vec::new();
+            write_unescaped(&mut back, &raw);
+            prop_assert_eq!(back, text.as_bytes());
+        }
+    }
+}
