@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 /// Bottom up, as in `src/lib.rs`.
 const FLOORS: &[&[&str]] = &[
-    &["wire", "clock", "pki", "led", "config", "counters", "files"],
+    &[
+        "wire", "clock", "pki", "led", "config", "counters", "files", "state", "log",
+    ],
     &["cot", "budget"],
     &["route"],
     &["link"],

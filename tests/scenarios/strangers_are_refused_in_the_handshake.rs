@@ -133,7 +133,7 @@ fn when_we_dial_a_foreign_federate() {
         leaf: authority.issue_as("bravo", &alone),
     });
     for stranger in all {
-        let (_bravo, address) = Foreign::listen(&stranger.leaf, &alpha_leaf.authority_pem);
+        let (_bravo, address) = Foreign::listen(&stranger.leaf, &alpha_leaf, &[]);
         let alpha = Setup::new("alpha")
             .identity(&alpha_leaf)
             .peer(Registration::of("bravo", &registered).dial(address))

@@ -47,6 +47,8 @@ pub struct Authority {
 /// A leaf with its chain and key.
 #[derive(Debug)]
 pub struct Leaf {
+    /// Common name and subject alternative name.
+    pub name: String,
     /// What is sent: leaf, then issuer.
     pub chain_pem: String,
     /// The issuer alone.
@@ -64,6 +66,7 @@ pub struct Leaf {
 impl Clone for Leaf {
     fn clone(&self) -> Self {
         Self {
+            name: self.name.clone(),
             chain_pem: self.chain_pem.clone(),
             authority_pem: self.authority_pem.clone(),
             key_pem: self.key_pem.clone(),
@@ -145,6 +148,7 @@ impl Authority {
             chain_pem += &self.pem;
         }
         Leaf {
+            name: name.into(),
             chain_pem,
             authority_pem: self.pem.clone(),
             key_pem: key.serialize_pem(),

@@ -49,7 +49,7 @@ fn now_ms() -> i64 {
 }
 
 /// RFC 3339, UTC, milliseconds.
-fn stamp(unix_ms: i64) -> String {
+pub fn stamp(unix_ms: i64) -> String {
     let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
         .expect("a time of this era");
     format!(

@@ -189,16 +189,9 @@ pub fn tls_stream(
     address: SocketAddr,
     leaf: &Leaf,
 ) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .expect("TLS versions")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Believer(provider)))
-        .with_client_auth_cert(leaf.chain.clone(), leaf.key.clone_key())
-        .expect("a usable certificate");
     let name = ServerName::try_from("box").expect("a name");
-    let connection = ClientConnection::new(Arc::new(config), name).expect("a TLS client");
+    let connection =
+        ClientConnection::new(Arc::new(client_config(leaf)), name).expect("a TLS client");
     let socket = TcpStream::connect(address)?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(PATIENCE))?;
@@ -208,6 +201,18 @@ pub fn tls_stream(
     }
     stream.sock.set_read_timeout(Some(TURN))?;
     Ok(stream)
+}
+
+/// A TLS client with the given certificate that believes any server.
+pub fn client_config(leaf: &Leaf) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .expect("TLS versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Believer(provider)))
+        .with_client_auth_cert(leaf.chain.clone(), leaf.key.clone_key())
+        .expect("a usable certificate")
 }
 
 #[derive(Debug)]

@@ -12,6 +12,9 @@ use tempfile::TempDir;
 use super::certificates::Leaf;
 use super::eventually;
 
+/// Its id in provenance.
+pub const FOREIGN_ID: &str = "f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0";
+
 /// A running foreign federate. It is killed when dropped.
 #[derive(Debug)]
 pub struct Foreign {
@@ -22,9 +25,31 @@ pub struct Foreign {
 }
 
 impl Foreign {
-    /// Starts it in the given role (`["--dial", address]` or `["--listen", address]`), proving itself with `leaf`
-    /// and believing the authority in `authority_pem`.
-    pub fn start(role: [&str; 2], leaf: &Leaf, authority_pem: &str) -> Self {
+    /// Starts it dialling the box at `address`, which proves itself with `theirs`.
+    pub fn dial(address: SocketAddr, leaf: &Leaf, theirs: &Leaf, options: &[&str]) -> Self {
+        let address = address.to_string();
+        let role = ["--dial", &address, "--authority", &theirs.name];
+        Self::start(&[&role, options].concat(), leaf, &theirs.authority_pem)
+    }
+
+    /// Starts it as the accepting side, believing the authority of `theirs`; gives its address too.
+    pub fn listen(leaf: &Leaf, theirs: &Leaf, options: &[&str]) -> (Self, SocketAddr) {
+        let foreign = Self::start(
+            &[&["--listen", "0"], options].concat(),
+            leaf,
+            &theirs.authority_pem,
+        );
+        let said = foreign.expect("its port", |said| said["report"] == "listening");
+        let port = said["port"]
+            .as_u64()
+            .and_then(|port| u16::try_from(port).ok());
+        (
+            foreign,
+            SocketAddr::from(([127, 0, 0, 1], port.expect("a port"))),
+        )
+    }
+
+    fn start(options: &[&str], leaf: &Leaf, authority_pem: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let file = |name: &str, text: &str| {
             let path = directory.path().join(name);
@@ -33,8 +58,8 @@ impl Foreign {
         };
         let mut child = Command::new(python())
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/federate.py"))
-            .args(role)
-            .arg("--cert")
+            .args(options)
+            .args(["--id", FOREIGN_ID, "--name", "foreign", "--cert"])
             .arg(file("chain.pem", &leaf.chain_pem))
             .arg("--key")
             .arg(file("key.pem", &leaf.key_pem))
@@ -62,19 +87,6 @@ impl Foreign {
         }
     }
 
-    /// Starts it as the accepting side; gives its address too.
-    pub fn listen(leaf: &Leaf, authority_pem: &str) -> (Self, SocketAddr) {
-        let foreign = Self::start(["--listen", "127.0.0.1:0"], leaf, authority_pem);
-        let said = foreign.expect("its port", |value| value["event"] == "listening");
-        let port = said["port"]
-            .as_u64()
-            .and_then(|port| u16::try_from(port).ok());
-        (
-            foreign,
-            SocketAddr::from(([127, 0, 0, 1], port.expect("a port"))),
-        )
-    }
-
     /// Tells it to do something.
     pub fn tell(&mut self, command: &Value) {
         writeln!(self.stdin, "{command}")
@@ -88,6 +100,27 @@ impl Foreign {
         eventually(&format!("the foreign federate reports {what}"), || {
             self.said().into_iter().find(|value| fits(value))
         })
+    }
+
+    /// Waits for a `FederatedEvent` that fits, whichever stream carries it.
+    #[track_caller]
+    pub fn expect_event(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        eventually(&format!("the foreign federate gets {what}"), || {
+            self.events().into_iter().find(|event| fits(event))
+        })
+    }
+
+    /// Every `FederatedEvent` that reached it so far, in its order.
+    pub fn events(&self) -> Vec<Value> {
+        self.said()
+            .into_iter()
+            .filter(|said| said["report"] == "message")
+            .filter(|said| {
+                said["method"] == "ClientEventStream" || said["method"] == "ServerEventStream"
+            })
+            .map(|said| said["message"].clone())
+            .filter(|message| message.get("event").or(message.get("contact")).is_some())
+            .collect()
     }
 
     /// Everything it reported so far.
