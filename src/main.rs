@@ -1,3 +1,9 @@
-//! The `tombolo` program.
+//! `tombolo`: see the library for everything.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tombolo::cli::main(std::env::args_os())
+}

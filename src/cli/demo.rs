@@ -12,8 +12,8 @@ mod ledger;
 mod screen;
 
 use std::cell::RefCell;
+use std::fmt;
 use std::io::IsTerminal;
-use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ use events::Team;
 use island::{Island, Playground};
 use ledger::Ledger;
 use screen::{LinkRow, Screen};
+
+use super::failure::{Exit, Failure};
 
 /// How long an event may be under way after the last one was injected.
 const DRAIN_SECONDS: u64 = 3;
@@ -53,21 +55,19 @@ pub struct DemoArguments {
 }
 
 /// Runs the demo. Success only when every event was seen on the other side, once, and both links flow.
-pub fn run(arguments: &DemoArguments) -> ExitCode {
+///
+/// # Errors
+/// Why it could not be shown, or that what was shown was not all there.
+pub fn run(arguments: &DemoArguments) -> Result<(), Failure> {
+    let failed = |error: &dyn fmt::Display| Failure::new(Exit::Unavailable, format!("demo: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(stopped_by_signals(arguments)),
-        Err(error) => Err(DemoError::Setup(error)),
-    };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("tombolo demo: {error}");
-            ExitCode::FAILURE
-        }
+        .build()
+        .map_err(|error| failed(&error))?;
+    match runtime.block_on(stopped_by_signals(arguments)) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(failed(&"not everything was seen on the other side, once, over flowing links")),
+        Err(error) => Err(failed(&error)),
     }
 }
 
@@ -88,7 +88,7 @@ async fn stopped_by_signals(arguments: &DemoArguments) -> Result<bool, DemoError
             _ = hangup.recv() => {}
         }
         if asked || !*started.borrow() {
-            return Ok(false);
+            return Err(DemoError::Interrupted);
         }
         asked = true;
         stop.notify_one();

@@ -19,6 +19,8 @@ pub enum DemoError {
     Island(&'static str, String, String),
     /// The boxes did not find each other; the reasons as both give them, the ends of both logs.
     NotConnected(String, String),
+    /// A signal came before anything was to be seen, or a second one before the end.
+    Interrupted,
     /// A device lost its box, or never reached it.
     Device(&'static str, std::io::Error),
 }
@@ -40,6 +42,7 @@ impl fmt::Display for DemoError {
                 f,
                 "the boxes did not find each other within {CONNECT_SECONDS} s\n{reasons}\n{logs}"
             ),
+            Self::Interrupted => f.write_str("interrupted"),
             Self::Device(name, error) => {
                 write!(f, "a device of {name} lost its box: {error}")
             }
