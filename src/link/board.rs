@@ -64,6 +64,8 @@ pub struct PeerStatus {
     pub reason: String,
     /// Wall clock of the last change of state, milliseconds since 1970.
     pub since_ms: i64,
+    /// Wall clock of the moment from which on events could pass on this connection, milliseconds since 1970.
+    pub attached_ms: i64,
     /// The group names that the peer announced last.
     pub groups: Vec<String>,
     /// Its federate id, once it has said it.
@@ -94,6 +96,11 @@ impl PeerBoard {
             status.state = state;
             status.reason = reason;
         });
+    }
+
+    /// Notes that events can pass from now on.
+    pub fn set_attached(&self, peer: &str, now_ms: i64) {
+        self.with(peer, |status| status.attached_ms = now_ms);
     }
 
     /// Notes where the connection leads.
@@ -133,7 +140,7 @@ impl PeerBoard {
         let mut status = self.status(peer)?;
         let age = now_ms.saturating_sub(counters.last_event_ms);
         // An event from before this connection proves nothing about it.
-        let of_this_connection = counters.last_event_ms >= status.since_ms;
+        let of_this_connection = counters.last_event_ms >= status.attached_ms;
         if status.state == PeerState::Connected && of_this_connection && age <= FLOWING_MS {
             status.state = PeerState::Flowing;
         }
@@ -169,13 +176,14 @@ mod tests {
     fn flowing_is_connected_plus_an_event_of_the_last_minute() {
         let board = PeerBoard::new();
         let mut counters = Counters::default();
-        board.set("bravo", PeerState::Connected, "", 1_000_000);
+        board.set_attached("bravo", 1_000_000);
+        board.set("bravo", PeerState::Connected, "", 1_000_900);
         let state =
             |counters: &Counters, now| board.status_with("bravo", counters, now).unwrap().state;
-        assert_eq!(state(&counters, 1_000_001), PeerState::Connected);
+        assert_eq!(state(&counters, 1_000_901), PeerState::Connected);
         counters.last_event_ms = 999_000;
         assert_eq!(
-            state(&counters, 1_000_001),
+            state(&counters, 1_000_901),
             PeerState::Connected,
             "an older connection's"
         );

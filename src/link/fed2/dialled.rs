@@ -222,6 +222,11 @@ impl Conductor<'_> {
             outgoing: self.calls.peer.outgoing,
         });
         self.calls.flow.attach(port, claim);
+        let now = self.calls.node.hub.now().wall_ms;
+        self.calls
+            .node
+            .board
+            .set_attached(&self.calls.peer.name, now);
         Ok(())
     }
 

@@ -312,6 +312,8 @@ impl Methods {
                 self.close(status.clone());
                 status
             })?;
+            let now = self.node.hub.now().wall_ms;
+            self.node.board.set_attached(&self.peer.name, now);
             let port = self.node.hub.attach(LinkSpec::Federate {
                 name: self.peer.name.clone(),
                 incoming: self.peer.incoming,

@@ -9,6 +9,7 @@ mod pair;
 mod peers;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,11 +23,13 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::TcpListener;
 
 use super::{Acceptor, AcceptorSettings, Node, PeerSettings, Registry, Timing};
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::Limits;
 use crate::link::board::{PeerBoard, PeerState};
-use crate::link::hub::Hub;
-use crate::route::{Router, Settings};
+use crate::link::hub::{Hub, Port};
+use crate::pki::store;
+use crate::route::{LinkSpec, Router, Settings, Verdict};
+use crate::wire;
 
 /// Longest that any test waits for something that must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -66,6 +69,22 @@ impl Pki {
             chain,
             PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
         )
+    }
+
+    /// Such an identity as PEM files for another program: chain, key, authority.
+    fn write(&self, folder: &Path) -> [PathBuf; 3] {
+        let (chain, key) = self.identity("foreign");
+        let authority = [self.authority.der().clone()];
+        let files = [
+            ("chain.pem", store::pem(&chain)),
+            ("key.pem", KeyPair::try_from(&key).unwrap().serialize_pem()),
+            ("ca.pem", store::pem(&authority)),
+        ];
+        files.map(|(file, text)| {
+            let path = folder.join(file);
+            std::fs::write(&path, text).unwrap();
+            path
+        })
     }
 
     fn roots(&self) -> Arc<RootCertStore> {
@@ -190,4 +209,44 @@ fn reason(node: &Node, peer: &str) -> String {
         .status(peer)
         .map(|status| status.reason)
         .unwrap_or_default()
+}
+
+/// A local client of a node: what it says, and what it is told.
+struct Local(Port);
+
+impl Local {
+    fn of(node: &Node) -> Self {
+        let address = "test".to_owned();
+        Self(node.hub.attach(LinkSpec::Client { address }))
+    }
+
+    /// Says an event that lives for a day, with a contact of that callsign.
+    fn says(&self, uid: &str) {
+        let stamp = |offset: i64| {
+            let bytes = wire::stamp::write(SystemClock::new().now().wall_ms + offset).unwrap();
+            String::from_utf8(bytes.to_vec()).unwrap()
+        };
+        let (now, stale) = (stamp(0), stamp(86_400_000));
+        let event = format!(
+            "<event version='2.0' uid='{uid}' type='a-f-G-U-C' how='m-g' time='{now}' start='{now}' stale='{stale}'>\
+             <point lat='1.5' lon='-2.25' hae='3' ce='4' le='5'/><detail><contact callsign='{uid}' \
+             endpoint='*:-1:stcp'/><remarks>{uid} speaks</remarks></detail></event>"
+        );
+        let verdict = self.0.receive_xml(event.as_bytes());
+        assert!(!matches!(verdict, Verdict::Dropped(_)), "{verdict:?}");
+    }
+
+    /// Waits until it has been told something that contains `text`.
+    async fn hears(&self, text: &str) -> String {
+        let mut heard = String::new();
+        let hearing = async {
+            while !heard.contains(text) {
+                let batch = std::future::poll_fn(|context| self.0.poll_batch(context)).await;
+                heard.push_str(std::str::from_utf8(&batch.unwrap()).unwrap());
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, hearing).await;
+        assert!(in_time.is_ok(), "{text:?} did not come, but: {heard}");
+        heard
+    }
 }

@@ -166,3 +166,39 @@ async fn distrust_is_said_in_words_and_not_hammered() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn events_cross_both_ways_and_wait_while_the_link_is_down() {
+    let pki = Pki::new("islands");
+    let (alpha, bravo) = (node("alpha", ALPHA, quick()), node("bravo", BRAVO, quick()));
+    let (acceptor, address) = acceptor(&alpha, &pki, "bravo").await;
+    let (here, there) = (Local::of(&alpha), Local::of(&bravo));
+    here.says("before");
+    let dialler = Dialler::spawn(
+        Arc::clone(&bravo),
+        peer("alpha", Some(address)),
+        pki.client(),
+    );
+    there.hears("before speaks").await;
+    there.says("from-bravo");
+    here.hears("from-bravo speaks").await;
+    here.says("from-alpha");
+    let heard = there.hears("from-alpha speaks").await;
+    assert!(!heard.contains("from-bravo"), "nothing comes back: {heard}");
+    let now = alpha.hub.now().wall_ms;
+    for (node, name) in [(&alpha, "bravo"), (&bravo, "alpha")] {
+        let counters = node
+            .hub
+            .with(|router, _| router.peer_counters(name).cloned())
+            .unwrap();
+        until("connected", || state(node, name) == PeerState::Connected).await;
+        let status = node.board.status_with(name, &counters, now).unwrap();
+        assert_eq!(status.state, PeerState::Flowing, "{name} {counters:?}");
+    }
+    // Flushed on the way out, though the connection ends at once.
+    there.says("last-word");
+    dialler.stop().await;
+    here.hears("last-word speaks").await;
+    here.says("first-word");
+    acceptor.shutdown().await;
+}

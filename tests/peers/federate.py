@@ -1,0 +1,661 @@
+#!/usr/bin/env python3
+"""A foreign TAK federate (federation v2) on Python's grpcio, driven by JSON lines. Needs grpcio and protobuf only.
+
+It shares nothing with Tombolo: the messages are built at run time from the field tables below, TLS is grpc-core's
+BoringSSL (as in a real TAK Server), HTTP/2 is grpc-core's.
+
+    federate.py --dial HOST:PORT   --cert chain.pem --key key.pem --ca ca.pem --authority NAME [--name N] [--id HEX32]
+    federate.py --listen PORT      --cert chain.pem --key key.pem --ca ca.pem                  [--name N] [--id HEX32]
+
+--cert is sent as it stands: leaf first, then its issuer (leave the issuer out to see a one-certificate chain refused).
+--authority is the name that the dialled certificate is checked against (ssl_target_name_override): one of its subject
+alternative names. --listen 0 takes any port; it is reported. Options for odd behaviour:
+
+    --no-version           leave the version out of the Subscription
+    --no-auto              dialling: make no call by itself; the commands open/health/... do it
+    --health-every S       seconds between health checks when dialling (default 3; 0 = only on command)
+    --hang-health          listening: answer health checks with a message but never with trailers
+    --late-replies         listening: no early Subscription on client-streaming calls (as a hub)
+    --serving-after S      listening: SERVING comes this late (default 0; negative = never)
+    --no-groups            listening: the group streams are unknown (UNIMPLEMENTED)
+    --health-status N      listening: the ServerHealth status (default: 1 with a ClientEventStream, else 3)
+
+Commands, one JSON object per line on stdin:
+
+    {"do":"send_event","event":{GeoEvent fields},"contact":{...},"federateGroups":[...], ...}   one FederatedEvent, its
+                                     fields by their names in the protocol; int64 as numbers, bytes as base64
+    {"do":"send_contact","operation":"CREATE","uid":"u","callsign":"c"}   a FederatedEvent with a contact
+    {"do":"send_raw","hex":"0a00"}   a FederatedEvent of these bytes, valid or not
+    {"do":"send_rol","program":"...","size":N}   a ROL with a payload of N bytes
+    {"do":"groups","groups":["A","B"]}   a FederateGroups with these names (never SERVING)
+    {"do":"health","status":1}       dialling: one HealthCheck
+    {"do":"open","method":"..."}     dialling with --no-auto: opens a stream or makes a call with default contents
+    {"do":"one_event","event":{...}} dialling: unary SendOneEvent
+    {"do":"identity"}                dialling: getIdentity
+    {"do":"unknown"}                 dialling: a method that does not exist
+    {"do":"end","method":"...","code":"UNAVAILABLE"}  dialling: half-closes or cancels that call; listening: ends it so
+    {"do":"quit"}                    closes everything and exits 0; so does the end of stdin
+
+Reports, one JSON object per line on stdout, each with "report":
+
+    {"report":"listening","port":N}
+    {"report":"ready"}                          dialling: the channel is up
+    {"report":"channel","state":"..."}          dialling: changes of the channel
+    {"report":"call","method":"...","request":{...}}   listening: a call came (request of server-streaming and unary)
+    {"report":"opened","method":"..."}          dialling: a call was begun
+    {"report":"message","method":"...","message":{...},"unknown":N}   a message came, every field that is on the wire,
+                                     by its protocol name; "unknown" = bytes of fields outside the tables
+    {"report":"status","method":"...","code":"OK","details":"..."}   a call ended
+    {"report":"health","status":1,"ended":true}  dialling: answer of a health check, and whether trailers followed
+    {"report":"error","what":"..."}             a command that could not be carried out
+"""
+
+import argparse
+import base64
+import json
+import queue
+import sys
+import threading
+import time
+import uuid
+from concurrent import futures
+
+import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+SERVICE = "/com.atakmap.FederatedChannel/"
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The messages. One line per field: number, name, type; "*" = repeated, a capital = a message, "=" = an enum. The order
+# is that of the numbers.
+
+ENUMS = {
+    "CRUD": ["INVALID", "CREATE", "READ", "UPDATE", "DELETE"],
+    "BINARY_TYPES": ["EMPTY", "OTHER", "IMAGE"],
+    "ConnectionType": ["FEDERATION_HUB_SERVER", "FEDERATION_HUB_CLIENT", "FEDERATION_TAK_SERVER", "FEDERATION_TAK_CLIENT"],
+    "ClientStatus": ["C_UNKNOWN", "C_SERVING", "C_NOT_SERVING"],
+    "ServerStatus": ["S_UNKNOWN", "S_SERVING", "S_NOT_SERVING", "S_NOT_CONNECTED"],
+}
+
+MESSAGES = {
+    "FederatedEvent": """
+        1 event GeoEvent
+        2 contact ContactListEntry
+        3 federateGroups *string
+        4 federateProvenance *FederateProvenance
+        5 federateHops FederateHops
+        6 federateGroupHopLimits FederateGroupHopLimits""",
+    "GeoEvent": """
+        1 sendTime int64
+        2 startTime int64
+        3 staleTime int64
+        4 lat double
+        5 lon double
+        6 hae double
+        7 ce double
+        8 le double
+        9 uid string
+        10 type string
+        11 coordSource string
+        12 other string
+        13 battery int32
+        14 ploc string
+        15 palt string
+        16 screenName string
+        17 groupName string
+        18 groupRole string
+        19 phone string
+        20 speed double
+        21 course double
+        22 binary BinaryBlob
+        23 ptpUids *string
+        24 ptpCallsigns *string
+        25 feedUid string
+        26 missionNames *string
+        27 access string
+        28 caveat string
+        29 releaseableTo string
+        30 bloads *BinaryPayload""",
+    "BinaryBlob": """
+        1 type =BINARY_TYPES
+        2 data bytes
+        3 filename string
+        4 timestamp int64
+        5 description string
+        6 federateProvenance *FederateProvenance
+        7 federateHops FederateHops
+        8 federateGroupHopLimits FederateGroupHopLimits""",
+    "BinaryPayload": """
+        1 type string
+        2 version string
+        3 data bytes
+        4 timestamp int64
+        5 uuid string""",
+    "ContactListEntry": """
+        1 operation =CRUD
+        2 uid string
+        3 callsign string
+        4 phone string
+        5 sip string
+        6 directConnect string""",
+    "Identity": """
+        1 name string
+        2 uid string
+        3 description string
+        4 type =ConnectionType
+        5 serverId string""",
+    "Subscription": """
+        1 identity Identity
+        2 filter string
+        3 version TakServerVersion""",
+    "TakServerVersion": """
+        1 major int64
+        2 minor int64
+        3 patch int64
+        4 branch string
+        5 variant string""",
+    "ClientHealth": "1 status =ClientStatus",
+    "ServerHealth": "1 status =ServerStatus",
+    "ROL": """
+        1 program string
+        2 payload *BinaryBlob
+        3 federateGroups *string
+        4 federateProvenance *FederateProvenance
+        5 federateHops FederateHops
+        6 federateGroupHopLimits FederateGroupHopLimits""",
+    "FederateGroups": """
+        1 streamUpdate ServerHealth
+        2 federateGroups *string
+        3 federateProvenance *FederateProvenance
+        4 federateHops FederateHops
+        5 nestedGroups *FederateGroups
+        6 federateGroupHopLimits FederateGroupHopLimits""",
+    "FederateProvenance": """
+        1 federationServerId string
+        2 federationServerName string""",
+    "FederateHops": """
+        1 maxHops int64
+        2 currentHops int64""",
+    "FederateGroupHopLimit": """
+        1 groupName string
+        2 maxHops int64
+        3 currentHops int64""",
+    "FederateGroupHopLimits": """
+        1 limits *FederateGroupHopLimit
+        2 useFederateGroupHopLimits bool""",
+    "Empty": "",
+}
+
+
+def build_messages():
+    """Turns the tables into protobuf classes."""
+    field = descriptor_pb2.FieldDescriptorProto
+    scalars = {
+        "string": field.TYPE_STRING,
+        "bytes": field.TYPE_BYTES,
+        "int64": field.TYPE_INT64,
+        "int32": field.TYPE_INT32,
+        "double": field.TYPE_DOUBLE,
+        "bool": field.TYPE_BOOL,
+    }
+    file = descriptor_pb2.FileDescriptorProto(name="tables", package="com.atakmap", syntax="proto3")
+    for name, values in ENUMS.items():
+        enum = file.enum_type.add(name=name)
+        for number, value in enumerate(values):
+            enum.value.add(name=value, number=number)
+    for name, table in MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for line in filter(None, map(str.strip, table.splitlines())):
+            number, label, kind = line.split()
+            entry = message.field.add(name=label, json_name=label, number=int(number))
+            entry.label = field.LABEL_REPEATED if kind.startswith("*") else field.LABEL_OPTIONAL
+            kind = kind.lstrip("*")
+            if kind in scalars:
+                entry.type = scalars[kind]
+            elif kind.startswith("="):
+                entry.type, entry.type_name = field.TYPE_ENUM, ".com.atakmap." + kind[1:]
+            else:
+                entry.type, entry.type_name = field.TYPE_MESSAGE, ".com.atakmap." + kind
+            # The five doubles of the point: tell a zero on the wire from none.
+            if name == "GeoEvent" and 4 <= entry.number <= 8:
+                message.oneof_decl.add(name="_" + label)
+                entry.proto3_optional, entry.oneof_index = True, len(message.oneof_decl) - 1
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    find = pool.FindMessageTypeByName
+    return {name: message_factory.GetMessageClass(find("com.atakmap." + name)) for name in MESSAGES}
+
+
+M = build_messages()
+
+# Method: (request streams, request, answer streams, answer).
+METHODS = {
+    "SendOneEvent": (False, "FederatedEvent", False, "Empty"),
+    "BinaryMessageStream": (True, "BinaryBlob", False, "Empty"),
+    "SendOneBlob": (False, "BinaryBlob", False, "Empty"),
+    "getIdentity": (False, "Empty", False, "Identity"),
+    "ClientEventStream": (False, "Subscription", True, "FederatedEvent"),
+    "ServerEventStream": (True, "FederatedEvent", False, "Subscription"),
+    "HealthCheck": (False, "ClientHealth", False, "ServerHealth"),
+    "ClientROLStream": (False, "Subscription", True, "ROL"),
+    "ServerROLStream": (True, "ROL", False, "Subscription"),
+    "ServerFederateGroupsStream": (False, "Subscription", True, "FederateGroups"),
+    "ClientFederateGroupsStream": (True, "FederateGroups", False, "Subscription"),
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# JSON lines.
+
+_print = threading.Lock()
+
+
+def report(kind, **fields):
+    with _print:
+        print(json.dumps({"report": kind, **fields}, ensure_ascii=False), flush=True)
+
+
+def plain(message):
+    """Every field that is set, by its protocol name; int64 as numbers, enums as numbers, bytes as base64."""
+    fields = {}
+    for descriptor, value in message.ListFields():
+        # protobuf renamed label to is_repeated.
+        repeated = getattr(descriptor, "is_repeated", None)
+        if repeated is None:
+            repeated = descriptor.label == descriptor.LABEL_REPEATED
+        convert = {descriptor.TYPE_MESSAGE: plain, descriptor.TYPE_BYTES: lambda b: base64.b64encode(b).decode()}
+        one = convert.get(descriptor.type, lambda v: v)
+        fields[descriptor.name] = [one(v) for v in value] if repeated else one(value)
+    return fields
+
+
+def unknown_bytes(message):
+    return sum(len(str(entry.data)) for entry in UnknownFieldSet(message))
+
+
+def came(method, message):
+    report("message", method=method, message=plain(message), unknown=unknown_bytes(message))
+
+
+def build(kind, fields):
+    return json_format.ParseDict(fields, M[kind]())
+
+
+class Raw:
+    """Bytes that go out as they are."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def SerializeToString(self):
+        return self.data
+
+
+def serialise(message):
+    return message.SerializeToString()
+
+
+class Outgoing:
+    """An endless request or answer stream, fed by commands."""
+
+    END = object()
+
+    def __init__(self):
+        self.queue = queue.Queue()
+
+    def put(self, message):
+        self.queue.put(message)
+
+    def end(self):
+        self.queue.put(self.END)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        message = self.queue.get()
+        if message is self.END:
+            raise StopIteration
+        return message
+
+
+class Node:
+    def __init__(self, options):
+        self.options = options
+        self.uid = uuid.uuid4().hex
+
+    def subscription(self, kind):
+        message = M["Subscription"]()
+        message.identity.name = self.options.name
+        message.identity.uid = self.uid
+        message.identity.serverId = self.options.id
+        message.identity.type = kind
+        if not self.options.no_version:
+            message.version.major, message.version.minor = 5, 7
+        return message
+
+    def groups(self, names, serving):
+        message = M["FederateGroups"](federateGroups=names)
+        if serving:
+            message.streamUpdate.status = 1
+        message.federateProvenance.add(federationServerId=self.options.id)
+        message.federateHops.maxHops, message.federateHops.currentHops = -1, 1
+        return message
+
+    def event_of(self, command):
+        kind = command["do"]
+        if kind == "send_raw":
+            return Raw(bytes.fromhex(command["hex"]))
+        if kind == "send_contact":
+            contact = {k: v for k, v in command.items() if k != "do"}
+            return build("FederatedEvent", {"contact": contact})
+        return build("FederatedEvent", {k: v for k, v in command.items() if k != "do"})
+
+    def rol_of(self, command):
+        rol = M["ROL"](program=command.get("program", "create resource {};"))
+        if command.get("size"):
+            rol.payload.add(type=1, data=b"\x55" * command["size"])
+        return rol
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+LIMITS = [("grpc.max_receive_message_length", 256 << 20), ("grpc.max_send_message_length", 256 << 20)]
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Dialling.
+
+
+class Dialler(Node):
+    def __init__(self, options):
+        super().__init__(options)
+        credentials = grpc.ssl_channel_credentials(read(options.ca), read(options.key), read(options.cert))
+        settings = LIMITS + [("grpc.enable_retries", 0)]
+        if options.authority:
+            settings.append(("grpc.ssl_target_name_override", options.authority))
+        self.channel = grpc.secure_channel(options.dial, credentials, settings)
+        self.channel.subscribe(lambda state: report("channel", state=state.name), try_to_connect=True)
+        self.calls, self.streams = {}, {}
+        self.serving, self.replied = threading.Event(), threading.Event()
+        self.leaving = False
+
+    def start(self):
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        try:
+            grpc.channel_ready_future(self.channel).result(timeout=30)
+        except grpc.FutureTimeoutError:
+            report("error", what="the channel did not come up in 30 s")
+            return
+        report("ready")
+        if self.options.no_auto:
+            return
+        self.open("ClientEventStream")
+        self.open("ServerFederateGroupsStream")
+        if not self.serving.wait(10):
+            report("error", what="no SERVING in 10 s")
+            return
+        self.open("ServerEventStream")
+        self.replied.wait(0.5)
+        self.open("ClientFederateGroupsStream")
+        self.streams["ClientFederateGroupsStream"].put(self.groups(["__ANON__"], False))
+        first = True
+        while self.options.health_every > 0 and not self.leaving:
+            if self.health(1) and first:
+                first = False
+                self.open("ClientROLStream")
+                self.open("ServerROLStream")
+            time.sleep(self.options.health_every)
+
+    def method(self, name):
+        """Every call is made with streaming on both sides, so that messages are seen before trailers."""
+        answer = METHODS[name][3] if name in METHODS else "Empty"
+        return self.channel.stream_stream(SERVICE + name, serialise, M[answer].FromString)
+
+    def open(self, name):
+        streams, request, _, _ = METHODS[name]
+        outgoing = Outgoing()
+        if not streams:
+            outgoing.put(self.subscription(3) if request == "Subscription" else M[request]())
+            outgoing.end()
+        self.begin(name, outgoing)
+
+    def begin(self, name, outgoing):
+        call = self.method(name)(iter(outgoing))
+        self.calls[name], self.streams[name] = call, outgoing
+        report("opened", method=name)
+        threading.Thread(target=self.follow, args=(name, call), daemon=True).start()
+
+    def follow(self, name, call):
+        try:
+            for message in call:
+                came(name, message)
+                if name == "ServerFederateGroupsStream" and message.streamUpdate.status == 1:
+                    self.serving.set()
+                if name == "ServerEventStream":
+                    self.replied.set()
+        except grpc.RpcError:
+            pass
+        if call.code() == grpc.StatusCode.UNIMPLEMENTED and name == "ServerFederateGroupsStream":
+            self.serving.set()
+        report("status", method=name, code=call.code().name, details=call.details() or "")
+
+    def health(self, status):
+        outgoing = Outgoing()
+        outgoing.put(M["ClientHealth"](status=status))
+        outgoing.end()
+        call = self.method("HealthCheck")(iter(outgoing), timeout=5)
+        answer, ended = None, False
+        try:
+            answer = next(call)
+            call_ended = threading.Event()
+            call.add_callback(call_ended.set) or call_ended.set()
+            ended = call_ended.wait(1)
+        except (grpc.RpcError, StopIteration):
+            report("status", method="HealthCheck", code=call.code().name, details=call.details() or "")
+            return False
+        report("health", status=answer.status, ended=ended)
+        call.cancel()
+        return answer.status == 1
+
+    def unary(self, name, message):
+        outgoing = Outgoing()
+        outgoing.put(message)
+        outgoing.end()
+        self.begin(name, outgoing)
+
+    def obey(self, command):
+        do = command["do"]
+        if do in ("send_event", "send_contact", "send_raw"):
+            self.streams["ServerEventStream"].put(self.event_of(command))
+        elif do == "send_rol":
+            self.streams["ServerROLStream"].put(self.rol_of(command))
+        elif do == "groups":
+            self.streams["ClientFederateGroupsStream"].put(self.groups(command["groups"], False))
+        elif do == "health":
+            self.health(command.get("status", 1))
+        elif do == "open":
+            self.open(command["method"])
+        elif do == "one_event":
+            self.unary("SendOneEvent", self.event_of(command))
+        elif do == "identity":
+            self.unary("getIdentity", M["Empty"]())
+        elif do == "unknown":
+            self.unary("NoSuchMethod", M["Empty"]())
+        elif do == "end":
+            if command.get("code", "OK") == "OK":
+                self.streams[command["method"]].end()
+            else:
+                self.calls[command["method"]].cancel()
+        else:
+            raise ValueError("unknown command " + do)
+
+    def close(self):
+        self.leaving = True
+        for stream in self.streams.values():
+            stream.end()
+        self.channel.close()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Listening.
+
+
+class Listener(Node, grpc.GenericRpcHandler):
+    def __init__(self, options):
+        super().__init__(options)
+        credentials = grpc.ssl_server_credentials(
+            [(read(options.key), read(options.cert))], read(options.ca), require_client_auth=True
+        )
+        # Each open stream holds a thread.
+        self.server = grpc.server(futures.ThreadPoolExecutor(64), handlers=[self], options=LIMITS)
+        self.port = self.server.add_secure_port("127.0.0.1:%d" % options.listen, credentials)
+        self.streams, self.endings = {}, {}
+
+    def start(self):
+        self.server.start()
+        report("listening", port=self.port)
+
+    def service(self, details):
+        name = details.method.removeprefix(SERVICE)
+        if name not in METHODS or (self.options.no_groups and "Groups" in name):
+            report("call", method=name, request=None)
+            return None
+        streams, request, _, _ = METHODS[name]
+        behaviour = self.taking if streams else self.giving
+        return grpc.stream_stream_rpc_method_handler(
+            lambda requests, context: behaviour(name, requests, context), M[request].FromString, serialise
+        )
+
+    def hold(self, name, context):
+        """An outgoing stream that ends with the call."""
+        outgoing = Outgoing()
+        self.streams[name] = outgoing
+        context.add_callback(outgoing.end)
+        return outgoing
+
+    def finish(self, name, context):
+        """Ends a call as the command "end" said."""
+        code = self.endings.pop(name, None)
+        if code and code != "OK":
+            context.abort(grpc.StatusCode[code], "as commanded")
+
+    def giving(self, name, requests, context):
+        """One request, one or many answers."""
+        try:
+            request = next(requests)
+        except StopIteration:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no request")
+        report("call", method=name, request=plain(request))
+        if name == "HealthCheck":
+            status = self.options.health_status
+            if status is None:
+                status = 1 if "ClientEventStream" in self.streams else 3
+            yield M["ServerHealth"](status=status)
+            if self.options.hang_health:
+                yield from Listener.hanging(context)
+            return
+        if name == "getIdentity":
+            yield self.subscription(2).identity
+            return
+        if name in ("SendOneEvent", "SendOneBlob"):
+            yield M["Empty"]()
+            return
+        if name == "ServerFederateGroupsStream":
+            if self.options.serving_after < 0:
+                yield from Listener.hanging(context)
+                return
+            time.sleep(self.options.serving_after)
+            yield self.groups(["__ANON__"], True)
+        yield from self.hold(name, context)
+        report("status", method=name, code="ENDED", details="")
+        self.finish(name, context)
+
+    @staticmethod
+    def hanging(context):
+        ended = threading.Event()
+        if context.add_callback(ended.set):
+            ended.wait()
+        return
+        yield
+
+    def taking(self, name, requests, context):
+        """Many requests; the answer comes early or never."""
+        report("call", method=name, request=None)
+        outgoing = self.hold(name, context)
+        if not self.options.late_replies:
+            yield M["Empty"]() if name == "BinaryMessageStream" else self.subscription(2)
+        threading.Thread(target=self.follow, args=(name, requests, outgoing), daemon=True).start()
+        yield from outgoing
+        self.finish(name, context)
+
+    def follow(self, name, requests, outgoing):
+        code = "OK"
+        try:
+            for message in requests:
+                came(name, message)
+        except Exception:  # grpcio raises a bare Exception for a request stream that was reset
+            code = "CANCELLED"
+        report("status", method=name, code=code, details="the peer's side")
+        outgoing.end()
+
+    def obey(self, command):
+        do = command["do"]
+        if do in ("send_event", "send_contact", "send_raw"):
+            self.streams["ClientEventStream"].put(self.event_of(command))
+        elif do == "send_rol":
+            self.streams["ClientROLStream"].put(self.rol_of(command))
+        elif do == "groups":
+            self.streams["ServerFederateGroupsStream"].put(self.groups(command["groups"], False))
+        elif do == "end":
+            self.endings[command["method"]] = command.get("code", "OK")
+            self.streams[command["method"]].end()
+        else:
+            raise ValueError("unknown command " + do)
+
+    def close(self):
+        for stream in list(self.streams.values()):
+            stream.end()
+        self.server.stop(1).wait()
+
+
+def main():
+    parser = argparse.ArgumentParser(description="A foreign TAK federate, driven by JSON lines.")
+    role = parser.add_mutually_exclusive_group(required=True)
+    role.add_argument("--dial")
+    role.add_argument("--listen", type=int)
+    for name in ("cert", "key", "ca"):
+        parser.add_argument("--" + name, required=True)
+    parser.add_argument("--authority")
+    parser.add_argument("--name", default="foreign")
+    parser.add_argument("--id", default="f0" * 16)
+    parser.add_argument("--no-version", action="store_true")
+    parser.add_argument("--no-auto", action="store_true")
+    parser.add_argument("--health-every", type=float, default=3)
+    parser.add_argument("--hang-health", action="store_true")
+    parser.add_argument("--late-replies", action="store_true")
+    parser.add_argument("--serving-after", type=float, default=0)
+    parser.add_argument("--no-groups", action="store_true")
+    parser.add_argument("--health-status", type=int)
+    options = parser.parse_args()
+    node = Dialler(options) if options.dial else Listener(options)
+    node.start()
+    for line in sys.stdin:
+        if not line.strip():
+            continue
+        try:
+            command = json.loads(line)
+            if command["do"] == "quit":
+                break
+            node.obey(command)
+        except Exception as error:
+            report("error", what="%s: %s" % (type(error).__name__, error))
+    node.close()
+
+
+if __name__ == "__main__":
+    main()
