@@ -20,7 +20,8 @@ fn while_tracks_flow() {
     for number in 0..1200_u64 {
         let name = format!("track-{number}");
         hawk.send(track(&name, number).replace("report", &long));
-        if number % 20 == 19 {
+        // Never more under way than the outbox of a device that does read can hold.
+        if number % 5 == 4 {
             otter.expect_uid(&name);
         }
     }
