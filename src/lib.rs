@@ -30,4 +30,5 @@ pub mod log;
 pub mod pki;
 pub mod route;
 pub mod state;
+pub mod supervise;
 pub mod wire;

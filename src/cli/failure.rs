@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::local::LocalError;
 use crate::api::{AskError, BindError, ErrorCode, Fault};
 use crate::budget::OverBudget;
 use crate::config::{ConfigError, EditError};
@@ -22,6 +23,8 @@ pub enum Exit {
     Unavailable = 69,
     /// A defect.
     Internal = 70,
+    /// A file cannot be made.
+    CannotCreate = 73,
     /// A file cannot be read or written.
     Io = 74,
     /// Not allowed.
@@ -56,6 +59,19 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl From<LocalError> for Failure {
+    fn from(error: LocalError) -> Self {
+        let exit = match error.exit_code() {
+            64 => Exit::Usage,
+            73 => Exit::CannotCreate,
+            74 => Exit::Io,
+            78 => Exit::Config,
+            _ => Exit::Internal,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
 
 impl From<AskError> for Failure {
     fn from(error: AskError) -> Self {

@@ -14,6 +14,7 @@ pub mod failure;
 pub mod inject;
 pub mod local;
 pub mod output;
+pub mod own;
 pub mod pages;
 pub mod paths;
 pub mod peer;
@@ -46,6 +47,12 @@ enum Command {
     Peer(peer::Arguments),
     /// Hand CoT events to the running box
     Inject(inject::Arguments),
+    /// Show our certificates, export them for a peer, issue one for an ATAK user
+    #[command(subcommand)]
+    Cert(cert::CertArgs),
+    /// Print what a peer's administrator puts into the peer's configuration
+    #[command(subcommand)]
+    Export(export::ExportArgs),
     /// Make the running box read its configuration again
     Reload,
     /// Print a completion script
@@ -91,6 +98,8 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Status(arguments) => status::run(arguments, &places()?),
         Command::Peer(arguments) => peer::run(arguments, &places()?),
         Command::Inject(arguments) => inject::run(arguments, &places()?),
+        Command::Cert(arguments) => own::cert(arguments, &places()?),
+        Command::Export(arguments) => own::export(arguments, &places()?),
         Command::Reload => reload::run(&places()?),
         Command::Completions(arguments) => pages::completions(arguments, Cli::command()),
         Command::Man(arguments) => pages::man(arguments, Cli::command()),
@@ -142,6 +151,8 @@ mod tests {
                 "--keepalive-seconds",
                 "20",
             ],
+            &["tombolo", "cert", "show", "--json", "--state", "s"],
+            &["tombolo", "export", "coreconfig", "bravo"],
             &["tombolo", "completions", "bash"],
         ] {
             assert!(parse(words).is_ok(), "{words:?}");

@@ -57,7 +57,7 @@ struct Add {
     /// Do not send what we have
     #[arg(long)]
     no_outgoing: bool,
-    /// Register it and leave it paused
+    /// Register it and leave it switched off
     #[arg(long)]
     disabled: bool,
     /// Seconds between keepalives, 1 to 86400
@@ -190,7 +190,7 @@ fn table(entries: &[PeerEntry]) -> String {
     for entry in entries {
         let state = match entry.state {
             Some(state) => state.word(),
-            None if !entry.enabled => PeerState::Paused.word(),
+            None if !entry.enabled => PeerState::Disabled.word(),
             None => "-",
         };
         let on_off = |on| if on { "on" } else { "off" };

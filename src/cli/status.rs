@@ -203,14 +203,14 @@ mod tests {
     #[test]
     fn the_table_fits_a_terminal_and_tells_why() {
         let mut status = example();
-        let mut down = status.peers[0].clone();
-        down.name = "a name that is a good deal longer than its column".into();
-        down.state = PeerState::Down;
-        down.reason = "its certificate is not the one that was registered: ".to_owned()
+        let mut late = status.peers[0].clone();
+        late.name = "a name that is a good deal longer than its column".into();
+        late.state = PeerState::Waiting;
+        late.reason = "its certificate is not the one that was registered: ".to_owned()
             + "expected SHA256:ABABABAB…, and it showed another; register that one or ask its administrator";
-        down.last_heard = None;
-        down.events_in = 123_456_789;
-        status.peers.push(down);
+        late.last_heard = None;
+        late.events_in = 123_456_789;
+        status.peers.push(late);
         let text = table(&status);
         for line in text.lines() {
             assert!(line.chars().count() <= WIDTH, "{line}");
@@ -221,7 +221,7 @@ mod tests {
             "refused         unknown_ca 2",
             "bravo                flowing",
             "dropped: duplicate 2",
-            "a name that is a go… down",
+            "a name that is a go… waiting",
             "never",
             "not the one that was registered",
         ] {

@@ -15,7 +15,10 @@ use tokio_rustls::server::TlsStream;
 use crate::link::board::PeerState;
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
+use crate::link::handshake::Failure;
+use crate::link::refusals::Refusals;
 use crate::link::socket;
+use crate::pki::Refusal;
 
 use super::accepted;
 use super::connect::ALPN_HTTP2;
@@ -33,6 +36,8 @@ pub struct AcceptorSettings {
     pub identify: Identify,
     /// Connections at once, those in their handshake included; one more is closed on arrival.
     pub most_connections: usize,
+    /// Where refused handshakes are counted.
+    pub refusals: Refusals,
 }
 
 impl fmt::Debug for AcceptorSettings {
@@ -54,6 +59,7 @@ struct Shared {
     node: Arc<Node>,
     tls: Mutex<Arc<ServerConfig>>,
     identify: Identify,
+    refusals: Refusals,
     slots: Arc<Semaphore>,
     connections: Mutex<Vec<Open>>,
     tasks: TaskScope,
@@ -74,6 +80,7 @@ impl Acceptor {
                 node: settings.node,
                 tls: Mutex::new(settings.tls),
                 identify: settings.identify,
+                refusals: settings.refusals,
                 slots: Arc::new(Semaphore::new(settings.most_connections)),
                 connections: Mutex::default(),
                 tasks: tasks.clone(),
@@ -170,7 +177,10 @@ async fn connection(
     let (stream, peer) = match stream {
         Ok(known) => known,
         Err(trouble) => {
-            tracing::warn!(%address, %trouble, "a federate was turned away");
+            if let Some(failure) = trouble.handshake() {
+                shared.refusals.count(&failure);
+            }
+            tracing::warn!(%address, "a federate was turned away: {trouble}");
             return;
         }
     };
@@ -194,15 +204,13 @@ async fn handshake(
     let tls = TlsAcceptor::from(Arc::clone(&lock(&shared.tls)));
     let stream = timeout(shared.node.timing.handshake, tls.accept(stream))
         .await
-        .map_err(|_| Trouble::TimedOut("doing the TLS handshake"))?
-        .map_err(|error| Trouble::of_stream(&error))?;
+        .map_err(|_| Trouble::Handshake(Failure::TimedOut))?
+        .map_err(|error| Trouble::of_handshake(&error))?;
     let session = stream.get_ref().1;
     let chain = session.peer_certificates().unwrap_or_default();
     let owned: Vec<_> = chain.iter().map(|one| one.clone().into_owned()).collect();
     let Some(peer) = (shared.identify)(&owned) else {
-        return Err(Trouble::WeDistrust(
-            "no enabled peer has this certificate".into(),
-        ));
+        return Err(Trouble::Handshake(Failure::Refused(Refusal::Unregistered)));
     };
     if session.alpn_protocol() != Some(ALPN_HTTP2) {
         let node = &shared.node;

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::link::handshake::Failure;
 use crate::link::socket;
 
 use super::node::{PeerSettings, Timing};
@@ -53,11 +54,8 @@ pub async fn connect(
     let handshake = TlsConnector::from(Arc::clone(tls)).connect(server_name(host), stream);
     let stream = timeout(timing.handshake, handshake)
         .await
-        .map_err(|_| Trouble::TimedOut("doing the TLS handshake"))?
-        .map_err(|error| match Trouble::of_stream(&error) {
-            Trouble::Lost(why) => Trouble::Tls(why),
-            other => other,
-        })?;
+        .map_err(|_| Trouble::Handshake(Failure::TimedOut))?
+        .map_err(|error| Trouble::of_handshake(&error))?;
     if stream.get_ref().1.alpn_protocol() != Some(ALPN_HTTP2) {
         return Err(Trouble::NoHttp2);
     }

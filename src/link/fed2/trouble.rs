@@ -5,9 +5,9 @@ use std::io;
 use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use rustls::AlertDescription;
 
 use crate::link::grpc::status::{Code, Status};
+use crate::link::handshake::Failure;
 
 use super::node::Timing;
 
@@ -24,12 +24,8 @@ pub enum Trouble {
     Tcp(String),
     /// Not done in time; says what.
     TimedOut(&'static str),
-    /// The peer sent an alert that says it does not accept our certificate.
-    DistrustsUs(AlertDescription),
-    /// We do not accept the peer's certificate.
-    WeDistrust(String),
-    /// TLS failed otherwise.
-    Tls(String),
+    /// The TLS handshake failed; after TLS 1.3 the peer's refusal of us comes with the first read.
+    Handshake(Failure),
     /// No `h2` in ALPN.
     NoHttp2,
     /// HTTP/2 failed, or the connection went away.
@@ -52,13 +48,34 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// Reads a failed handshake.
+    pub fn of_handshake(error: &io::Error) -> Self {
+        Self::of_failure(Failure::of(error))
+    }
+
+    fn of_failure(failure: Failure) -> Self {
+        match failure {
+            Failure::NoFederation => Self::NoHttp2,
+            failure => Self::Handshake(failure),
+        }
+    }
+
+    /// What failed, if it was the handshake.
+    pub fn handshake(&self) -> Option<Failure> {
+        match self {
+            Self::Handshake(failure) => Some(failure.clone()),
+            Self::NoHttp2 => Some(Failure::NoFederation),
+            _ => None,
+        }
+    }
+
     /// Reads an error of the TLS stream.
     pub fn of_stream(error: &io::Error) -> Self {
         let tls = error
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match tls {
-            Some(error) => Self::of_tls(error),
+            Some(error) => Self::of_failure(Failure::of_tls(error)),
             None => match error.kind() {
                 io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
                     Self::Lost("the peer closed the connection".into())
@@ -66,32 +83,6 @@ impl Trouble {
                 io::ErrorKind::TimedOut => Self::Lost("the peer does not answer any more".into()),
                 _ => Self::Lost(error.to_string()),
             },
-        }
-    }
-
-    fn of_tls(error: &rustls::Error) -> Self {
-        use AlertDescription as Alert;
-        match error {
-            // TAK Server says internal_error for an unknown CA (protocol reference 1.3).
-            rustls::Error::AlertReceived(
-                alert @ (Alert::InternalError
-                | Alert::UnknownCA
-                | Alert::BadCertificate
-                | Alert::UnsupportedCertificate
-                | Alert::CertificateRevoked
-                | Alert::CertificateExpired
-                | Alert::CertificateUnknown
-                | Alert::CertificateRequired
-                | Alert::AccessDenied
-                | Alert::DecryptError),
-            ) => Self::DistrustsUs(*alert),
-            rustls::Error::AlertReceived(Alert::NoApplicationProtocol)
-            | rustls::Error::NoApplicationProtocol => Self::NoHttp2,
-            rustls::Error::InvalidCertificate(why) => Self::WeDistrust(why.to_string()),
-            rustls::Error::NoCertificatesPresented => {
-                Self::WeDistrust("it presents no certificate".into())
-            }
-            other => Self::Tls(other.to_string()),
         }
     }
 
@@ -106,7 +97,7 @@ impl Trouble {
 
     /// Whether somebody must change a certificate or a registration before another attempt makes sense.
     pub fn is_certificate(&self) -> bool {
-        matches!(self, Self::DistrustsUs(_) | Self::WeDistrust(_))
+        matches!(self, Self::Handshake(failure) if failure.is_certificate())
     }
 }
 
@@ -125,14 +116,7 @@ impl fmt::Display for Trouble {
             }
             Self::Tcp(why) => write!(f, "no TCP connection: {why}"),
             Self::TimedOut(what) => write!(f, "timed out while {what}"),
-            Self::DistrustsUs(alert) => write!(
-                f,
-                "the peer does not trust our certificate ({}): its administrator must add our CA and register our \
-                 fingerprint",
-                alert_words(*alert)
-            ),
-            Self::WeDistrust(why) => write!(f, "we do not trust the peer's certificate: {why}"),
-            Self::Tls(why) => write!(f, "no TLS connection: {why}"),
+            Self::Handshake(failure) => failure.fmt(f),
             Self::NoHttp2 => f.write_str(
                 "protocol version mismatch: the peer offers no HTTP/2 (federation v1 only?)",
             ),
@@ -153,10 +137,6 @@ impl fmt::Display for Trouble {
 }
 
 impl std::error::Error for Trouble {}
-
-fn alert_words(alert: AlertDescription) -> String {
-    format!("TLS alert {} {alert:?}", u8::from(alert))
-}
 
 /// Pauses between attempts: doubling, with jitter, up to a cap.
 #[derive(Debug)]
@@ -206,6 +186,7 @@ pub fn chance() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustls::AlertDescription;
 
     #[test]
     fn pauses_double_up_to_the_cap_and_begin_again() {
@@ -224,7 +205,7 @@ mod tests {
     #[test]
     fn after_a_certificate_refusal_a_minute_passes_at_least() {
         let mut backoff = Backoff::new(&Timing::default());
-        let refused = Trouble::WeDistrust("expired".into());
+        let refused = Trouble::Handshake(Failure::Refused(crate::pki::Refusal::Expired));
         assert_eq!(backoff.pause(&refused, 0), Duration::from_secs(60));
         assert_eq!(backoff.pause(&refused, u32::MAX), Duration::from_secs(75));
     }
@@ -234,7 +215,7 @@ mod tests {
         let trouble =
             |alert| Trouble::of_stream(&io::Error::other(rustls::Error::AlertReceived(alert)));
         for alert in [AlertDescription::InternalError, AlertDescription::UnknownCA] {
-            assert_eq!(trouble(alert), Trouble::DistrustsUs(alert));
+            assert_eq!(trouble(alert), Trouble::Handshake(Failure::Distrusted));
         }
         assert_eq!(
             trouble(AlertDescription::NoApplicationProtocol),
