@@ -112,10 +112,6 @@ impl Control for Desk {
                 Ok(words) => Response::Done(words),
                 Err(fault) => fault.into(),
             },
-            Request::Stop => {
-                self.shared.stop.send_replace(true);
-                Response::Done("stopping".to_owned())
-            }
         }
     }
 }
