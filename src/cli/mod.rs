@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub mod cert;
+pub mod demo;
 pub mod export;
 pub mod failure;
 pub mod inject;
@@ -38,6 +39,8 @@ struct Cli {
 enum Command {
     /// Run the box; without a configuration it makes its own keys and listens on the usual ports
     Run(run::Arguments),
+    /// Show two islands, two boxes and one link between them, with live tracks
+    Demo(demo::DemoArguments),
     /// Show how the box and its links stand
     Status(status::Arguments),
     /// Register, forget or list federates
@@ -91,6 +94,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
     let places = || Places::find(&cli.global);
     match &cli.command {
         Command::Run(arguments) => run::run(arguments, &cli.global, &places()?),
+        Command::Demo(arguments) => demo::run(arguments),
         Command::Status(arguments) => status::run(arguments, &places()?),
         Command::Peer(arguments) => peer::run(arguments, &places()?),
         Command::Inject(arguments) => inject::run(arguments, &places()?),

@@ -1,4 +1,8 @@
 //! Time as an argument: the pure layers are handed a [`Now`], only this module reads a clock.
+#![allow(
+    clippy::disallowed_types,
+    reason = "the one place where the machine's clocks are read"
+)]
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -1,0 +1,26 @@
+//! Black-box tests: every scenario starts the real program and speaks to it as a device, a federate or a shell would.
+
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "tests wait on the real clock, in threads of their own"
+)]
+
+mod a_broken_configuration_is_refused_with_file_and_key;
+mod a_slow_client_delays_nobody;
+mod a_track_crosses_from_client_to_client_over_federation;
+mod bad_input_is_counted_and_hurts_nobody;
+mod directed_chat_reaches_only_its_addressee;
+mod every_corpus_event_crosses_unchanged;
+mod federates_on_another_stack;
+mod first_run_needs_no_configuration;
+mod grpc_that_lies_is_counted;
+mod inject_and_peer_commands;
+mod late_joiners_get_the_latest_events;
+mod pure_layers_stay_pure;
+mod signals_stop_and_reload;
+mod status_json_has_the_promised_keys;
+mod strangers_are_refused_in_the_handshake;
+#[allow(dead_code, unused_imports, reason = "shared with the benchmark")]
+mod support;
+mod the_demo_shows_everything_crossing;

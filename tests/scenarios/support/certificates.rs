@@ -1,0 +1,168 @@
+//! Certificate authorities and leaves, good ones and the ones that must be refused.
+
+use std::fs;
+use std::path::Path;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
+};
+use ring::digest::{SHA256, digest};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// What may be odd about a leaf.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// Extended key usages; empty = no extension.
+    pub usages: Vec<ExtendedKeyUsagePurpose>,
+    /// Its time is over.
+    pub expired: bool,
+    /// The issuer is sent with it.
+    pub issuer_sent: bool,
+}
+
+impl Default for Profile {
+    /// As TAK's own `makeCert.sh server` issues them (protocol reference 1.3).
+    fn default() -> Self {
+        Self {
+            usages: vec![
+                ExtendedKeyUsagePurpose::ClientAuth,
+                ExtendedKeyUsagePurpose::ServerAuth,
+            ],
+            expired: false,
+            issuer_sent: true,
+        }
+    }
+}
+
+/// A certificate authority.
+#[derive(Debug)]
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    der: CertificateDer<'static>,
+    pem: String,
+}
+
+/// A leaf with its chain and key.
+#[derive(Debug)]
+pub struct Leaf {
+    /// Common name and subject alternative name.
+    pub name: String,
+    /// What is sent: leaf, then issuer.
+    pub chain_pem: String,
+    /// The issuer alone.
+    pub authority_pem: String,
+    /// The private key.
+    pub key_pem: String,
+    /// SHA-256 of the leaf in the spelling of `tombolo.toml`.
+    pub fingerprint: String,
+    /// What is sent, DER.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The private key, DER.
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl Clone for Leaf {
+    fn clone(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            chain_pem: self.chain_pem.clone(),
+            authority_pem: self.authority_pem.clone(),
+            key_pem: self.key_pem.clone(),
+            fingerprint: self.fingerprint.clone(),
+            chain: self.chain.clone(),
+            key: self.key.clone_key(),
+        }
+    }
+}
+
+impl Authority {
+    /// A new authority.
+    pub fn new(name: &str) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = named(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = params.self_signed(&key).expect("a certificate");
+        Self {
+            der: certificate.der().clone(),
+            pem: certificate.pem(),
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    /// The authority that a box made for itself.
+    pub fn of_box(state: &Path) -> Self {
+        Self::of_folder(&state.join("pki"))
+    }
+
+    /// The authority whose `ca.pem` and `ca.key` lie in the folder.
+    pub fn of_folder(folder: &Path) -> Self {
+        let read = |name: &str| fs::read_to_string(folder.join(name)).expect(name);
+        let pem = read("ca.pem");
+        let key = KeyPair::from_pem(&read("ca.key")).expect("a key");
+        Self {
+            der: CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate"),
+            issuer: Issuer::from_ca_cert_pem(&pem, key).expect("an authority"),
+            pem,
+        }
+    }
+
+    /// Writes `ca.pem` and `ca.key`.
+    pub fn write(&self, folder: &Path) {
+        fs::write(folder.join("ca.pem"), &self.pem).expect("ca.pem");
+        fs::write(folder.join("ca.key"), self.issuer.key().serialize_pem()).expect("ca.key");
+    }
+
+    /// An ordinary leaf.
+    pub fn issue(&self, name: &str) -> Leaf {
+        self.issue_as(name, &Profile::default())
+    }
+
+    /// A leaf with oddities.
+    pub fn issue_as(&self, name: &str, profile: &Profile) -> Leaf {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = named(name);
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyEncipherment,
+        ];
+        params.extended_key_usages.clone_from(&profile.usages);
+        params.use_authority_key_identifier_extension = true;
+        if profile.expired {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2021, 1, 1);
+        }
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let hex: String = digest(&SHA256, certificate.der())
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02X}"))
+            .collect();
+        let mut chain = vec![certificate.der().clone()];
+        let mut chain_pem = certificate.pem();
+        if profile.issuer_sent {
+            chain.push(self.der.clone());
+            chain_pem += &self.pem;
+        }
+        Leaf {
+            name: name.into(),
+            chain_pem,
+            authority_pem: self.pem.clone(),
+            key_pem: key.serialize_pem(),
+            fingerprint: format!("SHA256:{hex}"),
+            chain,
+            key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+        }
+    }
+}
+
+fn named(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = date_time_ymd(2024, 1, 1);
+    params.not_after = date_time_ymd(2044, 1, 1);
+    params
+}

@@ -1,0 +1,61 @@
+//! What the scenarios are made of: real boxes, real devices, certificates good and bad, a foreign federate.
+
+mod canonical;
+mod certificates;
+mod corpus;
+mod cot;
+mod device;
+mod foreign;
+mod process;
+mod setup;
+mod status;
+
+pub use canonical::Element;
+pub use certificates::{Authority, Leaf, Profile};
+pub use corpus::corpus;
+pub use cot::{Event, chat, position, stamp, stamp_of_now, track};
+pub use device::{Device, RawDevice, client_config, tls_stream};
+pub use foreign::{FOREIGN_ID, Foreign};
+pub use process::{Finished, TomboloBox, ask, peak_kib, tombolo};
+pub use setup::{Registration, Setup};
+pub use status::Status;
+
+use std::time::{Duration, Instant};
+
+/// Anything that is promised at all happens within this, even on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// What must not happen is watched for this long.
+pub const QUIET: Duration = Duration::from_millis(700);
+
+/// Asks again and again until the answer is there; fails the test with `what` when it never comes.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Two boxes joined by one federation link: alpha dials bravo.
+pub fn joined_pair() -> (TomboloBox, TomboloBox) {
+    let (alpha_authority, bravo_authority) =
+        (Authority::new("alpha-ca"), Authority::new("bravo-ca"));
+    joined(
+        Setup::new("alpha").identity(&alpha_authority.issue("alpha")),
+        Setup::new("bravo").identity(&bravo_authority.issue("bravo")),
+    )
+}
+
+/// Starts both boxes with each other registered, the first dialling the second, and waits for the link.
+pub fn joined(alpha: Setup, bravo: Setup) -> (TomboloBox, TomboloBox) {
+    let (to_bravo, to_alpha) = (bravo.registration(), alpha.registration());
+    let bravo = bravo.peer(to_alpha).start();
+    let alpha = alpha.peer(to_bravo.dial(bravo.federation())).start();
+    alpha.wait_peer("bravo");
+    bravo.wait_peer("alpha");
+    (alpha, bravo)
+}

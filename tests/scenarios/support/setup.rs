@@ -1,0 +1,151 @@
+//! A box that is not started yet: its directory and its configuration.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::certificates::Leaf;
+use super::process::TomboloBox;
+
+/// How a box is known to another: what stands in that one's `[[peer]]`.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    name: String,
+    keys: String,
+}
+
+impl Registration {
+    /// A federate known by its CA and its leaf.
+    pub fn of(name: &str, leaf: &Leaf) -> Self {
+        Self {
+            name: name.into(),
+            keys: format!(
+                "ca_cert = \"\"\"\n{}\"\"\"\nfingerprint = \"{}\"\n",
+                leaf.authority_pem, leaf.fingerprint
+            ),
+        }
+    }
+
+    /// A federate known by its CA alone: any leaf of it.
+    pub fn by_authority(name: &str, leaf: &Leaf) -> Self {
+        Self {
+            name: name.into(),
+            keys: format!("ca_cert = \"\"\"\n{}\"\"\"\n", leaf.authority_pem),
+        }
+    }
+
+    /// The box is to dial it there.
+    #[must_use]
+    pub fn dial(self, address: SocketAddr) -> Self {
+        self.key(&format!("address = \"{address}\""))
+    }
+
+    /// Any other key, as it stands in the file.
+    #[must_use]
+    pub fn key(mut self, line: &str) -> Self {
+        let _ = writeln!(self.keys, "{line}");
+        self
+    }
+
+    fn section(&self) -> String {
+        format!("\n[[peer]]\nname = \"{}\"\n{}", self.name, self.keys)
+    }
+}
+
+/// A box to be.
+#[derive(Debug)]
+pub struct Setup {
+    name: String,
+    directory: TempDir,
+    identity: Option<Leaf>,
+    limits: String,
+    peers: String,
+}
+
+impl Setup {
+    /// A box with listeners for plain and TLS clients and for federates, all on free ports of loopback.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            directory: tempfile::Builder::new()
+                .prefix("tombolo-")
+                .tempdir()
+                .expect("a temporary directory"),
+            identity: None,
+            limits: String::new(),
+            peers: String::new(),
+        }
+    }
+
+    /// Gives it a certificate; without one it makes its own.
+    #[must_use]
+    pub fn identity(mut self, leaf: &Leaf) -> Self {
+        fs::write(self.directory.path().join("chain.pem"), &leaf.chain_pem).expect("chain.pem");
+        fs::write(self.directory.path().join("key.pem"), &leaf.key_pem).expect("key.pem");
+        self.identity = Some(leaf.clone());
+        self
+    }
+
+    /// Sets one bound.
+    #[must_use]
+    pub fn limit(mut self, key: &str, value: u32) -> Self {
+        let _ = writeln!(self.limits, "{key} = {value}");
+        self
+    }
+
+    /// Registers a federate.
+    #[must_use]
+    pub fn peer(mut self, registration: Registration) -> Self {
+        self.peers += &registration.section();
+        self
+    }
+
+    /// How others register this box. It must have been given a certificate.
+    pub fn registration(&self) -> Registration {
+        let leaf = self.identity.as_ref().expect("a certificate was given");
+        Registration::of(&self.name, leaf)
+    }
+
+    /// The box's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where its configuration lies.
+    pub fn config(&self) -> PathBuf {
+        self.directory.path().join("tombolo.toml")
+    }
+
+    /// Its state directory.
+    pub fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    /// Where its log is caught.
+    pub fn log(&self) -> PathBuf {
+        self.directory.path().join("log")
+    }
+
+    /// Writes the configuration.
+    pub fn write(&self) {
+        let identity = match self.identity {
+            Some(_) => "[identity]\ncertificate = \"chain.pem\"\nkey = \"key.pem\"\n\n",
+            None => "",
+        };
+        let text = format!(
+            "[node]\nname = \"{}\"\n\n{identity}[listen]\nclients_tcp = \"127.0.0.1:0\"\n\
+             clients_tls = \"127.0.0.1:0\"\nfederation = [\"127.0.0.1:0\"]\napi = \"\"\n\n[limits]\n{}{}",
+            self.name, self.limits, self.peers
+        );
+        fs::write(self.config(), text).expect("tombolo.toml");
+    }
+
+    /// Starts it, and waits until it answers.
+    pub fn start(self) -> TomboloBox {
+        self.write();
+        TomboloBox::start(self)
+    }
+}
