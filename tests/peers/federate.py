@@ -44,9 +44,11 @@ Reports, one JSON object per line on stdout, each with "report":
     {"report":"call","method":"...","request":{...}}   listening: a call came (request of server-streaming and unary)
     {"report":"opened","method":"..."}          dialling: a call was begun
     {"report":"message","method":"...","message":{...},"unknown":N}   a message came, every field that is on the wire,
-                                     by its protocol name; "unknown" = bytes of fields outside the tables
+                                     by its protocol name; "unknown" = fields outside the tables, nested ones
+                                     included
     {"report":"status","method":"...","code":"OK","details":"..."}   a call ended
     {"report":"health","status":1,"ended":true}  dialling: answer of a health check, and whether trailers followed
+                                     within a second
     {"report":"error","what":"..."}             a command that could not be carried out
 """
 
@@ -269,12 +271,18 @@ def plain(message):
     return fields
 
 
-def unknown_bytes(message):
-    return sum(len(str(entry.data)) for entry in UnknownFieldSet(message))
+def unknown_fields(message):
+    """How many fields outside the tables are in a message and all that it holds."""
+    count = len(UnknownFieldSet(message))
+    for descriptor, value in message.ListFields():
+        if descriptor.type == descriptor.TYPE_MESSAGE:
+            inner = [value] if hasattr(value, "ListFields") else value
+            count += sum(map(unknown_fields, inner))
+    return count
 
 
 def came(method, message):
-    report("message", method=method, message=plain(message), unknown=unknown_bytes(message))
+    report("message", method=method, message=plain(message), unknown=unknown_fields(message))
 
 
 def build(kind, fields):

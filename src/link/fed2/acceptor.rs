@@ -15,10 +15,13 @@ use tokio_rustls::server::TlsStream;
 use crate::link::board::PeerState;
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
+use crate::link::handshake::Failure;
 use crate::link::socket;
+use crate::link::tls::FEDERATION_ALPN;
+use crate::pki::Refusal;
 
 use super::accepted;
-use super::connect::ALPN_HTTP2;
+use super::connect::TLS_BUFFER;
 use super::node::{Identify, Node, PeerSettings};
 use super::registry::{Cutter, stopped};
 use super::trouble::Trouble;
@@ -192,19 +195,17 @@ async fn handshake(
     stream: TcpStream,
 ) -> Result<(TlsStream<TcpStream>, PeerSettings), Trouble> {
     let tls = TlsAcceptor::from(Arc::clone(&lock(&shared.tls)));
-    let stream = timeout(shared.node.timing.handshake, tls.accept(stream))
+    let mut stream = timeout(shared.node.timing.handshake, tls.accept(stream))
         .await
         .map_err(|_| Trouble::TimedOut("doing the TLS handshake"))?
-        .map_err(|error| Trouble::of_stream(&error))?;
+        .map_err(|error| Trouble::of_handshake(&error))?;
     let session = stream.get_ref().1;
     let chain = session.peer_certificates().unwrap_or_default();
     let owned: Vec<_> = chain.iter().map(|one| one.clone().into_owned()).collect();
     let Some(peer) = (shared.identify)(&owned) else {
-        return Err(Trouble::WeDistrust(
-            "no enabled peer has this certificate".into(),
-        ));
+        return Err(Trouble::Handshake(Failure::Refused(Refusal::Unregistered)));
     };
-    if session.alpn_protocol() != Some(ALPN_HTTP2) {
+    if session.alpn_protocol() != Some(FEDERATION_ALPN) {
         let node = &shared.node;
         if !node.registry.is_live(&peer.name) {
             let reason = Trouble::NoHttp2.to_string();
@@ -220,6 +221,7 @@ async fn handshake(
     if let Err(error) = socket::prepare(stream.get_ref().0, peer.keepalive_seconds) {
         tracing::warn!(peer = peer.name, %error, "TCP options refused by the system");
     }
+    stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
     Ok((stream, peer))
 }
 

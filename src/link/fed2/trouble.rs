@@ -4,10 +4,9 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use ring::rand::{SecureRandom, SystemRandom};
-use rustls::AlertDescription;
-
 use crate::link::grpc::status::{Code, Status};
+use crate::link::handshake::Failure;
+use ring::rand::{SecureRandom, SystemRandom};
 
 use super::node::Timing;
 
@@ -24,12 +23,8 @@ pub enum Trouble {
     Tcp(String),
     /// Not done in time; says what.
     TimedOut(&'static str),
-    /// The peer sent an alert that says it does not accept our certificate.
-    DistrustsUs(AlertDescription),
-    /// We do not accept the peer's certificate.
-    WeDistrust(String),
-    /// TLS failed otherwise.
-    Tls(String),
+    /// TLS did not come about, or one side refused the other's certificate.
+    Handshake(Failure),
     /// No `h2` in ALPN.
     NoHttp2,
     /// HTTP/2 failed, or the connection went away.
@@ -52,46 +47,22 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// Reads an error of the TLS stream.
-    pub fn of_stream(error: &io::Error) -> Self {
-        let tls = error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        match tls {
-            Some(error) => Self::of_tls(error),
-            None => match error.kind() {
-                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
-                    Self::Lost("the peer closed the connection".into())
-                }
-                io::ErrorKind::TimedOut => Self::Lost("the peer does not answer any more".into()),
-                _ => Self::Lost(error.to_string()),
-            },
+    /// Reads the error of a TLS handshake.
+    pub fn of_handshake(error: &io::Error) -> Self {
+        match Failure::of(error) {
+            Failure::NoFederation => Self::NoHttp2,
+            failure => Self::Handshake(failure),
         }
     }
 
-    fn of_tls(error: &rustls::Error) -> Self {
-        use AlertDescription as Alert;
-        match error {
-            // TAK Server says internal_error for an unknown CA (protocol reference 1.3).
-            rustls::Error::AlertReceived(
-                alert @ (Alert::InternalError
-                | Alert::UnknownCA
-                | Alert::BadCertificate
-                | Alert::UnsupportedCertificate
-                | Alert::CertificateRevoked
-                | Alert::CertificateExpired
-                | Alert::CertificateUnknown
-                | Alert::CertificateRequired
-                | Alert::AccessDenied
-                | Alert::DecryptError),
-            ) => Self::DistrustsUs(*alert),
-            rustls::Error::AlertReceived(Alert::NoApplicationProtocol)
-            | rustls::Error::NoApplicationProtocol => Self::NoHttp2,
-            rustls::Error::InvalidCertificate(why) => Self::WeDistrust(why.to_string()),
-            rustls::Error::NoCertificatesPresented => {
-                Self::WeDistrust("it presents no certificate".into())
-            }
-            other => Self::Tls(other.to_string()),
+    /// Reads an error of a TLS stream that was up. The peer's judgement over our certificate may still be among them:
+    /// in TLS 1.3 it comes after our side of the handshake.
+    pub fn of_stream(error: &io::Error) -> Self {
+        match Failure::of(error) {
+            Failure::HungUp => Self::Lost("the peer closed the connection".into()),
+            Failure::TimedOut => Self::Lost("the peer does not answer any more".into()),
+            Failure::Other(_) => Self::Lost(error.to_string()),
+            _ => Self::of_handshake(error),
         }
     }
 
@@ -106,7 +77,18 @@ impl Trouble {
 
     /// Whether somebody must change a certificate or a registration before another attempt makes sense.
     pub fn is_certificate(&self) -> bool {
-        matches!(self, Self::DistrustsUs(_) | Self::WeDistrust(_))
+        matches!(
+            self,
+            Self::Handshake(
+                Failure::Refused(_)
+                    | Failure::Distrusted
+                    | Failure::CertificateWanted
+                    | Failure::NotRegistered
+                    | Failure::UsageRefused
+                    | Failure::OutOfDate
+                    | Failure::Revoked
+            )
+        )
     }
 }
 
@@ -125,14 +107,7 @@ impl fmt::Display for Trouble {
             }
             Self::Tcp(why) => write!(f, "no TCP connection: {why}"),
             Self::TimedOut(what) => write!(f, "timed out while {what}"),
-            Self::DistrustsUs(alert) => write!(
-                f,
-                "the peer does not trust our certificate ({}): its administrator must add our CA and register our \
-                 fingerprint",
-                alert_words(*alert)
-            ),
-            Self::WeDistrust(why) => write!(f, "we do not trust the peer's certificate: {why}"),
-            Self::Tls(why) => write!(f, "no TLS connection: {why}"),
+            Self::Handshake(failure) => failure.fmt(f),
             Self::NoHttp2 => f.write_str(
                 "protocol version mismatch: the peer offers no HTTP/2 (federation v1 only?)",
             ),
@@ -153,10 +128,6 @@ impl fmt::Display for Trouble {
 }
 
 impl std::error::Error for Trouble {}
-
-fn alert_words(alert: AlertDescription) -> String {
-    format!("TLS alert {} {alert:?}", u8::from(alert))
-}
 
 /// Pauses between attempts: doubling, with jitter, up to a cap.
 #[derive(Debug)]
@@ -206,6 +177,7 @@ pub fn chance() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pki::Refusal;
 
     #[test]
     fn pauses_double_up_to_the_cap_and_begin_again() {
@@ -224,22 +196,22 @@ mod tests {
     #[test]
     fn after_a_certificate_refusal_a_minute_passes_at_least() {
         let mut backoff = Backoff::new(&Timing::default());
-        let refused = Trouble::WeDistrust("expired".into());
+        let refused = Trouble::Handshake(Failure::Refused(Refusal::Expired));
         assert_eq!(backoff.pause(&refused, 0), Duration::from_secs(60));
         assert_eq!(backoff.pause(&refused, u32::MAX), Duration::from_secs(75));
     }
 
     #[test]
-    fn alerts_that_mean_distrust_are_told_from_others() {
-        let trouble =
+    fn the_peers_judgement_is_told_from_a_lost_connection() {
+        use rustls::AlertDescription as Alert;
+        let alert =
             |alert| Trouble::of_stream(&io::Error::other(rustls::Error::AlertReceived(alert)));
-        for alert in [AlertDescription::InternalError, AlertDescription::UnknownCA] {
-            assert_eq!(trouble(alert), Trouble::DistrustsUs(alert));
+        for refusal in [Alert::InternalError, Alert::UnknownCA, Alert::AccessDenied] {
+            assert!(alert(refusal).is_certificate(), "{refusal:?}");
         }
-        assert_eq!(
-            trouble(AlertDescription::NoApplicationProtocol),
-            Trouble::NoHttp2
-        );
-        assert!(!trouble(AlertDescription::DecodeError).is_certificate());
+        assert_eq!(alert(Alert::NoApplicationProtocol), Trouble::NoHttp2);
+        assert!(matches!(alert(Alert::DecodeError), Trouble::Lost(_)));
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        assert!(matches!(Trouble::of_stream(&reset), Trouble::Lost(_)));
     }
 }

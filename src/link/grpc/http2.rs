@@ -19,7 +19,7 @@ pub const SEND_BUFFER: usize = 32 * 1024;
 /// Longest frame taken, bytes.
 pub const FRAME: u32 = 16 * 1024;
 /// Calls that a peer may have open at once; a federate needs seven.
-pub const STREAMS: u32 = 32;
+pub const STREAMS: u32 = 24;
 /// Headers of one call, bytes.
 pub const HEADERS: u32 = 16 * 1024;
 /// Streams that a peer may open and reset at once before it is thrown out.

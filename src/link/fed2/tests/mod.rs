@@ -21,6 +21,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use super::{Acceptor, AcceptorSettings, Node, PeerSettings, Registry, Timing};
 use crate::clock::{Clock, SystemClock};
@@ -155,6 +156,7 @@ fn node(name: &str, federate_id: &str, timing: Timing) -> Arc<Node> {
         board: PeerBoard::new(),
         registry: Registry::new(federate_id, timing.fresh),
         message_limit: 128 * 1024,
+        large_events: Arc::new(Semaphore::new(2)),
         timing,
     })
 }
