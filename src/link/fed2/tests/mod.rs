@@ -224,8 +224,9 @@ impl Local {
 
     /// Says an event that lives for a day, with a contact of that callsign.
     fn says(&self, uid: &str) {
+        let clock = SystemClock::new().now().wall_ms;
         let stamp = |offset: i64| {
-            let bytes = wire::stamp::write(SystemClock::new().now().wall_ms + offset).unwrap();
+            let bytes = wire::stamp::write(clock + offset).unwrap();
             String::from_utf8(bytes.to_vec()).unwrap()
         };
         let (now, stale) = (stamp(0), stamp(86_400_000));
