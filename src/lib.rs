@@ -5,7 +5,7 @@
 //!
 //! | floor | modules | owns |
 //! |---|---|---|
-//! | 1 | [`wire`] [`clock`] [`pki`] [`config`] [`counters`] | bytes, time, keys, settings, tallies |
+//! | 1 | [`wire`] [`clock`] [`pki`] [`config`] [`counters`] [`files`] [`state`] [`log`] | bytes, time, keys, settings, tallies, disk, words |
 //! | 2 | [`cot`] [`budget`] | one event in its forms; the memory sum |
 //! | 3 | [`route`] | who gets an event, and what waits |
 //! | 4 | [`link`] | everything with a socket |
@@ -30,4 +30,5 @@ pub mod log;
 pub mod pki;
 pub mod route;
 pub mod state;
+pub mod supervise;
 pub mod wire;

@@ -280,7 +280,6 @@ mod tests {
                     self.touching.fetch_sub(1, Ordering::SeqCst);
                     Response::Done("read again".into())
                 }
-                Request::Stop => panic!("as told"),
                 _ => Fault::new(ErrorCode::NotFound, "not here").into(),
             }
         }

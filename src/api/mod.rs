@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod control;
+pub mod inject;
 pub mod request;
 mod socket;
 pub mod status;

@@ -36,8 +36,6 @@ pub enum Request {
     },
     /// Read the configuration again.
     Reload,
-    /// Drain and stop.
-    Stop,
 }
 
 impl Request {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::budget::Budget;
 use crate::counters::Reason;
 use crate::files;
+use crate::link::board;
 use crate::wire::stamp;
 
 /// Counts by reason; the words are those of [`Reason`] and of refused handshakes.
@@ -77,29 +78,42 @@ pub struct ListenStatus {
 #[serde(rename_all = "snake_case")]
 pub enum PeerState {
     /// `enabled = false`.
+    Disabled,
+    /// Paused by the operator.
     Paused,
-    /// It dials us and has not yet.
+    /// Nothing under way: it is the peer's turn to dial, or the next attempt has its time.
     Waiting,
-    /// Being dialled.
+    /// An attempt is under way.
     Connecting,
-    /// Connected, nothing proven yet.
+    /// Connected, and no event within the last minute.
     Connected,
-    /// Both directions that are switched on have been proven.
+    /// Connected, and events cross.
     Flowing,
-    /// Was up or was tried, and failed; will be tried again.
-    Down,
 }
 
 impl PeerState {
     /// The word that scripts see.
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Disabled => "disabled",
             Self::Paused => "paused",
             Self::Waiting => "waiting",
             Self::Connecting => "connecting",
             Self::Connected => "connected",
             Self::Flowing => "flowing",
-            Self::Down => "down",
+        }
+    }
+}
+
+impl From<board::PeerState> for PeerState {
+    fn from(state: board::PeerState) -> Self {
+        match state {
+            board::PeerState::Disabled => Self::Disabled,
+            board::PeerState::Paused => Self::Paused,
+            board::PeerState::Waiting => Self::Waiting,
+            board::PeerState::Connecting => Self::Connecting,
+            board::PeerState::Connected => Self::Connected,
+            board::PeerState::Flowing => Self::Flowing,
         }
     }
 }
@@ -287,15 +301,19 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn never_is_null() {
+    fn never_is_null_and_states_have_one_word() {
         assert_eq!(time(0), None);
         for state in [
-            PeerState::Paused,
-            PeerState::Waiting,
-            PeerState::Flowing,
-            PeerState::Down,
+            board::PeerState::Disabled,
+            board::PeerState::Paused,
+            board::PeerState::Waiting,
+            board::PeerState::Connecting,
+            board::PeerState::Connected,
+            board::PeerState::Flowing,
         ] {
-            assert_eq!(serde_json::to_value(state).unwrap(), state.word());
+            let (ours, theirs) = (PeerState::from(state), state);
+            assert_eq!(serde_json::to_value(ours).unwrap(), ours.word());
+            assert_eq!(ours.word(), theirs.word());
         }
     }
 }

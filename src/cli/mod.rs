@@ -1,5 +1,178 @@
-//! The commands: one file each.
+//! The command line: one file per subcommand, exit codes of sysexits.h.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub mod cert;
 pub mod export;
+pub mod failure;
+pub mod inject;
 pub mod local;
+pub mod output;
+pub mod own;
+pub mod pages;
+pub mod paths;
+pub mod peer;
+pub mod reload;
+pub mod restamp;
+pub mod run;
+pub mod status;
+
+use failure::{Exit, Failure};
+use paths::{Global, Places};
+
+#[derive(Debug, Parser)]
+#[command(name = "tombolo", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the box; without a configuration it makes its own keys and listens on the usual ports
+    Run(run::Arguments),
+    /// Show how the box and its links stand
+    Status(status::Arguments),
+    /// Register, forget or list federates
+    Peer(peer::Arguments),
+    /// Hand CoT events to the running box
+    Inject(inject::Arguments),
+    /// Show our certificates, export them for a peer, issue one for an ATAK user
+    #[command(subcommand)]
+    Cert(cert::CertArgs),
+    /// Print what a peer's administrator puts into the peer's configuration
+    #[command(subcommand)]
+    Export(export::ExportArgs),
+    /// Make the running box read its configuration again
+    Reload,
+    /// Print a completion script
+    Completions(pages::Completions),
+    /// Print the manual page
+    Man(pages::Man),
+}
+
+/// Runs the command that the arguments name; the first is the program's own name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(spelled_out(arguments)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, all else is wrong usage.
+            let usage = error.use_stderr();
+            let _ = error.print();
+            return if usage {
+                ExitCode::from(Exit::Usage as u8)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match execute(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nobody to tell when standard error is closed; the exit code still says it.
+            let _ = writeln!(
+                io::stderr(),
+                "tombolo: {}",
+                output::clean_lines(&failure.message)
+            );
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
+
+fn execute(cli: &Cli) -> Result<(), Failure> {
+    let places = || Places::find(&cli.global);
+    match &cli.command {
+        Command::Run(arguments) => run::run(arguments, &cli.global, &places()?),
+        Command::Status(arguments) => status::run(arguments, &places()?),
+        Command::Peer(arguments) => peer::run(arguments, &places()?),
+        Command::Inject(arguments) => inject::run(arguments, &places()?),
+        Command::Cert(arguments) => own::cert(arguments, &places()?),
+        Command::Export(arguments) => own::export(arguments, &places()?),
+        Command::Reload => reload::run(&places()?),
+        Command::Completions(arguments) => pages::completions(arguments, Cli::command()),
+        Command::Man(arguments) => pages::man(arguments, Cli::command()),
+    }
+}
+
+/// Called as `tak-inject`, the program is its own subcommand.
+fn spelled_out(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    let is_inject = |name: &OsString| {
+        Path::new(name)
+            .file_name()
+            .is_some_and(|name| name == "tak-inject")
+    };
+    if arguments.first().is_some_and(is_inject) {
+        arguments.insert(1, "inject".into());
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(spelled_out(words.iter().map(OsString::from)))
+    }
+
+    #[test]
+    fn the_commands_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_lines_that_scripts_use_are_understood() {
+        for words in [
+            &["tombolo", "run", "--config", "c.toml", "--state", "s"][..],
+            &["tombolo", "--state", "s", "run"],
+            &["tombolo", "status", "--json", "--state", "s"],
+            &["tombolo", "inject", "-", "--now"],
+            &["/usr/bin/tak-inject", "file.xml", "--state", "s"],
+            &[
+                "tombolo",
+                "peer",
+                "add",
+                "bravo",
+                "--ca-cert",
+                "b.pem",
+                "--keepalive-seconds",
+                "20",
+            ],
+            &["tombolo", "cert", "show", "--json", "--state", "s"],
+            &["tombolo", "export", "coreconfig", "bravo"],
+            &["tombolo", "completions", "bash"],
+        ] {
+            assert!(parse(words).is_ok(), "{words:?}");
+        }
+        let cli = parse(&["tak-inject", "file.xml", "--state", "s"]).unwrap();
+        assert!(matches!(cli.command, Command::Inject(_)));
+        assert_eq!(cli.global.state.as_deref(), Some(Path::new("s")));
+    }
+
+    #[test]
+    fn wrong_usage_is_told_apart_from_help() {
+        let code = |words: &[&str]| main(words.iter().map(OsString::from));
+        assert_eq!(code(&["tombolo", "explode"]), ExitCode::from(64));
+        assert_eq!(code(&["tombolo"]), ExitCode::from(64));
+        assert_eq!(code(&["tombolo", "--help"]), ExitCode::SUCCESS);
+        assert_eq!(code(&["tombolo", "--version"]), ExitCode::SUCCESS);
+        let nowhere = [
+            "tombolo",
+            "status",
+            "--state",
+            "/nonexistent",
+            "--config",
+            "/nonexistent",
+        ];
+        assert_eq!(code(&nowhere), ExitCode::from(69));
+    }
+}

@@ -4,50 +4,17 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
 use super::authority::{self, AuthorityFault};
 use super::error::ConfigError;
 use super::settings::Config;
+use super::spec::PeerSpec;
 use crate::files;
 
 /// Directory beside the configuration file for the CAs of peers.
 const PEERS: &str = "peers";
 const MOST_BYTES: u64 = 1024 * 1024;
-
-/// A peer to register, with the keys that [`edit`](self) writes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PeerSpec {
-    /// Unique name, 1 to 64 characters.
-    pub name: String,
-    /// `host:port` to dial; none: it dials us.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-    /// Its CA as PEM text, one certificate or several.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_pem: Option<String>,
-    /// SHA-256 of its leaf.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fingerprint: Option<String>,
-    /// Off = registered, paused.
-    #[serde(default = "on")]
-    pub enabled: bool,
-    /// Take what it sends.
-    #[serde(default = "on")]
-    pub incoming: bool,
-    /// Send what we have.
-    #[serde(default = "on")]
-    pub outgoing: bool,
-    /// Seconds between keepalives, 1 to 86,400.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub keepalive_seconds: Option<u32>,
-}
-
-fn on() -> bool {
-    true
-}
 
 /// Why the configuration was not changed. The file is then as it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,14 +177,16 @@ fn put(
 ) -> Result<(), EditError> {
     if document
         .get("peer")
-        .is_none_or(|item| item.as_array().is_some_and(|array| array.is_empty()))
+        .is_none_or(|item| item.as_array().is_some_and(Array::is_empty))
     {
         document.insert("peer", Item::ArrayOfTables(ArrayOfTables::new()));
     }
+    let is_first = document.iter().all(|(key, _)| key == "peer");
     let tables = document
         .get_mut("peer")
         .and_then(Item::as_array_of_tables_mut)
         .ok_or_else(|| EditError::Shape(file.to_path_buf()))?;
+    let is_first = is_first && tables.is_empty();
     let there = tables.iter().position(|table| is_called(table, &spec.name));
     match there {
         Some(_) if !replace => return Err(EditError::Exists(spec.name.clone())),
@@ -228,7 +197,9 @@ fn put(
         }
         None => {
             let mut table = Table::new();
-            table.decor_mut().set_prefix("\n");
+            table
+                .decor_mut()
+                .set_prefix(if is_first { "" } else { "\n" });
             fill(&mut table, spec, ca_cert);
             tables.push(table);
         }
@@ -318,14 +289,26 @@ fn io_error(path: &Path, error: &io::Error) -> EditError {
 mod tests {
     use super::*;
     use crate::config::authority::tests::certificate;
+    use proptest::prelude::*;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::LazyLock;
+
+    static AUTHORITY: LazyLock<String> = LazyLock::new(|| certificate("ca", true));
 
     fn spec(name: &str) -> PeerSpec {
         PeerSpec {
             name: name.into(),
-            address: Some("b.example:9001".into()),
             ca_pem: Some(certificate(name, true)),
+            ..spec_without_authority()
+        }
+    }
+
+    fn spec_without_authority() -> PeerSpec {
+        PeerSpec {
+            name: String::new(),
+            address: Some("b.example:9001".into()),
+            ca_pem: None,
             fingerprint: None,
             enabled: true,
             incoming: true,
@@ -450,6 +433,25 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("did you mean `node`?"), "{error}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_name_comes_and_goes(name in "[^\\p{C}\\s]([^\\p{C}]{0,30}[^\\p{C}\\s])?", head in "(# .{0,9}\n)?(\\[node\\]\nname = 'x'\n)?") {
+            let directory = tempfile::tempdir().unwrap();
+            let file = directory.path().join("tombolo.toml");
+            let head = head.replace(|c: char| c.is_control() && c != '\n', "");
+            fs::write(&file, &head).unwrap();
+            let peer = PeerSpec { name: name.clone(), ca_pem: Some(AUTHORITY.clone()), ..spec_without_authority() };
+            add_peer(&file, &peer, false).unwrap();
+            prop_assert_eq!(&Config::load(&file).unwrap().peers[0].name, &name);
+            prop_assert_eq!(fs::read_dir(directory.path().join("peers")).unwrap().count(), 1);
+            remove_peer(&file, &name).unwrap();
+            let after = fs::read_to_string(&file).unwrap();
+            prop_assert_eq!(after.trim_end(), head.trim_end());
+        }
     }
 
     #[test]

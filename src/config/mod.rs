@@ -14,10 +14,12 @@ mod peers;
 mod raw;
 mod reader;
 pub mod settings;
+pub mod spec;
 pub mod suggest;
 pub mod template;
 
-pub use edit::{EditError, PeerSpec};
+pub use edit::EditError;
 pub use error::ConfigError;
 pub use limits::Limits;
 pub use settings::{Config, IdentityFiles, Listen, Peer};
+pub use spec::PeerSpec;

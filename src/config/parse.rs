@@ -134,6 +134,7 @@ impl Reader<'_> {
 mod tests {
     use super::*;
     use crate::config::authority::tests::certificate;
+    use proptest::prelude::*;
 
     fn parse(text: &str) -> Result<Config, ConfigError> {
         Config::parse(text, Path::new("/etc/tombolo"))
@@ -311,5 +312,16 @@ mod tests {
         assert!(fault().contains("cannot be read"), "{}", fault());
         std::fs::write(&file, b"\xff\xfe").unwrap();
         assert!(fault().contains("not UTF-8"), "{}", fault());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_is_read_or_explained(lines in proptest::collection::vec(
+            "(\\[\\[?(node|identity|listen|limits|peer)\\]\\]?|(name|api|federation|memory_mib|address|key|peer) = (1|-1|true|\"\"|\"é:1\"|\\[\\]|\\[\"[::]\"\\]|\\{name=1\\})|.{0,8})", 0..8,
+        )) {
+            if let Err(error) = parse(&lines.join("\n")) {
+                prop_assert!(error.to_string().starts_with("/etc/tombolo/tombolo.toml:"), "{}", error);
+            }
+        }
     }
 }

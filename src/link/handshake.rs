@@ -80,6 +80,20 @@ impl Failure {
         }
     }
 
+    /// Whether somebody must change a certificate or a registration before another attempt makes sense.
+    pub const fn is_certificate(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(_)
+                | Self::Distrusted
+                | Self::CertificateWanted
+                | Self::NotRegistered
+                | Self::UsageRefused
+                | Self::OutOfDate
+                | Self::Revoked
+        )
+    }
+
     /// One word that scripts may rely on; a refusal's own word where we refused.
     pub const fn word(&self) -> &'static str {
         match self {

@@ -6,5 +6,6 @@ pub mod fed2;
 pub mod grpc;
 pub mod handshake;
 pub mod hub;
+pub mod refusals;
 pub mod socket;
 pub mod tls;

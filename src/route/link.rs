@@ -14,6 +14,8 @@ pub enum LinkSpec {
         /// Where it came from, for the log.
         address: String,
     },
+    /// The box's own commands: events come from it, none go to it.
+    Commands,
     /// A federate; speaks `FederatedEvent` in gRPC frames (protocol reference 1.2).
     Federate {
         /// The peer's name in the configuration.

@@ -13,7 +13,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::handshake::Failure;
 use super::hub::{Hub, Port};
+use super::refusals::Refusals;
 use super::socket;
 use crate::counters::Reason;
 use crate::route::LinkSpec;
@@ -34,6 +36,8 @@ pub struct ClientBounds {
     pub half_event: Duration,
     /// A TLS handshake must be done within this.
     pub handshake: Duration,
+    /// Where refused handshakes are counted.
+    pub refusals: Refusals,
 }
 
 /// How a listener's connections begin.
@@ -116,11 +120,14 @@ async fn welcome(
                 stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
                 client(stream, address, hub, &bounds, stop).await;
             }
-            Ok(Err(error)) => {
-                let words = super::handshake::Failure::of(&error);
-                tracing::warn!(%address, "client refused: {words}");
+            failed => {
+                let failure = match failed {
+                    Ok(Err(error)) => Failure::of(&error),
+                    _ => Failure::TimedOut,
+                };
+                bounds.refusals.count(&failure);
+                tracing::warn!(%address, reason = failure.word(), "client refused: {failure}");
             }
-            Err(_) => tracing::warn!(%address, "client refused: no TLS handshake in time"),
         },
     }
 }

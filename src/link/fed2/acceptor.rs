@@ -16,6 +16,7 @@ use crate::link::board::PeerState;
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
 use crate::link::handshake::Failure;
+use crate::link::refusals::Refusals;
 use crate::link::socket;
 use crate::link::tls::FEDERATION_ALPN;
 use crate::pki::Refusal;
@@ -36,6 +37,8 @@ pub struct AcceptorSettings {
     pub identify: Identify,
     /// Connections at once, those in their handshake included; one more is closed on arrival.
     pub most_connections: usize,
+    /// Where refused handshakes are counted.
+    pub refusals: Refusals,
 }
 
 impl fmt::Debug for AcceptorSettings {
@@ -57,6 +60,7 @@ struct Shared {
     node: Arc<Node>,
     tls: Mutex<Arc<ServerConfig>>,
     identify: Identify,
+    refusals: Refusals,
     slots: Arc<Semaphore>,
     connections: Mutex<Vec<Open>>,
     tasks: TaskScope,
@@ -77,6 +81,7 @@ impl Acceptor {
                 node: settings.node,
                 tls: Mutex::new(settings.tls),
                 identify: settings.identify,
+                refusals: settings.refusals,
                 slots: Arc::new(Semaphore::new(settings.most_connections)),
                 connections: Mutex::default(),
                 tasks: tasks.clone(),
@@ -173,7 +178,10 @@ async fn connection(
     let (stream, peer) = match stream {
         Ok(known) => known,
         Err(trouble) => {
-            tracing::warn!(%address, %trouble, "a federate was turned away");
+            if let Some(failure) = trouble.handshake() {
+                shared.refusals.count(&failure);
+            }
+            tracing::warn!(%address, "a federate was turned away: {trouble}");
             return;
         }
     };
@@ -197,7 +205,7 @@ async fn handshake(
     let tls = TlsAcceptor::from(Arc::clone(&lock(&shared.tls)));
     let mut stream = timeout(shared.node.timing.handshake, tls.accept(stream))
         .await
-        .map_err(|_| Trouble::TimedOut("doing the TLS handshake"))?
+        .map_err(|_| Trouble::Handshake(Failure::TimedOut))?
         .map_err(|error| Trouble::of_handshake(&error))?;
     let session = stream.get_ref().1;
     let chain = session.peer_certificates().unwrap_or_default();

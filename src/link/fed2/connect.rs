@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::link::handshake::Failure;
 use crate::link::socket;
 use crate::link::tls::{FEDERATION_ALPN, server_name};
 
@@ -53,7 +54,7 @@ pub async fn connect(
     let handshake = TlsConnector::from(Arc::clone(tls)).connect(server_name(host), stream);
     let mut stream = timeout(timing.handshake, handshake)
         .await
-        .map_err(|_| Trouble::TimedOut("doing the TLS handshake"))?
+        .map_err(|_| Trouble::Handshake(Failure::TimedOut))?
         .map_err(|error| Trouble::of_handshake(&error))?;
     if stream.get_ref().1.alpn_protocol() != Some(FEDERATION_ALPN) {
         return Err(Trouble::NoHttp2);

@@ -4,9 +4,10 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use ring::rand::{SecureRandom, SystemRandom};
+
 use crate::link::grpc::status::{Code, Status};
 use crate::link::handshake::Failure;
-use ring::rand::{SecureRandom, SystemRandom};
 
 use super::node::Timing;
 
@@ -23,7 +24,7 @@ pub enum Trouble {
     Tcp(String),
     /// Not done in time; says what.
     TimedOut(&'static str),
-    /// TLS did not come about, or one side refused the other's certificate.
+    /// The TLS handshake failed; after TLS 1.3 the peer's refusal of us comes with the first read.
     Handshake(Failure),
     /// No `h2` in ALPN.
     NoHttp2,
@@ -47,22 +48,41 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// Reads the error of a TLS handshake.
+    /// Reads a failed handshake.
     pub fn of_handshake(error: &io::Error) -> Self {
-        match Failure::of(error) {
+        Self::of_failure(Failure::of(error))
+    }
+
+    fn of_failure(failure: Failure) -> Self {
+        match failure {
             Failure::NoFederation => Self::NoHttp2,
             failure => Self::Handshake(failure),
         }
     }
 
-    /// Reads an error of a TLS stream that was up. The peer's judgement over our certificate may still be among them:
-    /// in TLS 1.3 it comes after our side of the handshake.
+    /// What failed, if it was the handshake.
+    pub fn handshake(&self) -> Option<Failure> {
+        match self {
+            Self::Handshake(failure) => Some(failure.clone()),
+            Self::NoHttp2 => Some(Failure::NoFederation),
+            _ => None,
+        }
+    }
+
+    /// Reads an error of the TLS stream.
     pub fn of_stream(error: &io::Error) -> Self {
-        match Failure::of(error) {
-            Failure::HungUp => Self::Lost("the peer closed the connection".into()),
-            Failure::TimedOut => Self::Lost("the peer does not answer any more".into()),
-            Failure::Other(_) => Self::Lost(error.to_string()),
-            _ => Self::of_handshake(error),
+        let tls = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match tls {
+            Some(error) => Self::of_failure(Failure::of_tls(error)),
+            None => match error.kind() {
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+                    Self::Lost("the peer closed the connection".into())
+                }
+                io::ErrorKind::TimedOut => Self::Lost("the peer does not answer any more".into()),
+                _ => Self::Lost(error.to_string()),
+            },
         }
     }
 
@@ -77,18 +97,7 @@ impl Trouble {
 
     /// Whether somebody must change a certificate or a registration before another attempt makes sense.
     pub fn is_certificate(&self) -> bool {
-        matches!(
-            self,
-            Self::Handshake(
-                Failure::Refused(_)
-                    | Failure::Distrusted
-                    | Failure::CertificateWanted
-                    | Failure::NotRegistered
-                    | Failure::UsageRefused
-                    | Failure::OutOfDate
-                    | Failure::Revoked
-            )
-        )
+        matches!(self, Self::Handshake(failure) if failure.is_certificate())
     }
 }
 
@@ -177,7 +186,7 @@ pub fn chance() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pki::Refusal;
+    use rustls::AlertDescription;
 
     #[test]
     fn pauses_double_up_to_the_cap_and_begin_again() {
@@ -196,22 +205,22 @@ mod tests {
     #[test]
     fn after_a_certificate_refusal_a_minute_passes_at_least() {
         let mut backoff = Backoff::new(&Timing::default());
-        let refused = Trouble::Handshake(Failure::Refused(Refusal::Expired));
+        let refused = Trouble::Handshake(Failure::Refused(crate::pki::Refusal::Expired));
         assert_eq!(backoff.pause(&refused, 0), Duration::from_secs(60));
         assert_eq!(backoff.pause(&refused, u32::MAX), Duration::from_secs(75));
     }
 
     #[test]
-    fn the_peers_judgement_is_told_from_a_lost_connection() {
-        use rustls::AlertDescription as Alert;
-        let alert =
+    fn alerts_that_mean_distrust_are_told_from_others() {
+        let trouble =
             |alert| Trouble::of_stream(&io::Error::other(rustls::Error::AlertReceived(alert)));
-        for refusal in [Alert::InternalError, Alert::UnknownCA, Alert::AccessDenied] {
-            assert!(alert(refusal).is_certificate(), "{refusal:?}");
+        for alert in [AlertDescription::InternalError, AlertDescription::UnknownCA] {
+            assert_eq!(trouble(alert), Trouble::Handshake(Failure::Distrusted));
         }
-        assert_eq!(alert(Alert::NoApplicationProtocol), Trouble::NoHttp2);
-        assert!(matches!(alert(Alert::DecodeError), Trouble::Lost(_)));
-        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
-        assert!(matches!(Trouble::of_stream(&reset), Trouble::Lost(_)));
+        assert_eq!(
+            trouble(AlertDescription::NoApplicationProtocol),
+            Trouble::NoHttp2
+        );
+        assert!(!trouble(AlertDescription::DecodeError).is_certificate());
     }
 }

@@ -102,6 +102,7 @@ struct Link {
 #[derive(Debug)]
 enum Kind {
     Client,
+    Commands,
     Federate(Box<Federate>),
 }
 
@@ -156,7 +157,8 @@ impl Router {
     /// Adds a link, or brings a known federate's link up again. It is told the contacts and latest events first.
     pub fn attach(&mut self, spec: LinkSpec, now: Now) -> LinkId {
         let id = match spec {
-            LinkSpec::Client { .. } => self.client_place(),
+            LinkSpec::Client { .. } => self.local_place(Kind::Client),
+            LinkSpec::Commands => self.local_place(Kind::Commands),
             LinkSpec::Federate {
                 name,
                 incoming,
@@ -177,6 +179,7 @@ impl Router {
             Kind::Federate(federate) if !federate.outgoing => Replay::done(),
             Kind::Federate(_) => Replay::with_contacts(changes),
             Kind::Client => Replay::of_events(changes),
+            Kind::Commands => Replay::done(),
         };
         link.outbox.wake();
         LinkId(id as u16)
@@ -190,7 +193,7 @@ impl Router {
         link.up = false;
         link.replay = Replay::done();
         match &mut link.kind {
-            Kind::Client => link.outbox.clear(pool, local),
+            Kind::Client | Kind::Commands => link.outbox.clear(pool, local),
             Kind::Federate(federate) => link.outbox.clear(pool, &mut federate.counters),
         }
         let is_client = matches!(link.kind, Kind::Client);
@@ -216,7 +219,7 @@ impl Router {
             return Poll::Ready(None);
         };
         let counters = match &mut link.kind {
-            Kind::Client => local,
+            Kind::Client | Kind::Commands => local,
             Kind::Federate(federate) => &mut federate.counters,
         };
         let batch = link.outbox.poll_batch(context, pool, counters, now.mono_ms);
@@ -277,16 +280,18 @@ impl Router {
 
     fn counters(&mut self, id: LinkId) -> Option<&mut Counters> {
         Some(match &mut self.links.get_mut(usize::from(id.0))?.kind {
-            Kind::Client => &mut self.local,
+            Kind::Client | Kind::Commands => &mut self.local,
             Kind::Federate(federate) => &mut federate.counters,
         })
     }
 
-    fn client_place(&mut self) -> usize {
-        let free = |link: &Link| !link.up && matches!(link.kind, Kind::Client);
+    fn local_place(&mut self, kind: Kind) -> usize {
+        let free = |link: &Link| {
+            !link.up && std::mem::discriminant(&link.kind) == std::mem::discriminant(&kind)
+        };
         self.links.iter().position(free).unwrap_or_else(|| {
             self.links.push(Link {
-                kind: Kind::Client,
+                kind,
                 up: false,
                 outbox: Outbox::new(self.settings.outbox, Framing::None),
                 replay: Replay::done(),

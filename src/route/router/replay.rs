@@ -78,7 +78,7 @@ impl Router {
             return;
         };
         let counters = match &mut link.kind {
-            Kind::Client => local,
+            Kind::Client | Kind::Commands => local,
             Kind::Federate(federate) => &mut federate.counters,
         };
         link.outbox.fill(pool, counters, now.mono_ms);
@@ -150,6 +150,7 @@ impl Router {
                     Err(reason) => federate.counters.drop_one(reason),
                 }
             }
+            (Kind::Commands, _) => {}
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Limits;
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::hub::{Hub, Port};
+use crate::link::refusals::Refusals;
 use crate::pki::store;
 use crate::route::{LinkSpec, Router, Settings, Verdict};
 use crate::wire;
@@ -175,6 +176,7 @@ fn peer(name: &str, address: Option<SocketAddr>) -> PeerSettings {
 async fn acceptor(node: &Arc<Node>, pki: &Pki, name: &str) -> (Acceptor, SocketAddr) {
     let settings = peer(name, None);
     let acceptor = Acceptor::new(AcceptorSettings {
+        refusals: Refusals::default(),
         node: Arc::clone(node),
         tls: pki.server(),
         identify: Arc::new(move |chain| (chain.len() == 2).then(|| settings.clone())),

@@ -1,0 +1,251 @@
+//! `tombolo status`: how the box and its links stand, for people or for scripts.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::failure::{Exit, Failure};
+use super::output::{clean, column, print, wrap};
+use super::paths::Places;
+use crate::api::status::{Counts, ListenStatus, PeerStatus};
+use crate::api::{Request, Response, Status, ask};
+use crate::wire::stamp;
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// One line of JSON
+    #[arg(long)]
+    json: bool,
+    /// Again every second, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+}
+
+const WIDTH: usize = 80;
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
+
+/// Runs `status`.
+///
+/// # Errors
+/// If no box answers.
+pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
+    loop {
+        let status = fetch(places)?;
+        let text = match arguments.json {
+            true => json(&status)?,
+            false => table(&status),
+        };
+        let clear = if arguments.watch && !arguments.json {
+            CLEAR
+        } else {
+            ""
+        };
+        print(&format!("{clear}{text}"))?;
+        if !arguments.watch {
+            return Ok(());
+        }
+        pause();
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a command of its own process, with nothing else to do"
+)]
+fn pause() {
+    std::thread::sleep(Duration::from_secs(1));
+}
+
+fn fetch(places: &Places) -> Result<Status, Failure> {
+    match ask(&places.state, &Request::Status)?.into_result()? {
+        Response::Status(status) => Ok(*status),
+        _ => Err(Failure::new(
+            Exit::Internal,
+            "the box answers something else than its status",
+        )),
+    }
+}
+
+fn json(status: &Status) -> Result<String, Failure> {
+    match serde_json::to_string(status) {
+        Ok(line) => Ok(line + "\n"),
+        Err(error) => Err(Failure::new(Exit::Internal, error.to_string())),
+    }
+}
+
+fn table(status: &Status) -> String {
+    let (node, memory) = (&status.node, &status.memory);
+    let mut text = format!(
+        "{}   {}, up {}, release {}\n",
+        clean(&node.name),
+        clean(&node.state),
+        duration(node.uptime_seconds),
+        clean(&node.version),
+    );
+    let lines = [
+        ("certificate", node.fingerprint.clone()),
+        ("federate id", node.federate_id.clone()),
+        (
+            "clock",
+            format!("{}, {}", status.clock.utc, status.clock.quality),
+        ),
+        ("listening", listening(&status.listen)),
+        ("clients", status.clients.to_string()),
+        (
+            "memory",
+            format!(
+                "{} KiB, at most {} so far; limits add up to {}, ceiling {}",
+                memory.rss_kib, memory.peak_kib, memory.budget_kib, memory.ceiling_kib
+            ),
+        ),
+        ("refused", counts(&status.refused)),
+        ("clients' drops", counts(&status.local.dropped)),
+    ];
+    for (label, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
+        let body = wrap(value, "                ", WIDTH);
+        // A fingerprint leaves no room for a label.
+        match body.lines().any(|line| line.chars().count() > WIDTH) {
+            true => text.push_str(&format!("{label}\n{}", wrap(value, "  ", WIDTH))),
+            false => text.push_str(&format!("{label:<16}{}", body.trim_start())),
+        }
+    }
+    text.push('\n');
+    if status.peers.is_empty() {
+        text.push_str("no peers; register one with `tombolo peer add`\n");
+        return text;
+    }
+    text.push_str("PEER                 STATE         IN/s   OUT/s        IN       OUT  HEARD\n");
+    for peer in &status.peers {
+        text.push_str(&row(peer, &status.clock.utc));
+    }
+    text
+}
+
+fn row(peer: &PeerStatus, now: &str) -> String {
+    let mut text = format!(
+        "{} {:<10} {:>7.1} {:>7.1} {:>9} {:>9}  {}\n",
+        column(&peer.name, 20),
+        peer.state,
+        peer.rate_in,
+        peer.rate_out,
+        peer.events_in,
+        peer.events_out,
+        heard(peer.last_heard.as_deref(), now),
+    );
+    let address = match &peer.address {
+        Some(address) => format!("at {address}"),
+        None => "it dials us".into(),
+    };
+    text.push_str(&wrap(&address, "  ", WIDTH));
+    text.push_str(&wrap(&peer.reason, "  ", WIDTH));
+    if !peer.dropped.is_empty() {
+        text.push_str(&wrap(
+            &format!("dropped: {}", counts(&peer.dropped)),
+            "  ",
+            WIDTH,
+        ));
+    }
+    text
+}
+
+fn listening(listen: &ListenStatus) -> String {
+    let clients = [(listen.clients_tcp, "plain"), (listen.clients_tls, "TLS")];
+    let mut parts: Vec<String> = clients
+        .iter()
+        .filter_map(|(address, kind)| address.map(|address| format!("clients {address} ({kind})")))
+        .collect();
+    parts.extend(
+        listen
+            .federation
+            .iter()
+            .map(|address| format!("federates {address}")),
+    );
+    match parts.is_empty() {
+        true => "nowhere".into(),
+        false => parts.join(", "),
+    }
+}
+
+fn counts(counts: &Counts) -> String {
+    let parts: Vec<String> = counts
+        .iter()
+        .map(|(reason, count)| format!("{reason} {count}"))
+        .collect();
+    parts.join(", ")
+}
+
+fn heard(last: Option<&str>, now: &str) -> String {
+    let Some(last) = last else {
+        return "never".into();
+    };
+    match (stamp::read(last.as_bytes()), stamp::read(now.as_bytes())) {
+        (Some(last), Some(now)) => duration(u64::try_from(now - last).unwrap_or(0) / 1000) + " ago",
+        _ => clean(last),
+    }
+}
+
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::PeerState;
+    use crate::api::status::tests::example;
+
+    #[test]
+    fn the_table_fits_a_terminal_and_tells_why() {
+        let mut status = example();
+        let mut late = status.peers[0].clone();
+        late.name = "a name that is a good deal longer than its column".into();
+        late.state = PeerState::Waiting;
+        late.reason = "its certificate is not the one that was registered: ".to_owned()
+            + "expected SHA256:ABABABAB…, and it showed another; register that one or ask its administrator";
+        late.last_heard = None;
+        late.events_in = 123_456_789;
+        status.peers.push(late);
+        let text = table(&status);
+        for line in text.lines() {
+            assert!(line.chars().count() <= WIDTH, "{line}");
+        }
+        for part in [
+            "alpha   running, up 26 h",
+            "clients 127.0.0.1:8087 (plain), federates 0.0.0.0:9001",
+            "refused         unknown_ca 2",
+            "bravo                flowing",
+            "dropped: duplicate 2",
+            "a name that is a go… waiting",
+            "never",
+            "not the one that was registered",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn json_is_one_line() {
+        let line = json(&example()).unwrap();
+        assert_eq!(line.matches('\n').count(), 1);
+        assert!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["node"].is_object());
+    }
+
+    #[test]
+    fn ages_are_short() {
+        assert_eq!(
+            heard(Some("2026-01-01T00:00:00Z"), "2026-01-01T00:05:00Z"),
+            "5 min ago"
+        );
+        assert_eq!(
+            heard(Some("2026-01-01T00:00:09Z"), "2026-01-01T00:00:00Z"),
+            "0 s ago"
+        );
+        assert_eq!(heard(None, ""), "never");
+    }
+}

@@ -1,0 +1,230 @@
+//! The federates as configured, and the links that serve them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls_pki_types::{CertificateDer, UnixTime};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::budget::LARGE_EVENTS;
+use crate::config::{Config, Peer};
+use crate::link::board::{PeerBoard, PeerState};
+use crate::link::fed2::node::MESSAGE_OVERHEAD;
+use crate::link::fed2::{
+    Acceptor, AcceptorSettings, Dialler, Identify, Node, PeerSettings, Registry, Timing,
+};
+use crate::link::hub::Hub;
+use crate::link::refusals::Refusals;
+use crate::link::tls::{self, Credentials};
+use crate::pki::{Own, Roster, TrustRule};
+use crate::route::PeerSpec;
+
+/// All federation of the box.
+#[derive(Debug)]
+pub(super) struct Federation {
+    node: Arc<Node>,
+    credentials: Credentials,
+    roster: Roster,
+    /// The enabled peers, as the accepting side looks them up.
+    enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>>,
+    /// Every configured peer as it was applied last.
+    applied: BTreeMap<String, Peer>,
+    diallers: BTreeMap<String, Dialler>,
+    acceptor: Acceptor,
+}
+
+impl Federation {
+    /// Federation without peers; [`Federation::apply`] brings them.
+    ///
+    /// # Errors
+    /// If TLS does not take our identity.
+    pub(super) fn new(
+        config: &Config,
+        own: &Own,
+        federate_id: &str,
+        hub: Hub,
+        board: PeerBoard,
+        refusals: Refusals,
+    ) -> Result<Self, rustls::Error> {
+        let timing = Timing {
+            handshake: std::time::Duration::from_secs(config.limits.handshake_seconds.into()),
+            half_event: std::time::Duration::from_secs(config.limits.half_event_seconds.into()),
+            ..Timing::default()
+        };
+        let node = Arc::new(Node {
+            name: config.name.clone(),
+            federate_id: federate_id.to_owned(),
+            registry: Registry::new(federate_id, timing.fresh),
+            hub,
+            board,
+            large_events: Arc::new(Semaphore::new(LARGE_EVENTS as usize)),
+            message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
+            timing,
+        });
+        let credentials = Credentials::new(&own.identity)?;
+        let roster = Roster::default();
+        let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
+        let acceptor = Acceptor::new(AcceptorSettings {
+            node: Arc::clone(&node),
+            tls: tls::federation_server(&credentials, roster.clone(), tls::unobserved())?,
+            identify: identify(roster.clone(), Arc::clone(&enabled)),
+            // As many again may be in their handshake, or replace a connection that has died.
+            most_connections: 2 * usize::from(config.limits.max_federates),
+            refusals,
+        });
+        Ok(Self {
+            node,
+            credentials,
+            roster,
+            enabled,
+            applied: BTreeMap::new(),
+            diallers: BTreeMap::new(),
+            acceptor,
+        })
+    }
+
+    /// Accepts federates on one more socket.
+    pub(super) fn listen(&self, listener: TcpListener) {
+        self.acceptor.listen(listener);
+    }
+
+    /// The places for large events, which the local clients share.
+    pub(super) fn large_events(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.node.large_events)
+    }
+
+    /// Makes the links what the configuration says; what did not change is not touched. The words tell what did.
+    pub(super) fn apply(&mut self, config: &Config) -> String {
+        let wanted: BTreeMap<String, Peer> = config
+            .peers
+            .iter()
+            .map(|peer| (peer.name.clone(), peer.clone()))
+            .collect();
+        let specs: Vec<PeerSpec> = config
+            .peers
+            .iter()
+            .filter(|peer| peer.enabled)
+            .map(|peer| PeerSpec {
+                name: peer.name.clone(),
+                incoming: peer.incoming,
+                outgoing: peer.outgoing,
+            })
+            .collect();
+        // Trust first: from here on no handshake succeeds that the new configuration does not allow.
+        let enabled = || wanted.values().filter(|peer| peer.enabled);
+        self.roster.replace(enabled().map(rule).collect());
+        *self.enabled.lock().unwrap_or_else(PoisonError::into_inner) = enabled()
+            .map(|peer| (peer.name.clone(), PeerSettings::from(peer)))
+            .collect();
+        self.node.hub.with(|router, _| router.set_peers(&specs));
+
+        let old = std::mem::replace(&mut self.applied, wanted);
+        let mut changes = Vec::new();
+        for (name, peer) in &old {
+            match self.applied.get(name) {
+                Some(same) if same == peer => {}
+                Some(changed) => {
+                    if !only_directions_changed(peer, changed) {
+                        self.cut(name, "its settings were changed");
+                    }
+                    changes.push(format!("{name} changed"));
+                }
+                None => {
+                    self.cut(name, "it was removed");
+                    self.node.board.forget(name);
+                    changes.push(format!("{name} removed"));
+                }
+            }
+        }
+        for name in self.applied.keys().filter(|name| !old.contains_key(*name)) {
+            changes.push(format!("{name} added"));
+        }
+        self.start();
+        match changes.is_empty() {
+            true => "no federate changed".to_owned(),
+            false => changes.join(", "),
+        }
+    }
+
+    /// Says goodbye to everybody.
+    pub(super) async fn shutdown(self) {
+        let goodbyes: Vec<_> = self
+            .diallers
+            .into_values()
+            .map(|dialler| tokio::spawn(dialler.stop()))
+            .collect();
+        self.acceptor.shutdown().await;
+        for goodbye in goodbyes {
+            // A link that panicked has nothing left to say.
+            let _ = goodbye.await;
+        }
+    }
+
+    fn cut(&mut self, name: &str, why: &str) {
+        // Dropping the dialler ends its connection at once.
+        self.diallers.remove(name);
+        self.acceptor.cut(name, why);
+        tracing::info!(peer = name, "federation link cut: {why}");
+    }
+
+    /// Starts what is configured and not running.
+    fn start(&mut self) {
+        let now = self.node.hub.now().wall_ms;
+        for (name, peer) in &self.applied {
+            let board = &self.node.board;
+            if !peer.enabled {
+                board.set(name, PeerState::Disabled, "enabled = false", now);
+                continue;
+            }
+            let Some(address) = &peer.address else {
+                if board
+                    .status(name)
+                    .is_none_or(|known| known.state == PeerState::Disabled)
+                {
+                    board.set(name, PeerState::Waiting, "it has not dialled us yet", now);
+                }
+                continue;
+            };
+            if self.diallers.contains_key(name) {
+                continue;
+            }
+            board.set_address(name, address);
+            board.set(name, PeerState::Connecting, "starting", now);
+            match tls::federation_client(&self.credentials, rule(peer), tls::unobserved()) {
+                Ok(tls) => {
+                    let node = Arc::clone(&self.node);
+                    let dialler = Dialler::spawn(node, PeerSettings::from(peer), tls);
+                    self.diallers.insert(name.clone(), dialler);
+                }
+                Err(error) => board.set(name, PeerState::Waiting, error.to_string(), now),
+            }
+        }
+    }
+}
+
+fn rule(peer: &Peer) -> TrustRule {
+    TrustRule {
+        peer: peer.name.clone(),
+        authorities: peer.authorities.clone(),
+        fingerprint: peer.fingerprint,
+    }
+}
+
+/// Directions are the router's business; the connection may stay.
+fn only_directions_changed(old: &Peer, new: &Peer) -> bool {
+    let aligned = Peer {
+        incoming: new.incoming,
+        outgoing: new.outgoing,
+        ..old.clone()
+    };
+    aligned == *new
+}
+
+fn identify(roster: Roster, enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>>) -> Identify {
+    Arc::new(move |chain: &[CertificateDer<'static>]| {
+        let name = roster.identify(chain, UnixTime::now()).ok()?;
+        let enabled = enabled.lock().unwrap_or_else(PoisonError::into_inner);
+        enabled.get(&name).cloned()
+    })
+}

@@ -1,0 +1,161 @@
+//! The listening sockets: bound all at once, so that a box either has every address it was given or says which not.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use super::federation::Federation;
+use crate::api::status::ListenStatus;
+use crate::config::{Limits, Listen};
+use crate::link::clients::{self, ClientBounds, Security};
+use crate::link::hub::Hub;
+use crate::link::refusals::Refusals;
+use crate::link::tls::{self, Credentials};
+use crate::pki::Own;
+
+/// Connections that may wait to be accepted, per listener.
+const BACKLOG: i32 = 128;
+
+/// An address that could not be had.
+#[derive(Debug)]
+pub struct ListenError {
+    key: &'static str,
+    address: SocketAddr,
+    error: io::Error,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            key,
+            address,
+            error,
+        } = self;
+        write!(f, "cannot listen on {address} ({key}): {error}; ")?;
+        match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                f.write_str("another program has it: stop that one, or set another address")
+            }
+            io::ErrorKind::AddrNotAvailable => f.write_str(
+                "no interface has this address: use 0.0.0.0, or one that `ip address` shows",
+            ),
+            io::ErrorKind::PermissionDenied => f.write_str("ports below 1024 need privileges"),
+            _ => f.write_str("set another address, or \"\" to switch it off"),
+        }
+    }
+}
+
+/// Sockets that are bound and not yet served.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    clients_tcp: Option<TcpListener>,
+    clients_tls: Option<TcpListener>,
+    federation: Vec<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds them all.
+    ///
+    /// # Errors
+    /// The first address that cannot be had.
+    pub(super) fn bind(listen: &Listen) -> Result<Self, ListenError> {
+        let one = |key, address: &Option<SocketAddr>| {
+            address.map(|address| bind(key, address)).transpose()
+        };
+        Ok(Self {
+            clients_tcp: one("listen.clients_tcp", &listen.clients_tcp)?,
+            clients_tls: one("listen.clients_tls", &listen.clients_tls)?,
+            federation: listen
+                .federation
+                .iter()
+                .map(|&address| bind("listen.federation", address))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The addresses with the ports that were really bound.
+    pub(super) fn bound(&self) -> ListenStatus {
+        let address = |listener: &TcpListener| listener.local_addr().ok();
+        ListenStatus {
+            clients_tcp: self.clients_tcp.as_ref().and_then(address),
+            clients_tls: self.clients_tls.as_ref().and_then(address),
+            federation: self.federation.iter().filter_map(address).collect(),
+        }
+    }
+
+    /// Serves them all; the tasks of the client listeners end when `stop` says so.
+    pub(super) fn serve(
+        self,
+        own: &Own,
+        limits: &Limits,
+        hub: Hub,
+        refusals: Refusals,
+        federation: &Federation,
+        stop: &watch::Sender<bool>,
+    ) -> Result<Vec<JoinHandle<()>>, rustls::Error> {
+        let bounds = ClientBounds {
+            slots: Arc::new(Semaphore::new(usize::from(limits.max_clients))),
+            large_events: federation.large_events(),
+            max_event: limits.max_event_kib as usize * 1024,
+            half_event: Duration::from_secs(limits.half_event_seconds.into()),
+            handshake: Duration::from_secs(limits.handshake_seconds.into()),
+            refusals,
+        };
+        let mut tasks = Vec::new();
+        let mut serve = |listener, security| {
+            let task = clients::serve(
+                listener,
+                security,
+                hub.clone(),
+                bounds.clone(),
+                stop.subscribe(),
+            );
+            tasks.push(tokio::spawn(task));
+        };
+        if let Some(listener) = self.clients_tcp {
+            serve(listener, Security::Plain);
+        }
+        if let Some(listener) = self.clients_tls {
+            let credentials = Credentials::new(&own.identity)?;
+            let tls =
+                tls::clients_server(&credentials, own.client_authorities(), tls::unobserved())?;
+            serve(listener, Security::Tls(TlsAcceptor::from(tls)));
+        }
+        for listener in self.federation {
+            federation.listen(listener);
+        }
+        Ok(tasks)
+    }
+}
+
+fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
+    let bound = || {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM.nonblocking(),
+            Some(Protocol::TCP),
+        )?;
+        // A restart must not wait for the old connections' last packets.
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            // "[::]" is for IPv6 alone, so that 0.0.0.0 can stand beside it in the same list.
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    bound().map_err(|error| ListenError {
+        key,
+        address,
+        error,
+    })
+}

@@ -1,0 +1,324 @@
+//! The box as a whole: everything is bound and started here, reloaded, drained and stopped.
+
+mod desk;
+mod federation;
+mod listeners;
+mod rates;
+mod report;
+mod watch;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use rustls_pki_types::UnixTime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch as channel};
+
+use crate::api::{self, BindError, ControlListener};
+use crate::budget::{self, Budget};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::link::board::PeerBoard;
+use crate::link::hub::Hub;
+use crate::link::refusals::Refusals;
+use crate::pki::store::PkiError;
+use crate::pki::{Fingerprint, KeyAlgorithm, Own};
+use crate::route::{LinkSpec, Router, Settings};
+use crate::state::{NodeState, Origin, StateError};
+use desk::Desk;
+use federation::Federation;
+use listeners::{ListenError, Listeners};
+use rates::Rates;
+use watch::Watch;
+
+/// What a box is started with.
+#[derive(Debug)]
+pub struct Setup {
+    /// The configuration, checked.
+    pub config: Config,
+    /// Where it stands, or would stand: changes are written there.
+    pub config_file: PathBuf,
+    /// The state directory.
+    pub state: PathBuf,
+}
+
+/// After a signal, what is under way may take this long to end; `systemd` and people expect less than 5 s.
+const DRAIN: Duration = Duration::from_secs(4);
+
+/// Why the box did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The state directory.
+    State(StateError),
+    /// Keys and certificates.
+    Pki(PkiError),
+    /// The control socket.
+    Control(BindError),
+    /// A listening address.
+    Listen(ListenError),
+    /// TLS does not take our identity.
+    Tls(rustls::Error),
+    /// The system refused something basic.
+    System(&'static str, std::io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::State(error) => error.fmt(f),
+            Self::Pki(error) => error.fmt(f),
+            Self::Control(error) => error.fmt(f),
+            Self::Listen(error) => error.fmt(f),
+            Self::Tls(error) => write!(f, "TLS does not take our certificate and key: {error}"),
+            Self::System(what, error) => write!(f, "{what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// What all parts of the running box share.
+#[derive(Debug)]
+struct Shared {
+    setup_file: PathBuf,
+    config: Mutex<Arc<Config>>,
+    budget: Budget,
+    hub: Hub,
+    board: PeerBoard,
+    refusals: Refusals,
+    rates: Mutex<Rates>,
+    federate_id: String,
+    fingerprint: Fingerprint,
+    bound: api::status::ListenStatus,
+    stop: channel::Sender<bool>,
+    orders: mpsc::Sender<Order>,
+}
+
+impl Shared {
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_config(&self, config: Config) {
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+}
+
+/// A configuration to take over, and whom to tell when that is done.
+struct Order {
+    config: Box<Config>,
+    done: oneshot::Sender<String>,
+}
+
+/// Runs the box until it is told to stop. The runtime must be one that lives on a single thread.
+///
+/// # Errors
+/// If it cannot start. Once it runs, nothing but a signal ends it.
+pub async fn run(setup: Setup) -> Result<(), StartError> {
+    let mut signals = Signals::listen()?;
+    let Setup {
+        config,
+        config_file,
+        state,
+    } = setup;
+    let budget = Budget::of(&config.limits);
+    // The socket first: it is the lock on the state directory.
+    let control = ControlListener::bind(&state, budget::control_line(&config.limits))
+        .map_err(StartError::Control)?;
+    let (node, origin) = NodeState::open(&state).map_err(StartError::State)?;
+    if origin == Origin::Replaced {
+        tracing::warn!("the state files were damaged: this box has a new federate id");
+    }
+    let identity = config
+        .identity
+        .as_ref()
+        .map(|files| (files.certificate.as_path(), files.key.as_path()));
+    let now = UnixTime::now();
+    let own = Own::open(&state, &config.name, identity, KeyAlgorithm::default(), now)
+        .map_err(StartError::Pki)?;
+    let federate_id = node.federate_id_hex();
+    let settings = Settings::of(&config.limits, federate_id.clone(), seed()?);
+    let hub = Hub::new(Router::new(settings), Arc::new(SystemClock::new()));
+    let (board, refusals) = (PeerBoard::new(), Refusals::default());
+    let stop = channel::Sender::new(false);
+
+    let listeners = Listeners::bind(&config.listen).map_err(StartError::Listen)?;
+    let bound = listeners.bound();
+    let mut federation = Federation::new(
+        &config,
+        &own,
+        &federate_id,
+        hub.clone(),
+        board.clone(),
+        refusals.clone(),
+    )
+    .map_err(StartError::Tls)?;
+    let (orders, mut inbox) = mpsc::channel(4);
+    let shared = Arc::new(Shared {
+        setup_file: config_file,
+        budget,
+        board,
+        rates: Mutex::default(),
+        federate_id,
+        fingerprint: own.identity.fingerprint(),
+        bound,
+        stop,
+        orders,
+        refusals: refusals.clone(),
+        hub: hub.clone(),
+        config: Mutex::new(Arc::new(config.clone())),
+    });
+    announce(&shared, &own, &config);
+
+    let commands = hub.attach(LinkSpec::Commands);
+    let desk = Arc::new(Desk::new(Arc::clone(&shared), commands));
+    let controlling = tokio::spawn(api::serve(control, desk));
+    let clients = listeners
+        .serve(
+            &own,
+            &config.limits,
+            hub,
+            refusals,
+            &federation,
+            &shared.stop,
+        )
+        .map_err(StartError::Tls)?;
+    federation.apply(&config);
+
+    let mut watch = Watch::new();
+    let mut stopping = shared.stop.subscribe();
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = second.tick() => watch.look(&shared),
+            Some(order) = inbox.recv() => {
+                let words = take_over(&shared, &mut federation, *order.config);
+                // Whoever asked may have gone away meanwhile.
+                let _ = order.done.send(words);
+            }
+            _ = signals.hangup.recv() => reload(&shared, &mut federation).await,
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = stopping.wait_for(|&stop| stop) => break,
+        }
+    }
+    tracing::info!("stopping");
+    shared.stop.send_replace(true);
+    let drained = async {
+        tokio::join!(federation.shutdown(), async {
+            for client in clients {
+                // A listener that panicked has nothing left to drain.
+                let _ = client.await;
+            }
+        });
+    };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!("some neighbours did not take their goodbye in time");
+    }
+    controlling.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Makes a new configuration the one in use; the words tell what happened.
+fn take_over(shared: &Shared, federation: &mut Federation, config: Config) -> String {
+    let old = shared.config();
+    let mut later = Vec::new();
+    if config.listen != old.listen {
+        later.push("[listen]");
+    }
+    if config.limits != old.limits {
+        later.push("[limits]");
+    }
+    if config.identity != old.identity {
+        later.push("[identity]");
+    }
+    if config.name != old.name {
+        later.push("[node]");
+    }
+    let words = federation.apply(&config);
+    shared.set_config(Config {
+        peers: config.peers,
+        advertised_host: config.advertised_host,
+        // What takes a restart stays as it is until then, so that `status` tells the truth.
+        ..(*old).clone()
+    });
+    match later.as_slice() {
+        [] => words,
+        later => format!("{words}; changes of {} take a restart", later.join(" and ")),
+    }
+}
+
+async fn reload(shared: &Arc<Shared>, federation: &mut Federation) {
+    let file = shared.setup_file.clone();
+    let loaded = tokio::task::spawn_blocking(move || desk::load(&file)).await;
+    match loaded {
+        Ok(Ok(config)) => {
+            let words = take_over(shared, federation, config);
+            tracing::info!("configuration read again: {words}");
+        }
+        Ok(Err(error)) => {
+            tracing::error!("configuration not read again, the old one stays in use: {error}");
+        }
+        Err(error) => tracing::error!("configuration not read again: {error}"),
+    }
+}
+
+/// Says where the box listens and what to do next.
+fn announce(shared: &Shared, own: &Own, config: &Config) {
+    let bound = &shared.bound;
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(name = config.name, "tombolo {version}");
+    tracing::info!("federate id {}", shared.federate_id);
+    tracing::info!("certificate {}", shared.fingerprint);
+    let authority = Fingerprint::of(own.issuer());
+    tracing::info!("its CA      {authority}");
+    if let Some(address) = bound.clients_tcp {
+        tracing::info!("CoT clients, plain: {address}");
+    }
+    if let Some(address) = bound.clients_tls {
+        tracing::info!(
+            "CoT clients, TLS: {address}; `tombolo cert issue CALLSIGN` makes a package for ATAK"
+        );
+    }
+    for address in &bound.federation {
+        tracing::info!("federation: {address}");
+    }
+    if config.peers.is_empty() {
+        tracing::info!(
+            "no federates yet: `tombolo cert export` writes what the other side needs, `tombolo peer add` registers it"
+        );
+    }
+}
+
+fn seed() -> Result<u64, StartError> {
+    let mut bytes = [0; 8];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| {
+        StartError::System(
+            "no random numbers",
+            std::io::Error::other("the system gives none"),
+        )
+    })?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, StartError> {
+        let on = |kind| signal(kind).map_err(|error| StartError::System("signals", error));
+        Ok(Self {
+            hangup: on(SignalKind::hangup())?,
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+        })
+    }
+}

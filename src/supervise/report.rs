@@ -1,0 +1,120 @@
+//! The status as it is now.
+
+use std::sync::PoisonError;
+
+use super::Shared;
+use crate::api::status::{
+    ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerState, PeerStatus, Status, counts, time,
+};
+use crate::config::Peer;
+use crate::counters::Counters;
+use crate::link::board;
+
+impl Shared {
+    /// Everything that `status` shows.
+    pub(super) fn status(&self) -> Status {
+        let config = self.config();
+        let (now, clients, local, peers) = self.hub.with(|router, now| {
+            let peers: Vec<Counters> = config
+                .peers
+                .iter()
+                .map(|peer| {
+                    router
+                        .peer_counters(&peer.name)
+                        .cloned()
+                        .unwrap_or_default()
+                })
+                .collect();
+            let local = router.local_counters().clone();
+            (now, router.clients(), local, peers)
+        });
+        Status {
+            node: NodeStatus {
+                name: config.name.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                federate_id: self.federate_id.clone(),
+                uptime_seconds: now.mono_ms / 1000,
+                fingerprint: self.fingerprint.to_string(),
+                state: if *self.stop.borrow() {
+                    "draining"
+                } else {
+                    "running"
+                }
+                .to_owned(),
+            },
+            clock: ClockStatus {
+                utc: time(now.wall_ms).unwrap_or_default(),
+                // Where the time comes from is not asked yet.
+                quality: "unknown".to_owned(),
+            },
+            listen: self.bound.clone(),
+            peers: config
+                .peers
+                .iter()
+                .zip(&peers)
+                .map(|(peer, counters)| self.peer(peer, counters, now.wall_ms))
+                .collect(),
+            clients: u32::try_from(clients).unwrap_or(u32::MAX),
+            refused: self
+                .refusals
+                .snapshot()
+                .into_iter()
+                .map(|(word, count)| (word.to_owned(), count))
+                .collect(),
+            local: LocalStatus {
+                events_in: local.events_in,
+                events_out: local.events_out,
+                dropped: counts(local.reasons()),
+            },
+            memory: MemoryStatus::measure(&self.budget),
+        }
+    }
+
+    /// How one peer's link stands.
+    pub(super) fn peer_state(&self, peer: &Peer) -> PeerState {
+        let (now, counters) = self.hub.with(|router, now| {
+            let counters = router.peer_counters(&peer.name).cloned();
+            (now, counters.unwrap_or_default())
+        });
+        self.peer(peer, &counters, now.wall_ms).state
+    }
+
+    fn peer(&self, peer: &Peer, counters: &Counters, now_ms: i64) -> PeerStatus {
+        let known = self
+            .board
+            .status_with(&peer.name, counters, now_ms)
+            .unwrap_or_default();
+        let state = match known.state {
+            board::PeerState::Disabled | board::PeerState::Paused => PeerState::Paused,
+            board::PeerState::Connecting => PeerState::Connecting,
+            board::PeerState::Connected => PeerState::Connected,
+            board::PeerState::Flowing => PeerState::Flowing,
+            // Waiting for its next attempt is "down" for whoever wants to see tracks.
+            board::PeerState::Waiting if peer.address.is_some() => PeerState::Down,
+            board::PeerState::Waiting => PeerState::Waiting,
+        };
+        let reason = match state {
+            PeerState::Connected if known.reason.is_empty() => {
+                "no event has crossed in the last minute".to_owned()
+            }
+            _ => known.reason,
+        };
+        let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let (rate_in, rate_out) = rates.of(&peer.name);
+        PeerStatus {
+            name: peer.name.clone(),
+            state,
+            reason,
+            address: Some(known.address)
+                .filter(|address| !address.is_empty())
+                .or_else(|| peer.address.clone()),
+            enabled: peer.enabled,
+            events_in: counters.events_in,
+            events_out: counters.events_out,
+            rate_in,
+            rate_out,
+            last_heard: time(counters.last_heard_ms),
+            dropped: counts(counters.reasons()),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What is done once a second: rates are taken, and what was dropped is written down, in few lines.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+use super::Shared;
+use crate::counters::{Counters, Reason};
+
+/// Seconds between two lines about the same trouble.
+const EVERY: u32 = 5;
+
+/// What was written down already.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    told: BTreeMap<String, Counters>,
+    seconds: u32,
+}
+
+impl Watch {
+    /// Nothing was told yet.
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// The second's look.
+    pub(super) fn look(&mut self, shared: &Shared) {
+        let config = shared.config();
+        let mut links: Vec<(String, Counters)> = Vec::with_capacity(config.peers.len() + 1);
+        let at_ms = shared.hub.with(|router, now| {
+            links.push(("local clients".to_owned(), router.local_counters().clone()));
+            for peer in &config.peers {
+                if let Some(counters) = router.peer_counters(&peer.name) {
+                    links.push((peer.name.clone(), counters.clone()));
+                }
+            }
+            now.mono_ms
+        });
+        {
+            let mut rates = shared.rates.lock().unwrap_or_else(PoisonError::into_inner);
+            for (name, counters) in links.iter().skip(1) {
+                rates.note(name, at_ms, counters.events_in, counters.events_out);
+            }
+            rates.keep_only(|name| config.peers.iter().any(|peer| peer.name == name));
+        }
+        self.seconds += 1;
+        if self.seconds % EVERY != 0 {
+            return;
+        }
+        for (name, counters) in &links {
+            let line = self.news(name, counters);
+            if !line.is_empty() {
+                tracing::warn!("{name}: not passed on in {EVERY} s: {line}");
+            }
+        }
+        self.told = links.into_iter().collect();
+    }
+
+    fn news(&self, name: &str, counters: &Counters) -> String {
+        let told = |reason| self.told.get(name).map_or(0, |told| told.dropped(reason));
+        let news: Vec<String> = counters
+            .reasons()
+            .filter(|(reason, _)| !is_ordinary(*reason))
+            .map(|(reason, count)| (reason, count - told(reason)))
+            .filter(|&(_, count)| count > 0)
+            .map(|(reason, count)| format!("{count} {reason}"))
+            .collect();
+        news.join(", ")
+    }
+}
+
+/// What every healthy network of boxes does all day is counted, and no reason to write lines.
+fn is_ordinary(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Duplicate
+            | Reason::Loop
+            | Reason::Conflated
+            | Reason::IncomingOff
+            | Reason::OutgoingOff
+            | Reason::LinkDown
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_news_is_told() {
+        let mut watch = Watch::new();
+        let mut counters = Counters::default();
+        counters.drop_one(Reason::Malformed);
+        counters.drop_one(Reason::Duplicate);
+        assert_eq!(watch.news("x", &counters), "1 malformed");
+        watch.told.insert("x".to_owned(), counters.clone());
+        assert_eq!(watch.news("x", &counters), "");
+        counters.drop_one(Reason::Malformed);
+        counters.drop_one(Reason::Expired);
+        assert_eq!(watch.news("x", &counters), "1 malformed, 1 expired");
+    }
+}
