@@ -2,11 +2,12 @@
 
 use clap::Args;
 
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 use super::output::print;
 use super::paths::{Global, Places};
 use crate::budget::Budget;
 use crate::log;
+use crate::supervise::{self, Setup, StartError};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -35,5 +36,37 @@ pub fn run(arguments: &Arguments, global: &Global, places: &Places) -> Result<()
         "memory: the limits add up"
     );
     tracing::debug!("memory, worst case\n{budget}");
-    Ok(())
+    let setup = Setup {
+        config,
+        config_file: places.config.clone(),
+        state: places.state.clone(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_stack_size(STACK)
+        .build()
+        .map_err(|error| Failure::new(Exit::Internal, format!("no event loop: {error}")))?;
+    let ended = runtime.block_on(supervise::run(setup));
+    // A name lookup that hangs must not hold up the end.
+    runtime.shutdown_background();
+    Ok(ended?)
+}
+
+/// For files and name lookups: two, so that a lookup that hangs does not stop a change of the configuration.
+const BLOCKING_THREADS: usize = 2;
+
+/// Stack of each, bytes.
+const STACK: usize = 256 * 1024;
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let exit = match &error {
+            StartError::State(_) => Exit::Io,
+            StartError::Pki(_) | StartError::Tls(_) => Exit::Config,
+            StartError::Control(_) | StartError::Listen(_) => Exit::Unavailable,
+            StartError::System(..) => Exit::Internal,
+        };
+        Self::new(exit, error.to_string())
+    }
 }

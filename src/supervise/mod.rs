@@ -108,6 +108,7 @@ impl Shared {
 }
 
 /// A configuration to take over, and whom to tell when that is done.
+#[derive(Debug)]
 struct Order {
     config: Box<Config>,
     done: oneshot::Sender<String>,
@@ -189,7 +190,6 @@ pub async fn run(setup: Setup) -> Result<(), StartError> {
     federation.apply(&config);
 
     let mut watch = Watch::new();
-    let mut stopping = shared.stop.subscribe();
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -200,10 +200,9 @@ pub async fn run(setup: Setup) -> Result<(), StartError> {
                 // Whoever asked may have gone away meanwhile.
                 let _ = order.done.send(words);
             }
-            _ = signals.hangup.recv() => reload(&shared, &mut federation).await,
+            _ = signals.hangup.recv() => drop(tokio::spawn(reload(Arc::clone(&shared)))),
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = stopping.wait_for(|&stop| stop) => break,
         }
     }
     tracing::info!("stopping");
@@ -253,18 +252,26 @@ fn take_over(shared: &Shared, federation: &mut Federation, config: Config) -> St
     }
 }
 
-async fn reload(shared: &Arc<Shared>, federation: &mut Federation) {
+/// After SIGHUP. Files are read beside the event loop, and the loop takes the result over.
+async fn reload(shared: Arc<Shared>) {
     let file = shared.setup_file.clone();
     let loaded = tokio::task::spawn_blocking(move || desk::load(&file)).await;
-    match loaded {
-        Ok(Ok(config)) => {
-            let words = take_over(shared, federation, config);
-            tracing::info!("configuration read again: {words}");
-        }
+    let config = match loaded {
+        Ok(Ok(config)) => Box::new(config),
         Ok(Err(error)) => {
             tracing::error!("configuration not read again, the old one stays in use: {error}");
+            return;
         }
-        Err(error) => tracing::error!("configuration not read again: {error}"),
+        Err(error) => {
+            tracing::error!("configuration not read again: {error}");
+            return;
+        }
+    };
+    let (done, answer) = oneshot::channel();
+    if shared.orders.send(Order { config, done }).await.is_ok() {
+        if let Ok(words) = answer.await {
+            tracing::info!("configuration read again: {words}");
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use crate::api::status::{
 };
 use crate::config::Peer;
 use crate::counters::Counters;
-use crate::link::board;
 
 impl Shared {
     /// Everything that `status` shows.
@@ -84,16 +83,14 @@ impl Shared {
             .board
             .status_with(&peer.name, counters, now_ms)
             .unwrap_or_default();
-        let state = match known.state {
-            board::PeerState::Disabled | board::PeerState::Paused => PeerState::Paused,
-            board::PeerState::Connecting => PeerState::Connecting,
-            board::PeerState::Connected => PeerState::Connected,
-            board::PeerState::Flowing => PeerState::Flowing,
-            // Waiting for its next attempt is "down" for whoever wants to see tracks.
-            board::PeerState::Waiting if peer.address.is_some() => PeerState::Down,
-            board::PeerState::Waiting => PeerState::Waiting,
+        let state = match PeerState::from(known.state) {
+            PeerState::Connected | PeerState::Flowing if !peer.incoming && !peer.outgoing => {
+                PeerState::Paused
+            }
+            state => state,
         };
         let reason = match state {
+            PeerState::Paused => "incoming and outgoing are both off".to_owned(),
             PeerState::Connected if known.reason.is_empty() => {
                 "no event has crossed in the last minute".to_owned()
             }
