@@ -23,13 +23,13 @@ use crate::wire::cold::{
 };
 
 /// The foreign client's end of a connection.
-struct Foreign {
+pub(super) struct Foreign {
     sender: SendRequest<GrpcBody>,
     connection: tokio::task::JoinHandle<()>,
 }
 
 impl Foreign {
-    async fn connect(address: SocketAddr, pki: &Pki) -> Self {
+    pub(super) async fn connect(address: SocketAddr, pki: &Pki) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         let name = "localhost".try_into().unwrap();
         let stream = TlsConnector::from(pki.client())
@@ -61,7 +61,7 @@ impl Foreign {
         }
     }
 
-    async fn ask(&mut self, method: &str, message: &impl Message) -> Reply {
+    pub(super) async fn ask(&mut self, method: &str, message: &impl Message) -> Reply {
         self.call(method, GrpcBody::request(framed(message))).await
     }
 
@@ -74,7 +74,7 @@ impl Foreign {
         )
     }
 
-    async fn health(&mut self) -> (Health, Status) {
+    pub(super) async fn health(&mut self) -> (Health, Status) {
         let question = ClientHealth {
             status: Health::Serving.into(),
         };
@@ -89,7 +89,7 @@ impl Foreign {
     }
 }
 
-struct Reply {
+pub(super) struct Reply {
     at_once: Option<Status>,
     body: Incoming,
 }
@@ -133,7 +133,7 @@ impl Reply {
     }
 }
 
-fn subscription() -> Subscription {
+pub(super) fn subscription() -> Subscription {
     Subscription {
         identity: Some(Identity {
             name: "foreign".into(),
