@@ -185,10 +185,9 @@ impl Methods {
                 Ok(Ended::Framing(error)) => this.close(call::framing_status(error)),
                 // Without its events the federate is gone; a newer stream beside it carries on.
                 Ok(Ended::Lost(why)) if others == 0 => {
-                    this.close(Status::new(
-                        Code::Cancelled,
-                        format!("ServerEventStream was reset: {why}"),
-                    ));
+                    tracing::debug!(peer = this.peer.name, why, "ServerEventStream was reset");
+                    let words = "the peer let go of ServerEventStream";
+                    this.close(Status::new(Code::Cancelled, words));
                 }
                 Ok(Ended::Lost(_)) => {}
             }
