@@ -109,10 +109,7 @@ fn nothing_is_allocated_from_client_to_client_and_federates() {
         for link in links {
             drain(&mut router, link, number, |_| {});
         }
-        assert_eq!(
-            router.receive_xml(sender, piece, now(number)),
-            Verdict::Routed(3)
-        );
+        assert_eq!(router.receive_xml(sender, piece, now(number)), Verdict::Routed(3));
         for link in links {
             let mut bytes = 0;
             drain(&mut router, link, number, |batch| bytes += batch.len());
@@ -138,11 +135,7 @@ fn nothing_is_allocated_from_federate_to_clients_and_federates() {
         .position(|window| window == track::UID)
         .expect("the uid");
 
-    let (from, client, other) = (
-        federate(&mut near, "far"),
-        client(&mut near),
-        federate(&mut near, "other"),
-    );
+    let (from, client, other) = (federate(&mut near, "far"), client(&mut near), federate(&mut near, "other"));
     let mut before = 0;
     for number in 0..WARM + MEASURED {
         if number == WARM {
@@ -152,10 +145,7 @@ fn nothing_is_allocated_from_federate_to_clients_and_federates() {
         for link in [client, other] {
             drain(&mut near, link, number, |_| {});
         }
-        assert_eq!(
-            near.receive_federated(from, &message, now(number)),
-            Verdict::Routed(2)
-        );
+        assert_eq!(near.receive_federated(from, &message, now(number)), Verdict::Routed(2));
         for link in [client, other] {
             let mut bytes = 0;
             drain(&mut near, link, number, |batch| bytes += batch.len());

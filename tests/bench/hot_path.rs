@@ -16,15 +16,9 @@ use tombolo::wire::scan::{Found, Scanner, check_prelude};
 use track::Track;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|word| word != "--bench")
-        .collect();
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let (direction, count) = match arguments.as_slice() {
-        [direction, count] => (
-            direction.as_str(),
-            count.parse().expect("a number of tracks"),
-        ),
+        [direction, count] => (direction.as_str(), count.parse().expect("a number of tracks")),
         _ => ("out", 100_000),
     };
     let passed = match direction {
