@@ -14,7 +14,7 @@ use crate::route::link::{LinkId, Verdict};
 use crate::route::outbox::Parcel;
 use crate::wire::fig::{Addressee, Federated, Geo};
 use crate::wire::text;
-use crate::wire::xml::{Detail, destinations};
+use crate::wire::xml::{Detail, Named, destinations};
 
 /// What the outboxes need to know of it.
 #[derive(Debug, Clone, Copy)]
@@ -148,12 +148,12 @@ impl Router {
     pub(super) fn targets_of_xml(&mut self, detail: &Detail<'_>) -> Targets {
         let mut targets = Targets::Everyone;
         for dest in destinations(detail.marti.bytes).filter(|dest| !dest.value.is_empty()) {
-            match dest.name {
-                b"uid" => {
+            match dest.named {
+                Named::Uid => {
                     let key = self.uid_key(dest.value);
                     targets.name(self.contacts.find(key).map(|contact| contact.link));
                 }
-                b"callsign" => {
+                Named::Callsign => {
                     self.scratch.names.clear();
                     text::write_unescaped(&mut self.scratch.names, dest.value);
                     if self.scratch.names == ALL_STREAMING {
@@ -161,8 +161,8 @@ impl Router {
                     }
                     self.name_callsign(&mut targets, &self.scratch.names);
                 }
-                b"mission" => targets.name_mission(),
-                _ => {}
+                Named::Mission => targets.name_mission(),
+                Named::Other => {}
             }
         }
         targets
