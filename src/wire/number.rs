@@ -55,16 +55,25 @@ impl Decimal {
         if rest.len() > 20 {
             return None;
         }
-        let point = rest.iter().position(|&byte| byte == b'.')?;
-        let (whole, fraction) = (&rest[..point], &rest[point + 1..]);
-        if whole.is_empty() || fraction.is_empty() {
-            return None;
+        // Twenty digits without a point may wrap here; they are not taken in the end.
+        let mut digits = 0u64;
+        let mut point = None;
+        for (at, &byte) in rest.iter().enumerate() {
+            let digit = byte.wrapping_sub(b'0');
+            if digit <= 9 {
+                digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit));
+            } else if byte == b'.' && point.is_none() {
+                point = Some(at);
+            } else {
+                return None;
+            }
         }
-        let digits = add_digits(add_digits(0, whole)?, fraction)?;
-        Some(Self {
+        let whole = point?;
+        let places = rest.len() - whole - 1;
+        (whole > 0 && places > 0).then_some(Self {
             negative,
             digits,
-            places: fraction.len() as u32,
+            places: places as u32,
         })
     }
 
@@ -105,36 +114,6 @@ static POWERS: [u64; 32] = {
     }
     table
 };
-
-/// Appends decimal digits to a number; at most 19 in all.
-#[inline]
-fn add_digits(mut number: u64, mut text: &[u8]) -> Option<u64> {
-    while let Some((eight, rest)) = text.split_first_chunk() {
-        number = number * 100_000_000 + eight_digits(*eight)?;
-        text = rest;
-    }
-    for &byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        number = number * 10 + u64::from(digit);
-    }
-    Some(number)
-}
-
-/// Eight digits at once: pairs, then pairs of pairs, then both halves.
-#[inline]
-fn eight_digits(text: [u8; 8]) -> Option<u64> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let digits = u64::from_le_bytes(text) ^ (0x30 * ONES);
-    if (((digits & (0x7f * ONES)) + 0x76 * ONES) | digits) & (0x80 * ONES) != 0 {
-        return None;
-    }
-    let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
-    Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
-}
 
 /// `digits / power`, rounded once: the quotient is made with more bits than a double has, and its last bit tells of
 /// everything behind it.
