@@ -59,14 +59,17 @@ pub struct DemoArguments {
 /// # Errors
 /// Why it could not be shown, or that what was shown was not all there.
 pub fn run(arguments: &DemoArguments) -> Result<(), Failure> {
-    let failed = |error: &dyn fmt::Display| Failure::new(Exit::Unavailable, format!("demo: {error}"));
+    let failed =
+        |error: &dyn fmt::Display| Failure::new(Exit::Unavailable, format!("demo: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| failed(&error))?;
     match runtime.block_on(stopped_by_signals(arguments)) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(failed(&"not everything was seen on the other side, once, over flowing links")),
+        Ok(false) => Err(failed(
+            &"not everything was seen on the other side, once, over flowing links",
+        )),
         Err(error) => Err(failed(&error)),
     }
 }
