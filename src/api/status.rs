@@ -214,8 +214,12 @@ pub fn counts(reasons: impl IntoIterator<Item = (Reason, u64)>) -> Counts {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::budget::{CONTACT, DUPLICATE, LATEST_PLACE};
     use crate::config::Limits;
     use crate::counters::Counters;
+    use crate::route::contacts::Contacts;
+    use crate::route::dedup::Dedup;
+    use crate::route::latest::Latest;
 
     /// A status in which every field says something.
     pub(crate) fn example() -> Status {
@@ -314,6 +318,24 @@ pub(crate) mod tests {
             let (ours, theirs) = (PeerState::from(state), state);
             assert_eq!(serde_json::to_value(ours).unwrap(), ours.word());
             assert_eq!(ours.word(), theirs.word());
+        }
+    }
+
+    /// The budget stands below the router and cannot ask it; here both are in sight.
+    #[test]
+    fn the_budget_covers_what_the_router_takes() {
+        for count in [64_u64, 512, 1024, 5000, 8192] {
+            let many = usize::try_from(count).unwrap();
+            for (taken, allowed) in [
+                (Latest::bytes(many), LATEST_PLACE * count),
+                (Dedup::bytes(many), DUPLICATE * count.next_power_of_two()),
+                (Contacts::bytes(many), CONTACT * count),
+            ] {
+                assert!(
+                    u64::try_from(taken).unwrap() <= allowed,
+                    "{taken} > {allowed}"
+                );
+            }
         }
     }
 }

@@ -84,7 +84,8 @@ impl Contacts {
                 return Noted::Changed;
             }
         }
-        if uid.len() > NAME_MAX || callsign.len() > NAME_MAX || kind.len() > NAME_MAX {
+        let longest = uid.len().max(callsign.len()).max(kind.len());
+        if self.by_uid.len() >= self.limit || longest > NAME_MAX {
             return Noted::Full;
         }
         let contact = Contact {
@@ -96,11 +97,10 @@ impl Contacts {
         };
         let at = match self.slots.iter().position(Option::is_none) {
             Some(at) => at,
-            None if self.slots.len() < self.limit => {
+            None => {
                 self.slots.push(None);
                 self.slots.len() - 1
             }
-            None => return Noted::Full,
         };
         self.slots[at] = Some(contact);
         self.by_uid.insert(key, at as u16);

@@ -6,13 +6,11 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::{Order, Shared};
-use crate::api::{Control, ErrorCode, Fault, PeerEntry, RefusedEvent, Request, Response};
+use crate::api::{self, Control, ErrorCode, Fault, PeerEntry, Request, Response};
 use crate::config::edit::{add_peer, remove_peer};
 use crate::config::{Config, ConfigError, EditError};
-use crate::counters::Reason;
 use crate::link::hub::Port;
 use crate::route::Verdict;
-use crate::wire::scan::{Found, Scanner, check_prelude};
 
 /// The desk that requests come to.
 #[derive(Debug)]
@@ -55,44 +53,13 @@ impl Desk {
     }
 
     fn inject(&self, events: &str) -> Response {
-        let mut accepted = 0;
-        let mut refused = Vec::new();
-        let mut rest = events.as_bytes();
-        let mut number = 0;
-        let mut scanner = Scanner::new(rest.len().max(1));
-        loop {
-            let (prelude, piece) = match scanner.next(rest) {
-                Found::Piece { start, end } => {
-                    let parts = (&rest[..start], &rest[start..end]);
-                    rest = &rest[end..];
-                    parts
-                }
-                Found::Skip(count) => {
-                    rest = &rest[count..];
-                    continue;
-                }
-                Found::More { .. } | Found::TooLong => break,
-            };
-            number += 1;
-            let verdict = match check_prelude(prelude) {
-                Err(reason) => Verdict::Dropped(reason),
-                Ok(()) => self.commands.receive_xml(piece),
-            };
-            match verdict {
-                Verdict::Dropped(reason) => refused.push(RefusedEvent {
-                    event: number,
-                    reason: reason.word().to_owned(),
-                }),
-                Verdict::Routed(_) | Verdict::Consumed => accepted += 1,
+        let max_event = self.shared.config().limits.max_event_kib as usize * 1024;
+        api::inject::inject(events, max_event, |event| {
+            match self.commands.receive_xml(event) {
+                Verdict::Dropped(reason) => Err(reason),
+                Verdict::Routed(_) | Verdict::Consumed => Ok(()),
             }
-        }
-        if !rest.trim_ascii().is_empty() {
-            refused.push(RefusedEvent {
-                event: number + 1,
-                reason: Reason::Malformed.word().to_owned(),
-            });
-        }
-        Response::Injected { accepted, refused }
+        })
     }
 }
 

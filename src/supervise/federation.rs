@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
+use crate::budget::LARGE_EVENTS;
 use crate::config::{Config, Peer};
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::fed2::node::MESSAGE_OVERHEAD;
@@ -47,6 +49,7 @@ impl Federation {
     ) -> Result<Self, rustls::Error> {
         let timing = Timing {
             handshake: std::time::Duration::from_secs(config.limits.handshake_seconds.into()),
+            half_event: std::time::Duration::from_secs(config.limits.half_event_seconds.into()),
             ..Timing::default()
         };
         let node = Arc::new(Node {
@@ -55,6 +58,7 @@ impl Federation {
             registry: Registry::new(federate_id, timing.fresh),
             hub,
             board,
+            large_events: Arc::new(Semaphore::new(LARGE_EVENTS as usize)),
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
             timing,
         });
@@ -83,6 +87,11 @@ impl Federation {
     /// Accepts federates on one more socket.
     pub(super) fn listen(&self, listener: TcpListener) {
         self.acceptor.listen(listener);
+    }
+
+    /// The places for large events, which the local clients share.
+    pub(super) fn large_events(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.node.large_events)
     }
 
     /// Makes the links what the configuration says; what did not change is not touched. The words tell what did.

@@ -14,7 +14,6 @@ use tokio_rustls::TlsAcceptor;
 
 use super::federation::Federation;
 use crate::api::status::ListenStatus;
-use crate::budget::LARGE_EVENTS;
 use crate::config::{Limits, Listen};
 use crate::link::clients::{self, ClientBounds, Security};
 use crate::link::hub::Hub;
@@ -104,7 +103,7 @@ impl Listeners {
     ) -> Result<Vec<JoinHandle<()>>, rustls::Error> {
         let bounds = ClientBounds {
             slots: Arc::new(Semaphore::new(usize::from(limits.max_clients))),
-            large_events: Arc::new(Semaphore::new(LARGE_EVENTS as usize)),
+            large_events: federation.large_events(),
             max_event: limits.max_event_kib as usize * 1024,
             half_event: Duration::from_secs(limits.half_event_seconds.into()),
             handshake: Duration::from_secs(limits.handshake_seconds.into()),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A foreign TAK federate (federation v2) on Python's grpcio, driven by JSON lines. Needs grpcio and protobuf only.
 
-It shares nothing with Tombolo: the messages are built at run time from the field tables below, TLS is grpc-core's
+It shares nothing with Tombolo: the messages are built at run time from the field tables of federate_wire.py, TLS is grpc-core's
 BoringSSL (as in a real TAK Server), HTTP/2 is grpc-core's.
 
     federate.py --dial HOST:PORT   --cert chain.pem --key key.pem --ca ca.pem --authority NAME [--name N] [--id HEX32]
@@ -11,6 +11,9 @@ BoringSSL (as in a real TAK Server), HTTP/2 is grpc-core's.
 --authority is the name that the dialled certificate is checked against (ssl_target_name_override): one of its subject
 alternative names. --listen 0 takes any port; it is reported. Options for odd behaviour:
 
+    --patience S           dialling: wait this long for the channel (default 30). A refused handshake is reported at once:
+                           "channel" TRANSIENT_FAILURE and the "status" of a HealthCheck with grpc's words; where TLS 1.3
+                           refuses after our side is done, as "ready" and then the "status" of every call
     --no-version           leave the version out of the Subscription
     --no-auto              dialling: make no call by itself; the commands open/health/... do it
     --health-every S       seconds between health checks when dialling (default 3; 0 = only on command)
@@ -44,14 +47,15 @@ Reports, one JSON object per line on stdout, each with "report":
     {"report":"call","method":"...","request":{...}}   listening: a call came (request of server-streaming and unary)
     {"report":"opened","method":"..."}          dialling: a call was begun
     {"report":"message","method":"...","message":{...},"unknown":N}   a message came, every field that is on the wire,
-                                     by its protocol name; "unknown" = bytes of fields outside the tables
+                                     by its protocol name; "unknown" = fields outside the tables, nested ones
+                                     included
     {"report":"status","method":"...","code":"OK","details":"..."}   a call ended
     {"report":"health","status":1,"ended":true}  dialling: answer of a health check, and whether trailers followed
+                                     within a second
     {"report":"error","what":"..."}             a command that could not be carried out
 """
 
 import argparse
-import base64
 import json
 import queue
 import sys
@@ -61,188 +65,7 @@ import uuid
 from concurrent import futures
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
-from google.protobuf.unknown_fields import UnknownFieldSet
-
-SERVICE = "/com.atakmap.FederatedChannel/"
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The messages. One line per field: number, name, type; "*" = repeated, a capital = a message, "=" = an enum. The order
-# is that of the numbers.
-
-ENUMS = {
-    "CRUD": ["INVALID", "CREATE", "READ", "UPDATE", "DELETE"],
-    "BINARY_TYPES": ["EMPTY", "OTHER", "IMAGE"],
-    "ConnectionType": ["FEDERATION_HUB_SERVER", "FEDERATION_HUB_CLIENT", "FEDERATION_TAK_SERVER", "FEDERATION_TAK_CLIENT"],
-    "ClientStatus": ["C_UNKNOWN", "C_SERVING", "C_NOT_SERVING"],
-    "ServerStatus": ["S_UNKNOWN", "S_SERVING", "S_NOT_SERVING", "S_NOT_CONNECTED"],
-}
-
-MESSAGES = {
-    "FederatedEvent": """
-        1 event GeoEvent
-        2 contact ContactListEntry
-        3 federateGroups *string
-        4 federateProvenance *FederateProvenance
-        5 federateHops FederateHops
-        6 federateGroupHopLimits FederateGroupHopLimits""",
-    "GeoEvent": """
-        1 sendTime int64
-        2 startTime int64
-        3 staleTime int64
-        4 lat double
-        5 lon double
-        6 hae double
-        7 ce double
-        8 le double
-        9 uid string
-        10 type string
-        11 coordSource string
-        12 other string
-        13 battery int32
-        14 ploc string
-        15 palt string
-        16 screenName string
-        17 groupName string
-        18 groupRole string
-        19 phone string
-        20 speed double
-        21 course double
-        22 binary BinaryBlob
-        23 ptpUids *string
-        24 ptpCallsigns *string
-        25 feedUid string
-        26 missionNames *string
-        27 access string
-        28 caveat string
-        29 releaseableTo string
-        30 bloads *BinaryPayload""",
-    "BinaryBlob": """
-        1 type =BINARY_TYPES
-        2 data bytes
-        3 filename string
-        4 timestamp int64
-        5 description string
-        6 federateProvenance *FederateProvenance
-        7 federateHops FederateHops
-        8 federateGroupHopLimits FederateGroupHopLimits""",
-    "BinaryPayload": """
-        1 type string
-        2 version string
-        3 data bytes
-        4 timestamp int64
-        5 uuid string""",
-    "ContactListEntry": """
-        1 operation =CRUD
-        2 uid string
-        3 callsign string
-        4 phone string
-        5 sip string
-        6 directConnect string""",
-    "Identity": """
-        1 name string
-        2 uid string
-        3 description string
-        4 type =ConnectionType
-        5 serverId string""",
-    "Subscription": """
-        1 identity Identity
-        2 filter string
-        3 version TakServerVersion""",
-    "TakServerVersion": """
-        1 major int64
-        2 minor int64
-        3 patch int64
-        4 branch string
-        5 variant string""",
-    "ClientHealth": "1 status =ClientStatus",
-    "ServerHealth": "1 status =ServerStatus",
-    "ROL": """
-        1 program string
-        2 payload *BinaryBlob
-        3 federateGroups *string
-        4 federateProvenance *FederateProvenance
-        5 federateHops FederateHops
-        6 federateGroupHopLimits FederateGroupHopLimits""",
-    "FederateGroups": """
-        1 streamUpdate ServerHealth
-        2 federateGroups *string
-        3 federateProvenance *FederateProvenance
-        4 federateHops FederateHops
-        5 nestedGroups *FederateGroups
-        6 federateGroupHopLimits FederateGroupHopLimits""",
-    "FederateProvenance": """
-        1 federationServerId string
-        2 federationServerName string""",
-    "FederateHops": """
-        1 maxHops int64
-        2 currentHops int64""",
-    "FederateGroupHopLimit": """
-        1 groupName string
-        2 maxHops int64
-        3 currentHops int64""",
-    "FederateGroupHopLimits": """
-        1 limits *FederateGroupHopLimit
-        2 useFederateGroupHopLimits bool""",
-    "Empty": "",
-}
-
-
-def build_messages():
-    """Turns the tables into protobuf classes."""
-    field = descriptor_pb2.FieldDescriptorProto
-    scalars = {
-        "string": field.TYPE_STRING,
-        "bytes": field.TYPE_BYTES,
-        "int64": field.TYPE_INT64,
-        "int32": field.TYPE_INT32,
-        "double": field.TYPE_DOUBLE,
-        "bool": field.TYPE_BOOL,
-    }
-    file = descriptor_pb2.FileDescriptorProto(name="tables", package="com.atakmap", syntax="proto3")
-    for name, values in ENUMS.items():
-        enum = file.enum_type.add(name=name)
-        for number, value in enumerate(values):
-            enum.value.add(name=value, number=number)
-    for name, table in MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for line in filter(None, map(str.strip, table.splitlines())):
-            number, label, kind = line.split()
-            entry = message.field.add(name=label, json_name=label, number=int(number))
-            entry.label = field.LABEL_REPEATED if kind.startswith("*") else field.LABEL_OPTIONAL
-            kind = kind.lstrip("*")
-            if kind in scalars:
-                entry.type = scalars[kind]
-            elif kind.startswith("="):
-                entry.type, entry.type_name = field.TYPE_ENUM, ".com.atakmap." + kind[1:]
-            else:
-                entry.type, entry.type_name = field.TYPE_MESSAGE, ".com.atakmap." + kind
-            # The five doubles of the point: tell a zero on the wire from none.
-            if name == "GeoEvent" and 4 <= entry.number <= 8:
-                message.oneof_decl.add(name="_" + label)
-                entry.proto3_optional, entry.oneof_index = True, len(message.oneof_decl) - 1
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    find = pool.FindMessageTypeByName
-    return {name: message_factory.GetMessageClass(find("com.atakmap." + name)) for name in MESSAGES}
-
-
-M = build_messages()
-
-# Method: (request streams, request, answer streams, answer).
-METHODS = {
-    "SendOneEvent": (False, "FederatedEvent", False, "Empty"),
-    "BinaryMessageStream": (True, "BinaryBlob", False, "Empty"),
-    "SendOneBlob": (False, "BinaryBlob", False, "Empty"),
-    "getIdentity": (False, "Empty", False, "Identity"),
-    "ClientEventStream": (False, "Subscription", True, "FederatedEvent"),
-    "ServerEventStream": (True, "FederatedEvent", False, "Subscription"),
-    "HealthCheck": (False, "ClientHealth", False, "ServerHealth"),
-    "ClientROLStream": (False, "Subscription", True, "ROL"),
-    "ServerROLStream": (True, "ROL", False, "Subscription"),
-    "ServerFederateGroupsStream": (False, "Subscription", True, "FederateGroups"),
-    "ClientFederateGroupsStream": (True, "FederateGroups", False, "Subscription"),
-}
+from federate_wire import METHODS, SERVICE, M, build, plain, unknown_fields
 
 # ---------------------------------------------------------------------------------------------------------------------
 # JSON lines.
@@ -255,30 +78,8 @@ def report(kind, **fields):
         print(json.dumps({"report": kind, **fields}, ensure_ascii=False), flush=True)
 
 
-def plain(message):
-    """Every field that is set, by its protocol name; int64 as numbers, enums as numbers, bytes as base64."""
-    fields = {}
-    for descriptor, value in message.ListFields():
-        # protobuf renamed label to is_repeated.
-        repeated = getattr(descriptor, "is_repeated", None)
-        if repeated is None:
-            repeated = descriptor.label == descriptor.LABEL_REPEATED
-        convert = {descriptor.TYPE_MESSAGE: plain, descriptor.TYPE_BYTES: lambda b: base64.b64encode(b).decode()}
-        one = convert.get(descriptor.type, lambda v: v)
-        fields[descriptor.name] = [one(v) for v in value] if repeated else one(value)
-    return fields
-
-
-def unknown_bytes(message):
-    return sum(len(str(entry.data)) for entry in UnknownFieldSet(message))
-
-
 def came(method, message):
-    report("message", method=method, message=plain(message), unknown=unknown_bytes(message))
-
-
-def build(kind, fields):
-    return json_format.ParseDict(fields, M[kind]())
+    report("message", method=method, message=plain(message), unknown=unknown_fields(message))
 
 
 class Raw:
@@ -377,7 +178,8 @@ class Dialler(Node):
         if options.authority:
             settings.append(("grpc.ssl_target_name_override", options.authority))
         self.channel = grpc.secure_channel(options.dial, credentials, settings)
-        self.channel.subscribe(lambda state: report("channel", state=state.name), try_to_connect=True)
+        self.state = None
+        self.channel.subscribe(self.changed, try_to_connect=True)
         self.calls, self.streams = {}, {}
         self.serving, self.replied = threading.Event(), threading.Event()
         self.leaving = False
@@ -386,10 +188,8 @@ class Dialler(Node):
         threading.Thread(target=self.run, daemon=True).start()
 
     def run(self):
-        try:
-            grpc.channel_ready_future(self.channel).result(timeout=30)
-        except grpc.FutureTimeoutError:
-            report("error", what="the channel did not come up in 30 s")
+        if not self.wait_until_ready():
+            report("error", what="the channel did not come up in %g s" % self.options.patience)
             return
         report("ready")
         if self.options.no_auto:
@@ -410,6 +210,25 @@ class Dialler(Node):
                 self.open("ClientROLStream")
                 self.open("ServerROLStream")
             time.sleep(self.options.health_every)
+
+    def wait_until_ready(self):
+        """Waits for the channel. A handshake that fails is reported with the words of one call's status."""
+        ready = grpc.channel_ready_future(self.channel)
+        until = time.monotonic() + self.options.patience
+        told = False
+        while time.monotonic() < until:
+            try:
+                ready.result(timeout=0.2)
+                return True
+            except grpc.FutureTimeoutError:
+                if self.state == "TRANSIENT_FAILURE" and not told:
+                    told = True
+                    self.health(1)
+        return False
+
+    def changed(self, state):
+        self.state = state.name
+        report("channel", state=state.name)
 
     def method(self, name):
         """Every call is made with streaming on both sides, so that messages are seen before trailers."""
@@ -633,6 +452,7 @@ def main():
     parser.add_argument("--authority")
     parser.add_argument("--name", default="foreign")
     parser.add_argument("--id", default="f0" * 16)
+    parser.add_argument("--patience", type=float, default=30)
     parser.add_argument("--no-version", action="store_true")
     parser.add_argument("--no-auto", action="store_true")
     parser.add_argument("--health-every", type=float, default=3)

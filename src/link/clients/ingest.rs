@@ -1,11 +1,12 @@
 //! A client's bytes on their way to the router: cut into pieces, each handed over, the rest kept.
 
+use crate::budget;
 use crate::counters::Reason;
 use crate::link::hub::Port;
 use crate::wire::scan::{Found, PRELUDE_MAX, Scanner, check_prelude};
 
 /// Bytes of a client's receive buffer. An event that does not fit needs one of the few places for large events.
-pub const INGEST: usize = 16 * 1024;
+pub const INGEST: usize = budget::INGEST as usize;
 
 /// Cuts one client's stream. The buffer is moved together, never grown on its own.
 #[derive(Debug)]

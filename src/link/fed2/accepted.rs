@@ -82,13 +82,20 @@ pub async fn serve<S>(
             }
         }
     };
+    report(&node, &name, &methods, &trouble);
     if let Some(status) = farewell {
         methods.finish(&status);
         readers.end();
+        let within = if *stop.borrow() {
+            node.timing.closing
+        } else {
+            // Cut, silent or replaced: what waits is not for this connection any more.
+            methods.flow().detach();
+            node.timing.closing / 2
+        };
         connection.as_mut().graceful_shutdown();
-        let _ = timeout(node.timing.closing, connection).await;
+        let _ = timeout(within, connection).await;
     }
-    report(&node, &name, &methods, &trouble);
     methods.flow().detach();
 }
 

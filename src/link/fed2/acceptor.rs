@@ -18,10 +18,11 @@ use crate::link::grpc::status::{Code, Status};
 use crate::link::handshake::Failure;
 use crate::link::refusals::Refusals;
 use crate::link::socket;
+use crate::link::tls::FEDERATION_ALPN;
 use crate::pki::Refusal;
 
 use super::accepted;
-use super::connect::ALPN_HTTP2;
+use super::connect::TLS_BUFFER;
 use super::node::{Identify, Node, PeerSettings};
 use super::registry::{Cutter, stopped};
 use super::trouble::Trouble;
@@ -202,7 +203,7 @@ async fn handshake(
     stream: TcpStream,
 ) -> Result<(TlsStream<TcpStream>, PeerSettings), Trouble> {
     let tls = TlsAcceptor::from(Arc::clone(&lock(&shared.tls)));
-    let stream = timeout(shared.node.timing.handshake, tls.accept(stream))
+    let mut stream = timeout(shared.node.timing.handshake, tls.accept(stream))
         .await
         .map_err(|_| Trouble::Handshake(Failure::TimedOut))?
         .map_err(|error| Trouble::of_handshake(&error))?;
@@ -212,7 +213,7 @@ async fn handshake(
     let Some(peer) = (shared.identify)(&owned) else {
         return Err(Trouble::Handshake(Failure::Refused(Refusal::Unregistered)));
     };
-    if session.alpn_protocol() != Some(ALPN_HTTP2) {
+    if session.alpn_protocol() != Some(FEDERATION_ALPN) {
         let node = &shared.node;
         if !node.registry.is_live(&peer.name) {
             let reason = Trouble::NoHttp2.to_string();
@@ -228,6 +229,7 @@ async fn handshake(
     if let Err(error) = socket::prepare(stream.get_ref().0, peer.keepalive_seconds) {
         tracing::warn!(peer = peer.name, %error, "TCP options refused by the system");
     }
+    stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
     Ok((stream, peer))
 }
 

@@ -11,13 +11,14 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::counters::Reason;
 use crate::link::grpc::body::{GrpcBody, Part};
-use crate::link::grpc::call::{self, Ended, Messages};
-use crate::link::grpc::frame::{Decoder, Skipper, framed};
+use crate::link::grpc::call::{self, Messages};
+use crate::link::grpc::frame::{Skipper, framed};
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
 use crate::wire::cold::{ClientHealth, FederateGroups, Health, ServerHealth, Subscription};
 
 use super::flow::Flow;
+use super::intake;
 use super::names::{Introduction, MethodName};
 use super::node::{Node, PeerSettings};
 use super::trouble::Trouble;
@@ -66,26 +67,11 @@ impl Calls<'_> {
         let method = MethodName::ClientEventStream;
         let body = GrpcBody::request(framed(&self.introduction.dialling()));
         let answer = self.caller.open(method, body);
-        let (flow, limit) = (Arc::clone(&self.flow), self.node.message_limit);
+        let (flow, node) = (Arc::clone(&self.flow), Arc::clone(self.node));
         self.caller.watch(&self.readers, method, async move {
             // The peer may send no headers for minutes: nothing waits for this.
             let mut body = answer.await?;
-            flow.attached().await;
-            let mut decoder = Decoder::new(limit);
-            let ended = call::drain(&mut body, |bytes| {
-                decoder.feed(bytes, &mut |message| flow.receive(message))
-            })
-            .await;
-            let ended = match ended {
-                Ended::Finished(status) => match decoder.finish() {
-                    Ok(()) => Ended::Finished(status),
-                    Err(error) => Ended::Framing(error),
-                },
-                other => other,
-            };
-            if let Ended::Framing(error) = &ended {
-                flow.refuse(*error);
-            }
+            let ended = intake::read(&mut body, &flow, &node).await?;
             Err(ended.status())
         });
     }

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -12,12 +11,13 @@ use tokio_rustls::client::TlsStream;
 
 use crate::link::handshake::Failure;
 use crate::link::socket;
+use crate::link::tls::{FEDERATION_ALPN, server_name};
 
 use super::node::{PeerSettings, Timing};
 use super::trouble::Trouble;
 
-/// ALPN of HTTP/2; TAK Server closes the connection without it.
-pub const ALPN_HTTP2: &[u8] = b"h2";
+/// What rustls may hold of what we write while the socket is full, bytes; HTTP/2 has its own bound before that.
+pub const TLS_BUFFER: usize = 16 * 1024;
 
 /// Addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 4;
@@ -52,13 +52,14 @@ pub async fn connect(
         .peer_addr()
         .map_err(|error| Trouble::Tcp(error.to_string()))?;
     let handshake = TlsConnector::from(Arc::clone(tls)).connect(server_name(host), stream);
-    let stream = timeout(timing.handshake, handshake)
+    let mut stream = timeout(timing.handshake, handshake)
         .await
         .map_err(|_| Trouble::Handshake(Failure::TimedOut))?
         .map_err(|error| Trouble::of_handshake(&error))?;
-    if stream.get_ref().1.alpn_protocol() != Some(ALPN_HTTP2) {
+    if stream.get_ref().1.alpn_protocol() != Some(FEDERATION_ALPN) {
         return Err(Trouble::NoHttp2);
     }
+    stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
     Ok(Connected { stream, address })
 }
 
@@ -88,15 +89,6 @@ fn host(address: &str) -> Result<&str, Trouble> {
     }
 }
 
-/// TAK never verifies host names, and neither do we: a federate is known by its certificate. A host that is no
-/// possible certificate name (an underscore is enough) must not stop the connection.
-fn server_name(host: &str) -> ServerName<'static> {
-    ServerName::try_from(host.to_owned()).unwrap_or_else(|_| {
-        let unspecified = std::net::Ipv4Addr::UNSPECIFIED;
-        ServerName::IpAddress(std::net::IpAddr::V4(unspecified).into())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,15 +106,5 @@ mod tests {
         ] {
             assert_eq!(host(wrong), Err(Trouble::Address(wrong.into())));
         }
-    }
-
-    #[test]
-    fn any_host_gives_a_server_name() {
-        assert!(matches!(server_name("tak.example"), ServerName::DnsName(_)));
-        assert!(matches!(
-            server_name("tak_server"),
-            ServerName::DnsName(_) | ServerName::IpAddress(_)
-        ));
-        assert!(matches!(server_name("::1"), ServerName::IpAddress(_)));
     }
 }

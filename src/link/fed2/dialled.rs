@@ -216,17 +216,17 @@ impl Conductor<'_> {
             .claim(candidate)
             .await
             .map_err(|_| Trouble::Taken)?;
+        let now = self.calls.node.hub.now().wall_ms;
+        self.calls
+            .node
+            .board
+            .set_attached(&self.calls.peer.name, now);
         let port = self.calls.node.hub.attach(LinkSpec::Federate {
             name: self.calls.peer.name.clone(),
             incoming: self.calls.peer.incoming,
             outgoing: self.calls.peer.outgoing,
         });
         self.calls.flow.attach(port, claim);
-        let now = self.calls.node.hub.now().wall_ms;
-        self.calls
-            .node
-            .board
-            .set_attached(&self.calls.peer.name, now);
         Ok(())
     }
 

@@ -14,16 +14,20 @@ use crate::counters::Reason;
 use crate::link::board::PeerState;
 use crate::link::grpc::body::{GrpcBody, Part};
 use crate::link::grpc::call::{self, Ended, Messages};
-use crate::link::grpc::frame::{Decoder, FrameError, Skipper, framed};
+use crate::link::grpc::frame::{FrameError, Skipper, framed};
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
 use crate::route::LinkSpec;
 use crate::wire::cold::{ClientHealth, Empty, FederateGroups, Health, ServerHealth, Subscription};
 
 use super::flow::Flow;
+use super::intake;
 use super::names::{Introduction, MethodName};
 use super::node::{Node, PeerSettings};
 use super::registry::{Candidate, Cutter, Side};
+
+/// ServerEventStreams of one connection. TAK opens a newer one beside the old one; more have no use.
+const EVENT_STREAMS: usize = 2;
 
 type Answer = Result<Response<GrpcBody>, Status>;
 
@@ -38,6 +42,7 @@ pub struct Methods {
     cutter: Cutter,
     readers: TaskScope,
     attached: OnceCell<()>,
+    one_event: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -72,6 +77,7 @@ impl Methods {
             cutter,
             readers,
             attached: OnceCell::new(),
+            one_event: tokio::sync::Mutex::new(()),
             state: Mutex::new(State {
                 federate_id: String::new(),
                 well: Instant::now(),
@@ -156,36 +162,34 @@ impl Methods {
 
     async fn server_events(self: &Arc<Self>, mut body: Incoming) -> Answer {
         self.attach().await?;
+        {
+            let mut state = self.lock();
+            if state.event_streams == EVENT_STREAMS {
+                let words = "too many ServerEventStreams on one connection";
+                return Err(Status::new(Code::ResourceExhausted, words));
+            }
+            state.event_streams += 1;
+        }
         let (call, answer) = self.hold(Some(framed(&self.introduction.accepting())));
-        self.lock().event_streams += 1;
         let this = Arc::clone(self);
         self.readers.spawn(async move {
-            let mut decoder = Decoder::new(this.node.message_limit);
-            let mut ended = call::drain(&mut body, |bytes| {
-                decoder.feed(bytes, &mut |message| this.flow.receive(message))
-            })
-            .await;
-            if matches!(ended, Ended::Finished(_))
-                && let Err(error) = decoder.finish()
-            {
-                ended = Ended::Framing(error);
-            }
+            let ended = intake::read(&mut body, &this.flow, &this.node).await;
             let others = {
                 let mut state = this.lock();
                 state.event_streams -= 1;
                 state.event_streams
             };
             match ended {
-                Ended::Finished(_) => drop(call.try_send(Part::End(Status::ok()))),
-                Ended::Framing(error) => this.unreadable(error),
+                Err(status) => this.close(status),
+                Ok(Ended::Finished(_)) => drop(call.try_send(Part::End(Status::ok()))),
+                Ok(Ended::Framing(error)) => this.close(call::framing_status(error)),
                 // Without its events the federate is gone; a newer stream beside it carries on.
-                Ended::Lost(why) if others == 0 => {
-                    this.close(Status::new(
-                        Code::Cancelled,
-                        format!("ServerEventStream was reset: {why}"),
-                    ));
+                Ok(Ended::Lost(why)) if others == 0 => {
+                    tracing::debug!(peer = this.peer.name, why, "ServerEventStream was reset");
+                    let words = "the peer let go of ServerEventStream";
+                    this.close(Status::new(Code::Cancelled, words));
                 }
-                Ended::Lost(_) => {}
+                Ok(Ended::Lost(_)) => {}
             }
         });
         Ok(answer)
@@ -258,20 +262,34 @@ impl Methods {
 
     async fn one_event(&self, mut body: Incoming) -> Answer {
         self.attach().await?;
-        let mut decoder = Decoder::new(self.node.message_limit);
-        let ended = call::drain(&mut body, |bytes| {
-            decoder.feed(bytes, &mut |message| self.flow.receive(message))
-        })
-        .await;
-        self.read_to_end(&ended, decoder.finish())?;
-        Ok(message(&Empty {}))
+        // One after the other: each may need the memory of the largest event.
+        let _turn = self.one_event.lock().await;
+        match intake::read(&mut body, &self.flow, &self.node).await {
+            Ok(Ended::Finished(_)) => Ok(message(&Empty {})),
+            Ok(Ended::Lost(why)) => Err(Status::new(Code::Cancelled, why)),
+            Ok(Ended::Framing(error)) => {
+                let status = call::framing_status(error);
+                self.close(status.clone());
+                Err(status)
+            }
+            Err(status) => {
+                self.close(status.clone());
+                Err(status)
+            }
+        }
     }
 
     async fn blobs(&self, mut body: Incoming) -> Answer {
         let mut skipper = Skipper::default();
         let ended = call::drain(&mut body, |bytes| self.skip(&mut skipper, bytes)).await;
-        self.read_to_end(&ended, Ok(()))?;
-        Ok(message(&Empty {}))
+        match ended {
+            Ended::Finished(_) => Ok(message(&Empty {})),
+            Ended::Framing(error) => {
+                self.unreadable(error);
+                Err(call::framing_status(error))
+            }
+            Ended::Lost(_) => Err(ended.status()),
+        }
     }
 
     fn identity(&self) -> Response<GrpcBody> {
@@ -362,21 +380,6 @@ impl Methods {
             self.flow.count(Reason::Resource);
         }
         Ok(())
-    }
-
-    fn read_to_end(&self, ended: &Ended, whole: Result<(), FrameError>) -> Result<(), Status> {
-        let broken = match ended {
-            Ended::Finished(_) => whole.err(),
-            Ended::Framing(error) => Some(*error),
-            Ended::Lost(_) => return Err(ended.status()),
-        };
-        match broken {
-            Some(error) => {
-                self.unreadable(error);
-                Err(call::framing_status(error))
-            }
-            None => Ok(()),
-        }
     }
 
     fn reader_ended(&self, call: &mpsc::Sender<Part>, ended: &Ended) {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`node`] | who we are, who a peer is, every interval |
 //! | [`names`] | the methods, and the messages we introduce ourselves with |
-//! | [`flow`] | the events of one connection, both ways, whichever side dialled |
+//! | [`flow`] [`intake`] | the events of one connection, both ways, whichever side dialled |
 //! | [`registry`] | one live connection per peer, and which of two wins |
 //! | [`trouble`] | what goes wrong, in words; when to try again |
 //! | [`watched`] | remembers why the TLS stream broke |
@@ -18,6 +18,7 @@ pub mod connect;
 pub mod dialled;
 pub mod dialler;
 pub mod flow;
+pub mod intake;
 pub mod methods;
 pub mod names;
 pub mod node;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
+use tokio::sync::Semaphore;
 
 use crate::config::Peer;
 use crate::link::board::PeerBoard;
@@ -28,6 +29,8 @@ pub struct Node {
     /// Longest `FederatedEvent` taken, bytes: the largest event plus what federation adds to it. A longer one ends
     /// the connection.
     pub message_limit: usize,
+    /// Places for events larger than [`super::intake::INGEST`]; all links of the box share them.
+    pub large_events: Arc<Semaphore>,
     /// The intervals.
     pub timing: Timing,
 }
@@ -76,6 +79,8 @@ pub struct Timing {
     pub groups: Duration,
     /// How long the early Subscription on ServerEventStream is waited for.
     pub reply: Duration,
+    /// An event begun must be whole within this.
+    pub half_event: Duration,
     /// Between health checks; TAK Server wants them under 15 s apart.
     pub health_every: Duration,
     /// A health check must be answered within this.
@@ -107,6 +112,7 @@ impl Default for Timing {
             handshake: Duration::from_secs(10),
             groups: Duration::from_secs(10),
             reply: Duration::from_millis(500),
+            half_event: Duration::from_secs(30),
             health_every: Duration::from_secs(3),
             health_deadline: Duration::from_secs(5),
             sweep: Duration::from_secs(5),

@@ -9,7 +9,7 @@ use prost::Message;
 pub const PREFIX: usize = 5;
 
 /// Longest control message taken (subscription, group list, health), bytes.
-pub const CONTROL_LIMIT: usize = 64 * 1024;
+pub const CONTROL_LIMIT: usize = 32 * 1024;
 
 /// A larger buffer than this is given back once it is empty, bytes.
 const KEPT_BUFFER: usize = 16 * 1024;
@@ -103,6 +103,11 @@ impl Decoder {
         }
         self.held.extend_from_slice(rest);
         Ok(())
+    }
+
+    /// Bytes kept of a message that is not whole yet.
+    pub fn held(&self) -> usize {
+        self.held.len()
     }
 
     /// The stream ended.

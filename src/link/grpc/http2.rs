@@ -19,11 +19,15 @@ pub const SEND_BUFFER: usize = 32 * 1024;
 /// Longest frame taken, bytes.
 pub const FRAME: u32 = 16 * 1024;
 /// Calls that a peer may have open at once; a federate needs seven.
-pub const STREAMS: u32 = 32;
+pub const STREAMS: u32 = 24;
 /// Headers of one call, bytes.
 pub const HEADERS: u32 = 16 * 1024;
 /// Streams that a peer may open and reset at once before it is thrown out.
 pub const RESETS: usize = 32;
+
+/// Protocol errors of single streams over the whole life of a connection before it is ended. They cost nothing to
+/// bear, and a federation link lives for months.
+pub const MISTAKES: usize = 1024;
 
 /// HTTP/2 towards a peer that we dialled.
 ///
@@ -44,7 +48,7 @@ pub fn client(scope: TaskScope) -> ClientBuilder<TaskScope> {
         .max_header_list_size(HEADERS)
         .max_concurrent_reset_streams(RESETS)
         .max_pending_accept_reset_streams(RESETS)
-        .max_local_error_reset_streams(RESETS);
+        .max_local_error_reset_streams(MISTAKES);
     builder
 }
 
@@ -63,7 +67,7 @@ pub fn server(scope: TaskScope) -> ServerBuilder<TaskScope> {
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(HEADERS)
         .max_pending_accept_reset_streams(RESETS)
-        .max_local_error_reset_streams(RESETS);
+        .max_local_error_reset_streams(MISTAKES);
     builder
 }
 

@@ -12,23 +12,24 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::*;
+use crate::counters::Reason;
 use crate::link::grpc::body::{GrpcBody, Part};
 use crate::link::grpc::call;
 use crate::link::grpc::frame::framed;
 use crate::link::grpc::status::{Code, Status};
 use crate::wire::cold::{
-    ClientHealth, ConnectionType, Empty, FederateGroups, FederateHops, FederatedEvent, Health,
-    Identity, ServerHealth, Subscription, TakServerVersion,
+    ClientHealth, ConnectionType, Empty, FederateGroups, FederateHops, FederatedEvent, GeoEvent,
+    Health, Identity, ServerHealth, Subscription, TakServerVersion,
 };
 
 /// The foreign client's end of a connection.
-struct Foreign {
+pub(super) struct Foreign {
     sender: SendRequest<GrpcBody>,
     connection: tokio::task::JoinHandle<()>,
 }
 
 impl Foreign {
-    async fn connect(address: SocketAddr, pki: &Pki) -> Self {
+    pub(super) async fn connect(address: SocketAddr, pki: &Pki) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         let name = "localhost".try_into().unwrap();
         let stream = TlsConnector::from(pki.client())
@@ -60,7 +61,7 @@ impl Foreign {
         }
     }
 
-    async fn ask(&mut self, method: &str, message: &impl Message) -> Reply {
+    pub(super) async fn ask(&mut self, method: &str, message: &impl Message) -> Reply {
         self.call(method, GrpcBody::request(framed(message))).await
     }
 
@@ -73,7 +74,7 @@ impl Foreign {
         )
     }
 
-    async fn health(&mut self) -> (Health, Status) {
+    pub(super) async fn health(&mut self) -> (Health, Status) {
         let question = ClientHealth {
             status: Health::Serving.into(),
         };
@@ -88,7 +89,7 @@ impl Foreign {
     }
 }
 
-struct Reply {
+pub(super) struct Reply {
     at_once: Option<Status>,
     body: Incoming,
 }
@@ -132,7 +133,7 @@ impl Reply {
     }
 }
 
-fn subscription() -> Subscription {
+pub(super) fn subscription() -> Subscription {
     Subscription {
         identity: Some(Identity {
             name: "foreign".into(),
@@ -326,7 +327,7 @@ async fn frames_that_lie_close_the_connection() {
         (&[9, 0, 0, 0, 1, 9][..], Code::Internal),
         (&[0, 0, 0, 0, 9, 1][..], Code::Internal),
     ] {
-        let (_alpha, _acceptor, address, pki) = alpha(quick()).await;
+        let (alpha, _acceptor, address, pki) = alpha(quick()).await;
         let mut foreign = Foreign::connect(address, &pki).await;
         let mut events = foreign.ask("ClientEventStream", &subscription()).await;
         let (open, mut reply) = foreign.stream("ServerEventStream").await;
@@ -337,6 +338,92 @@ async fn frames_that_lie_close_the_connection() {
         drop(open);
         assert_eq!(events.end().await.code, code, "{bytes:?}");
         foreign.closed().await;
+        let expected = if code == Code::ResourceExhausted {
+            Reason::Oversize
+        } else {
+            Reason::BadFraming
+        };
+        let counted = alpha.hub.with(|router, _| {
+            router
+                .peer_counters("bravo")
+                .map(|counters| counters.dropped(expected))
+        });
+        assert_eq!(counted, Some(1), "{bytes:?}");
+    }
+}
+
+#[tokio::test]
+async fn half_an_event_and_then_silence_is_counted_and_closed() {
+    let timing = Timing {
+        half_event: Duration::from_millis(300),
+        ..quick()
+    };
+    let (alpha, _acceptor, address, pki) = alpha(timing).await;
+    let mut foreign = Foreign::connect(address, &pki).await;
+    let mut events = foreign.ask("ClientEventStream", &subscription()).await;
+    let (open, mut reply) = foreign.stream("ServerEventStream").await;
+    let _: Subscription = reply.message().await;
+    let mut half = vec![0, 0, 1, 0, 0];
+    half.resize(40_000, 7);
+    open.send(Part::Data(half.into())).await.unwrap();
+    until("it takes a place for large events", || {
+        alpha.large_events.available_permits() == 1
+    })
+    .await;
+    assert_eq!(events.end().await.code, Code::DeadlineExceeded);
+    foreign.closed().await;
+    assert_eq!(alpha.large_events.available_permits(), 2);
+    let counted = alpha.hub.with(|router, _| {
+        router
+            .peer_counters("bravo")
+            .map(|counters| counters.dropped(Reason::HalfEvent))
+    });
+    assert_eq!(counted, Some(1));
+}
+
+#[tokio::test]
+async fn large_events_pass_and_give_their_place_back() {
+    let (alpha, _acceptor, address, pki) = alpha(quick()).await;
+    let mut foreign = Foreign::connect(address, &pki).await;
+    let _events = foreign.ask("ClientEventStream", &subscription()).await;
+    let (open, _reply) = foreign.stream("ServerEventStream").await;
+    let local = Local::of(&alpha);
+    for number in 0..20 {
+        let uid = format!("large-{number}");
+        let message = large_event(&uid, 90_000);
+        open.send(Part::Data(framed(&message))).await.unwrap();
+        local.hears(&uid).await;
+    }
+    until("all places are free", || {
+        alpha.large_events.available_permits() == 2
+    })
+    .await;
+    let (beside, mut too_many) = foreign.stream("ServerEventStream").await;
+    let _: Subscription = too_many.message().await;
+    let (_third, mut too_many) = foreign.stream("ServerEventStream").await;
+    assert_eq!(too_many.end().await.code, Code::ResourceExhausted);
+    drop(beside);
+}
+
+fn large_event(uid: &str, size: usize) -> FederatedEvent {
+    let now = SystemClock::new().now().wall_ms;
+    FederatedEvent {
+        event: Some(GeoEvent {
+            send_time: now,
+            start_time: now,
+            stale_time: now + 60_000,
+            lat: Some(1.0),
+            lon: Some(2.0),
+            hae: Some(3.0),
+            ce: Some(4.0),
+            le: Some(5.0),
+            uid: uid.to_owned(),
+            r#type: "a-f-G".into(),
+            coord_source: "m-g".into(),
+            other: format!("<detail><remarks>{}</remarks></detail>", "x".repeat(size)),
+            ..GeoEvent::default()
+        }),
+        ..FederatedEvent::default()
     }
 }
 

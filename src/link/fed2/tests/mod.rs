@@ -21,6 +21,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use super::{Acceptor, AcceptorSettings, Node, PeerSettings, Registry, Timing};
 use crate::clock::{Clock, SystemClock};
@@ -156,6 +157,7 @@ fn node(name: &str, federate_id: &str, timing: Timing) -> Arc<Node> {
         board: PeerBoard::new(),
         registry: Registry::new(federate_id, timing.fresh),
         message_limit: 128 * 1024,
+        large_events: Arc::new(Semaphore::new(2)),
         timing,
     })
 }
@@ -224,8 +226,9 @@ impl Local {
 
     /// Says an event that lives for a day, with a contact of that callsign.
     fn says(&self, uid: &str) {
+        let clock = SystemClock::new().now().wall_ms;
         let stamp = |offset: i64| {
-            let bytes = wire::stamp::write(SystemClock::new().now().wall_ms + offset).unwrap();
+            let bytes = wire::stamp::write(clock + offset).unwrap();
             String::from_utf8(bytes.to_vec()).unwrap()
         };
         let (now, stale) = (stamp(0), stamp(86_400_000));

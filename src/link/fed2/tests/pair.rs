@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::link::fed2::Dialler;
+use crate::wire::cold::Health;
 
 #[tokio::test]
 async fn both_sides_become_connected_and_know_each_other() {
@@ -201,4 +202,42 @@ async fn events_cross_both_ways_and_wait_while_the_link_is_down() {
     here.hears("last-word speaks").await;
     here.says("first-word");
     acceptor.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_flood_passes_whole_and_a_peer_that_does_not_read_disturbs_nobody() {
+    let pki = Pki::new("islands");
+    let (alpha, bravo) = (node("alpha", ALPHA, quick()), node("bravo", BRAVO, quick()));
+    let (_acceptor, address) = acceptor(&alpha, &pki, "bravo").await;
+    let (stuck, to_stuck) = acceptor(&alpha, &pki, "stuck").await;
+    let mut unread = accepting::Foreign::connect(to_stuck, &pki).await;
+    let _never_read = unread
+        .ask("ClientEventStream", &accepting::subscription())
+        .await;
+    let _dialler = Dialler::spawn(
+        Arc::clone(&bravo),
+        peer("alpha", Some(address)),
+        pki.client(),
+    );
+    until("connected", || {
+        state(&bravo, "alpha") == PeerState::Connected
+    })
+    .await;
+    let (here, there) = (Local::of(&alpha), Local::of(&bravo));
+    let mut heard = String::new();
+    for number in 0..4_000 {
+        here.says(&format!("flood-{number:05}"));
+        // What is said in one go must fit into an outbox.
+        if number % 50 == 49 {
+            let last = format!("flood-{number:05} speaks");
+            heard.push_str(&there.hears(&last).await);
+        }
+    }
+    assert_eq!(heard.matches(" speaks</remarks>").count(), 4_000);
+    assert_eq!(
+        unread.health().await.0,
+        Health::Serving,
+        "its health is none of its events' business"
+    );
+    drop(stuck);
 }

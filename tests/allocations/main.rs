@@ -1,0 +1,166 @@
+//! A passing event allocates nothing in wire, cot and route, in either direction.
+//!
+//! "Passing" means that every link takes what it is offered; what must wait is copied once, which is an allocation
+//! by design.
+
+#[path = "../support/track.rs"]
+mod track;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::task::{Context, Poll, Waker};
+
+use tombolo::clock::Now;
+use tombolo::config::Limits;
+use tombolo::route::{LinkId, LinkSpec, Router, Settings, Verdict};
+use tombolo::wire::scan::{Found, Scanner};
+use track::Track;
+
+/// Counts per thread, so that the test runner's own threads do not disturb.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes to the system allocator as it came; counting touches a thread-local integer only.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn allocations() -> u64 {
+    ALLOCATIONS.with(Cell::get)
+}
+
+const WARM: u64 = 20_000;
+const MEASURED: u64 = 20_000;
+
+fn now(number: u64) -> Now {
+    Now {
+        mono_ms: number,
+        wall_ms: 1_790_000_000_000,
+    }
+}
+
+fn router(id: &str) -> Router {
+    Router::new(Settings::of(&Limits::default(), id.repeat(32), 1))
+}
+
+fn client(router: &mut Router) -> LinkId {
+    let address = "test".to_owned();
+    router.attach(LinkSpec::Client { address }, now(0))
+}
+
+fn federate(router: &mut Router, name: &str) -> LinkId {
+    let spec = LinkSpec::Federate {
+        name: name.to_owned(),
+        incoming: true,
+        outgoing: true,
+    };
+    router.attach(spec, now(0))
+}
+
+/// Takes what waits and lets it go at once, as a connection does.
+fn drain(router: &mut Router, link: LinkId, number: u64, mut each: impl FnMut(&[u8])) {
+    let mut context = Context::from_waker(Waker::noop());
+    while let Poll::Ready(Some(batch)) = router.poll_batch(link, &mut context, now(number)) {
+        each(&batch);
+    }
+}
+
+#[test]
+fn the_counter_counts() {
+    let before = allocations();
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(10)));
+    assert_eq!(allocations() - before, 1);
+}
+
+#[test]
+fn nothing_is_allocated_from_client_to_client_and_federates() {
+    let mut router = router("a");
+    let (sender, near) = (client(&mut router), client(&mut router));
+    let (one, two) = (federate(&mut router, "one"), federate(&mut router, "two"));
+    let links = [near, one, two];
+    let mut scanner = Scanner::new(256 * 1024);
+    let mut track = Track::new();
+    let mut before = 0;
+    for number in 0..WARM + MEASURED {
+        if number == WARM {
+            before = allocations();
+        }
+        let piece = track.number(number);
+        assert!(matches!(scanner.next(piece), Found::Piece { .. }));
+        for link in links {
+            drain(&mut router, link, number, |_| {});
+        }
+        assert_eq!(
+            router.receive_xml(sender, piece, now(number)),
+            Verdict::Routed(3)
+        );
+        for link in links {
+            let mut bytes = 0;
+            drain(&mut router, link, number, |batch| bytes += batch.len());
+            assert!(bytes > 400);
+        }
+    }
+    assert_eq!(allocations() - before, 0, "in {MEASURED} events");
+}
+
+#[test]
+fn nothing_is_allocated_from_federate_to_clients_and_federates() {
+    let (mut near, mut far) = (router("b"), router("c"));
+    let (sender, out) = (client(&mut far), federate(&mut far, "near"));
+    drain(&mut far, out, 0, |_| {});
+    let mut batch = Vec::new();
+    far.receive_xml(sender, Track::new().number(0), now(0));
+    drain(&mut far, out, 0, |bytes| batch.extend_from_slice(bytes));
+    let length = |at: usize| u32::from_be_bytes(batch[at + 1..at + 5].try_into().unwrap()) as usize;
+    let second = 5 + length(0);
+    let mut message = batch[second + 5..second + 5 + length(second)].to_vec();
+    let uid = message
+        .windows(track::UID.len())
+        .position(|window| window == track::UID)
+        .expect("the uid");
+
+    let (from, client, other) = (
+        federate(&mut near, "far"),
+        client(&mut near),
+        federate(&mut near, "other"),
+    );
+    let mut before = 0;
+    for number in 0..WARM + MEASURED {
+        if number == WARM {
+            before = allocations();
+        }
+        track::write_number(&mut message[uid..uid + track::UID.len()], number);
+        for link in [client, other] {
+            drain(&mut near, link, number, |_| {});
+        }
+        assert_eq!(
+            near.receive_federated(from, &message, now(number)),
+            Verdict::Routed(2)
+        );
+        for link in [client, other] {
+            let mut bytes = 0;
+            drain(&mut near, link, number, |batch| bytes += batch.len());
+            assert!(bytes > 400);
+        }
+    }
+    assert_eq!(allocations() - before, 0, "in {MEASURED} events");
+}
