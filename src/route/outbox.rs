@@ -11,6 +11,9 @@ use super::queue::{Queue, Waiting};
 use crate::cot::Class;
 use crate::counters::{Counters, Reason};
 
+/// A gRPC prefix, bytes.
+const PREFIX: usize = 5;
+
 /// One in so many parcels is taken from the lowest class that waits, so that none starves.
 const FLOOR: u8 = 16;
 
@@ -73,6 +76,10 @@ pub struct Outbox {
     waker: Option<Waker>,
     idle: bool,
     turn: u8,
+    /// An event larger than a batch, behind the batch: the copy that all links share.
+    large: Option<Bytes>,
+    /// Its bytes stay charged to the pool until the connection asks for more, and so is done with them.
+    charged: usize,
     offered: u64,
     sent: u64,
 }
@@ -88,6 +95,8 @@ impl Outbox {
             waker: None,
             idle: false,
             turn: 0,
+            large: None,
+            charged: 0,
             offered: 0,
             sent: 0,
         }
@@ -118,7 +127,8 @@ impl Outbox {
         now_ms: u64,
     ) {
         self.offered += 1;
-        if self.idle && self.queue.is_empty() && self.fits(parcel.bytes.len()) {
+        let length = parcel.bytes.len();
+        if self.idle && self.queue.is_empty() && self.fits(length) && !self.is_large(length) {
             self.put(parcel.bytes);
             counters.events_out += u64::from(parcel.event);
         } else {
@@ -135,8 +145,15 @@ impl Outbox {
         counters: &mut Counters,
         now_ms: u64,
     ) -> Poll<Bytes> {
+        if self.large.is_none() {
+            pool.used -= std::mem::take(&mut self.charged);
+        }
         self.fill(pool, counters, now_ms);
         if self.batch.is_empty() {
+            if let Some(large) = self.large.take() {
+                self.idle = false;
+                return Poll::Ready(large);
+            }
             self.idle = true;
             match &mut self.waker {
                 Some(waker) => waker.clone_from(context.waker()),
@@ -150,7 +167,7 @@ impl Outbox {
 
     /// Moves what waits into the batch, most important first, as far as it fits.
     pub fn fill(&mut self, pool: &mut Pool, counters: &mut Counters, now_ms: u64) {
-        while let Some(at) = self.next() {
+        while let Some(at) = self.next().filter(|_| self.large.is_none()) {
             let Some(next) = self.queue.peek(at) else {
                 break;
             };
@@ -166,14 +183,19 @@ impl Outbox {
                 continue;
             }
             self.turn = (self.turn + 1) % FLOOR;
-            self.put(&waiting.bytes);
             counters.events_out += u64::from(waiting.event);
+            if self.is_large(waiting.bytes.len()) {
+                self.put_large(waiting.bytes, pool);
+            } else {
+                self.put(&waiting.bytes);
+            }
         }
     }
 
-    /// Whether that many bytes may still go into the batch.
+    /// Whether that many bytes may still go into the batch, or alone behind an empty one.
     pub fn fits(&self, length: usize) -> bool {
-        self.batch.is_empty() || self.batch.len() + length + 5 <= self.bounds.batch
+        let room = self.batch.is_empty() || self.batch.len() + length + PREFIX <= self.bounds.batch;
+        room && self.large.is_none()
     }
 
     /// Puts an event into the batch past every queue; for what a link is told when it comes up.
@@ -192,6 +214,8 @@ impl Outbox {
             }
         }
         self.batch = BytesMut::new();
+        self.large = None;
+        pool.used -= std::mem::take(&mut self.charged);
         self.idle = false;
         self.wake();
     }
@@ -205,15 +229,33 @@ impl Outbox {
 
     fn put(&mut self, bytes: &[u8]) {
         self.sent += 1;
-        if self.batch.capacity() - self.batch.len() < bytes.len() + 5 {
+        if self.batch.capacity() - self.batch.len() < bytes.len() + PREFIX {
             // One piece for a whole batch; taken back when the last one is written out.
-            self.batch.reserve(self.bounds.batch.max(bytes.len() + 5));
+            self.batch
+                .reserve(self.bounds.batch.max(bytes.len() + PREFIX));
         }
+        self.put_prefix(bytes.len());
+        self.batch.extend_from_slice(bytes);
+    }
+
+    fn put_prefix(&mut self, length: usize) {
         if self.framing == Framing::Grpc {
             self.batch.put_u8(0);
-            self.batch.put_u32(bytes.len() as u32);
+            self.batch.put_u32(length as u32);
         }
-        self.batch.extend_from_slice(bytes);
+    }
+
+    /// An event larger than a batch is not copied for each link: all hand over the one copy.
+    fn put_large(&mut self, bytes: Bytes, pool: &mut Pool) {
+        self.sent += 1;
+        self.put_prefix(bytes.len());
+        self.charged = bytes.len();
+        pool.used += bytes.len();
+        self.large = Some(bytes);
+    }
+
+    fn is_large(&self, length: usize) -> bool {
+        length + PREFIX > self.bounds.batch
     }
 
     /// Whose turn it is: strict order, with a floor for the lowest.
@@ -497,6 +539,41 @@ mod tests {
     }
 
     #[test]
+    fn an_event_larger_than_a_batch_is_shared_and_charged_until_it_is_written() {
+        let mut rig = Rig::new();
+        rig.outbox.framing = Framing::Grpc;
+        assert_eq!(rig.poll(0), None);
+        let (large, mut copy) = ([b'x'; 100], None);
+        let parcel = |bytes| Parcel {
+            bytes,
+            class: Class::Chat,
+            key: None,
+            time_ms: 0,
+            delete: false,
+            deadline_ms: None,
+            event: true,
+        };
+        let Rig {
+            outbox,
+            pool,
+            counters,
+        } = &mut rig;
+        outbox.offer(parcel(&large), &mut copy, pool, counters, 0);
+        outbox.offer(parcel(b"small"), &mut None, pool, counters, 0);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut poll = || outbox.poll_batch(&mut context, pool, counters, 0);
+        assert_eq!(poll(), Poll::Ready(Bytes::from_static(&[0, 0, 0, 0, 100])));
+        let Poll::Ready(sent) = poll() else {
+            panic!("the event itself comes second");
+        };
+        assert_eq!(sent.as_ptr(), copy.unwrap().as_ptr());
+        assert_eq!(rig.pool.used, 105);
+        assert_eq!(rig.poll(0).unwrap(), b"\0\0\0\0\x05small");
+        assert_eq!((rig.poll(0), rig.pool.used), (None, 0));
+        assert_eq!(rig.outbox.sent(), 2);
+    }
+
+    #[test]
     fn the_lowest_class_is_not_starved() {
         let mut rig = Rig::new();
         rig.outbox.bounds.events = 100;
@@ -511,7 +588,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_is_lost_without_a_reason(steps in proptest::collection::vec(
-            (0u8..5, 1usize..40, 0u8..4, proptest::option::of(0u64..4), 0i64..50, any::<bool>(), proptest::option::of(0u64..100)),
+            (0u8..5, 1usize..90, 0u8..4, proptest::option::of(0u64..4), 0i64..50, any::<bool>(), proptest::option::of(0u64..100)),
             0..120,
         )) {
             let mut rig = Rig::new();
@@ -528,7 +605,7 @@ mod tests {
                 prop_assert_eq!(rig.outbox.offered(), rig.balance());
                 prop_assert!(rig.outbox.queue.len() <= BOUNDS.events);
                 prop_assert!(rig.outbox.queue.bytes() <= BOUNDS.bytes);
-                prop_assert_eq!(rig.pool.used, rig.outbox.queue.bytes());
+                prop_assert_eq!(rig.pool.used, rig.outbox.queue.bytes() + rig.outbox.charged);
             }
             rig.outbox.clear(&mut rig.pool, &mut rig.counters);
             prop_assert_eq!(rig.outbox.offered(), rig.balance());

@@ -155,10 +155,10 @@ impl Queue {
             NONE => list.tail = previous,
             next => self.slots[usize::from(next)].previous = previous,
         }
-        if let Some(key) = waiting.key {
-            if self.by_key.get(&key) == Some(&at) {
-                self.by_key.remove(&key);
-            }
+        if let Some(key) = waiting.key
+            && self.by_key.get(&key) == Some(&at)
+        {
+            self.by_key.remove(&key);
         }
         self.length -= 1;
         self.bytes -= waiting.bytes.len();

@@ -43,7 +43,7 @@ impl Watch {
             rates.keep_only(|name| config.peers.iter().any(|peer| peer.name == name));
         }
         self.seconds += 1;
-        if self.seconds % EVERY != 0 {
+        if !self.seconds.is_multiple_of(EVERY) {
             return;
         }
         for (name, counters) in &links {

@@ -55,6 +55,9 @@ const TLS_BUFFER: usize = 16 * 1024;
 /// A client that is being written its last bytes at shutdown gets this long.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// More clients than there can be: when all these permits are free, all of them are gone.
+const EVERYONE: u32 = 1 << 20;
+
 /// Accepts clients until told to stop, and then waits for their goodbyes.
 pub async fn serve(
     listener: TcpListener,
@@ -63,7 +66,7 @@ pub async fn serve(
     bounds: ClientBounds,
     mut stop: watch::Receiver<bool>,
 ) {
-    let clients = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+    let clients = Arc::new(Semaphore::new(EVERYONE as usize));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -97,7 +100,7 @@ pub async fn serve(
         });
     }
     drop(listener);
-    let everyone = clients.acquire_many(u32::MAX.min(Semaphore::MAX_PERMITS as u32));
+    let everyone = clients.acquire_many(EVERYONE);
     // A client that does not take its goodbye is cut off with the process.
     let _ = timeout(GOODBYE, everyone).await;
 }
