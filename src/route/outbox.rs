@@ -171,7 +171,7 @@ impl Outbox {
             let Some(next) = self.queue.peek(at) else {
                 break;
             };
-            let expired = next.deadline_ms.is_some_and(|deadline| deadline <= now_ms);
+            let expired = next.deadline_ms <= now_ms;
             if !expired && !self.fits(next.bytes.len()) {
                 break;
             }
@@ -319,7 +319,7 @@ impl Outbox {
             key: parcel.key,
             time_ms: parcel.time_ms,
             delete: parcel.delete,
-            deadline_ms: parcel.deadline_ms,
+            deadline_ms: parcel.deadline_ms.unwrap_or(u64::MAX),
             event: parcel.event,
         };
         pool.used = pool.used + waiting.bytes.len() - freed;
@@ -328,7 +328,7 @@ impl Outbox {
                 self.queue.replace(at, waiting);
                 counters.drop_one(Reason::Conflated);
             }
-            None => self.queue.push(waiting),
+            None => self.queue.push(waiting, self.bounds.events),
         }
     }
 
@@ -361,10 +361,7 @@ impl Outbox {
             let mut lower = None;
             let mut expired = None;
             for (at, waiting) in heads {
-                if waiting
-                    .deadline_ms
-                    .is_some_and(|deadline| deadline <= now_ms)
-                {
+                if waiting.deadline_ms <= now_ms {
                     expired.get_or_insert(at);
                 }
                 if waiting.class > parcel.class {

@@ -7,7 +7,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::budget::LARGE_EVENTS;
+use crate::budget::{HANDSHAKES, LARGE_EVENTS};
 use crate::config::{Config, Peer};
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::fed2::node::MESSAGE_OVERHEAD;
@@ -16,7 +16,7 @@ use crate::link::fed2::{
 };
 use crate::link::hub::Hub;
 use crate::link::refusals::Refusals;
-use crate::link::tls::{self, Credentials};
+use crate::link::tls::{self, Credentials, Observer};
 use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
 
@@ -31,6 +31,7 @@ pub(super) struct Federation {
     /// Every configured peer as it was applied last.
     applied: BTreeMap<String, Peer>,
     diallers: BTreeMap<String, Dialler>,
+    handshakes: Arc<Semaphore>,
     acceptor: Acceptor,
 }
 
@@ -65,12 +66,15 @@ impl Federation {
         let credentials = Credentials::new(&own.identity)?;
         let roster = Roster::default();
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
+        let handshakes = Arc::new(Semaphore::new(HANDSHAKES as usize));
+        let observer = tell_refused(&node);
         let acceptor = Acceptor::new(AcceptorSettings {
             node: Arc::clone(&node),
-            tls: tls::federation_server(&credentials, roster.clone(), tls::unobserved())?,
+            tls: tls::federation_server(&credentials, roster.clone(), observer)?,
             identify: identify(roster.clone(), Arc::clone(&enabled)),
             // As many again may be in their handshake, or replace a connection that has died.
             most_connections: 2 * usize::from(config.limits.max_federates),
+            handshakes: Arc::clone(&handshakes),
             refusals,
         });
         Ok(Self {
@@ -80,6 +84,7 @@ impl Federation {
             enabled,
             applied: BTreeMap::new(),
             diallers: BTreeMap::new(),
+            handshakes,
             acceptor,
         })
     }
@@ -92,6 +97,11 @@ impl Federation {
     /// The places for large events, which the local clients share.
     pub(super) fn large_events(&self) -> Arc<Semaphore> {
         Arc::clone(&self.node.large_events)
+    }
+
+    /// The places for TLS handshakes, which the local clients share.
+    pub(super) fn handshakes(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.handshakes)
     }
 
     /// Makes the links what the configuration says; what did not change is not touched. The words tell what did.
@@ -201,6 +211,23 @@ impl Federation {
             }
         }
     }
+}
+
+/// Writes why we refused a peer that dials us where its operator's colleague looks first: at the peer's state.
+fn tell_refused(node: &Node) -> Observer {
+    let (board, registry, hub) = (node.board.clone(), node.registry.clone(), node.hub.clone());
+    Arc::new(move |judgement| {
+        let (Err(refusal), Some(peer)) = (judgement.outcome, judgement.suspect) else {
+            return;
+        };
+        let waits = board
+            .status(&peer)
+            .is_some_and(|known| known.state == PeerState::Waiting);
+        if waits && !registry.is_live(&peer) {
+            let words = format!("we refused it: {refusal}");
+            board.set(&peer, PeerState::Waiting, words, hub.now().wall_ms);
+        }
+    })
 }
 
 fn rule(peer: &Peer) -> TrustRule {

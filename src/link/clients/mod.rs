@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::handshake::Failure;
 use super::hub::{Hub, Port};
@@ -30,11 +31,13 @@ pub struct ClientBounds {
     pub slots: Arc<Semaphore>,
     /// Places for events larger than [`INGEST`]; all clients share them.
     pub large_events: Arc<Semaphore>,
+    /// Places for TLS handshakes; all listeners of the box share them. A newcomer waits for one.
+    pub handshakes: Arc<Semaphore>,
     /// Largest event, bytes.
     pub max_event: usize,
     /// An event begun must be whole within this.
     pub half_event: Duration,
-    /// A TLS handshake must be done within this.
+    /// A TLS handshake must be done within this; as long may be waited for a place to begin.
     pub handshake: Duration,
     /// Where refused handshakes are counted.
     pub refusals: Refusals,
@@ -118,21 +121,32 @@ async fn welcome(
     }
     match security {
         Security::Plain => client(stream, address, hub, &bounds, stop).await,
-        Security::Tls(acceptor) => match timeout(bounds.handshake, acceptor.accept(stream)).await {
-            Ok(Ok(mut stream)) => {
+        Security::Tls(acceptor) => match handshake(&acceptor, stream, &bounds).await {
+            Ok(mut stream) => {
                 stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
                 client(stream, address, hub, &bounds, stop).await;
             }
-            failed => {
-                let failure = match failed {
-                    Ok(Err(error)) => Failure::of(&error),
-                    _ => Failure::TimedOut,
-                };
-                bounds.refusals.count(&failure);
-                tracing::warn!(%address, reason = failure.word(), "client refused: {failure}");
+            Err(failure) => {
+                let now = hub.now().mono_ms;
+                bounds.refusals.count("client", address, &failure, now);
             }
         },
     }
+}
+
+async fn handshake(
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+    bounds: &ClientBounds,
+) -> Result<TlsStream<TcpStream>, Failure> {
+    // Those who wait for a place have only their TCP connection, which costs next to nothing.
+    let _place = timeout(bounds.handshake, bounds.handshakes.acquire())
+        .await
+        .map_err(|_| Failure::TimedOut)?;
+    timeout(bounds.handshake, acceptor.accept(stream))
+        .await
+        .map_err(|_| Failure::TimedOut)?
+        .map_err(|error| Failure::of(&error))
 }
 
 /// One client, from its first byte to its last.
