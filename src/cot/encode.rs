@@ -6,6 +6,7 @@
 
 use heapless::Vec as Fixed;
 
+use super::marti::holds_only_destinations;
 use crate::counters::Reason;
 use crate::wire::fig::geo;
 use crate::wire::proto::{
@@ -119,7 +120,10 @@ impl<'a> Plan<'a> {
             });
             self.take(
                 &detail.marti,
-                detail.marti.count == 1 && !detail.marti.others && all,
+                detail.marti.count == 1
+                    && !detail.marti.others
+                    && all
+                    && holds_only_destinations(detail.marti.bytes),
             );
         }
         self.lifted
