@@ -58,7 +58,8 @@ pub struct NodeStatus {
 pub struct ClockStatus {
     /// Now, RFC 3339.
     pub utc: String,
-    /// How far it can be trusted, in one word.
+    /// How far it can be trusted, in one word. Today always "unknown": where the time comes from (GPS, NTP, nobody) is
+    /// asked from the release on that corrects clocks, and until then this word claims nothing.
     pub quality: String,
 }
 

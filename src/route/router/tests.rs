@@ -1,5 +1,7 @@
 //! Routers joined by hand: what one hands over is given to the next.
 
+mod reach;
+
 use std::task::Waker;
 
 use super::*;
@@ -98,109 +100,6 @@ fn presence(uid: &str, callsign: &str) -> String {
         "a-f-G-U-C",
         &format!("<detail><contact callsign=\"{callsign}\" endpoint=\"*:-1:stcp\"/></detail>"),
     )
-}
-
-#[test]
-fn every_link_that_the_configuration_allows_can_be_named() {
-    let most = |key| {
-        let limit = Limits::TABLE.iter().find(|limit| limit.key == key);
-        limit.unwrap().most as usize
-    };
-    let commands = 1;
-    assert!(most("max_clients") + most("max_federates") + commands <= deliver::LINKS_MAX);
-    // Places are numbered with 16 bits, of which one number ends the lists.
-    for key in ["max_contacts", "latest_events", "outbox_events"] {
-        assert!(most(key) < usize::from(u16::MAX), "{key}");
-    }
-    let mut a = router(ID_A);
-    let address = String::new;
-    let last = (0..most("max_clients"))
-        .map(|_| a.attach(LinkSpec::Client { address: address() }, NOW))
-        .last()
-        .unwrap();
-    a.receive_xml(last, presence("u", "LAST").as_bytes(), NOW);
-    let chat = event(
-        "c",
-        "b-t-f",
-        "<detail><marti><dest uid=\"u\"/></marti></detail>",
-    );
-    assert_eq!(
-        a.receive_xml(LinkId(0), chat.as_bytes(), NOW),
-        Verdict::Routed(1)
-    );
-    assert!(text(&mut a, last).ends_with(&chat));
-}
-
-#[test]
-fn names_of_peers_that_come_and_go_do_not_add_up() {
-    let mut a = router(ID_A);
-    let alice = client(&mut a);
-    for round in 0..10 {
-        let name = format!("peer{round}");
-        let spec = PeerSpec {
-            name: name.clone(),
-            incoming: true,
-            outgoing: true,
-        };
-        a.set_peers(&[spec]);
-        assert_eq!(a.peer_counters(&name).map(|tally| tally.events_in), Some(0));
-        let peer = federate(&mut a, &name);
-        assert_eq!(peer, LinkId(1));
-        // A position that an earlier peer left here is told to the next one: it is not the next one's own.
-        let told = messages(&mut a, peer).len();
-        assert_eq!(told, usize::from(round > 0));
-        let mut b = router(ID_B);
-        let (sender, to_a) = (client(&mut b), federate(&mut b, "a"));
-        b.receive_xml(
-            sender,
-            event("t", "a-f-G", &format!("<detail>{round}</detail>")).as_bytes(),
-            NOW,
-        );
-        assert_eq!(carry(&mut b, to_a, &mut a, peer), [Verdict::Routed(1)]);
-        a.set_peers(&[]);
-        a.detach(peer, NOW);
-    }
-    assert_eq!(a.links.len(), 2);
-    take(&mut a, alice);
-}
-
-#[test]
-fn in_a_triangle_directed_traffic_takes_the_short_way() {
-    let (mut a, mut b, mut c) = (router(ID_A), router(ID_B), router(&"c".repeat(32)));
-    let (alice, bob) = (client(&mut a), client(&mut b));
-    let (a_b, b_a) = (federate(&mut a, "b"), federate(&mut b, "a"));
-    let (a_c, c_a) = (federate(&mut a, "c"), federate(&mut c, "a"));
-    let (b_c, c_b) = (federate(&mut b, "c"), federate(&mut c, "b"));
-    for position in ["1.5", "1.6"] {
-        let sa = presence("u", "ALICE").replace("1.5", position);
-        a.receive_xml(alice, sa.as_bytes(), NOW);
-        carry(&mut a, a_b, &mut b, b_a);
-        carry(&mut a, a_c, &mut c, c_a);
-        // Until nobody has anything more to say.
-        let mut rounds = 0;
-        while [
-            carry(&mut b, b_c, &mut c, c_b),
-            carry(&mut c, c_b, &mut b, b_c),
-            carry(&mut b, b_a, &mut a, a_b),
-            carry(&mut c, c_a, &mut a, a_c),
-        ]
-        .iter()
-        .any(|verdicts| !verdicts.is_empty())
-        {
-            rounds += 1;
-            assert!(rounds < 5, "contacts go round in circles");
-        }
-    }
-    let chat = event(
-        "c",
-        "b-t-f",
-        "<detail><marti><dest uid=\"u\"/></marti></detail>",
-    );
-    take(&mut b, bob);
-    assert_eq!(b.receive_xml(bob, chat.as_bytes(), NOW), Verdict::Routed(1));
-    take(&mut a, alice);
-    assert_eq!(carry(&mut b, b_a, &mut a, a_b), [Verdict::Routed(1)]);
-    assert_eq!(text(&mut a, alice), chat);
 }
 
 #[test]
