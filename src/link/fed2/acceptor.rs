@@ -123,6 +123,12 @@ impl Acceptor {
         }
     }
 
+    /// Places for handshakes that are free.
+    #[cfg(test)]
+    pub(super) fn free_handshakes(&self) -> usize {
+        self.shared.handshakes.available_permits()
+    }
+
     /// Stops listening; ends every connection with UNAVAILABLE, GOAWAY and TLS close_notify, within two seconds.
     pub async fn shutdown(self) {
         self.stop.send_replace(true);
