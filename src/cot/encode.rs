@@ -6,6 +6,7 @@
 
 use heapless::Vec as Fixed;
 
+use super::marti::holds_only_destinations;
 use crate::counters::Reason;
 use crate::wire::fig::geo;
 use crate::wire::proto::{put_bytes, put_double, put_header, put_int};
@@ -186,7 +187,7 @@ fn put_addressees(out: &mut Vec<u8>, marti: &Child<'_>, plain: bool) -> bool {
         all &= !dest.others && !dest.value.is_empty();
     }
     // An empty `<marti/>` means everybody, and typed fields cannot say it.
-    all && some
+    all && some && holds_only_destinations(marti.bytes)
 }
 
 #[inline]

@@ -42,11 +42,16 @@ impl Meta {
     }
 }
 
-/// Links by number, in a fixed set.
-const LINKS_MAX: usize = 1024;
+/// Links by number, in a fixed set: as many as the configuration allows clients and federates at most, and the box's
+/// own commands.
+pub(super) const LINKS_MAX: usize = 2304;
 
 /// Who is meant.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack for one event; a box would allocate for each directed one"
+)]
 pub(super) enum Targets {
     /// Everybody: nobody is named, or the name is the broadcast's.
     Everyone,
@@ -81,10 +86,10 @@ impl Targets {
                 missions: false,
             };
         }
-        if let (Self::Named { links, .. }, Some(LinkId(id))) = (self, link) {
-            if let Some(word) = links.get_mut(usize::from(id) / 64) {
-                *word |= 1 << (id % 64);
-            }
+        if let (Self::Named { links, .. }, Some(LinkId(id))) = (self, link)
+            && let Some(word) = links.get_mut(usize::from(id) / 64)
+        {
+            *word |= 1 << (id % 64);
         }
     }
 
@@ -137,6 +142,7 @@ impl Router {
                 Err(reason) => tally.drop_one(reason),
             }
         }
+        scratch.give_back();
         self.scratch = scratch;
         match count {
             0 if targets.is_directed() => Err(Reason::NoDestination),
@@ -203,7 +209,7 @@ impl Router {
 
     /// Tells everybody that a contact left: federates by a contact entry, clients by a delete.
     pub(super) fn tell_left(&mut self, contact: &Contact, now: Now) {
-        let (from, uid, kind) = (contact.link, &contact.uid, &contact.kind);
+        let (from, uid, kind) = (contact.link, contact.uid(), contact.kind());
         self.tell_federates(from, ContactOperation::Delete, uid, kind, now);
         self.tell_clients_deleted(from, uid, kind, now);
     }
