@@ -130,7 +130,8 @@ fn nothing_is_allocated_from_federate_to_clients_and_federates() {
     let mut batch = Vec::new();
     far.receive_xml(sender, Track::new().number(0), now(0));
     drain(&mut far, out, 0, |bytes| batch.extend_from_slice(bytes));
-    let length = |at: usize| u32::from_be_bytes(batch[at + 1..at + 5].try_into().unwrap()) as usize;
+    let length =
+        |at: usize| u32::from_be_bytes(*batch[at + 1..].first_chunk().expect("a prefix")) as usize;
     let second = 5 + length(0);
     let mut message = batch[second + 5..second + 5 + length(second)].to_vec();
     let uid = message

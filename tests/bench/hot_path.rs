@@ -106,7 +106,8 @@ fn inward(count: u64) -> usize {
         panic!("nothing encoded");
     };
     // Contact first, then the track; both with five bytes of gRPC before them.
-    let length = |at: usize| u32::from_be_bytes(batch[at + 1..at + 5].try_into().unwrap()) as usize;
+    let length =
+        |at: usize| u32::from_be_bytes(*batch[at + 1..].first_chunk().expect("a prefix")) as usize;
     let second = 5 + length(0);
     let mut message = batch[second + 5..second + 5 + length(second)].to_vec();
     let uid = message
