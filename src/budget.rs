@@ -19,10 +19,12 @@ const TLS_RECORD: u64 = 18 * KIB;
 /// An idle federation connection: TLS and HTTP/2, one end.
 const FEDERATE: u64 = 49 * KIB;
 /// HTTP/2 receive window of a connection, all of it filled.
-pub const FEDERATE_WINDOW: u64 = 128 * KIB;
+pub const FEDERATE_WINDOW: u64 = 96 * KIB;
 /// HTTP/2 send buffer of a connection, all of it filled.
 pub const FEDERATE_SEND_BUFFER: u64 = 32 * KIB;
-/// A client's receive buffer; an event that does not fit needs one of the [`LARGE_EVENTS`].
+/// Longest HTTP/2 frame taken; a frame is read whole.
+pub const FEDERATE_FRAME: u64 = 16 * KIB;
+/// Receive buffer of a client or federate; an event that does not fit needs one of the [`LARGE_EVENTS`].
 pub const INGEST: u64 = 8 * KIB;
 /// Events larger than [`INGEST`] that may be on their way in at once.
 pub const LARGE_EVENTS: u64 = 2;
@@ -229,10 +231,16 @@ fn heap(limits: &Limits) -> Vec<Row> {
     vec![
         row(
             "federate link",
-            FEDERATE + FEDERATE_WINDOW + FEDERATE_SEND_BUFFER + batch,
+            FEDERATE
+                + TLS_RECORD
+                + FEDERATE_WINDOW
+                + FEDERATE_FRAME
+                + INGEST
+                + FEDERATE_SEND_BUFFER
+                + batch,
             federates,
             Some("max_federates"),
-            "TLS and HTTP/2 49 (measured), window 128 and send buffer 32 full, one batch",
+            "TLS and HTTP/2 49 (measured), records 18, window 96, frame 16, receive buffer 8, send buffer 32, one batch",
         ),
         row(
             "client",

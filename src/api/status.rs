@@ -58,7 +58,8 @@ pub struct NodeStatus {
 pub struct ClockStatus {
     /// Now, RFC 3339.
     pub utc: String,
-    /// How far it can be trusted, in one word.
+    /// How far it can be trusted, in one word. Today always "unknown": where the time comes from (GPS, NTP, nobody) is
+    /// asked from the release on that corrects clocks, and until then this word claims nothing.
     pub quality: String,
 }
 
@@ -214,12 +215,13 @@ pub fn counts(reasons: impl IntoIterator<Item = (Reason, u64)>) -> Counts {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::budget::{CONTACT, DUPLICATE, LATEST_PLACE};
+    use crate::budget::{CONTACT, DUPLICATE, LATEST_PLACE, OUTBOX_PLACE};
     use crate::config::Limits;
     use crate::counters::Counters;
     use crate::route::contacts::Contacts;
     use crate::route::dedup::Dedup;
     use crate::route::latest::Latest;
+    use crate::route::queue::Queue;
 
     /// A status in which every field says something.
     pub(crate) fn example() -> Status {
@@ -330,6 +332,7 @@ pub(crate) mod tests {
                 (Latest::bytes(many), LATEST_PLACE * count),
                 (Dedup::bytes(many), DUPLICATE * count.next_power_of_two()),
                 (Contacts::bytes(many), CONTACT * count),
+                (Queue::bytes_beside(many), OUTBOX_PLACE * count),
             ] {
                 assert!(
                     u64::try_from(taken).unwrap() <= allowed,

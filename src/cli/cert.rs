@@ -8,6 +8,7 @@ use rustls_pki_types::UnixTime;
 use serde::Serialize;
 
 use super::local::{Local, LocalError, own_address};
+use crate::files::private_directory;
 use crate::pki::certificate::{Facts, stamp};
 use crate::pki::package::{Connection, file_stem, random_password};
 use crate::pki::store::{display_name, pem};
@@ -30,7 +31,7 @@ pub enum CertArgs {
     },
     /// Write our certificates for a peer's administrator: NAME-federation.pem and NAME-ca.pem
     Export {
-        /// Directory to write to, or - for the standard output
+        /// Directory to write to, made when there is none, or - for the standard output
         #[arg(long, value_name = "DIR", default_value = ".")]
         out: PathBuf,
     },
@@ -44,7 +45,7 @@ pub enum CertArgs {
         /// Password of the .p12 files; without it a random one. Either way it is in the package, nobody types it
         #[arg(long)]
         password: Option<String>,
-        /// The package; without it CALLSIGN.zip
+        /// The package, its directory made when there is none; without it CALLSIGN.zip
         #[arg(long, value_name = "FILE.zip")]
         out: Option<PathBuf>,
     },
@@ -216,6 +217,8 @@ fn export(
         )?;
         return Ok(());
     }
+    std::fs::create_dir_all(place)
+        .map_err(|error| LocalError::Write(place.to_owned(), error.to_string()))?;
     for (name, text) in [("federation", &leaf), ("ca", &authority)] {
         let path = place.join(format!("{stem}-{name}.pem"));
         files::write(&path, 0o644, text.as_bytes())
@@ -271,6 +274,14 @@ fn issue(order: &Order<'_>, local: &Local<'_>, out: &mut dyn Write) -> Result<()
         return Err(LocalError::Exists(path));
     }
     let package = connection.package()?;
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        // What is made for a key is for its owner alone.
+        private_directory(parent)
+            .map_err(|error| LocalError::Write(parent.to_owned(), error.to_string()))?;
+    }
     files::write(&path, 0o600, &package)
         .map_err(|error| LocalError::Write(path.clone(), error.to_string()))?;
     let until = Facts::read(&identity.chain[0]).map_or(0, |facts| facts.not_after);

@@ -61,7 +61,7 @@ fn perform(
             .listen
             .federation
             .first()
-            .map_or(FEDERATION_PORT, |address| address.port()),
+            .map_or(FEDERATION_PORT, std::net::SocketAddr::port),
         peers: &config.peers,
     };
     // Collected, so that a reader of the output that has gone is no failure.

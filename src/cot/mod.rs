@@ -4,6 +4,10 @@ pub mod base64;
 pub mod class;
 pub mod encode;
 pub mod federated;
+mod marti;
 pub mod render;
 
 pub use class::Class;
+
+#[cfg(test)]
+mod tests;

@@ -29,9 +29,7 @@ pub fn put_event(
     out.extend_from_slice(b"<event version=\"2.0\"");
     put_attribute(out, b" uid=\"", event.uid);
     put_attribute(out, b" type=\"", event.kind);
-    put_time(out, b" time=\"", event.time)?;
-    put_time(out, b" start=\"", event.start)?;
-    put_time(out, b" stale=\"", event.stale)?;
+    put_times(out, [event.time, event.start, event.stale])?;
     put_attribute(out, b" how=\"", event.how);
     put_given(out, b" access=\"", event.access);
     put_given(out, b" caveat=\"", event.caveat);
@@ -78,9 +76,7 @@ pub fn put_pong(out: &mut Vec<u8>, now_ms: i64) -> Result<(), Reason> {
 
 /// Times of something made here and now, good for 20 s, and a point that says "unknown".
 fn put_now(out: &mut Vec<u8>, now_ms: i64) -> Result<(), Reason> {
-    put_time(out, b" time=\"", now_ms)?;
-    put_time(out, b" start=\"", now_ms)?;
-    put_time(out, b" stale=\"", now_ms.saturating_add(20_000))?;
+    put_times(out, [now_ms, now_ms, now_ms.saturating_add(20_000)])?;
     out.extend_from_slice(
         b"><point lat=\"0.0\" lon=\"0.0\" hae=\"9999999.0\" ce=\"9999999.0\" le=\"9999999.0\"/>",
     );
@@ -211,10 +207,14 @@ fn put_number(out: &mut Vec<u8>, name: &[u8], value: f64) {
     out.push(b'"');
 }
 
-fn put_time(out: &mut Vec<u8>, name: &[u8], millis: i64) -> Result<(), Reason> {
-    let written = stamp::write(millis).ok_or(Reason::BadTime)?;
-    out.extend_from_slice(name);
-    out.extend_from_slice(&written);
-    out.push(b'"');
+fn put_times(out: &mut Vec<u8>, times: [i64; 3]) -> Result<(), Reason> {
+    let names: [&[u8]; 3] = [b" time=\"", b" start=\"", b" stale=\""];
+    let mut writer = stamp::Writer::default();
+    for (name, millis) in names.into_iter().zip(times) {
+        let written = writer.write(millis).ok_or(Reason::BadTime)?;
+        out.extend_from_slice(name);
+        out.extend_from_slice(written);
+        out.push(b'"');
+    }
     Ok(())
 }

@@ -41,6 +41,8 @@ pub struct Judgement {
     pub fingerprint: Fingerprint,
     /// The peer's name (for clients: the common name of the certificate), or why not.
     pub outcome: Result<String, Refusal>,
+    /// The registered federate that a refused one seems to be: the only one of that leaf, or else of that CA.
+    pub suspect: Option<String>,
 }
 
 /// Is told every judgement, within the handshake; must not block.
@@ -203,9 +205,14 @@ impl Judge {
             Admission::Clients(authorities) => judge_client(&chain, authorities, now),
         };
         let refusal = outcome.as_ref().err().copied();
+        let suspect = match &self.admission {
+            Admission::Federates(roster) if refusal.is_some() => roster.suspect(&chain, now),
+            _ => None,
+        };
         (self.observer)(Judgement {
             fingerprint: Fingerprint::of(leaf),
             outcome,
+            suspect,
         });
         refusal.map_or(Ok(()), |refusal| Err(error(refusal)))
     }

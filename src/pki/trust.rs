@@ -50,6 +50,15 @@ impl TrustRule {
         }
     }
 
+    /// Whether one of its CAs signed the leaf, whatever else is wrong with it.
+    fn signed(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> bool {
+        let judged = chain::verify(chain, &self.authorities, now);
+        matches!(
+            judged,
+            Ok(()) | Err(Refusal::Expired | Refusal::NotYetValid | Refusal::NoClientAuth)
+        )
+    }
+
     fn pins(&self, leaf: &CertificateDer<'_>) -> bool {
         self.fingerprint == Some(Fingerprint::of(leaf))
     }
@@ -140,6 +149,21 @@ impl Roster {
             } else {
                 Refusal::UnknownCa
             }))
+    }
+}
+
+impl Roster {
+    /// Which peer a chain that was refused seems to belong to: the only one registered with this leaf, or else the
+    /// only one registered with the CA that signed it. For words, never for admission.
+    pub fn suspect(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Option<String> {
+        let leaf = chain.first()?;
+        let rules = self.rules();
+        let only = |fits: &dyn Fn(&TrustRule) -> bool| {
+            let mut fitting = rules.iter().filter(|rule| fits(rule));
+            let first = fitting.next()?;
+            fitting.next().is_none().then(|| first.peer.clone())
+        };
+        only(&|rule| rule.pins(leaf)).or_else(|| only(&|rule| rule.signed(chain, now)))
     }
 }
 

@@ -4,19 +4,63 @@ use std::collections::HashMap;
 
 use super::link::LinkId;
 
+/// Uid, callsign and type of one contact together are no longer than this, bytes; who has longer names is nobody's
+/// contact. An ATAK uid takes 24 to 36, a type a dozen.
+pub const NAMES_MAX: usize = 160;
+
 /// A contact: an ATAK user, here or behind a federate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contact {
-    /// Its uid.
-    pub uid: Vec<u8>,
-    /// Its callsign; may be empty when a federate did not tell.
-    pub callsign: Vec<u8>,
-    /// Its CoT type as last seen.
-    pub kind: Vec<u8>,
+    /// Uid, callsign and type, one behind the other: one allocation, of their exact length.
+    names: Box<[u8]>,
+    uid_end: u8,
+    callsign_end: u8,
     /// The link it was last heard on.
     pub link: LinkId,
     /// The router's count of changes when this one changed.
     pub changed: u64,
+}
+
+impl Contact {
+    /// Its uid.
+    pub fn uid(&self) -> &[u8] {
+        &self.names[..usize::from(self.uid_end)]
+    }
+
+    /// Its callsign; may be empty when a federate did not tell.
+    pub fn callsign(&self) -> &[u8] {
+        &self.names[usize::from(self.uid_end)..usize::from(self.callsign_end)]
+    }
+
+    /// Its CoT type as last seen; may be empty when only its callsign is known.
+    pub fn kind(&self) -> &[u8] {
+        &self.names[usize::from(self.callsign_end)..]
+    }
+
+    /// `None`: the names are too long.
+    fn new(uid: &[u8], callsign: &[u8], kind: &[u8], link: LinkId, changed: u64) -> Option<Self> {
+        let callsign_end = uid.len() + callsign.len();
+        if callsign_end + kind.len() > NAMES_MAX {
+            return None;
+        }
+        Some(Self {
+            names: [uid, callsign, kind].concat().into_boxed_slice(),
+            uid_end: uid.len() as u8,
+            callsign_end: callsign_end as u8,
+            link,
+            changed,
+        })
+    }
+}
+
+/// What a link says of a contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The contact's own position came by this link: this is where it is.
+    Position,
+    /// A federate names it. Where several paths lead to one contact, the path its own events take is the better one:
+    /// a federate that merely heard of it from us must not draw its traffic.
+    Hearsay,
 }
 
 /// What [`Contacts::note`] did.
@@ -26,12 +70,9 @@ pub enum Noted {
     Changed,
     /// Nothing new.
     Known,
-    /// The book is full.
+    /// The book is full, or the names are too long for it.
     Full,
 }
-
-/// Uids and callsigns longer than this are nobody's.
-const NAME_MAX: usize = 256;
 
 /// A bounded set of contacts.
 #[derive(Debug)]
@@ -42,7 +83,7 @@ pub struct Contacts {
 }
 
 impl Contacts {
-    /// A book for `limit` contacts.
+    /// A book for `limit` contacts, of which there may be 65 535.
     pub fn new(limit: usize) -> Self {
         Self {
             slots: Vec::new(),
@@ -51,53 +92,57 @@ impl Contacts {
         }
     }
 
-    /// Bytes it takes at worst, with uids and callsigns of ordinary length.
+    /// Bytes it takes at worst: slot, names with the allocator's 16, and the entry in a map at its emptiest.
     pub const fn bytes(limit: usize) -> usize {
-        limit * (size_of::<Option<Contact>>() + 3 * 48 + 16)
+        limit * (size_of::<Option<Contact>>() + NAMES_MAX + 16 + 40)
     }
 
-    /// Notes that a contact is to be found on a link. `key` is the uid's hash.
+    /// Notes that a contact is to be found on a link. `key` is the uid's hash; an empty callsign or type leaves the
+    /// known one.
     pub fn note(
         &mut self,
         key: u64,
-        uid: &[u8],
-        callsign: &[u8],
-        kind: &[u8],
-        link: LinkId,
+        (uid, callsign, kind): (&[u8], &[u8], &[u8]),
+        (link, source): (LinkId, Source),
         changed: u64,
     ) -> Noted {
-        if let Some(known) = self.by_uid.get(&key).copied() {
-            if let Some(Some(contact)) = self.slots.get_mut(usize::from(known)) {
-                if contact.kind != kind && !kind.is_empty() {
-                    contact.kind.clear();
-                    contact.kind.extend_from_slice(kind);
-                }
-                if contact.link == link && (contact.callsign == callsign || callsign.is_empty()) {
-                    return Noted::Known;
-                }
-                contact.link = link;
-                contact.changed = changed;
-                if !callsign.is_empty() {
-                    contact.callsign.clear();
-                    contact.callsign.extend_from_slice(callsign);
-                }
-                return Noted::Changed;
+        let known = self.by_uid.get(&key).map(|&at| usize::from(at));
+        if let Some(contact) = known.and_then(|at| self.slots.get_mut(at)?.as_mut()) {
+            if contact.link != link && source == Source::Hearsay {
+                return Noted::Known;
             }
+            let or = |new: &[u8], old: &[u8]| if new.is_empty() { old } else { new }.to_vec();
+            let same = |new: &[u8], old: &[u8]| new.is_empty() || new == old;
+            let same_callsign = same(callsign, contact.callsign());
+            let moved = contact.link != link || !same_callsign;
+            if !same_callsign || !same(kind, contact.kind()) {
+                let (callsign, kind) = (or(callsign, contact.callsign()), or(kind, contact.kind()));
+                let changed = contact.changed;
+                match Contact::new(uid, &callsign, &kind, link, changed) {
+                    Some(renamed) => *contact = renamed,
+                    None => return Noted::Full,
+                }
+            }
+            if !moved {
+                return Noted::Known;
+            }
+            (contact.link, contact.changed) = (link, changed);
+            return Noted::Changed;
         }
-        let longest = uid.len().max(callsign.len()).max(kind.len());
-        if self.by_uid.len() >= self.limit || longest > NAME_MAX {
+        if self.by_uid.len() >= self.limit {
             return Noted::Full;
         }
-        let contact = Contact {
-            uid: uid.to_vec(),
-            callsign: callsign.to_vec(),
-            kind: kind.to_vec(),
-            link,
-            changed,
+        let Some(contact) = Contact::new(uid, callsign, kind, link, changed) else {
+            return Noted::Full;
         };
         let at = match self.slots.iter().position(Option::is_none) {
             Some(at) => at,
             None => {
+                if self.slots.len() == self.slots.capacity() {
+                    // Doubling, but never past the bound.
+                    let more = self.slots.len().max(16).min(self.limit - self.slots.len());
+                    self.slots.reserve_exact(more);
+                }
                 self.slots.push(None);
                 self.slots.len() - 1
             }
@@ -116,7 +161,7 @@ impl Contacts {
 
     /// The links on which somebody of that callsign is; more than one when callsigns clash.
     pub fn by_callsign<'a>(&'a self, callsign: &'a [u8]) -> impl Iterator<Item = LinkId> + 'a {
-        let named = move |contact: &&Contact| contact.callsign == callsign;
+        let named = move |contact: &&Contact| contact.callsign() == callsign;
         self.slots
             .iter()
             .flatten()
@@ -130,16 +175,21 @@ impl Contacts {
         self.slots.get_mut(usize::from(at))?.take()
     }
 
-    /// Takes one contact of a link out; call until it returns none.
-    pub fn remove_of(&mut self, link: LinkId, key_of: impl Fn(&[u8]) -> u64) -> Option<Contact> {
-        let uid = &self
-            .slots
-            .iter()
-            .flatten()
-            .find(|contact| contact.link == link)?
-            .uid;
-        let key = key_of(uid);
-        self.remove(key)
+    /// Takes the next contact of a link out, looking from place `from` on, which moves; call until it returns none.
+    pub fn remove_of(
+        &mut self,
+        link: LinkId,
+        from: &mut usize,
+        key_of: impl Fn(&[u8]) -> u64,
+    ) -> Option<Contact> {
+        while let Some(slot) = self.slots.get(*from) {
+            *from += 1;
+            if let Some(contact) = slot.as_ref().filter(|contact| contact.link == link) {
+                let key = key_of(contact.uid());
+                return self.remove(key);
+            }
+        }
+        None
     }
 
     /// The contact at a place, for going through them one by one; `None` at the end.
@@ -162,40 +212,87 @@ impl Contacts {
 mod tests {
     use super::*;
 
-    const A: LinkId = LinkId(1);
-    const B: LinkId = LinkId(2);
+    const A: (LinkId, Source) = (LinkId(1), Source::Position);
+    const B: (LinkId, Source) = (LinkId(2), Source::Position);
+    const HEARD_FROM_B: (LinkId, Source) = (LinkId(2), Source::Hearsay);
 
     #[test]
     fn only_changes_are_news() {
         let mut contacts = Contacts::new(2);
-        assert_eq!(
-            contacts.note(1, b"u", b"ALPHA", b"a-f-G", A, 1),
-            Noted::Changed
-        );
-        assert_eq!(
-            contacts.note(1, b"u", b"ALPHA", b"a-f-G-U", A, 2),
-            Noted::Known
-        );
-        assert_eq!(
-            contacts.note(1, b"u", b"BRAVO", b"a-f-G", A, 3),
-            Noted::Changed
-        );
-        assert_eq!(
-            contacts.note(1, b"u", b"BRAVO", b"a-f-G", B, 4),
-            Noted::Changed
-        );
-        assert_eq!(contacts.by_callsign(b"BRAVO").collect::<Vec<_>>(), [B]);
+        let mut note = |callsign: &[u8], kind: &[u8], by, changed| {
+            contacts.note(1, (b"u", callsign, kind), by, changed)
+        };
+        assert_eq!(note(b"ALPHA", b"a-f-G", A, 1), Noted::Changed);
+        assert_eq!(note(b"ALPHA", b"a-f-G-U", A, 2), Noted::Known);
+        assert_eq!(note(b"BRAVO", b"a-f-G", A, 3), Noted::Changed);
+        assert_eq!(note(b"", b"", A, 3), Noted::Known);
+        assert_eq!(note(b"BRAVO", b"a-f-G", B, 4), Noted::Changed);
+        assert_eq!(contacts.by_callsign(b"BRAVO").collect::<Vec<_>>(), [B.0]);
         assert_eq!(contacts.by_callsign(b"ALPHA").count(), 0);
+        let contact = contacts.find(1).unwrap();
+        assert_eq!((contact.uid(), contact.kind()), (&b"u"[..], &b"a-f-G"[..]));
+        assert_eq!(contact.changed, 4);
+    }
+
+    #[test]
+    fn hearsay_adds_and_renames_but_does_not_move() {
+        let mut contacts = Contacts::new(2);
+        assert_eq!(contacts.note(1, (b"u", b"A", b""), A, 1), Noted::Changed);
+        let heard = contacts.note(1, (b"u", b"B", b""), HEARD_FROM_B, 2);
+        assert_eq!(heard, Noted::Known);
+        assert_eq!(contacts.find(1).unwrap().link, A.0);
+        let heard = contacts.note(2, (b"v", b"V", b""), HEARD_FROM_B, 3);
+        assert_eq!(heard, Noted::Changed);
+        let heard = contacts.note(2, (b"v", b"W", b""), HEARD_FROM_B, 4);
+        assert_eq!(heard, Noted::Changed);
     }
 
     #[test]
     fn the_book_is_bounded_and_places_are_used_again() {
         let mut contacts = Contacts::new(2);
-        contacts.note(1, b"1", b"", b"", A, 1);
-        contacts.note(2, b"2", b"", b"", B, 2);
-        assert_eq!(contacts.note(3, b"3", b"", b"", A, 3), Noted::Full);
-        assert_eq!(contacts.remove_of(A, |_| 1).unwrap().uid, b"1");
-        assert_eq!(contacts.note(3, b"3", b"", b"", A, 4), Noted::Changed);
+        contacts.note(1, (b"1", b"", b""), A, 1);
+        contacts.note(2, (b"2", b"", b""), B, 2);
+        assert_eq!(contacts.note(3, (b"3", b"", b""), A, 3), Noted::Full);
+        let mut from = 0;
+        assert_eq!(
+            contacts.remove_of(A.0, &mut from, |_| 1).unwrap().uid(),
+            b"1"
+        );
+        assert_eq!(contacts.remove_of(A.0, &mut from, |_| 1), None);
+        assert_eq!(contacts.note(3, (b"3", b"", b""), A, 4), Noted::Changed);
         assert_eq!(contacts.len(), 2);
+    }
+
+    #[test]
+    fn names_are_bounded_when_they_come_and_when_they_change() {
+        let mut contacts = Contacts::new(4);
+        let long = [b'x'; NAMES_MAX];
+        assert_eq!(contacts.note(1, (&long, b"", b""), A, 1), Noted::Changed);
+        assert_eq!(contacts.note(2, (&long, b"y", b""), A, 2), Noted::Full);
+        contacts.note(3, (b"u", b"OLD", b"a-f-G"), A, 3);
+        for kind in [&b"a-f-G"[..], &long] {
+            assert_eq!(contacts.note(3, (b"u", &long, kind), A, 4), Noted::Full);
+        }
+        let kept = contacts.find(3).unwrap();
+        assert_eq!(
+            (kept.callsign(), kept.kind(), kept.changed),
+            (&b"OLD"[..], &b"a-f-G"[..], 3)
+        );
+    }
+
+    #[test]
+    fn a_full_book_takes_no_more_than_it_says() {
+        let limit = 300;
+        let mut contacts = Contacts::new(limit);
+        for key in 0..limit {
+            let uid = [b'x'; NAMES_MAX];
+            contacts.note(key as u64, (&uid, b"", b""), A, 1);
+        }
+        // A bucket of the map: entry and control byte, and seven of eight are used at most.
+        let buckets = (contacts.by_uid.capacity() * 8 / 7).next_power_of_two();
+        let taken = contacts.slots.capacity() * size_of::<Option<Contact>>()
+            + limit * (NAMES_MAX + 16)
+            + buckets * (size_of::<(u64, u16)>() + 1);
+        assert!(taken <= Contacts::bytes(limit), "{taken}");
     }
 }

@@ -36,6 +36,31 @@ pub struct Kept {
     live: bool,
 }
 
+/// An event to keep.
+#[derive(Debug, Clone, Copy)]
+pub struct Newest<'a> {
+    /// Hash of its uid.
+    pub key: u64,
+    /// The link it came by.
+    pub link: LinkId,
+    /// The form of `bytes`.
+    pub form: Form,
+    /// The event as it came.
+    pub bytes: &'a [u8],
+    /// When it goes stale, milliseconds since 1970.
+    pub stale_ms: i64,
+    /// The router's count of changes.
+    pub changed: u64,
+    /// A user's own position.
+    pub presence: bool,
+}
+
+/// Places grow in such steps, bytes; [`EVENT_MAX`] is a multiple.
+const STEP: usize = 256;
+
+/// No link has this number.
+const NOBODY: LinkId = LinkId(u16::MAX);
+
 /// A bounded store of latest events.
 #[derive(Debug)]
 pub struct Latest {
@@ -64,32 +89,37 @@ impl Latest {
         limit * (size_of::<Kept>() + EVENT_MAX + 4 * (size_of::<(u64, u16)>() + 1))
     }
 
-    /// Keeps an event in place of the older one of its uid.
-    pub fn keep(
-        &mut self,
-        key: u64,
-        link: LinkId,
-        form: Form,
-        bytes: &[u8],
-        stale_ms: i64,
-        changed: u64,
-        presence: bool,
-    ) {
+    /// Keeps an event in place of the older one of its uid. One too long to be kept leaves neither: the older one is
+    /// not the latest any more.
+    pub fn keep(&mut self, newest: &Newest<'_>) {
+        let (key, bytes) = (newest.key, newest.bytes);
         if bytes.len() > EVENT_MAX || self.limit == 0 {
-            return;
+            return self.forget(key);
         }
         let known = self.by_key.get(&key).map(|&at| usize::from(at));
-        let Some(at) = known.or_else(|| self.place(presence)) else {
+        let Some(at) = known.or_else(|| self.place(newest.presence)) else {
             return;
         };
         self.by_key.insert(key, at as u16);
         let kept = &mut self.places[at];
-        let presence = presence || (known.is_some() && kept.presence);
+        kept.presence = newest.presence || (known.is_some() && kept.presence);
         kept.bytes.clear();
+        if kept.bytes.capacity() < bytes.len() {
+            // A vector that grows by itself doubles, and would pass the bound.
+            kept.bytes = Vec::with_capacity(bytes.len().next_multiple_of(STEP));
+        }
         kept.bytes.extend_from_slice(bytes);
-        (kept.key, kept.link, kept.form) = (key, link, form);
-        (kept.stale_ms, kept.changed, kept.presence, kept.live) =
-            (stale_ms, changed, presence, true);
+        (kept.key, kept.link, kept.form) = (key, newest.link, newest.form);
+        (kept.stale_ms, kept.changed, kept.live) = (newest.stale_ms, newest.changed, true);
+    }
+
+    /// The link's number is about to be another neighbour's: its events stay, and are nobody's.
+    pub fn disown(&mut self, link: LinkId) {
+        for kept in &mut self.places {
+            if kept.link == link {
+                kept.link = NOBODY;
+            }
+        }
     }
 
     /// Forgets a uid.
@@ -141,6 +171,18 @@ impl Latest {
 mod tests {
     use super::*;
 
+    fn keep(latest: &mut Latest, key: u64, bytes: &[u8], presence: bool) {
+        latest.keep(&Newest {
+            key,
+            link: LinkId(1),
+            form: Form::Xml,
+            bytes,
+            stale_ms: 0,
+            changed: 1,
+            presence,
+        });
+    }
+
     fn shown(latest: &Latest) -> Vec<&[u8]> {
         (0..)
             .map_while(|place| latest.at(place))
@@ -152,10 +194,11 @@ mod tests {
     #[test]
     fn the_newest_of_each_uid_is_kept() {
         let mut latest = Latest::new(2);
-        latest.keep(1, LinkId(1), Form::Xml, b"a1", 0, 1, false);
-        latest.keep(1, LinkId(1), Form::Xml, b"a2", 0, 2, false);
-        latest.keep(2, LinkId(1), Form::Xml, b"b1", 0, 3, true);
-        latest.keep(3, LinkId(1), Form::Xml, b"c1", 0, 4, false);
+        keep(&mut latest, 1, b"a1", false);
+        keep(&mut latest, 1, b"a2", false);
+        assert_eq!(shown(&latest), [b"a2"]);
+        keep(&mut latest, 2, b"b1", true);
+        keep(&mut latest, 3, b"c1", false);
         assert_eq!(shown(&latest), [&b"c1"[..], b"b1"]);
         latest.forget(3);
         assert_eq!(shown(&latest), [b"b1"]);
@@ -164,12 +207,38 @@ mod tests {
     #[test]
     fn a_users_position_outlives_a_flood_of_tracks() {
         let mut latest = Latest::new(4);
-        latest.keep(99, LinkId(1), Form::Xml, b"user", 0, 0, true);
+        keep(&mut latest, 99, b"user", true);
         for key in 0..50 {
-            latest.keep(key, LinkId(1), Form::Xml, b"track", 0, key, false);
+            keep(&mut latest, key, b"track", false);
         }
         assert!(shown(&latest).contains(&&b"user"[..]));
-        latest.keep(7, LinkId(1), Form::Xml, &[0; EVENT_MAX + 1], 0, 99, false);
         assert_eq!(shown(&latest).len(), 4);
+    }
+
+    #[test]
+    fn one_too_long_to_keep_leaves_no_older_one_behind() {
+        let mut latest = Latest::new(4);
+        keep(&mut latest, 7, b"here", false);
+        keep(&mut latest, 7, &[b'x'; EVENT_MAX + 1], false);
+        assert_eq!(shown(&latest), [b""; 0]);
+    }
+
+    #[test]
+    fn a_place_never_grows_past_the_longest_event() {
+        let mut latest = Latest::new(1);
+        for length in [1, 300, 1100, 1200, 2000, EVENT_MAX] {
+            keep(&mut latest, 1, &vec![b'x'; length], false);
+            let capacity = latest.places[0].bytes.capacity();
+            assert!((length..=EVENT_MAX).contains(&capacity), "{capacity}");
+        }
+    }
+
+    #[test]
+    fn events_of_a_link_that_is_gone_stay_and_are_nobodys() {
+        let mut latest = Latest::new(1);
+        keep(&mut latest, 1, b"a", false);
+        latest.disown(LinkId(1));
+        let kept = latest.at(0).flatten().unwrap();
+        assert_eq!((kept.link, kept.bytes.as_slice()), (NOBODY, &b"a"[..]));
     }
 }

@@ -11,6 +11,9 @@ use super::queue::{Queue, Waiting};
 use crate::cot::Class;
 use crate::counters::{Counters, Reason};
 
+/// A gRPC prefix, bytes.
+const PREFIX: usize = 5;
+
 /// One in so many parcels is taken from the lowest class that waits, so that none starves.
 const FLOOR: u8 = 16;
 
@@ -73,6 +76,10 @@ pub struct Outbox {
     waker: Option<Waker>,
     idle: bool,
     turn: u8,
+    /// An event larger than a batch, behind the batch: the copy that all links share.
+    large: Option<Bytes>,
+    /// Its bytes stay charged to the pool until the connection asks for more, and so is done with them.
+    charged: usize,
     offered: u64,
     sent: u64,
 }
@@ -88,6 +95,8 @@ impl Outbox {
             waker: None,
             idle: false,
             turn: 0,
+            large: None,
+            charged: 0,
             offered: 0,
             sent: 0,
         }
@@ -118,7 +127,8 @@ impl Outbox {
         now_ms: u64,
     ) {
         self.offered += 1;
-        if self.idle && self.queue.is_empty() && self.fits(parcel.bytes.len()) {
+        let length = parcel.bytes.len();
+        if self.idle && self.queue.is_empty() && self.fits(length) && !self.is_large(length) {
             self.put(parcel.bytes);
             counters.events_out += u64::from(parcel.event);
         } else {
@@ -135,8 +145,15 @@ impl Outbox {
         counters: &mut Counters,
         now_ms: u64,
     ) -> Poll<Bytes> {
+        if self.large.is_none() {
+            pool.used -= std::mem::take(&mut self.charged);
+        }
         self.fill(pool, counters, now_ms);
         if self.batch.is_empty() {
+            if let Some(large) = self.large.take() {
+                self.idle = false;
+                return Poll::Ready(large);
+            }
             self.idle = true;
             match &mut self.waker {
                 Some(waker) => waker.clone_from(context.waker()),
@@ -150,11 +167,11 @@ impl Outbox {
 
     /// Moves what waits into the batch, most important first, as far as it fits.
     pub fn fill(&mut self, pool: &mut Pool, counters: &mut Counters, now_ms: u64) {
-        while let Some(at) = self.next() {
+        while let Some(at) = self.next().filter(|_| self.large.is_none()) {
             let Some(next) = self.queue.peek(at) else {
                 break;
             };
-            let expired = next.deadline_ms.is_some_and(|deadline| deadline <= now_ms);
+            let expired = next.deadline_ms <= now_ms;
             if !expired && !self.fits(next.bytes.len()) {
                 break;
             }
@@ -166,14 +183,19 @@ impl Outbox {
                 continue;
             }
             self.turn = (self.turn + 1) % FLOOR;
-            self.put(&waiting.bytes);
             counters.events_out += u64::from(waiting.event);
+            if self.is_large(waiting.bytes.len()) {
+                self.put_large(waiting.bytes, pool);
+            } else {
+                self.put(&waiting.bytes);
+            }
         }
     }
 
-    /// Whether that many bytes may still go into the batch.
+    /// Whether that many bytes may still go into the batch, or alone behind an empty one.
     pub fn fits(&self, length: usize) -> bool {
-        self.batch.is_empty() || self.batch.len() + length + 5 <= self.bounds.batch
+        let room = self.batch.is_empty() || self.batch.len() + length + PREFIX <= self.bounds.batch;
+        room && self.large.is_none()
     }
 
     /// Puts an event into the batch past every queue; for what a link is told when it comes up.
@@ -192,6 +214,8 @@ impl Outbox {
             }
         }
         self.batch = BytesMut::new();
+        self.large = None;
+        pool.used -= std::mem::take(&mut self.charged);
         self.idle = false;
         self.wake();
     }
@@ -205,15 +229,33 @@ impl Outbox {
 
     fn put(&mut self, bytes: &[u8]) {
         self.sent += 1;
-        if self.batch.capacity() - self.batch.len() < bytes.len() + 5 {
+        if self.batch.capacity() - self.batch.len() < bytes.len() + PREFIX {
             // One piece for a whole batch; taken back when the last one is written out.
-            self.batch.reserve(self.bounds.batch.max(bytes.len() + 5));
+            self.batch
+                .reserve(self.bounds.batch.max(bytes.len() + PREFIX));
         }
+        self.put_prefix(bytes.len());
+        self.batch.extend_from_slice(bytes);
+    }
+
+    fn put_prefix(&mut self, length: usize) {
         if self.framing == Framing::Grpc {
             self.batch.put_u8(0);
-            self.batch.put_u32(bytes.len() as u32);
+            self.batch.put_u32(length as u32);
         }
-        self.batch.extend_from_slice(bytes);
+    }
+
+    /// An event larger than a batch is not copied for each link: all hand over the one copy.
+    fn put_large(&mut self, bytes: Bytes, pool: &mut Pool) {
+        self.sent += 1;
+        self.put_prefix(bytes.len());
+        self.charged = bytes.len();
+        pool.used += bytes.len();
+        self.large = Some(bytes);
+    }
+
+    fn is_large(&self, length: usize) -> bool {
+        length + PREFIX > self.bounds.batch
     }
 
     /// Whose turn it is: strict order, with a floor for the lowest.
@@ -277,7 +319,7 @@ impl Outbox {
             key: parcel.key,
             time_ms: parcel.time_ms,
             delete: parcel.delete,
-            deadline_ms: parcel.deadline_ms,
+            deadline_ms: parcel.deadline_ms.unwrap_or(u64::MAX),
             event: parcel.event,
         };
         pool.used = pool.used + waiting.bytes.len() - freed;
@@ -286,7 +328,7 @@ impl Outbox {
                 self.queue.replace(at, waiting);
                 counters.drop_one(Reason::Conflated);
             }
-            None => self.queue.push(waiting),
+            None => self.queue.push(waiting, self.bounds.events),
         }
     }
 
@@ -319,10 +361,7 @@ impl Outbox {
             let mut lower = None;
             let mut expired = None;
             for (at, waiting) in heads {
-                if waiting
-                    .deadline_ms
-                    .is_some_and(|deadline| deadline <= now_ms)
-                {
+                if waiting.deadline_ms <= now_ms {
                     expired.get_or_insert(at);
                 }
                 if waiting.class > parcel.class {
@@ -344,195 +383,4 @@ impl Outbox {
 const CLASSES: [Class; Class::COUNT] = [Class::Control, Class::Chat, Class::Track, Class::Bulk];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const BOUNDS: Bounds = Bounds {
-        events: 8,
-        bytes: 200,
-        batch: 64,
-    };
-
-    struct Rig {
-        outbox: Outbox,
-        pool: Pool,
-        counters: Counters,
-    }
-
-    impl Rig {
-        fn new() -> Self {
-            Self {
-                outbox: Outbox::new(BOUNDS, Framing::None),
-                pool: Pool {
-                    used: 0,
-                    limit: 300,
-                },
-                counters: Counters::default(),
-            }
-        }
-
-        fn offer(&mut self, bytes: &[u8], class: Class, key: Option<u64>, time_ms: i64) {
-            let parcel = Parcel {
-                bytes,
-                class,
-                key,
-                time_ms,
-                delete: false,
-                deadline_ms: None,
-                event: true,
-            };
-            self.offer_parcel(parcel, 0);
-        }
-
-        fn offer_parcel(&mut self, parcel: Parcel<'_>, now_ms: u64) {
-            self.outbox.offer(
-                parcel,
-                &mut None,
-                &mut self.pool,
-                &mut self.counters,
-                now_ms,
-            );
-        }
-
-        fn poll(&mut self, now_ms: u64) -> Option<Vec<u8>> {
-            let mut context = Context::from_waker(Waker::noop());
-            match self
-                .outbox
-                .poll_batch(&mut context, &mut self.pool, &mut self.counters, now_ms)
-            {
-                Poll::Ready(batch) => Some(batch.to_vec()),
-                Poll::Pending => None,
-            }
-        }
-
-        fn everything(&mut self) -> Vec<u8> {
-            std::iter::from_fn(|| self.poll(0)).flatten().collect()
-        }
-
-        fn balance(&self) -> u64 {
-            let dropped: u64 = self.counters.reasons().map(|(_, count)| count).sum();
-            self.outbox.sent() + self.outbox.queued() as u64 + dropped
-        }
-    }
-
-    #[test]
-    fn an_idle_link_gets_it_straight_away() {
-        let mut rig = Rig::new();
-        assert_eq!(rig.poll(0), None);
-        rig.offer(b"one", Class::Bulk, None, 0);
-        rig.offer(b"two", Class::Control, None, 0);
-        assert_eq!(rig.outbox.queued(), 0);
-        assert_eq!(rig.poll(0).unwrap(), b"onetwo");
-    }
-
-    #[test]
-    fn a_busy_link_gets_the_important_first() {
-        let mut rig = Rig::new();
-        rig.offer(b"bulk", Class::Bulk, None, 0);
-        rig.offer(b"track", Class::Track, Some(1), 0);
-        rig.offer(b"chat", Class::Chat, None, 0);
-        rig.offer(b"alarm", Class::Control, None, 0);
-        assert_eq!(rig.poll(0).unwrap(), b"alarmchattrackbulk");
-    }
-
-    #[test]
-    fn a_newer_track_takes_the_place_of_the_older() {
-        let mut rig = Rig::new();
-        rig.offer(b"a1", Class::Track, Some(1), 10);
-        rig.offer(b"b1", Class::Track, Some(2), 10);
-        rig.offer(b"a2", Class::Track, Some(1), 20);
-        rig.offer(b"a0", Class::Track, Some(1), 5);
-        assert_eq!(rig.poll(0).unwrap(), b"a2b1");
-        assert_eq!(rig.counters.dropped(Reason::Conflated), 2);
-    }
-
-    #[test]
-    fn a_delete_removes_the_track_and_stays_final() {
-        let mut rig = Rig::new();
-        rig.offer(b"a1", Class::Track, Some(1), 10);
-        let delete = Parcel {
-            bytes: b"x",
-            class: Class::Control,
-            key: Some(1),
-            time_ms: 20,
-            delete: true,
-            deadline_ms: None,
-            event: true,
-        };
-        rig.offer_parcel(delete, 0);
-        rig.offer(b"a1", Class::Track, Some(1), 15);
-        assert_eq!(rig.poll(0).unwrap(), b"x");
-    }
-
-    #[test]
-    fn what_went_stale_while_waiting_is_not_sent() {
-        let mut rig = Rig::new();
-        let parcel = Parcel {
-            bytes: b"old",
-            class: Class::Chat,
-            key: None,
-            time_ms: 0,
-            delete: false,
-            deadline_ms: Some(50),
-            event: true,
-        };
-        rig.offer_parcel(parcel, 0);
-        assert_eq!(rig.poll(50), None);
-        assert_eq!(rig.counters.dropped(Reason::Expired), 1);
-    }
-
-    #[test]
-    fn a_full_outbox_gives_up_the_least() {
-        let mut rig = Rig::new();
-        for _ in 0..8 {
-            rig.offer(b"bulk", Class::Bulk, None, 0);
-        }
-        rig.offer(b"bulk", Class::Bulk, None, 0);
-        assert_eq!(rig.counters.dropped(Reason::Refused), 1);
-        rig.offer(b"alarm", Class::Control, None, 0);
-        assert_eq!(rig.counters.dropped(Reason::Evicted), 1);
-        assert!(rig.everything().starts_with(b"alarm"));
-        assert_eq!(rig.pool.used, 0);
-    }
-
-    #[test]
-    fn the_lowest_class_is_not_starved() {
-        let mut rig = Rig::new();
-        rig.outbox.bounds.events = 100;
-        rig.offer(b".", Class::Bulk, None, 0);
-        for _ in 0..30 {
-            rig.offer(b"c", Class::Chat, None, 0);
-        }
-        let sent = rig.everything();
-        assert_eq!(sent.iter().position(|&byte| byte == b'.'), Some(15));
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_is_lost_without_a_reason(steps in proptest::collection::vec(
-            (0u8..5, 1usize..40, 0u8..4, proptest::option::of(0u64..4), 0i64..50, any::<bool>(), proptest::option::of(0u64..100)),
-            0..120,
-        )) {
-            let mut rig = Rig::new();
-            for (now, (step, length, class, key, time_ms, delete, deadline_ms)) in steps.into_iter().enumerate() {
-                let now = now as u64;
-                if step == 0 {
-                    rig.poll(now);
-                } else {
-                    let class = CLASSES[class as usize];
-                    let bytes = vec![b'x'; length];
-                    let delete = delete && class == Class::Control;
-                    rig.offer_parcel(Parcel { bytes: &bytes, class, key, time_ms, delete, deadline_ms, event: true }, now);
-                }
-                prop_assert_eq!(rig.outbox.offered(), rig.balance());
-                prop_assert!(rig.outbox.queue.len() <= BOUNDS.events);
-                prop_assert!(rig.outbox.queue.bytes() <= BOUNDS.bytes);
-                prop_assert_eq!(rig.pool.used, rig.outbox.queue.bytes());
-            }
-            rig.outbox.clear(&mut rig.pool, &mut rig.counters);
-            prop_assert_eq!(rig.outbox.offered(), rig.balance());
-            prop_assert_eq!(rig.pool.used, 0);
-        }
-    }
-}
+mod tests;

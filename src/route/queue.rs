@@ -19,8 +19,8 @@ pub struct Waiting {
     pub time_ms: i64,
     /// It deletes the item of that uid.
     pub delete: bool,
-    /// Not worth sending from here on, monotonic milliseconds.
-    pub deadline_ms: Option<u64>,
+    /// Not worth sending from here on, monotonic milliseconds; `u64::MAX` = always worth it.
+    pub deadline_ms: u64,
     /// An event, not a contact entry.
     pub event: bool,
 }
@@ -101,8 +101,14 @@ impl Queue {
         self.slots.get(usize::from(at))?.waiting.as_ref()
     }
 
-    /// Appends a parcel to its class. There may be no more than 65 534.
-    pub fn push(&mut self, waiting: Waiting) {
+    /// Bytes that a queue of at most `limit` takes beside the parcels' own: slot, free list, and the entry in a map at
+    /// its emptiest.
+    pub const fn bytes_beside(limit: usize) -> usize {
+        limit * (size_of::<Slot>() + 4 + 40)
+    }
+
+    /// Appends a parcel to its class. There may be no more than `limit`, which is below 65 535.
+    pub fn push(&mut self, waiting: Waiting, limit: usize) {
         let class = waiting.class as usize;
         self.length += 1;
         self.bytes += waiting.bytes.len();
@@ -118,6 +124,11 @@ impl Queue {
                 at
             }
             None => {
+                if self.slots.len() == self.slots.capacity() {
+                    // Doubling, but never past the bound.
+                    let more = limit.saturating_sub(self.slots.len());
+                    self.slots.reserve_exact(self.slots.len().max(16).min(more));
+                }
                 self.slots.push(slot);
                 (self.slots.len() - 1) as u16
             }
@@ -155,10 +166,10 @@ impl Queue {
             NONE => list.tail = previous,
             next => self.slots[usize::from(next)].previous = previous,
         }
-        if let Some(key) = waiting.key {
-            if self.by_key.get(&key) == Some(&at) {
-                self.by_key.remove(&key);
-            }
+        if let Some(key) = waiting.key
+            && self.by_key.get(&key) == Some(&at)
+        {
+            self.by_key.remove(&key);
         }
         self.length -= 1;
         self.bytes -= waiting.bytes.len();

@@ -7,7 +7,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::budget::LARGE_EVENTS;
+use crate::budget::{HANDSHAKES, LARGE_EVENTS};
 use crate::config::{Config, Peer};
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::fed2::node::MESSAGE_OVERHEAD;
@@ -16,7 +16,7 @@ use crate::link::fed2::{
 };
 use crate::link::hub::Hub;
 use crate::link::refusals::Refusals;
-use crate::link::tls::{self, Credentials};
+use crate::link::tls::{self, Credentials, Observer};
 use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
 
@@ -31,6 +31,7 @@ pub(super) struct Federation {
     /// Every configured peer as it was applied last.
     applied: BTreeMap<String, Peer>,
     diallers: BTreeMap<String, Dialler>,
+    handshakes: Arc<Semaphore>,
     acceptor: Acceptor,
 }
 
@@ -65,12 +66,15 @@ impl Federation {
         let credentials = Credentials::new(&own.identity)?;
         let roster = Roster::default();
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
+        let handshakes = Arc::new(Semaphore::new(HANDSHAKES as usize));
+        let observer = tell_refused(&node);
         let acceptor = Acceptor::new(AcceptorSettings {
             node: Arc::clone(&node),
-            tls: tls::federation_server(&credentials, roster.clone(), tls::unobserved())?,
+            tls: tls::federation_server(&credentials, roster.clone(), observer)?,
             identify: identify(roster.clone(), Arc::clone(&enabled)),
             // As many again may be in their handshake, or replace a connection that has died.
             most_connections: 2 * usize::from(config.limits.max_federates),
+            handshakes: Arc::clone(&handshakes),
             refusals,
         });
         Ok(Self {
@@ -80,6 +84,7 @@ impl Federation {
             enabled,
             applied: BTreeMap::new(),
             diallers: BTreeMap::new(),
+            handshakes,
             acceptor,
         })
     }
@@ -92,6 +97,11 @@ impl Federation {
     /// The places for large events, which the local clients share.
     pub(super) fn large_events(&self) -> Arc<Semaphore> {
         Arc::clone(&self.node.large_events)
+    }
+
+    /// The places for TLS handshakes, which the local clients share.
+    pub(super) fn handshakes(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.handshakes)
     }
 
     /// Makes the links what the configuration says; what did not change is not touched. The words tell what did.
@@ -203,6 +213,23 @@ impl Federation {
     }
 }
 
+/// Writes why we refused a peer that dials us where its operator's colleague looks first: at the peer's state.
+fn tell_refused(node: &Node) -> Observer {
+    let (board, registry, hub) = (node.board.clone(), node.registry.clone(), node.hub.clone());
+    Arc::new(move |judgement| {
+        let (Err(refusal), Some(peer)) = (judgement.outcome, judgement.suspect) else {
+            return;
+        };
+        let waits = board
+            .status(&peer)
+            .is_some_and(|known| known.state == PeerState::Waiting);
+        if waits && !registry.is_live(&peer) {
+            let words = format!("we refused it: {refusal}");
+            board.set(&peer, PeerState::Waiting, words, hub.now().wall_ms);
+        }
+    })
+}
+
 fn rule(peer: &Peer) -> TrustRule {
     TrustRule {
         peer: peer.name.clone(),
@@ -227,4 +254,53 @@ fn identify(roster: Roster, enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>>)
         let enabled = enabled.lock().unwrap_or_else(PoisonError::into_inner);
         enabled.get(&name).cloned()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::Limits;
+    use crate::link::tls::Judgement;
+    use crate::pki::{Fingerprint, Refusal};
+    use crate::route::{Router, Settings};
+
+    #[test]
+    fn a_refused_peer_reads_why_at_its_own_state_unless_it_is_connected() {
+        let timing = Timing::default();
+        let settings = Settings::of(&Limits::default(), "a".repeat(32), 1);
+        let node = Node {
+            name: "alpha".to_owned(),
+            federate_id: "a".repeat(32),
+            hub: Hub::new(Router::new(settings), Arc::new(SystemClock::new())),
+            board: PeerBoard::new(),
+            registry: Registry::new("a", timing.fresh),
+            large_events: Arc::new(Semaphore::new(1)),
+            message_limit: 1024,
+            timing,
+        };
+        let observer = tell_refused(&node);
+        let refuse = |suspect: Option<&str>| {
+            observer(Judgement {
+                fingerprint: Fingerprint::of(b""),
+                outcome: Err(Refusal::Expired),
+                suspect: suspect.map(str::to_owned),
+            });
+        };
+        let board = &node.board;
+        let reason = |peer: &str| board.status(peer).unwrap().reason;
+        board.set("bravo", PeerState::Waiting, "it has not dialled us yet", 1);
+        board.set("charlie", PeerState::Connected, "", 1);
+        refuse(None);
+        assert_eq!(reason("bravo"), "it has not dialled us yet");
+        for peer in ["bravo", "charlie", "nobody"] {
+            refuse(Some(peer));
+        }
+        assert_eq!(
+            reason("bravo"),
+            format!("we refused it: {}", Refusal::Expired)
+        );
+        assert_eq!(reason("charlie"), "");
+        assert_eq!(board.status("nobody"), None);
+    }
 }

@@ -268,10 +268,10 @@ async fn reload(shared: Arc<Shared>) {
         }
     };
     let (done, answer) = oneshot::channel();
-    if shared.orders.send(Order { config, done }).await.is_ok() {
-        if let Ok(words) = answer.await {
-            tracing::info!("configuration read again: {words}");
-        }
+    if shared.orders.send(Order { config, done }).await.is_ok()
+        && let Ok(words) = answer.await
+    {
+        tracing::info!("configuration read again: {words}");
     }
 }
 

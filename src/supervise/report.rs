@@ -43,7 +43,6 @@ impl Shared {
             },
             clock: ClockStatus {
                 utc: time(now.wall_ms).unwrap_or_default(),
-                // Where the time comes from is not asked yet.
                 quality: "unknown".to_owned(),
             },
             listen: self.bound.clone(),

@@ -42,8 +42,11 @@ impl Watch {
             }
             rates.keep_only(|name| config.peers.iter().any(|peer| peer.name == name));
         }
+        if let Some(words) = shared.refusals.summary(at_ms) {
+            tracing::warn!("{words}");
+        }
         self.seconds += 1;
-        if self.seconds % EVERY != 0 {
+        if !self.seconds.is_multiple_of(EVERY) {
             return;
         }
         for (name, counters) in &links {

@@ -237,7 +237,7 @@ fn merge_event<'a>(event: &mut Geo<'a>, bytes: &'a [u8]) -> Result<(), Reason> {
         let double = || value.double().ok_or(Reason::BadMessage);
         let string = || {
             let bytes = value.bytes().ok_or(Reason::BadMessage)?;
-            text::check(bytes).map(|()| bytes)
+            text::check(bytes).map(|_| bytes)
         };
         match number {
             geo::SEND_TIME => event.time = int()?,

@@ -6,7 +6,129 @@ use super::text;
 pub const UNKNOWN: f64 = 9_999_999.0;
 
 /// Reads a finite decimal number; surrounding blanks are forgiven, as Java's parser does.
+#[inline]
 pub fn read(raw: &[u8]) -> Option<f64> {
+    Decimal::read(raw).map_or_else(|| read_any(raw), |decimal| Some(decimal.value()))
+}
+
+/// Reads a number, and tells whether it is written as [`write`] would: in the shortest form, with a point.
+///
+/// Of numbers with 17 digits some have a shorter form that means the same; those count as canonical too.
+#[inline]
+pub fn read_canonical(raw: &[u8]) -> Option<(f64, bool)> {
+    match Decimal::read(raw) {
+        Some(decimal) => Some((decimal.value(), decimal.is_canonical(raw))),
+        None => read_any(raw).map(|number| (number, false)),
+    }
+}
+
+/// Appends a finite number in the shortest form that reads back equal, always with a point or an exponent
+/// (`9999999.0`), which is how TAK writes it (protocol reference 1.8, rule 2).
+#[inline]
+pub fn write(out: &mut Vec<u8>, number: f64) {
+    if number == UNKNOWN {
+        // Two of three numbers that say how far off a position may be.
+        return out.extend_from_slice(b"9999999.0");
+    }
+    let mut buffer = zmij::Buffer::new();
+    out.extend_from_slice(buffer.format_finite(number).as_bytes());
+}
+
+/// A number as nearly all are written: an optional minus, digits, and a point with digits behind it.
+#[derive(Debug, Clone, Copy)]
+struct Decimal {
+    negative: bool,
+    /// All digits as one integer; at most 19 of them, so it fits.
+    digits: u64,
+    /// How many of them stand behind the point.
+    places: u32,
+}
+
+impl Decimal {
+    /// `None` for any other form, however good.
+    #[inline]
+    fn read(raw: &[u8]) -> Option<Self> {
+        let (negative, rest) = match raw.split_first()? {
+            (b'-', rest) => (true, rest),
+            _ => (false, raw),
+        };
+        if rest.len() > 20 {
+            return None;
+        }
+        // Twenty digits without a point may wrap here; they are not taken in the end.
+        let mut digits = 0u64;
+        let mut point = None;
+        for (at, &byte) in rest.iter().enumerate() {
+            let digit = byte.wrapping_sub(b'0');
+            if digit <= 9 {
+                digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit));
+            } else if byte == b'.' && point.is_none() {
+                point = Some(at);
+            } else {
+                return None;
+            }
+        }
+        let whole = point?;
+        let places = rest.len() - whole - 1;
+        (whole > 0 && places > 0).then_some(Self {
+            negative,
+            digits,
+            places: places as u32,
+        })
+    }
+
+    /// The nearest double, ties to even.
+    #[inline]
+    fn value(self) -> f64 {
+        let power = POWERS[self.places as usize & 31];
+        let value = if self.digits < 1 << 53 && self.places <= 22 {
+            // Both are exact as doubles, so one division rounds once.
+            self.digits as f64 / power as f64
+        } else {
+            divide(self.digits, power)
+        };
+        if self.negative { -value } else { value }
+    }
+
+    #[inline]
+    fn is_canonical(self, raw: &[u8]) -> bool {
+        let unsigned = &raw[usize::from(self.negative)..];
+        let leads = unsigned[0] == b'0' && unsigned[1] != b'.';
+        let trails = raw.ends_with(b"0") && self.places > 1;
+        // Beyond these bounds the shortest form has an exponent.
+        let plain = self.digits == 0 && !self.negative
+            || (self.digits >= POWERS[self.places.saturating_sub(3) as usize & 31]
+                && unsigned.len() - self.places as usize <= 16);
+        !leads && !trails && plain && unsigned.len() <= 18
+    }
+}
+
+/// Powers of ten as far as a u64 goes.
+static POWERS: [u64; 32] = {
+    let mut table = [u64::MAX; 32];
+    let (mut power, mut at) = (1u64, 0);
+    while at < 20 {
+        table[at] = power;
+        power = power.saturating_mul(10);
+        at += 1;
+    }
+    table
+};
+
+/// `digits / power`, rounded once: the quotient is made with more bits than a double has, and its last bit tells of
+/// everything behind it.
+#[inline(never)]
+fn divide(digits: u64, power: u64) -> f64 {
+    let shift = 63 + (64 - power.leading_zeros()) - (64 - digits.leading_zeros());
+    let numerator = u128::from(digits) << shift;
+    let quotient = numerator / u128::from(power);
+    let inexact = quotient * u128::from(power) != numerator;
+    let jammed = quotient as u64 | u64::from(inexact);
+    jammed as f64 * f64::from_bits(u64::from(1023 - shift) << 52)
+}
+
+#[inline(never)]
+fn read_any(raw: &[u8]) -> Option<f64> {
     let trimmed = raw.trim_ascii();
     // "inf", "nan" and their kin parse in Rust but name no place on Earth.
     if !trimmed.last()?.is_ascii_digit() && trimmed.last() != Some(&b'.') {
@@ -14,18 +136,6 @@ pub fn read(raw: &[u8]) -> Option<f64> {
     }
     let number: f64 = text::as_str(trimmed)?.parse().ok()?;
     number.is_finite().then_some(number)
-}
-
-/// Appends a finite number in the shortest form that reads back equal, always with a point or an exponent
-/// (`9999999.0`), which is how TAK writes it (protocol reference 1.8, rule 2).
-pub fn write(out: &mut Vec<u8>, number: f64) {
-    let mut buffer = ryu::Buffer::new();
-    out.extend_from_slice(buffer.format_finite(number).as_bytes());
-}
-
-/// Whether [`write`] makes exactly this text of the number it stands for.
-pub fn is_canonical(raw: &[u8], number: f64) -> bool {
-    ryu::Buffer::new().format_finite(number).as_bytes() == raw
 }
 
 #[cfg(test)]
@@ -39,15 +149,55 @@ mod tests {
             ("38.56228271836961", 38.562_282_718_369_61),
             ("-83.89", -83.89),
             ("9999999", UNKNOWN),
+            ("9999999.0", UNKNOWN),
             ("0", 0.0),
             (" 1.5 ", 1.5),
             ("1.0E-5", 0.000_01),
             ("+3", 3.0),
+            ("127.00476702242095", 127.004_767_022_420_95),
         ] {
             assert_eq!(read(text.as_bytes()), Some(number), "{text}");
         }
-        for text in ["", "NaN", "inf", "-infinity", "1,5", "0x10", "1e999", "12m"] {
+        for text in [
+            "",
+            "-",
+            ".",
+            "-.",
+            "NaN",
+            "inf",
+            "-infinity",
+            "1,5",
+            "0x10",
+            "1e999",
+            "12m",
+        ] {
             assert_eq!(read(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_the_written_form_is_canonical() {
+        for (text, canonical) in [
+            ("0.0", true),
+            ("1.5", true),
+            ("-2.25", true),
+            ("90.0", true),
+            ("0.001", true),
+            ("228.70356179340502", true),
+            ("0", false),
+            ("-0.0", false),
+            ("1.50", false),
+            ("01.5", false),
+            ("+1.5", false),
+            (" 1.5", false),
+            ("1e3", false),
+            ("0.0000001", false),
+        ] {
+            assert_eq!(
+                read_canonical(text.as_bytes()).unwrap().1,
+                canonical,
+                "{text}"
+            );
         }
     }
 
@@ -57,7 +207,29 @@ mod tests {
             let mut out = Vec::new();
             write(&mut out, number);
             prop_assert_eq!(read(&out), Some(number));
-            prop_assert!(is_canonical(&out, number));
+        }
+
+        #[test]
+        fn the_fast_way_is_exact(text in "-?[0-9]{1,10}\\.[0-9]{1,12}") {
+            let exact: f64 = text.parse().unwrap();
+            prop_assert_eq!(read(text.as_bytes()).map(f64::to_bits), Some(exact.to_bits()));
+        }
+
+        #[test]
+        fn canonical_text_is_what_would_be_written(text in "-?[0-9]{1,6}\\.[0-9]{1,9}") {
+            let (number, canonical) = read_canonical(text.as_bytes()).unwrap();
+            let mut out = Vec::new();
+            write(&mut out, number);
+            prop_assert!(!canonical || out == text.as_bytes(), "{}", text);
+        }
+
+        #[test]
+        fn canonical_text_means_the_same_when_written(number in proptest::num::f64::NORMAL) {
+            let mut out = Vec::new();
+            write(&mut out, number);
+            if let Some((read, true)) = read_canonical(&out) {
+                prop_assert_eq!(read, number);
+            }
         }
     }
 }

@@ -92,7 +92,12 @@ impl Scanner {
 
     fn find_start(&mut self, buffer: &[u8]) -> Option<usize> {
         let from = self.searched;
-        let found = self.begin.find(&buffer[from..]).map(|at| from + at);
+        let rest = &buffer[from..];
+        // Back to back, as most streams are, the next event begins right here.
+        let found = match rest.starts_with(BEGIN) {
+            true => Some(from),
+            false => self.begin.find(rest).map(|at| from + at),
+        };
         self.searched = match found {
             Some(start) => start,
             None => buffer.len().saturating_sub(BEGIN.len() - 1).max(from),

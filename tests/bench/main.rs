@@ -126,21 +126,21 @@ fn run(plan: &Plan) {
 fn boxes(name: &'static str, tls: bool, plan: &Plan, tracks: &Tracks) -> Row {
     let (alpha, bravo) = joined_pair();
     let (flood, paced) = if tls {
-        let sender = tls_stream(alpha.clients_tls(), &alpha.issue("sender")).unwrap();
-        let receiver = tls_stream(bravo.clients_tls(), &bravo.issue("receiver")).unwrap();
+        let mut sender = tls_stream(alpha.clients_tls(), &alpha.issue("sender")).unwrap();
+        let mut receiver = tls_stream(bravo.clients_tls(), &bravo.issue("receiver")).unwrap();
         receiver
             .sock
             .set_read_timeout(Some(meter::PATIENCE))
             .unwrap();
         bravo.wait_clients(1);
-        measure(sender, receiver, plan, tracks)
+        measure(&mut sender, &mut receiver, plan, tracks)
     } else {
-        let sender = TcpStream::connect(alpha.clients_tcp()).unwrap();
+        let mut sender = TcpStream::connect(alpha.clients_tcp()).unwrap();
         sender.set_nodelay(true).unwrap();
-        let receiver = TcpStream::connect(bravo.clients_tcp()).unwrap();
+        let mut receiver = TcpStream::connect(bravo.clients_tcp()).unwrap();
         receiver.set_read_timeout(Some(meter::PATIENCE)).unwrap();
         bravo.wait_clients(1);
-        measure(sender, receiver, plan, tracks)
+        measure(&mut sender, &mut receiver, plan, tracks)
     };
     for (node, peer) in [(&alpha, "bravo"), (&bravo, "alpha")] {
         let status = node.status();
@@ -162,13 +162,13 @@ fn boxes(name: &'static str, tls: bool, plan: &Plan, tracks: &Tracks) -> Row {
 
 fn bare_pipe(plan: &Plan, tracks: &Tracks) -> Row {
     let pipe = pipe::Pipe::start();
-    let receiver = tls_stream(pipe.far, &pipe.leaf).unwrap();
+    let mut receiver = tls_stream(pipe.far, &pipe.leaf).unwrap();
     receiver
         .sock
         .set_read_timeout(Some(meter::PATIENCE))
         .unwrap();
-    let sender = tls_stream(pipe.near, &pipe.leaf).unwrap();
-    let (flood, paced) = measure(sender, receiver, plan, tracks);
+    let mut sender = tls_stream(pipe.near, &pipe.leaf).unwrap();
+    let (flood, paced) = measure(&mut sender, &mut receiver, plan, tracks);
     Row {
         name: "bare rustls pipe",
         flood,
@@ -178,8 +178,9 @@ fn bare_pipe(plan: &Plan, tracks: &Tracks) -> Row {
 }
 
 fn measure(
-    sender: impl Write + Send,
-    receiver: impl Read + Send,
+    // Both stay open after the run: the processes between them must live until their memory was read.
+    sender: &mut (impl Write + Send),
+    receiver: &mut (impl Read + Send),
     plan: &Plan,
     tracks: &Tracks,
 ) -> (Figures, Figures) {

@@ -41,10 +41,6 @@ fn and_exit_code_78() {
             "[[peer]]\nname = \"bravo\"\nca_cert = \"nowhere.pem\"\n",
             "ca_cert",
         ),
-        (
-            "[identity]\ncertificate = \"nowhere.pem\"\nkey = \"nowhere.pem\"\n",
-            "nowhere.pem",
-        ),
         ("[node\n", "tombolo.toml:1"),
     ];
     for (text, key) in cases {
@@ -58,6 +54,17 @@ fn and_exit_code_78() {
         assert!(finished.stderr.contains(key), "{text}\n{}", finished.stderr);
         assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
     }
+}
+
+#[test]
+fn an_identity_that_is_not_there_is_named_with_its_path() {
+    let finished = run_with("[identity]\ncertificate = \"nowhere.pem\"\nkey = \"nowhere.pem\"\n");
+    assert_eq!(finished.code, Some(78), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("/nowhere.pem"),
+        "{}",
+        finished.stderr
+    );
 }
 
 #[test]

@@ -161,16 +161,21 @@ fn half_an_event_then_silence() {
 }
 
 #[test]
-fn garbage() {
+fn garbage_before_an_event_and_without_end() {
     let mut scene = Scene::new();
-    let status = scene.alpha.status();
-    let counted = status.dropped_local("garbage");
+    let before = scene.alpha.resident_kib();
+    let request = format!("GET / HTTP/1.1\r\nHost: box\r\n\r\n{}", track("sound", 1));
+    scene.counts("garbage", request.as_bytes(), false);
+    scene.otter.expect_uid("sound");
+    let counted = scene.alpha.status().dropped_local("garbage");
     let mut villain = RawDevice::connect(scene.alpha.clients_tcp());
-    villain.send(b"GET / HTTP/1.1\r\nHost: box\r\n\r\n");
-    eventually("counted as garbage", || {
+    villain.send(&vec![b'x'; 4 * 1024 * 1024]);
+    eventually("endless garbage is counted", || {
         (scene.alpha.status().dropped_local("garbage") > counted).then_some(())
     });
     scene.others_are_served();
+    let grown = scene.alpha.resident_kib().saturating_sub(before);
+    assert!(grown < 2 * 1024, "memory grew by {grown} KiB");
 }
 
 #[test]

@@ -8,8 +8,7 @@ pub const UID: &[u8] = b"ANDROID-589520cc00000000";
 const TEXT: &str = "<event version=\"2.0\" uid=\"ANDROID-589520cc00000000\" type=\"a-f-G-U-C\" \
     time=\"2026-11-20T12:34:56.789Z\" start=\"2026-11-20T12:34:56.789Z\" stale=\"2026-11-20T12:41:11.789Z\" how=\"m-g\">\
     <point lat=\"38.85662091734\" lon=\"-77.06364199776728\" hae=\"127.00476702242095\" ce=\"4.7\" le=\"9999999.0\"/>\
-    <detail><takv os=\"34\" version=\"5.4.0.12 (9c3c4b6).1731022110-CIV\" device=\"SAMSUNG SM-G736U1\" platform=\"ATAK-CIV\"/>\
-    <contact endpoint=\"*:-1:stcp\" phone=\"+13145550142\" callsign=\"VIPER 6\"/><uid Droid=\"VIPER 6\"/>\
+    <detail><contact endpoint=\"*:-1:stcp\" phone=\"+13145550142\" callsign=\"VIPER 6\"/><uid Droid=\"VIPER 6\"/>\
     <precisionlocation altsrc=\"GPS\" geopointsrc=\"GPS\"/><__group role=\"Team Member\" name=\"Cyan\"/>\
     <status battery=\"83\"/><track course=\"228.70356179340502\" speed=\"1.3416407864998738\"/></detail></event>";
 

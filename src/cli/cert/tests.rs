@@ -110,8 +110,13 @@ fn export_writes_what_was_shown() {
     let (piped, notes) = place.run_both(&["export", "--out", "-"]).unwrap();
     assert_eq!(CertificateDer::pem_slice_iter(piped.as_bytes()).count(), 2);
     assert!(!piped.contains("fingerprint") && notes.contains("fingerprint"));
+    let made = place.path("made/for/it");
+    let to = made.to_str().unwrap();
+    place.run(&["export", "--out", to]).unwrap();
+    assert!(made.join("alpha-ca.pem").exists());
+    let in_a_file = made.join("alpha-ca.pem/at/all");
     let error = place
-        .run(&["export", "--out", "/nowhere/at/all"])
+        .run(&["export", "--out", in_a_file.to_str().unwrap()])
         .unwrap_err();
     assert!(matches!(&error, LocalError::Write(..)), "{error}");
 }
@@ -130,7 +135,7 @@ fn create_makes_rsa_once() {
 #[test]
 fn issue_writes_a_private_package_and_tells_its_password() {
     let place = Place::new();
-    let file = place.path("viper.zip");
+    let file = place.path("packages/viper.zip");
     let path = file.to_str().unwrap();
     let issue = ["issue", "VIPER 1", "--host", "192.0.2.7", "--out", path];
     let said = place.run(&issue).unwrap();
@@ -138,6 +143,8 @@ fn issue_writes_a_private_package_and_tells_its_password() {
         fs::metadata(&file).unwrap().permissions().mode() & 0o777,
         0o600
     );
+    let made = fs::metadata(place.path("packages")).unwrap();
+    assert_eq!(made.permissions().mode() & 0o777, 0o700);
     assert!(said.contains("192.0.2.7:8089"), "{said}");
     let password = said
         .lines()

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::ledger::{Ledger, TrackRow};
 
@@ -12,7 +12,7 @@ use super::ledger::{Ledger, TrackRow};
 const ROWS: usize = 15;
 
 /// The state of one direction of the link, as the box at its head words it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct LinkRow {
     /// The box that was asked.
     pub(super) from: &'static str,
@@ -171,27 +171,41 @@ fn line(text: &mut String, content: &str) {
 
 fn json_line(ledger: &Ledger, links: &[LinkRow]) -> String {
     let thousandth = |value: f64| (value * 1000.0).round() / 1000.0;
-    let links: Vec<_> = links
-        .iter()
-        .map(|link| json!({"from": link.from, "to": link.to, "state": link.state}))
-        .collect();
-    let line = json!({
-        "injected": ledger.injected(),
-        "seen": ledger.seen(),
-        "duplicates": ledger.duplicates(),
-        "latency_ms": {
-            "p50": thousandth(ledger.percentile_ms(50)),
-            "p99": thousandth(ledger.percentile_ms(99)),
+    let result = DemoResult {
+        injected: ledger.injected(),
+        seen: ledger.seen(),
+        duplicates: ledger.duplicates(),
+        latency_ms: Latency {
+            p50: thousandth(ledger.percentile_ms(50)),
+            p99: thousandth(ledger.percentile_ms(99)),
         },
-        "links": links,
-    });
-    format!("{line}\n")
+        links,
+    };
+    // Numbers and text always have a JSON form.
+    serde_json::to_string(&result).unwrap_or_default() + "\n"
+}
+
+/// The last line of `demo --json`; scripts rely on it.
+#[derive(Debug, Serialize)]
+struct DemoResult<'links> {
+    injected: u64,
+    seen: u64,
+    duplicates: u64,
+    latency_ms: Latency,
+    links: &'links [LinkRow],
+}
+
+#[derive(Debug, Serialize)]
+struct Latency {
+    p50: f64,
+    p99: f64,
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::ledger::Key;
     use super::*;
-    use crate::cli::demo::ledger::Key;
+    use serde_json::json;
     use tokio::time::Instant;
 
     fn links() -> [LinkRow; 2] {
@@ -221,6 +235,11 @@ mod tests {
     fn scripts_get_the_promised_keys() {
         let line = json_line(&ledger(), &links());
         assert_eq!(line.matches('\n').count(), 1);
+        assert!(
+            line.starts_with(
+                "{\"injected\":1,\"seen\":1,\"duplicates\":0,\"latency_ms\":{\"p50\":"
+            )
+        );
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["injected"], 1);
         assert_eq!(value["seen"], 1);

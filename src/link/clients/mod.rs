@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::handshake::Failure;
 use super::hub::{Hub, Port};
@@ -30,11 +31,13 @@ pub struct ClientBounds {
     pub slots: Arc<Semaphore>,
     /// Places for events larger than [`INGEST`]; all clients share them.
     pub large_events: Arc<Semaphore>,
+    /// Places for TLS handshakes; all listeners of the box share them. A newcomer waits for one.
+    pub handshakes: Arc<Semaphore>,
     /// Largest event, bytes.
     pub max_event: usize,
     /// An event begun must be whole within this.
     pub half_event: Duration,
-    /// A TLS handshake must be done within this.
+    /// A TLS handshake must be done within this; as long may be waited for a place to begin.
     pub handshake: Duration,
     /// Where refused handshakes are counted.
     pub refusals: Refusals,
@@ -55,6 +58,9 @@ const TLS_BUFFER: usize = 16 * 1024;
 /// A client that is being written its last bytes at shutdown gets this long.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// More clients than there can be: when all these permits are free, all of them are gone.
+const EVERYONE: u32 = 1 << 20;
+
 /// Accepts clients until told to stop, and then waits for their goodbyes.
 pub async fn serve(
     listener: TcpListener,
@@ -63,7 +69,7 @@ pub async fn serve(
     bounds: ClientBounds,
     mut stop: watch::Receiver<bool>,
 ) {
-    let clients = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+    let clients = Arc::new(Semaphore::new(EVERYONE as usize));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -97,7 +103,7 @@ pub async fn serve(
         });
     }
     drop(listener);
-    let everyone = clients.acquire_many(u32::MAX.min(Semaphore::MAX_PERMITS as u32));
+    let everyone = clients.acquire_many(EVERYONE);
     // A client that does not take its goodbye is cut off with the process.
     let _ = timeout(GOODBYE, everyone).await;
 }
@@ -115,21 +121,32 @@ async fn welcome(
     }
     match security {
         Security::Plain => client(stream, address, hub, &bounds, stop).await,
-        Security::Tls(acceptor) => match timeout(bounds.handshake, acceptor.accept(stream)).await {
-            Ok(Ok(mut stream)) => {
+        Security::Tls(acceptor) => match handshake(&acceptor, stream, &bounds).await {
+            Ok(mut stream) => {
                 stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
                 client(stream, address, hub, &bounds, stop).await;
             }
-            failed => {
-                let failure = match failed {
-                    Ok(Err(error)) => Failure::of(&error),
-                    _ => Failure::TimedOut,
-                };
-                bounds.refusals.count(&failure);
-                tracing::warn!(%address, reason = failure.word(), "client refused: {failure}");
+            Err(failure) => {
+                let now = hub.now().mono_ms;
+                bounds.refusals.count("client", address, &failure, now);
             }
         },
     }
+}
+
+async fn handshake(
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+    bounds: &ClientBounds,
+) -> Result<TlsStream<TcpStream>, Failure> {
+    // Those who wait for a place have only their TCP connection, which costs next to nothing.
+    let _place = timeout(bounds.handshake, bounds.handshakes.acquire())
+        .await
+        .map_err(|_| Failure::TimedOut)?;
+    timeout(bounds.handshake, acceptor.accept(stream))
+        .await
+        .map_err(|_| Failure::TimedOut)?
+        .map_err(|error| Failure::of(&error))
 }
 
 /// One client, from its first byte to its last.

@@ -37,6 +37,9 @@ pub struct AcceptorSettings {
     pub identify: Identify,
     /// Connections at once, those in their handshake included; one more is closed on arrival.
     pub most_connections: usize,
+    /// Places for TLS handshakes; all listeners of the box share them. A newcomer waits for one, at most as long as a
+    /// handshake may take.
+    pub handshakes: Arc<Semaphore>,
     /// Where refused handshakes are counted.
     pub refusals: Refusals,
 }
@@ -60,6 +63,7 @@ struct Shared {
     node: Arc<Node>,
     tls: Mutex<Arc<ServerConfig>>,
     identify: Identify,
+    handshakes: Arc<Semaphore>,
     refusals: Refusals,
     slots: Arc<Semaphore>,
     connections: Mutex<Vec<Open>>,
@@ -81,6 +85,7 @@ impl Acceptor {
                 node: settings.node,
                 tls: Mutex::new(settings.tls),
                 identify: settings.identify,
+                handshakes: settings.handshakes,
                 refusals: settings.refusals,
                 slots: Arc::new(Semaphore::new(settings.most_connections)),
                 connections: Mutex::default(),
@@ -116,6 +121,12 @@ impl Acceptor {
                 cutter.send_replace(Some(status.clone()));
             }
         }
+    }
+
+    /// Places for handshakes that are free.
+    #[cfg(test)]
+    pub(super) fn free_handshakes(&self) -> usize {
+        self.shared.handshakes.available_permits()
     }
 
     /// Stops listening; ends every connection with UNAVAILABLE, GOAWAY and TLS close_notify, within two seconds.
@@ -179,9 +190,11 @@ async fn connection(
         Ok(known) => known,
         Err(trouble) => {
             if let Some(failure) = trouble.handshake() {
-                shared.refusals.count(&failure);
+                let now = shared.node.hub.now().mono_ms;
+                shared.refusals.count("federate", address, &failure, now);
+            } else {
+                tracing::warn!(%address, "a federate was turned away: {trouble}");
             }
-            tracing::warn!(%address, "a federate was turned away: {trouble}");
             return;
         }
     };
@@ -203,10 +216,14 @@ async fn handshake(
     stream: TcpStream,
 ) -> Result<(TlsStream<TcpStream>, PeerSettings), Trouble> {
     let tls = TlsAcceptor::from(Arc::clone(&lock(&shared.tls)));
+    let place = timeout(shared.node.timing.handshake, shared.handshakes.acquire())
+        .await
+        .map_err(|_| Trouble::Handshake(Failure::TimedOut))?;
     let mut stream = timeout(shared.node.timing.handshake, tls.accept(stream))
         .await
         .map_err(|_| Trouble::Handshake(Failure::TimedOut))?
         .map_err(|error| Trouble::of_handshake(&error))?;
+    drop(place);
     let session = stream.get_ref().1;
     let chain = session.peer_certificates().unwrap_or_default();
     let owned: Vec<_> = chain.iter().map(|one| one.clone().into_owned()).collect();

@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
+use crate::budget;
 use crate::counters::Reason;
 use crate::link::grpc::call::{self, Ended};
 use crate::link::grpc::frame::{Decoder, FrameError};
@@ -16,7 +17,7 @@ use super::node::Node;
 
 /// An event of which more than this has come, and not yet its end, needs one of the few places for large events,
 /// bytes. All federates and clients share those, so that the largest event times all peers need not fit into memory.
-pub const INGEST: usize = 16 * 1024;
+pub const INGEST: usize = budget::INGEST as usize;
 
 /// Events are passed on in turns of this many bytes, so that one peer's flood does not keep the others waiting.
 const TURN: usize = 64 * 1024;

@@ -2,13 +2,13 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use prost::Message;
 use tokio::sync::{OnceCell, mpsc};
+use tokio::time::Instant;
 
 use crate::counters::Reason;
 use crate::link::board::PeerState;

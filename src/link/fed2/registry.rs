@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::link::grpc::status::{Code, Status};
 
@@ -124,7 +125,7 @@ impl Registry {
     /// # Errors
     /// [`Taken`] when the older connection keeps its place, or does not leave within seconds.
     pub async fn claim(&self, candidate: Candidate<'_>) -> Result<Claim, Taken> {
-        let deadline = tokio::time::Instant::now() + VACATE;
+        let deadline = Instant::now() + VACATE;
         loop {
             {
                 let mut places = self.lock();

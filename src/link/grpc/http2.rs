@@ -8,16 +8,17 @@ use hyper::server::conn::http2::Builder as ServerBuilder;
 use hyper_util::rt::TokioTimer;
 
 use super::scope::TaskScope;
+use crate::budget;
 
 /// What a peer may send on one stream before we have read it, bytes.
 pub const STREAM_WINDOW: u32 = 64 * 1024;
-/// What a peer may send on all streams before we have read it, bytes. Twice [`STREAM_WINDOW`], so that one stream that
-/// must wait leaves room for the others.
-pub const CONNECTION_WINDOW: u32 = 128 * 1024;
+/// What a peer may send on all streams before we have read it, bytes. More than [`STREAM_WINDOW`], so that one stream
+/// that must wait leaves room for the others.
+pub const CONNECTION_WINDOW: u32 = budget::FEDERATE_WINDOW as u32;
 /// What we keep of a stream that the peer does not read, bytes.
-pub const SEND_BUFFER: usize = 32 * 1024;
+pub const SEND_BUFFER: usize = budget::FEDERATE_SEND_BUFFER as usize;
 /// Longest frame taken, bytes.
-pub const FRAME: u32 = 16 * 1024;
+pub const FRAME: u32 = budget::FEDERATE_FRAME as u32;
 /// Calls that a peer may have open at once; a federate needs seven.
 pub const STREAMS: u32 = 24;
 /// Headers of one call, bytes.

@@ -279,3 +279,28 @@ fn a_client_may_send_its_leaf_alone() {
         Err(Refusal::NoCertificate)
     );
 }
+
+#[test]
+fn a_refused_peer_is_recognised_when_only_one_it_can_be() {
+    let World {
+        bravo_ca,
+        bravo,
+        stranger,
+    } = world();
+    let suspect = |rules: Vec<TrustRule>, chain: &[CertificateDer<'_>]| {
+        Roster::new(rules).suspect(chain, at(NOW))
+    };
+    let by_ca = |peer| rule(peer, Some(&bravo_ca), None);
+    let bravos = Some("bravo".to_owned());
+    let late = bravo_ca.issue(Leaf::good("b").dates(NOW - 9, NOW - 5));
+    assert_eq!(suspect(vec![by_ca("bravo")], &late.chain), bravos);
+    let both = vec![by_ca("bravo"), by_ca("charlie")];
+    assert_eq!(suspect(both.clone(), &late.chain), None, "either may be it");
+    // Renewed under the same CA: the pinned leaf is another one now.
+    let pinned = vec![rule("bravo", Some(&bravo_ca), Some(&bravo))];
+    let renewed = bravo_ca.issue(Leaf::good("bravo"));
+    assert_eq!(suspect(pinned.clone(), &renewed.chain), bravos);
+    assert_eq!(suspect(pinned, &bravo.chain[..1]), bravos, "leaf alone");
+    assert_eq!(suspect(both, &stranger.chain), None);
+    assert_eq!(suspect(vec![by_ca("bravo")], &[]), None);
+}

@@ -14,7 +14,7 @@ use crate::route::link::{LinkId, Verdict};
 use crate::route::outbox::Parcel;
 use crate::wire::fig::{Addressee, Federated, Geo};
 use crate::wire::text;
-use crate::wire::xml::{Detail, destinations};
+use crate::wire::xml::{Detail, Named, destinations};
 
 /// What the outboxes need to know of it.
 #[derive(Debug, Clone, Copy)]
@@ -42,11 +42,16 @@ impl Meta {
     }
 }
 
-/// Links by number, in a fixed set.
-const LINKS_MAX: usize = 1024;
+/// Links by number, in a fixed set: as many as the configuration allows clients and federates at most, and the box's
+/// own commands.
+pub(super) const LINKS_MAX: usize = 2304;
 
 /// Who is meant.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack for one event; a box would allocate for each directed one"
+)]
 pub(super) enum Targets {
     /// Everybody: nobody is named, or the name is the broadcast's.
     Everyone,
@@ -81,10 +86,10 @@ impl Targets {
                 missions: false,
             };
         }
-        if let (Self::Named { links, .. }, Some(LinkId(id))) = (self, link) {
-            if let Some(word) = links.get_mut(usize::from(id) / 64) {
-                *word |= 1 << (id % 64);
-            }
+        if let (Self::Named { links, .. }, Some(LinkId(id))) = (self, link)
+            && let Some(word) = links.get_mut(usize::from(id) / 64)
+        {
+            *word |= 1 << (id % 64);
         }
     }
 
@@ -137,6 +142,7 @@ impl Router {
                 Err(reason) => tally.drop_one(reason),
             }
         }
+        scratch.give_back();
         self.scratch = scratch;
         match count {
             0 if targets.is_directed() => Err(Reason::NoDestination),
@@ -148,12 +154,12 @@ impl Router {
     pub(super) fn targets_of_xml(&mut self, detail: &Detail<'_>) -> Targets {
         let mut targets = Targets::Everyone;
         for dest in destinations(detail.marti.bytes).filter(|dest| !dest.value.is_empty()) {
-            match dest.name {
-                b"uid" => {
+            match dest.named {
+                Named::Uid => {
                     let key = self.uid_key(dest.value);
                     targets.name(self.contacts.find(key).map(|contact| contact.link));
                 }
-                b"callsign" => {
+                Named::Callsign => {
                     self.scratch.names.clear();
                     text::write_unescaped(&mut self.scratch.names, dest.value);
                     if self.scratch.names == ALL_STREAMING {
@@ -161,8 +167,8 @@ impl Router {
                     }
                     self.name_callsign(&mut targets, &self.scratch.names);
                 }
-                b"mission" => targets.name_mission(),
-                _ => {}
+                Named::Mission => targets.name_mission(),
+                Named::Other => {}
             }
         }
         targets
@@ -203,7 +209,7 @@ impl Router {
 
     /// Tells everybody that a contact left: federates by a contact entry, clients by a delete.
     pub(super) fn tell_left(&mut self, contact: &Contact, now: Now) {
-        let (from, uid, kind) = (contact.link, &contact.uid, &contact.kind);
+        let (from, uid, kind) = (contact.link, contact.uid(), contact.kind());
         self.tell_federates(from, ContactOperation::Delete, uid, kind, now);
         self.tell_clients_deleted(from, uid, kind, now);
     }

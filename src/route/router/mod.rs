@@ -91,6 +91,19 @@ struct Scratch {
     federated: Vec<u8>,
 }
 
+impl Scratch {
+    /// What is kept for the next event, bytes; more is given back after the rare large one.
+    const KEPT: usize = 32 * 1024;
+
+    fn give_back(&mut self) {
+        for buffer in [&mut self.names, &mut self.xml, &mut self.federated] {
+            if buffer.capacity() > Self::KEPT {
+                *buffer = Vec::new();
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Link {
     kind: Kind,
@@ -137,12 +150,12 @@ impl Router {
         }
     }
 
-    /// Sets who is registered. A peer that is not named any more keeps its tallies but nothing is counted for it;
-    /// its connection is closed by the link that owns it.
+    /// Sets who is registered. A peer that is not named any more keeps its tallies, until a new one needs the place,
+    /// but nothing is counted for it; its connection is closed by the link that owns it.
     pub fn set_peers(&mut self, peers: &[PeerSpec]) {
         for link in &mut self.links {
             if let Kind::Federate(federate) = &mut link.kind {
-                federate.registered = false;
+                federate.registered = peers.iter().any(|peer| peer.name == federate.name);
             }
         }
         for peer in peers {
@@ -197,10 +210,12 @@ impl Router {
             Kind::Federate(federate) => link.outbox.clear(pool, &mut federate.counters),
         }
         let is_client = matches!(link.kind, Kind::Client);
-        while let Some(contact) = self.contacts.remove_of(id, |uid| self.hasher.hash_one(uid)) {
+        let mut place = 0;
+        while let Some(contact) =
+            (self.contacts).remove_of(id, &mut place, |uid| self.hasher.hash_one(uid))
+        {
             if is_client {
-                self.latest
-                    .forget(self.hasher.hash_one(contact.uid.as_slice()));
+                self.latest.forget(self.hasher.hash_one(contact.uid()));
                 self.tell_left(&contact, now);
             }
         }
@@ -303,21 +318,34 @@ impl Router {
     fn federate_place(&mut self, name: &str) -> usize {
         let named =
             |link: &Link| matches!(&link.kind, Kind::Federate(federate) if federate.name == name);
-        self.links.iter().position(named).unwrap_or_else(|| {
-            self.links.push(Link {
-                kind: Kind::Federate(Box::new(Federate {
-                    name: name.to_owned(),
-                    registered: false,
-                    incoming: true,
-                    outgoing: true,
-                    counters: Counters::default(),
-                })),
-                up: false,
-                outbox: Outbox::new(self.settings.outbox, Framing::Grpc),
-                replay: Replay::done(),
-            });
-            self.links.len() - 1
-        })
+        if let Some(place) = self.links.iter().position(named) {
+            return place;
+        }
+        let link = Link {
+            kind: Kind::Federate(Box::new(Federate {
+                name: name.to_owned(),
+                registered: false,
+                incoming: true,
+                outgoing: true,
+                counters: Counters::default(),
+            })),
+            up: false,
+            outbox: Outbox::new(self.settings.outbox, Framing::Grpc),
+            replay: Replay::done(),
+        };
+        // Of a peer that was removed, the place is used again: names that come and go must not add up.
+        let removed = |link: &Link| matches!(&link.kind, Kind::Federate(federate) if !federate.registered && !link.up);
+        match self.links.iter().position(removed) {
+            Some(place) => {
+                self.latest.disown(LinkId(place as u16));
+                self.links[place] = link;
+                place
+            }
+            None => {
+                self.links.push(link);
+                self.links.len() - 1
+            }
+        }
     }
 
     /// Hash of a uid given as raw attribute text, so that XML and protobuf agree on it.

@@ -9,8 +9,8 @@ use crate::clock::Now;
 use crate::cot::class::{self, Class};
 use crate::cot::render;
 use crate::counters::Reason;
-use crate::route::contacts::Noted;
-use crate::route::latest::Form;
+use crate::route::contacts::{Noted, Source as Heard};
+use crate::route::latest::{Form, Newest};
 use crate::route::link::{LinkId, Verdict};
 use crate::wire::fig::{self, Contact, Federated, Operation};
 use crate::wire::xml::{self, Detail};
@@ -77,7 +77,15 @@ impl Router {
         } else {
             let presence = self.presence(from, key, event.uid, event.kind, &detail, now);
             if meta.class != Class::Bulk && keeps(event.kind, &targets) {
-                self.keep(key, from, Form::Xml, piece, event.stale, presence);
+                self.keep(Newest {
+                    key,
+                    link: from,
+                    form: Form::Xml,
+                    bytes: piece,
+                    stale_ms: event.stale.unwrap_or(i64::MIN),
+                    changed: 0,
+                    presence,
+                });
             }
         }
         self.deliver(from, Source::Xml(&event), meta, &targets, now)
@@ -91,10 +99,9 @@ impl Router {
     ) -> Result<Verdict, Reason> {
         if let Some(Kind::Federate(federate)) =
             self.links.get(usize::from(from.0)).map(|link| &link.kind)
+            && !federate.incoming
         {
-            if !federate.incoming {
-                return Err(Reason::IncomingOff);
-            }
+            return Err(Reason::IncomingOff);
         }
         let message = fig::parse(message, self.envelope.id())?;
         if message.seen {
@@ -144,8 +151,15 @@ impl Router {
         } else {
             let presence = self.presence(from, key, event.uid, event.kind, &shown, now);
             if meta.class != Class::Bulk && keeps(event.kind, &targets) {
-                let stale = Some(event.stale);
-                self.keep(key, from, Form::Federated, message.bytes, stale, presence);
+                self.keep(Newest {
+                    key,
+                    link: from,
+                    form: Form::Federated,
+                    bytes: message.bytes,
+                    stale_ms: event.stale,
+                    changed: 0,
+                    presence,
+                });
             }
         }
         let source = Source::Federated(&message, &event, detail.as_ref());
@@ -176,9 +190,10 @@ impl Router {
             Operation::Create => {
                 self.changes += 1;
                 let (uid, callsign) = (contact.uid, contact.callsign);
+                let names = (uid, callsign, &b""[..]);
                 let noted = self
                     .contacts
-                    .note(key, uid, callsign, b"", from, self.changes);
+                    .note(key, names, (from, Heard::Hearsay), self.changes);
                 if noted == Noted::Changed {
                     return self.relay_contact(from, message, Meta { key: None, ..meta }, now);
                 }
@@ -228,9 +243,10 @@ impl Router {
         let split = names.len();
         text::write_unescaped(&mut names, callsign);
         let (uid, callsign) = names.split_at(split);
+        let contact = (uid, callsign, kind);
         let noted = self
             .contacts
-            .note(key, uid, callsign, kind, from, self.changes + 1);
+            .note(key, contact, (from, Heard::Position), self.changes + 1);
         if noted == Noted::Changed {
             self.changes += 1;
             self.tell_came(from, uid, callsign, now);
@@ -252,19 +268,12 @@ impl Router {
         }
     }
 
-    fn keep(
-        &mut self,
-        key: u64,
-        from: LinkId,
-        form: Form,
-        bytes: &[u8],
-        stale: Option<i64>,
-        presence: bool,
-    ) {
+    fn keep(&mut self, newest: Newest<'_>) {
         self.changes += 1;
-        let stale = stale.unwrap_or(i64::MIN);
-        self.latest
-            .keep(key, from, form, bytes, stale, self.changes, presence);
+        self.latest.keep(&Newest {
+            changed: self.changes,
+            ..newest
+        });
     }
 
     fn accepted(&mut self, from: LinkId, now: Now) {

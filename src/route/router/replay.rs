@@ -100,8 +100,8 @@ impl Router {
             self.envelope.put_contact(
                 out,
                 ContactOperation::Create,
-                &contact.uid,
-                &contact.callsign,
+                contact.uid(),
+                contact.callsign(),
             );
             self.envelope.finish(out);
             let Link { kind, outbox, .. } = &mut self.links[place];

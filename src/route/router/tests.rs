@@ -1,5 +1,7 @@
 //! Routers joined by hand: what one hands over is given to the next.
 
+mod reach;
+
 use std::task::Waker;
 
 use super::*;

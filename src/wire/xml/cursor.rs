@@ -1,8 +1,10 @@
-//! Reading tags and text, character by character where it must be and by vector search where it can.
+//! Reading tags and text. Names and values are read eight bytes at a time, because nearly every byte of an event
+//! belongs to one of them.
 
 use heapless::Vec as Fixed;
-use memchr::{memchr_iter, memchr3, memmem};
+use memchr::{memchr, memchr_iter, memchr2, memmem};
 
+use super::name::{self, Key};
 use crate::counters::Reason;
 use crate::wire::text;
 
@@ -14,6 +16,10 @@ pub const MAX_ATTRIBUTES: usize = 64;
 pub(super) struct Cursor<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) at: usize,
+    /// There are references somewhere, so values and text must be looked through for them.
+    pub(super) references: bool,
+    /// `<` seen so far that begin or end something. If the bytes hold more, one hides in a value.
+    pub(super) openings: usize,
 }
 
 /// How an opening tag ended.
@@ -24,6 +30,16 @@ pub(super) enum Ending {
 }
 
 impl<'a> Cursor<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            references: memchr(b'&', bytes).is_some(),
+            openings: 0,
+        }
+    }
+
+    #[inline]
     pub(super) fn peek(&self, ahead: usize) -> Result<u8, Reason> {
         self.bytes
             .get(self.at + ahead)
@@ -31,48 +47,62 @@ impl<'a> Cursor<'a> {
             .ok_or(Reason::Malformed)
     }
 
-    /// Character data up to the next `<`.
-    pub(super) fn characters(&mut self) -> Result<(), Reason> {
-        loop {
-            let rest = &self.bytes[self.at..];
-            if rest.first() == Some(&b'<') {
-                return Ok(());
-            }
-            let found = memchr3(b'<', b'&', b']', rest).ok_or(Reason::Malformed)?;
-            self.at += found;
-            match rest[found] {
-                b'<' => return Ok(()),
-                b'&' => self.at += text::reference(&rest[found..])?.1,
-                _ if rest[found..].starts_with(b"]]>") => return Err(Reason::Malformed),
-                _ => self.at += 1,
-            }
-        }
+    /// Whether every `<` was one that begins or ends something.
+    pub(super) fn all_openings_seen(&self) -> bool {
+        memchr_iter(b'<', self.bytes).count() == self.openings
     }
 
-    /// Reads a name that begins `ahead` bytes from here, and moves behind it.
+    /// Character data up to the next `<`.
     #[inline]
-    pub(super) fn name(&mut self, ahead: usize) -> Result<&'a [u8], Reason> {
-        let start = self.at + ahead;
-        let rest = self.bytes.get(start..).unwrap_or_default();
-        let length = rest
-            .iter()
-            .position(|&byte| NAME[byte as usize] == 0)
-            .ok_or(Reason::Malformed)?;
-        let name = &rest[..length];
-        if name.first().is_none_or(|&first| NAME[first as usize] != 2) {
-            return Err(Reason::Malformed);
+    pub(super) fn characters(&mut self) -> Result<(), Reason> {
+        if self.bytes.get(self.at) == Some(&b'<') {
+            return Ok(());
         }
-        self.at = start + length;
-        Ok(name)
+        self.some_characters()
+    }
+
+    fn some_characters(&mut self) -> Result<(), Reason> {
+        let rest = &self.bytes[self.at..];
+        let end = memchr(b'<', rest).ok_or(Reason::Malformed)?;
+        let characters = &rest[..end];
+        let mut looked = 0;
+        while let Some(found) = memchr2(b'&', b']', &characters[looked..]) {
+            let here = &characters[looked + found..];
+            if here[0] == b'&' {
+                looked += found + text::reference(here)?.1;
+            } else if here.starts_with(b"]]>") {
+                return Err(Reason::Malformed);
+            } else {
+                looked += found + 1;
+            }
+        }
+        self.at += end;
+        Ok(())
+    }
+
+    /// Reads the name behind a `<`, and moves behind it.
+    #[inline]
+    pub(super) fn tag_name(&mut self) -> Result<(Key, &'a [u8]), Reason> {
+        self.at += 1;
+        self.openings += 1;
+        self.name()
+    }
+
+    #[inline]
+    fn name(&mut self) -> Result<(Key, &'a [u8]), Reason> {
+        let rest = &self.bytes[self.at..];
+        let (key, length) = name::read(rest).ok_or(Reason::Malformed)?;
+        self.at += length;
+        Ok((key, &rest[..length]))
     }
 
     /// Reads the attributes of a tag and its `>` or `/>`.
     #[inline]
     pub(super) fn attributes(
         &mut self,
-        mut note: impl FnMut(&'a [u8], &'a [u8]),
+        mut note: impl FnMut(Key, &'a [u8]),
     ) -> Result<Ending, Reason> {
-        let mut names: Fixed<&[u8], MAX_ATTRIBUTES> = Fixed::new();
+        let mut names: Fixed<(Key, &'a [u8]), MAX_ATTRIBUTES> = Fixed::new();
         loop {
             let gap = self.blanks();
             match self.peek(0)? {
@@ -87,19 +117,24 @@ impl<'a> Cursor<'a> {
                 _ if gap == 0 => return Err(Reason::Malformed),
                 _ => {}
             }
-            let name = self.name(0)?;
-            self.blanks();
+            let (key, name) = self.name()?;
             if self.peek(0)? != b'=' {
-                return Err(Reason::Malformed);
+                self.blanks();
+                if self.peek(0)? != b'=' {
+                    return Err(Reason::Malformed);
+                }
             }
             self.at += 1;
-            self.blanks();
             let value = self.value()?;
-            if names.iter().any(|&seen| seen == name) {
+            // Equal keys of long names may still be different names.
+            let twice = |&(seen, other): &(Key, &[u8])| {
+                seen == key && (!seen.is_partial() || other == name)
+            };
+            if names.iter().any(twice) {
                 return Err(Reason::Malformed);
             }
-            names.push(name).map_err(|_| Reason::Malformed)?;
-            note(name, value);
+            names.push((key, name)).map_err(|_| Reason::Malformed)?;
+            note(key, value);
         }
     }
 
@@ -116,25 +151,23 @@ impl<'a> Cursor<'a> {
     /// Reads a quoted value.
     #[inline]
     fn value(&mut self) -> Result<&'a [u8], Reason> {
-        let quote = self.peek(0)?;
+        let mut quote = self.peek(0)?;
         if quote != b'"' && quote != b'\'' {
-            return Err(Reason::Malformed);
-        }
-        let start = self.at + 1;
-        let mut at = start;
-        loop {
-            let rest = &self.bytes[at..];
-            let found = memchr3(quote, b'<', b'&', rest).ok_or(Reason::Malformed)?;
-            match rest[found] {
-                b'<' => return Err(Reason::Malformed),
-                b'&' => at += found + text::reference(&rest[found..])?.1,
-                _ => {
-                    let end = at + found;
-                    self.at = end + 1;
-                    return Ok(&self.bytes[start..end]);
-                }
+            self.blanks();
+            quote = self.peek(0)?;
+            if quote != b'"' && quote != b'\'' {
+                return Err(Reason::Malformed);
             }
         }
+        self.at += 1;
+        let rest = &self.bytes[self.at..];
+        let end = find_quote(rest, quote).ok_or(Reason::Malformed)?;
+        let value = &rest[..end];
+        if self.references {
+            check_references(value)?;
+        }
+        self.at += end + 1;
+        Ok(value)
     }
 
     /// `<!…`: a comment or CDATA; anything else is a document type.
@@ -158,9 +191,41 @@ impl<'a> Cursor<'a> {
         if open == 4 && (memmem::find(body, b"--").is_some() || body.ends_with(b"-")) {
             return Err(Reason::Malformed);
         }
-        self.at += open + length + end.len();
+        let whole = open + length + end.len();
+        self.openings += memchr_iter(b'<', &rest[..whole]).count();
+        self.at += whole;
         Ok(())
     }
+}
+
+/// Where the closing quote is. Values are short, so the first few words are looked at here.
+#[inline]
+fn find_quote(rest: &[u8], quote: u8) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let wanted = u64::from(quote) * ONES;
+    let mut at = 0;
+    while at < 32 {
+        let Some(word) = rest.get(at..).and_then(<[u8]>::first_chunk) else {
+            break;
+        };
+        // The lowest byte that becomes zero has its high bit set in `hit`.
+        let word = u64::from_le_bytes(*word) ^ wanted;
+        let hit = word.wrapping_sub(ONES) & !word & (ONES << 7);
+        if hit != 0 {
+            return Some(at + hit.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    memchr(quote, &rest[at..]).map(|found| at + found)
+}
+
+fn check_references(value: &[u8]) -> Result<(), Reason> {
+    let mut rest = value;
+    while let Some(found) = memchr(b'&', rest) {
+        let length = text::reference(&rest[found..])?.1;
+        rest = &rest[found + length..];
+    }
+    Ok(())
 }
 
 /// Whether a receiver that searches for tags without parsing would find an event in here.
@@ -170,19 +235,3 @@ fn hides_event(body: &[u8]) -> bool {
         tag.strip_prefix(b"/").unwrap_or(tag).starts_with(b"event")
     })
 }
-
-/// 2: may begin a name; 1: may only continue one; 0: neither. Beyond ASCII nearly every letter may do both.
-static NAME: [u8; 256] = {
-    let mut table = [0u8; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let value = byte as u8;
-        table[byte] = match value {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b':' | 0x80.. => 2,
-            b'0'..=b'9' | b'-' | b'.' => 1,
-            _ => 0,
-        };
-        byte += 1;
-    }
-    table
-};

@@ -27,6 +27,8 @@ pub struct Event<'a> {
     pub point: Option<Point<'a>>,
     /// The first `<detail>`.
     pub detail: Option<Detail<'a>>,
+    /// No references and no white space but blanks anywhere: every raw value means itself.
+    pub plain: bool,
 }
 
 /// `<point>`.

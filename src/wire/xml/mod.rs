@@ -6,10 +6,11 @@
 mod cursor;
 mod destinations;
 mod event;
+mod name;
 mod parser;
 
 pub use cursor::MAX_ATTRIBUTES;
-pub use destinations::{Destination, Destinations, destinations};
+pub use destinations::{Destination, Destinations, Named, destinations};
 pub use event::{Child, Detail, Event, Point};
 pub use parser::{MAX_DEPTH, parse, parse_detail};
 
@@ -55,11 +56,11 @@ mod tests {
         assert!(!detail.status.is_exact() && detail.status.first().is_some());
         assert!(!detail.precision.is_exact());
         let names: Vec<_> = destinations(detail.marti.bytes)
-            .map(|dest| (dest.name, dest.value))
+            .map(|dest| (dest.named, dest.value))
             .collect();
         assert_eq!(
             names,
-            [(&b"callsign"[..], &b"B"[..]), (&b"uid"[..], &b"C"[..])]
+            [(Named::Callsign, &b"B"[..]), (Named::Uid, &b"C"[..])]
         );
     }
 

@@ -5,6 +5,7 @@ use memchr::memmem;
 
 use super::cursor::{Cursor, Ending};
 use super::event::{Child, Detail, Event, Point};
+use super::name::Key;
 use crate::counters::Reason;
 use crate::wire::{stamp, text};
 
@@ -15,11 +16,14 @@ pub const MAX_DEPTH: usize = 64;
 ///
 /// # Errors
 /// The reason for which it is refused.
+#[inline]
 pub fn parse(piece: &[u8]) -> Result<Event<'_>, Reason> {
-    text::check(piece)?;
-    let mut parser = Parser::new(piece, Floor::Event);
+    let mut event = Event::default();
+    let plain = text::check(piece)?;
+    let mut parser = Parser::new(piece, Floor::Event, &mut event);
     parser.run()?;
-    let event = parser.event;
+    let references = parser.cursor.references;
+    event.plain = plain && !references;
     if event.uid.is_empty() || event.kind.is_empty() {
         return Err(Reason::Incomplete);
     }
@@ -38,9 +42,9 @@ pub fn parse_detail(other: &[u8]) -> Result<Detail<'_>, Reason> {
         let end = memmem::find(bytes, b"?>").ok_or(Reason::Malformed)?;
         bytes = bytes[end + 2..].trim_ascii();
     }
-    let mut parser = Parser::new(bytes, Floor::Detail);
-    parser.run()?;
-    parser.event.detail.ok_or(Reason::Malformed)
+    let mut event = Event::default();
+    Parser::new(bytes, Floor::Detail, &mut event).run()?;
+    event.detail.ok_or(Reason::Malformed)
 }
 
 /// Which element is the root.
@@ -50,11 +54,11 @@ enum Floor {
     Detail = 1,
 }
 
-struct Parser<'a> {
+struct Parser<'e, 'a> {
     cursor: Cursor<'a>,
     open: Fixed<(u32, u32), MAX_DEPTH>,
     floor: usize,
-    event: Event<'a>,
+    event: &'e mut Event<'a>,
     /// Where the noted `<detail>` begins, while it is open.
     detail_at: Option<usize>,
     /// The child of `<detail>` whose end is still to be noted.
@@ -75,29 +79,37 @@ enum Part {
 }
 
 impl Part {
-    fn of(name: &[u8]) -> Option<Self> {
-        Some(match name {
-            b"track" => Self::Track,
-            b"status" => Self::Status,
-            b"precisionlocation" => Self::Precision,
-            b"contact" => Self::Contact,
-            b"link" => Self::Link,
-            b"__group" => Self::Group,
-            b"marti" => Self::Marti,
-            b"image" => Self::Image,
-            _ => return None,
-        })
+    #[inline]
+    fn of(key: Key, name: &[u8]) -> Option<Self> {
+        const NAMES: [(Key, Part); 7] = [
+            (Key::of(b"contact"), Part::Contact),
+            (Key::of(b"track"), Part::Track),
+            (Key::of(b"status"), Part::Status),
+            (Key::of(b"__group"), Part::Group),
+            (Key::of(b"link"), Part::Link),
+            (Key::of(b"marti"), Part::Marti),
+            (Key::of(b"image"), Part::Image),
+        ];
+        if key.is_partial() {
+            return (name == b"precisionlocation").then_some(Self::Precision);
+        }
+        NAMES
+            .iter()
+            .find(|(known, _)| *known == key)
+            .map(|&(_, part)| part)
     }
 
-    const fn attributes(self) -> [&'static [u8]; 2] {
+    #[inline]
+    const fn attributes(self) -> [Key; 2] {
+        const NONE: Key = Key::of(b"");
         match self {
-            Self::Track => [b"speed", b"course"],
-            Self::Status => [b"battery", b"readiness"],
-            Self::Precision => [b"geopointsrc", b"altsrc"],
-            Self::Contact => [b"callsign", b"endpoint"],
-            Self::Link => [b"uid", b"type"],
-            Self::Group => [b"name", b"role"],
-            Self::Marti | Self::Image => [b"", b""],
+            Self::Track => [Key::of(b"speed"), Key::of(b"course")],
+            Self::Status => [Key::of(b"battery"), Key::of(b"readiness")],
+            Self::Precision => [Key::of(b"geopointsrc"), Key::of(b"altsrc")],
+            Self::Contact => [Key::of(b"callsign"), Key::of(b"endpoint")],
+            Self::Link => [Key::of(b"uid"), Key::of(b"type")],
+            Self::Group => [Key::of(b"name"), Key::of(b"role")],
+            Self::Marti | Self::Image => [NONE, NONE],
         }
     }
 
@@ -115,13 +127,13 @@ impl Part {
     }
 }
 
-impl<'a> Parser<'a> {
-    fn new(bytes: &'a [u8], floor: Floor) -> Self {
+impl<'e, 'a> Parser<'e, 'a> {
+    fn new(bytes: &'a [u8], floor: Floor, event: &'e mut Event<'a>) -> Self {
         Self {
-            cursor: Cursor { bytes, at: 0 },
+            cursor: Cursor::new(bytes),
             open: Fixed::new(),
             floor: floor as usize,
-            event: Event::default(),
+            event,
             detail_at: None,
             pending: None,
         }
@@ -146,22 +158,23 @@ impl<'a> Parser<'a> {
             }
             self.cursor.characters()?;
         }
-        if self.cursor.at == self.cursor.bytes.len() {
-            return Ok(());
-        }
         // What follows the root element is a second event, or the rest of one.
-        Err(Reason::Malformed)
+        let ended = self.cursor.at == self.cursor.bytes.len();
+        match ended && self.cursor.all_openings_seen() {
+            true => Ok(()),
+            false => Err(Reason::Malformed),
+        }
     }
 
     fn element(&mut self) -> Result<(), Reason> {
         let start = self.cursor.at;
         let level = self.open.len() + self.floor;
-        let name = self.cursor.name(1)?;
+        let (key, name) = self.cursor.tag_name()?;
         let ending = match level {
-            0 => self.event_tag(name)?,
-            1 => self.event_child(name, start)?,
-            _ if name == b"event" => return Err(Reason::Ambiguous),
-            2 if self.detail_at.is_some() => self.detail_child(name, start)?,
+            0 => self.event_tag(key)?,
+            1 => self.event_child(key, start)?,
+            _ if key == Key::of(b"event") => return Err(Reason::Ambiguous),
+            2 if self.detail_at.is_some() => self.detail_child(key, name, start)?,
             _ => self.cursor.attributes(|_, _| {})?,
         };
         match ending {
@@ -176,100 +189,106 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn event_tag(&mut self, name: &[u8]) -> Result<Ending, Reason> {
-        if name != b"event" {
+    fn event_tag(&mut self, key: Key) -> Result<Ending, Reason> {
+        const UID: Key = Key::of(b"uid");
+        const TYPE: Key = Key::of(b"type");
+        const HOW: Key = Key::of(b"how");
+        const TIME: Key = Key::of(b"time");
+        const START: Key = Key::of(b"start");
+        const STALE: Key = Key::of(b"stale");
+        const ACCESS: Key = Key::of(b"access");
+        const CAVEAT: Key = Key::of(b"caveat");
+        const RELEASABLE_TO: Key = Key::of(b"releasableTo");
+        if key != Key::of(b"event") {
             return Err(Reason::Malformed);
         }
-        self.event.bytes = self.cursor.bytes;
-        let mut event = self.event;
-        let mut bad_time = false;
-        let mut time = |raw: &[u8]| {
-            let millis = stamp::read(raw);
-            bad_time |= millis.is_none();
-            millis
-        };
+        let event = &mut *self.event;
+        event.bytes = self.cursor.bytes;
+        let mut stamps: [Option<&[u8]>; 3] = [None; 3];
         let ending = self.cursor.attributes(|name, value| match name {
-            b"uid" => event.uid = value,
-            b"type" => event.kind = value,
-            b"how" => event.how = value,
-            b"time" => event.time = time(value),
-            b"start" => event.start = time(value),
-            b"stale" => event.stale = time(value),
-            b"access" => event.access = value,
-            b"caveat" => event.caveat = value,
-            b"releasableTo" => event.releasable_to = value,
+            UID => event.uid = value,
+            TYPE => event.kind = value,
+            TIME => stamps[0] = Some(value),
+            START => stamps[1] = Some(value),
+            STALE => stamps[2] = Some(value),
+            HOW => event.how = value,
+            ACCESS => event.access = value,
+            CAVEAT => event.caveat = value,
+            RELEASABLE_TO => event.releasable_to = value,
             _ => {}
         })?;
-        self.event = event;
-        if bad_time {
-            return Err(Reason::BadTime);
-        }
+        let mut reader = stamp::Reader::default();
+        let mut read = |raw: Option<&[u8]>| match raw {
+            Some(raw) => reader.read(raw).map(Some).ok_or(Reason::BadTime),
+            None => Ok(None),
+        };
+        (event.time, event.start, event.stale) =
+            (read(stamps[0])?, read(stamps[1])?, read(stamps[2])?);
         Ok(ending)
     }
 
-    fn event_child(&mut self, name: &[u8], start: usize) -> Result<Ending, Reason> {
+    fn event_child(&mut self, key: Key, start: usize) -> Result<Ending, Reason> {
+        const LAT: Key = Key::of(b"lat");
+        const LON: Key = Key::of(b"lon");
+        const HAE: Key = Key::of(b"hae");
+        const CE: Key = Key::of(b"ce");
+        const LE: Key = Key::of(b"le");
         let alone = self.floor == Floor::Detail as usize;
-        match name {
-            b"detail" if self.event.detail.is_none() => {
-                self.detail_at = Some(start);
-                self.event.detail = Some(Detail {
-                    bytes: &self.cursor.bytes[start..],
-                    ..Detail::default()
-                });
-                self.cursor.attributes(|_, _| {})
-            }
-            _ if alone => Err(Reason::Malformed),
-            b"event" => Err(Reason::Ambiguous),
-            b"point" if self.event.point.is_none() => {
-                let mut point = Point::default();
-                let ending = self.cursor.attributes(|name, value| match name {
-                    b"lat" => point.lat = value,
-                    b"lon" => point.lon = value,
-                    b"hae" => point.hae = value,
-                    b"ce" => point.ce = value,
-                    b"le" => point.le = value,
-                    _ => {}
-                })?;
-                self.event.point = Some(point);
-                Ok(ending)
-            }
-            _ => self.cursor.attributes(|_, _| {}),
+        if key == Key::of(b"detail") && self.event.detail.is_none() {
+            self.detail_at = Some(start);
+            self.event.detail = Some(Detail::default());
+            self.cursor.attributes(|_, _| {})
+        } else if alone {
+            Err(Reason::Malformed)
+        } else if key == Key::of(b"event") {
+            Err(Reason::Ambiguous)
+        } else if key == Key::of(b"point") && self.event.point.is_none() {
+            let point = self.event.point.insert(Point::default());
+            self.cursor.attributes(|name, value| match name {
+                LAT => point.lat = value,
+                LON => point.lon = value,
+                HAE => point.hae = value,
+                CE => point.ce = value,
+                LE => point.le = value,
+                _ => {}
+            })
+        } else {
+            self.cursor.attributes(|_, _| {})
         }
     }
 
-    fn detail_child(&mut self, name: &[u8], start: usize) -> Result<Ending, Reason> {
-        let Some(part) = Part::of(name) else {
+    fn detail_child(&mut self, key: Key, name: &[u8], start: usize) -> Result<Ending, Reason> {
+        let (Some(part), Some(detail)) = (Part::of(key, name), &mut self.event.detail) else {
             return self.cursor.attributes(|_, _| {});
         };
+        let child = part.of_detail(detail);
+        child.count += 1;
+        if child.count > 1 {
+            return self.cursor.attributes(|_, _| {});
+        }
         let wanted = part.attributes();
-        let mut child = Child {
-            count: 1,
-            bytes: &self.cursor.bytes[start..],
-            ..Child::default()
-        };
+        let mut others = false;
+        let values = &mut child.values;
         let ending = self.cursor.attributes(|name, value| {
             if name == wanted[0] {
-                child.values[0] = Some(value);
+                values[0] = Some(value);
             } else if name == wanted[1] {
-                child.values[1] = Some(value);
+                values[1] = Some(value);
             } else {
-                child.others = true;
+                others = true;
             }
         })?;
+        child.others = others;
         child.empty = ending == Ending::Empty;
-        if let Some(detail) = &mut self.event.detail {
-            let place = part.of_detail(detail);
-            if place.count == 0 {
-                *place = child;
-                self.pending = Some(part);
-            } else {
-                place.count += 1;
-            }
+        child.bytes = &self.cursor.bytes[start..self.cursor.at];
+        if ending == Ending::Open {
+            self.pending = Some(part);
         }
         Ok(ending)
     }
 
-    /// An element that began at `start` has just ended at `self.cursor.at`.
+    /// An element that began at `start` has just ended.
+    #[inline]
     fn ended(&mut self, level: usize, start: usize) {
         match level {
             1 => {
@@ -294,6 +313,7 @@ impl<'a> Parser<'a> {
         if tag.get(..length) != Some(&self.cursor.bytes[start..start + length]) {
             return Err(Reason::Malformed);
         }
+        self.cursor.openings += 1;
         self.cursor.at += 2 + length;
         self.cursor.blanks();
         if self.cursor.peek(0)? != b'>' {

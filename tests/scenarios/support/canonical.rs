@@ -62,6 +62,11 @@ impl Element {
         root.remove(0)
     }
 
+    /// Both carry the same `time`.
+    pub fn same_time(&self, other: &Self) -> bool {
+        self.attributes.get("time") == other.attributes.get("time")
+    }
+
     fn of(tag: &BytesStart<'_>) -> Self {
         let name = tag.name().as_ref().to_owned();
         let attributes = tag

@@ -176,6 +176,7 @@ fn peer(name: &str, address: Option<SocketAddr>) -> PeerSettings {
 async fn acceptor(node: &Arc<Node>, pki: &Pki, name: &str) -> (Acceptor, SocketAddr) {
     let settings = peer(name, None);
     let acceptor = Acceptor::new(AcceptorSettings {
+        handshakes: Arc::new(Semaphore::new(2)),
         refusals: Refusals::default(),
         node: Arc::clone(node),
         tls: pki.server(),

@@ -241,3 +241,28 @@ async fn a_flood_passes_whole_and_a_peer_that_does_not_read_disturbs_nobody() {
     );
     drop(stuck);
 }
+
+#[tokio::test]
+async fn handshakes_have_places_and_a_newcomer_waits_for_one() {
+    let pki = Pki::new("islands");
+    let (alpha, bravo) = (node("alpha", ALPHA, quick()), node("bravo", BRAVO, quick()));
+    let (acceptor, address) = acceptor(&alpha, &pki, "bravo").await;
+    // Two who never say anything hold both places.
+    let silent = || tokio::net::TcpStream::connect(address);
+    let (first, second) = (silent().await.unwrap(), silent().await.unwrap());
+    until("both places are taken", || acceptor.free_handshakes() == 0).await;
+    let _dialler = Dialler::spawn(
+        Arc::clone(&bravo),
+        peer("alpha", Some(address)),
+        pki.client(),
+    );
+    tokio::time::sleep(WHILE).await;
+    assert_ne!(state(&alpha, "bravo"), PeerState::Connected);
+    drop(first);
+    until("the newcomer gets the place", || {
+        state(&alpha, "bravo") == PeerState::Connected
+    })
+    .await;
+    drop(second);
+    until("every place is free", || acceptor.free_handshakes() == 2).await;
+}

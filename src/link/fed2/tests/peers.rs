@@ -16,7 +16,7 @@ use crate::link::fed2::Dialler;
 struct Python {
     process: Child,
     commands: ChildStdin,
-    reports: mpsc::UnboundedReceiver<Value>,
+    reports: mpsc::Receiver<Value>,
     seen: Vec<Value>,
 }
 
@@ -44,11 +44,12 @@ impl Python {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let (sender, reports) = mpsc::unbounded_channel();
+        // More than any test here reads.
+        let (sender, reports) = mpsc::channel(4096);
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                let _ = sender.send(serde_json::from_str(&line).unwrap());
+                let _ = sender.blocking_send(serde_json::from_str(&line).unwrap());
             }
         });
         Some(Self {
