@@ -280,8 +280,13 @@ impl Router {
             if link.up && federate.outgoing && place != usize::from(from.0) {
                 let parcel = meta.parcel(bytes, false);
                 let (pool, tally) = (&mut self.pool, &mut federate.counters);
-                link.outbox
+                let taken = link
+                    .outbox
                     .offer(parcel, &mut copy, pool, tally, now.mono_ms);
+                if !taken && !meta.delete {
+                    // Directed traffic depends on it, so the whole phone book is read out again when there is room.
+                    link.replay = link.replay.again(self.changes);
+                }
                 count += 1;
             }
         }

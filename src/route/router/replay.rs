@@ -16,8 +16,12 @@ use crate::wire::{fig, xml};
 pub(super) struct Replay {
     stage: Stage,
     place: usize,
-    /// Changes up to this count are told, later ones were offered.
-    since: u64,
+    /// Contacts that changed up to this count are told, later ones were offered.
+    contacts_since: u64,
+    /// The same for events.
+    events_since: u64,
+    /// The place from which events are told when the contacts are through.
+    then: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +37,9 @@ impl Replay {
         Self {
             stage: Stage::Contacts,
             place: 0,
-            since,
+            contacts_since: since,
+            events_since: since,
+            then: Some(0),
         }
     }
 
@@ -50,6 +56,33 @@ impl Replay {
         Self {
             stage: Stage::Done,
             ..Self::with_contacts(0)
+        }
+    }
+
+    /// Contacts once more, for a link that had no room when one of them came; then on with the events.
+    pub(super) fn again(self, since: u64) -> Self {
+        Self {
+            stage: Stage::Contacts,
+            place: 0,
+            contacts_since: since,
+            events_since: self.events_since,
+            then: match self.stage {
+                Stage::Contacts => self.then,
+                Stage::Events => Some(self.place),
+                Stage::Done => None,
+            },
+        }
+    }
+
+    /// The contacts are through.
+    fn after_contacts(self) -> Self {
+        match self.then {
+            Some(place) => Self {
+                stage: Stage::Events,
+                place,
+                ..self
+            },
+            None => Self::done(),
         }
     }
 }
@@ -87,12 +120,12 @@ impl Router {
     fn replay_contact(&mut self, place: usize) {
         let replay = self.links[place].replay;
         let Some(contact) = self.contacts.at(replay.place) else {
-            self.links[place].replay = Replay::of_events(replay.since);
+            self.links[place].replay = replay.after_contacts();
             return;
         };
         self.links[place].replay.place += 1;
         let told = |contact: &&crate::route::contacts::Contact| {
-            contact.changed <= replay.since && usize::from(contact.link.0) != place
+            contact.changed <= replay.contacts_since && usize::from(contact.link.0) != place
         };
         if let Some(contact) = contact.filter(told) {
             let out = &mut self.scratch.federated;
@@ -119,7 +152,7 @@ impl Router {
         };
         self.links[place].replay.place += 1;
         let Some(kept) = kept.filter(|kept| {
-            kept.changed <= replay.since
+            kept.changed <= replay.events_since
                 && kept.stale_ms > now.wall_ms
                 && usize::from(kept.link.0) != place
         }) else {
