@@ -6,7 +6,6 @@ use std::path::Path;
 
 use super::local::LocalError;
 use crate::api::{AskError, BindError, ErrorCode, Fault};
-use crate::budget::OverBudget;
 use crate::config::{ConfigError, EditError};
 use crate::log::LogError;
 use crate::state::StateError;
@@ -145,7 +144,6 @@ macro_rules! exits {
 
 exits! {
     ConfigError => Config;
-    OverBudget => Config;
     LogError => Usage;
     StateError => Io;
     BindError => Unavailable;
