@@ -60,7 +60,7 @@ struct Add {
     /// Register it and leave it switched off
     #[arg(long)]
     disabled: bool,
-    /// Seconds between keepalives, 1 to 86400
+    /// Seconds between keepalives, 1 to 32767
     #[arg(long, value_name = "N")]
     keepalive_seconds: Option<u32>,
     /// Change the federate of that name, if there is one
