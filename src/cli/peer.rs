@@ -72,7 +72,7 @@ struct Add {
     /// Register it and leave it switched off
     #[arg(long)]
     disabled: bool,
-    /// Seconds between keepalives
+    /// Seconds between keepalives, 1 to 32767
     #[arg(long, value_name = "N")]
     keepalive_seconds: Option<u32>,
     /// Set the federate of that name anew, if there is one: what is not named goes back to its default

@@ -303,7 +303,11 @@ mod tests {
             ),
             (
                 peer("keepalive_seconds = 0\n"),
-                ":4: `keepalive_seconds` = 0 is out of range; write 1 to 86400",
+                ":4: `keepalive_seconds` = 0 is out of range; write 1 to 32767",
+            ),
+            (
+                peer("keepalive_seconds = 32768\n"),
+                ":4: `keepalive_seconds` = 32768 is out of range; write 1 to 32767",
             ),
             (
                 peer("enabled = \"yes\"\n"),

@@ -15,7 +15,7 @@ use super::settings::Peer;
 use crate::files;
 use crate::pki::fingerprint::NotAFingerprint;
 
-const KEEPALIVE_RANGE: std::ops::RangeInclusive<u32> = 1..=86_400;
+const KEEPALIVE_RANGE: std::ops::RangeInclusive<u32> = 1..=32_767;
 
 impl Reader<'_> {
     pub(super) fn peers(

@@ -73,7 +73,7 @@ pub struct Peer {
     pub incoming: bool,
     /// Send what we have.
     pub outgoing: bool,
-    /// Seconds between keepalives on the TCP connection, 1 to 86,400; none = the system chooses 60.
+    /// Seconds between keepalives on the TCP connection, 1 to 32,767; none = the system chooses 60.
     pub keepalive_seconds: Option<u32>,
 }
 

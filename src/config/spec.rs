@@ -26,7 +26,7 @@ pub struct PeerSpec {
     /// Send what we have.
     #[serde(default = "on")]
     pub outgoing: bool,
-    /// Seconds between keepalives, 1 to 86,400.
+    /// Seconds between keepalives, 1 to 32,767.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keepalive_seconds: Option<u32>,
 }

@@ -34,7 +34,7 @@ const PEERS: &str = r#"
 # enabled = true
 # incoming = true                        # take what it sends
 # outgoing = true                        # send what we have
-# keepalive_seconds = 60                 # 1 to 86400
+# keepalive_seconds = 60                 # 1 to 32767
 "#;
 
 impl Config {

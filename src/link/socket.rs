@@ -19,7 +19,7 @@ const LONGEST_UNACKNOWLEDGED: Duration = Duration::from_secs(120);
 /// Sets what every federate's connection needs: no delay (events are small and batched by the outbox), keepalive
 /// probes, and an end to waiting for acknowledgements.
 ///
-/// `keepalive_seconds` is the time between probes; none = [`DEFAULT_KEEPALIVE_SECONDS`], 0 counts as 1.
+/// `keepalive_seconds` is the time between probes, 1 to 32,767; none = [`DEFAULT_KEEPALIVE_SECONDS`].
 ///
 /// # Errors
 /// Whatever the system says; the connection is then still usable.
@@ -40,7 +40,7 @@ pub fn prepare(stream: &TcpStream, keepalive_seconds: Option<u32>) -> io::Result
 
 fn interval(keepalive_seconds: Option<u32>) -> Duration {
     let seconds = keepalive_seconds.unwrap_or(DEFAULT_KEEPALIVE_SECONDS);
-    // Linux refuses more than 32767 s.
+    // What Linux takes; the configuration allows nothing else.
     Duration::from_secs(u64::from(seconds.clamp(1, 32_767)))
 }
 

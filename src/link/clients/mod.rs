@@ -169,10 +169,25 @@ async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     };
     match ended {
         Ok(why) => tracing::info!(%address, "client gone: {why}"),
+        // rustls words a missing close_notify for programmers; most devices never send one.
+        Err(error) if hung_up(&error) => {
+            tracing::info!(%address, "client gone: the client hung up");
+        }
         Err(error) => tracing::info!(%address, "client gone: {error}"),
     }
     drop(port);
     let _ = timeout(GOODBYE, writer.shutdown()).await;
+}
+
+/// The other side went without a goodbye, in any of the system's words for it.
+fn hung_up(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+    )
 }
 
 async fn read<R: AsyncRead + Unpin>(

@@ -13,6 +13,7 @@ use crate::link::handshake::Failure;
 use crate::link::socket;
 use crate::link::tls::{FEDERATION_ALPN, server_name};
 
+use super::last_words::LastWords;
 use super::node::{PeerSettings, Timing};
 use super::trouble::Trouble;
 
@@ -26,7 +27,7 @@ const MOST_ADDRESSES: usize = 4;
 #[derive(Debug)]
 pub struct Connected {
     /// The stream.
-    pub stream: TlsStream<TcpStream>,
+    pub stream: TlsStream<LastWords<TcpStream>>,
     /// Where it leads.
     pub address: SocketAddr,
 }
@@ -51,6 +52,7 @@ pub async fn connect(
     let address = stream
         .peer_addr()
         .map_err(|error| Trouble::Tcp(error.to_string()))?;
+    let stream = LastWords::new(stream);
     let handshake = TlsConnector::from(Arc::clone(tls)).connect(server_name(host), stream);
     let mut stream = timeout(timing.handshake, handshake)
         .await

@@ -47,7 +47,10 @@ pub async fn run(
     )
     .await
     .map_err(|_| Trouble::TimedOut("starting HTTP/2"))?
-    .map_err(|error| Trouble::Lost(call::reason(&error)))?;
+    .map_err(|error| {
+        let why = || Trouble::Lost(call::reason(&error));
+        fault.take().unwrap_or_else(why)
+    })?;
 
     let (signals, inbox) = mpsc::channel(16);
     let ended = signals.clone();
@@ -81,7 +84,7 @@ pub async fn run(
         status = told(&mut cut) => Err(Trouble::Cut(status.message)),
     };
     // An alert or a reset says more than what HTTP/2 made of it.
-    let result = result.map_err(|trouble| match (trouble, fault.take()) {
+    let mut result = result.map_err(|trouble| match (trouble, fault.take()) {
         (Trouble::Lost(_) | Trouble::Call { .. }, Some(fault)) => fault,
         (trouble, _) => trouble,
     });
@@ -92,6 +95,12 @@ pub async fn run(
     let _ = timeout(node.timing.closing / 3, readers_done(&flow)).await;
     readers.end();
     let _ = timeout(node.timing.closing, transport.idle()).await;
+    // A call may fail before the refusal behind it has been read.
+    if let (Err(Trouble::Lost(_) | Trouble::Call { .. }), Some(fault)) = (&result, fault.take())
+        && fault.handshake().is_some()
+    {
+        result = Err(fault);
+    }
     if let Err(trouble) = &result {
         let reason = trouble.to_string();
         node.board.set(

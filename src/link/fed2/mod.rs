@@ -7,7 +7,7 @@
 //! | [`flow`] [`intake`] | the events of one connection, both ways, whichever side dialled |
 //! | [`registry`] | one live connection per peer, and which of two wins |
 //! | [`trouble`] | what goes wrong, in words; when to try again |
-//! | [`watched`] | remembers why the TLS stream broke |
+//! | [`last_words`] [`watched`] | hears out a peer that hangs up; remembers why the TLS stream broke |
 //! | [`connect`] [`calls`] [`dialled`] [`dialler`] | name to TLS; each call; their order; try for ever |
 //! | [`methods`] [`accepted`] [`acceptor`] | answers; one connection; the listener |
 
@@ -19,6 +19,7 @@ pub mod dialled;
 pub mod dialler;
 pub mod flow;
 pub mod intake;
+pub mod last_words;
 pub mod methods;
 pub mod names;
 pub mod node;

@@ -77,9 +77,10 @@ impl Trouble {
         match tls {
             Some(error) => Self::of_failure(Failure::of_tls(error)),
             None => match error.kind() {
-                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
-                    Self::Lost("the peer closed the connection".into())
-                }
+                io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe => Self::Lost("the peer closed the connection".into()),
                 io::ErrorKind::TimedOut => Self::Lost("the peer does not answer any more".into()),
                 _ => Self::Lost(error.to_string()),
             },
@@ -222,5 +223,18 @@ mod tests {
             Trouble::NoHttp2
         );
         assert!(!trouble(AlertDescription::DecodeError).is_certificate());
+    }
+
+    #[test]
+    fn a_peer_that_closes_is_said_to_close_however_the_system_puts_it() {
+        for kind in [
+            io::ErrorKind::UnexpectedEof,
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::ConnectionAborted,
+            io::ErrorKind::BrokenPipe,
+        ] {
+            let words = Trouble::of_stream(&kind.into()).to_string();
+            assert_eq!(words, "connection lost: the peer closed the connection");
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! In TLS 1.3 the side that dials believes itself connected before the other side has judged its certificate: the
 //! refusal arrives as an alert while HTTP/2 is already reading, and comes out of hyper as a bare "connection error".
-//! This wrapper keeps the first error of the stream, so that the link's state can say what happened.
+//! This wrapper keeps the first error of the stream, and rather than that the first that TLS itself explains, so that
+//! the link's state can say what happened.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -14,14 +15,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::trouble::Trouble;
 
-/// A stream whose first error is remembered.
+/// A stream whose most telling error is remembered.
 #[derive(Debug)]
 pub struct Watched<S> {
     stream: S,
     fault: Fault,
 }
 
-/// The first error of a [`Watched`] stream.
+/// The most telling error of a [`Watched`] stream.
 #[derive(Clone, Default)]
 pub struct Fault(Arc<Mutex<Option<Trouble>>>);
 
@@ -32,10 +33,14 @@ impl Fault {
     }
 
     fn note(&self, error: &io::Error) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert_with(|| Trouble::of_stream(error));
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = Trouble::of_stream(error);
+        let says_more = trouble.handshake().is_some();
+        match &*known {
+            None => *known = Some(trouble),
+            Some(Trouble::Lost(_)) if says_more => *known = Some(trouble),
+            Some(_) => {}
+        }
     }
 }
 
@@ -105,5 +110,25 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::{AlertDescription, Error};
+
+    #[test]
+    fn an_alert_says_more_than_a_broken_pipe() {
+        let fault = Fault::default();
+        let alert = || io::Error::other(Error::AlertReceived(AlertDescription::UnknownCA));
+        fault.note(&io::ErrorKind::BrokenPipe.into());
+        fault.note(&alert());
+        fault.note(&io::ErrorKind::UnexpectedEof.into());
+        assert!(fault.take().is_some_and(|trouble| trouble.is_certificate()));
+        fault.note(&io::ErrorKind::UnexpectedEof.into());
+        fault.note(&io::Error::other("later"));
+        let first = Trouble::of_stream(&io::ErrorKind::UnexpectedEof.into());
+        assert_eq!(fault.take(), Some(first));
     }
 }

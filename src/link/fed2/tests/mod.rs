@@ -7,6 +7,7 @@ mod accepting;
 mod dialling;
 mod pair;
 mod peers;
+mod refused;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use rcgen::{
     KeyPair, KeyUsagePurpose,
 };
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -116,10 +117,18 @@ impl Pki {
     }
 
     fn client_trusting(&self, other: &Self) -> Arc<ClientConfig> {
+        self.client_of_version(other, rustls::DEFAULT_VERSIONS)
+    }
+
+    fn client_of_version(
+        &self,
+        other: &Self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Arc<ClientConfig> {
         let (chain, key) = self.identity("client");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_root_certificates(other.roots())
             .with_client_auth_cert(chain, key)
