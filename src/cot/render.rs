@@ -3,21 +3,26 @@
 use super::base64;
 use crate::counters::Reason;
 use crate::wire::fig::{Addressee, Geo};
-use crate::wire::xml::{Detail, parse_detail};
+use crate::wire::xml::{Detail, Event, Reader};
 use crate::wire::{number, stamp, text};
 
-/// Checks the event's `other` and notes its parts; `None` when it has none.
+/// Checks the event's `other` and notes its parts in `shown`, which must be [`Event::NOTHING`] still; its detail stays
+/// `None` when there is no `other`.
 ///
 /// # Errors
-/// What [`parse_detail`] says of it.
-pub fn detail_of<'a>(event: &Geo<'a>) -> Result<Option<Detail<'a>>, Reason> {
+/// What [`Reader::parse_detail`] says of it.
+pub fn read_detail<'a>(
+    shown: &mut Event<'a>,
+    event: &Geo<'a>,
+    reader: &mut Reader,
+) -> Result<(), Reason> {
     match event.other.trim_ascii() {
-        [] => Ok(None),
-        other => parse_detail(other).map(Some),
+        [] => Ok(()),
+        other => reader.parse_detail(shown, other),
     }
 }
 
-/// Appends the event as XML; `detail` is what [`detail_of`] said.
+/// Appends the event as XML; `detail` is what [`read_detail`] noted.
 ///
 /// # Errors
 /// [`Reason::BadTime`] for a time no calendar has; `out` may then hold a part of the event.
@@ -84,8 +89,7 @@ fn put_now(out: &mut Vec<u8>, now_ms: i64) -> Result<(), Reason> {
 }
 
 fn put_detail(out: &mut Vec<u8>, event: &Geo<'_>, detail: Option<&Detail<'_>>) {
-    let empty = Detail::default();
-    let shown = detail.unwrap_or(&empty);
+    let shown = detail.unwrap_or(&Detail::NOTHING);
     let track = shown.track.count == 0 && (event.speed.is_some() || event.course.is_some());
     let battery = event.battery.filter(|_| shown.status.count == 0);
     let precision = shown.precision.count == 0 && !(event.ploc.is_empty() && event.palt.is_empty());

@@ -52,16 +52,52 @@ impl Decimal {
             (b'-', rest) => (true, rest),
             _ => (false, raw),
         };
-        if rest.len() > 20 {
+        let (digits, places) = match rest.first_chunk() {
+            Some(word) => Self::long(rest, u64::from_le_bytes(*word))?,
+            None => Self::short(rest)?,
+        };
+        Some(Self {
+            negative,
+            digits,
+            places,
+        })
+    }
+
+    /// Eight bytes and more, taken eight at a time: digits, and how many of them stand behind the point.
+    #[inline]
+    fn long(rest: &[u8], first: u64) -> Option<(u64, u32)> {
+        let points = first ^ (ONES * b'.' as u64);
+        let hit = points.wrapping_sub(ONES) & !points & HIGH;
+        // In these forms the point is among the first eight, and not the very first.
+        let whole = hit.trailing_zeros() / 8;
+        if whole == 0 || whole == 8 || rest.len() > 20 {
             return None;
         }
-        // Twenty digits without a point may wrap here; they are not taken in the end.
-        let mut digits = 0u64;
+        let mut digits = number(last_of(first << (64 - 8 * whole), whole))?;
+        let (words, end) = rest.get(whole as usize + 1..)?.as_chunks();
+        for word in words {
+            digits = digits.wrapping_mul(100_000_000) + number(u64::from_le_bytes(*word) ^ ZEROS)?;
+        }
+        if !end.is_empty() {
+            // The last eight bytes, of which those count that are new.
+            let last = u64::from_le_bytes(*rest.last_chunk()?);
+            let new = end.len() as u32;
+            let power = POWERS[new as usize & 7];
+            digits = digits.wrapping_mul(power) + number(last_of(last, new))?;
+        }
+        let places = rest.len() as u32 - whole - 1;
+        (places > 0).then_some((digits, places))
+    }
+
+    /// Less than eight bytes.
+    #[inline]
+    fn short(rest: &[u8]) -> Option<(u64, u32)> {
+        let mut digits = 0;
         let mut point = None;
         for (at, &byte) in rest.iter().enumerate() {
             let digit = byte.wrapping_sub(b'0');
             if digit <= 9 {
-                digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit));
+                digits = digits * 10 + u64::from(digit);
             } else if byte == b'.' && point.is_none() {
                 point = Some(at);
             } else {
@@ -70,11 +106,7 @@ impl Decimal {
         }
         let whole = point?;
         let places = rest.len() - whole - 1;
-        (whole > 0 && places > 0).then_some(Self {
-            negative,
-            digits,
-            places: places as u32,
-        })
+        (whole > 0 && places > 0).then_some((digits, places as u32))
     }
 
     /// The nearest double, ties to even.
@@ -83,7 +115,7 @@ impl Decimal {
         let power = POWERS[self.places as usize & 31];
         let value = if self.digits < 1 << 53 && self.places <= 22 {
             // Both are exact as doubles, so one division rounds once.
-            self.digits as f64 / power as f64
+            self.digits.cast_signed() as f64 / power.cast_signed() as f64
         } else {
             divide(self.digits, power)
         };
@@ -101,6 +133,29 @@ impl Decimal {
                 && unsigned.len() - self.places as usize <= 16);
         !leads && !trails && plain && unsigned.len() <= 18
     }
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = ONES << 7;
+const ZEROS: u64 = ONES * b'0' as u64;
+
+/// The values of the last `count` bytes of a word, 1 to 8, and zeros before them.
+#[inline]
+fn last_of(word: u64, count: u32) -> u64 {
+    (word ^ ZEROS) & u64::MAX << (64 - 8 * count)
+}
+
+/// The number that eight digit values make, if they are that.
+#[inline]
+fn number(values: u64) -> Option<u64> {
+    // A byte's high bit comes up when it exceeds 9.
+    if (values + ONES * (0x7f - 9) | values) & HIGH != 0 {
+        return None;
+    }
+    let pairs = values * 10 + (values >> 8);
+    let even = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(100 + (1_000_000 << 32));
+    let odd = (pairs >> 16 & 0x0000_00ff_0000_00ff).wrapping_mul(1 + (10_000 << 32));
+    Some(even.wrapping_add(odd) >> 32)
 }
 
 /// Powers of ten as far as a u64 goes.
