@@ -40,10 +40,12 @@ pub fn put_event(
     put_given(out, b" caveat=\"", event.caveat);
     put_given(out, b" releasableTo=\"", event.releasable_to);
     out.extend_from_slice(b"><point");
-    let names: [&[u8]; 5] = [b" lat=\"", b" lon=\"", b" hae=\"", b" ce=\"", b" le=\""];
-    for (name, value) in names.into_iter().zip(event.point) {
-        put_number(out, name, value);
-    }
+    let [lat, lon, hae, ce, le] = event.point;
+    put_number(out, b" lat=\"", lat);
+    put_number(out, b" lon=\"", lon);
+    put_number(out, b" hae=\"", hae);
+    put_number(out, b" ce=\"", ce);
+    put_number(out, b" le=\"", le);
     out.extend_from_slice(b"/>");
     put_detail(out, event, detail);
     out.extend_from_slice(b"</event>");
@@ -137,12 +139,9 @@ fn put_typed(
         out.extend_from_slice(b"/>");
     }
     if let Some(battery) = battery {
-        let mut digits = heapless::String::<12>::new();
-        // Twelve places hold any i32.
-        let _ = std::fmt::Write::write_fmt(&mut digits, format_args!("{battery}"));
-        out.extend_from_slice(b"<status");
-        put_attribute(out, b" battery=\"", digits.as_bytes());
-        out.extend_from_slice(b"/>");
+        out.extend_from_slice(b"<status battery=\"");
+        number::write_integer(out, battery);
+        out.extend_from_slice(b"\"/>");
     }
     if precision {
         out.extend_from_slice(b"<precisionlocation");
@@ -153,13 +152,11 @@ fn put_typed(
     if marti {
         out.extend_from_slice(b"<marti>");
         for addressee in event.destinations() {
-            let (name, value): (&[u8], _) = match addressee {
-                Addressee::Uid(uid) => (b" uid=\"", uid),
-                Addressee::Callsign(callsign) => (b" callsign=\"", callsign),
-                Addressee::Mission(mission) => (b" mission=\"", mission),
-            };
-            out.extend_from_slice(b"<dest");
-            put_attribute(out, name, value);
+            match addressee {
+                Addressee::Uid(uid) => put_attribute(out, b"<dest uid=\"", uid),
+                Addressee::Callsign(name) => put_attribute(out, b"<dest callsign=\"", name),
+                Addressee::Mission(name) => put_attribute(out, b"<dest mission=\"", name),
+            }
             out.extend_from_slice(b"/>");
         }
         out.extend_from_slice(b"</marti>");
@@ -193,32 +190,39 @@ fn put_with_image(out: &mut Vec<u8>, event: &Geo<'_>, detail: &Detail<'_>, writt
 }
 
 /// ` name="` and an escaped value and `"`.
-fn put_attribute(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+fn put_attribute<const N: usize>(out: &mut Vec<u8>, name: &[u8; N], value: &[u8]) {
     out.extend_from_slice(name);
     text::write_attribute(out, value);
     out.push(b'"');
 }
 
-fn put_given(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+fn put_given<const N: usize>(out: &mut Vec<u8>, name: &[u8; N], value: &[u8]) {
     if !value.is_empty() {
         put_attribute(out, name, value);
     }
 }
 
-fn put_number(out: &mut Vec<u8>, name: &[u8], value: f64) {
+fn put_number<const N: usize>(out: &mut Vec<u8>, name: &[u8; N], value: f64) {
     out.extend_from_slice(name);
     number::write(out, value);
     out.push(b'"');
 }
 
 fn put_times(out: &mut Vec<u8>, times: [i64; 3]) -> Result<(), Reason> {
-    let names: [&[u8]; 3] = [b" time=\"", b" start=\"", b" stale=\""];
     let mut writer = stamp::Writer::default();
-    for (name, millis) in names.into_iter().zip(times) {
-        let written = writer.write(millis).ok_or(Reason::BadTime)?;
-        out.extend_from_slice(name);
-        out.extend_from_slice(written);
-        out.push(b'"');
-    }
+    let [time, start, stale] = times;
+    put_time(out, b" time=\"", writer.write(time))?;
+    put_time(out, b" start=\"", writer.write(start))?;
+    put_time(out, b" stale=\"", writer.write(stale))
+}
+
+fn put_time<const N: usize>(
+    out: &mut Vec<u8>,
+    name: &[u8; N],
+    written: Option<&[u8; stamp::WIDTH]>,
+) -> Result<(), Reason> {
+    out.extend_from_slice(name);
+    out.extend_from_slice(written.ok_or(Reason::BadTime)?);
+    out.push(b'"');
     Ok(())
 }

@@ -34,6 +34,26 @@ pub fn write(out: &mut Vec<u8>, number: f64) {
     out.extend_from_slice(buffer.format_finite(number).as_bytes());
 }
 
+/// Appends a whole number.
+#[inline]
+pub fn write_integer(out: &mut Vec<u8>, number: i32) {
+    let mut digits = [0; 10];
+    let mut at = digits.len();
+    let mut rest = number.unsigned_abs();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
 /// A number as nearly all are written: an optional minus, digits, and a point with digits behind it.
 #[derive(Debug, Clone, Copy)]
 struct Decimal {
@@ -66,7 +86,7 @@ impl Decimal {
     /// Eight bytes and more, taken eight at a time: digits, and how many of them stand behind the point.
     #[inline]
     fn long(rest: &[u8], first: u64) -> Option<(u64, u32)> {
-        let points = first ^ (ONES * b'.' as u64);
+        let points = first ^ (ONES * u64::from(b'.'));
         let hit = points.wrapping_sub(ONES) & !points & HIGH;
         // In these forms the point is among the first eight, and not the very first.
         let whole = hit.trailing_zeros() / 8;
@@ -148,8 +168,8 @@ fn last_of(word: u64, count: u32) -> u64 {
 /// The number that eight digit values make, if they are that.
 #[inline]
 fn number(values: u64) -> Option<u64> {
-    // A byte's high bit comes up when it exceeds 9.
-    if (values + ONES * (0x7f - 9) | values) & HIGH != 0 {
+    // A byte's high bit comes up when it exceeds 9; what it may carry to the next does not matter then.
+    if (values.wrapping_add(ONES * (0x7f - 9)) | values) & HIGH != 0 {
         return None;
     }
     let pairs = values * 10 + (values >> 8);
@@ -262,6 +282,22 @@ mod tests {
             let mut out = Vec::new();
             write(&mut out, number);
             prop_assert_eq!(read(&out), Some(number));
+        }
+
+        #[test]
+        fn integers_are_written(number in any::<i32>().prop_flat_map(|number| (0..32).prop_map(move |bits| number >> bits))) {
+            let mut out = Vec::new();
+            write_integer(&mut out, number);
+            prop_assert_eq!(out, number.to_string().into_bytes());
+        }
+
+        #[test]
+        fn any_text_is_read_as_the_plain_way_reads_it(text in "-?[0-9]{0,9}\\.[0-9]{0,19}", at in any::<prop::sample::Index>(), byte in proptest::sample::select(b"0123456789.-/: e\x80\xff".to_vec())) {
+            let mut text = text.into_bytes();
+            prop_assert_eq!(read(&text).map(f64::to_bits), read_any(&text).map(f64::to_bits));
+            let at = at.index(text.len());
+            text[at] = byte;
+            prop_assert_eq!(read(&text).map(f64::to_bits), read_any(&text).map(f64::to_bits));
         }
 
         #[test]

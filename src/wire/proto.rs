@@ -59,7 +59,7 @@ pub struct Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<(u32, Value<'a>), Unreadable>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
@@ -73,7 +73,8 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    #[inline]
+    // Walking a message is one loop then, and no field goes through memory.
+    #[inline(always)]
     fn field(&mut self) -> Option<(u32, Value<'a>)> {
         let key = self.varint()?;
         let number = u32::try_from(key >> 3).ok().filter(|&number| number > 0)?;
@@ -104,6 +105,12 @@ impl<'a> Fields<'a> {
             self.rest = rest;
             return Some(u64::from(byte));
         }
+        self.more_bytes()
+    }
+
+    /// A varint of more than one byte.
+    #[inline(never)]
+    fn more_bytes(&mut self) -> Option<u64> {
         if let Some(word) = self.rest.first_chunk() {
             let word = u64::from_le_bytes(*word);
             let ends = !word & ENDS;
@@ -117,7 +124,6 @@ impl<'a> Fields<'a> {
     }
 
     /// One of nine or ten bytes, or near the end of the message.
-    #[inline(never)]
     fn long_varint(&mut self) -> Option<u64> {
         let mut value = 0u64;
         for (at, &byte) in self.rest.iter().enumerate().take(10) {

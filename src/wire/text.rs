@@ -158,7 +158,7 @@ fn has(word: u64, byte: u8) -> bool {
 /// Whether a byte of the word is below the blank.
 #[inline(always)]
 fn has_low(word: u64) -> bool {
-    word.wrapping_sub(ONES * b' ' as u64) & !word & HIGH != 0
+    word.wrapping_sub(ONES * u64::from(b' ')) & !word & HIGH != 0
 }
 
 /// The bytes as text, if they are UTF-8.
@@ -317,7 +317,7 @@ pub fn means(raw: &[u8], text: &[u8]) -> bool {
 
 /// Appends text so that it can stand between double quotes; white space other than blanks survives as references.
 pub fn write_attribute(out: &mut Vec<u8>, text: &[u8]) {
-    if all(text, is_unescaped, |byte| escape(byte).is_none()) {
+    if all(text, is_unescaped, |byte| !ESCAPED[usize::from(byte)]) {
         return out.extend_from_slice(text);
     }
     let mut rest = text;
@@ -333,10 +333,21 @@ pub fn write_attribute(out: &mut Vec<u8>, text: &[u8]) {
 #[inline(always)]
 fn is_unescaped(word: u64) -> bool {
     // One bit tells `"` from `&`, and another one `<` from `>`.
-    !has_low(word) && !has(word | ONES * 0x04, b'&') && !has(word | ONES * 0x02, b'>')
+    !has_low(word) && !has(word | (ONES * 0x04), b'&') && !has(word | (ONES * 0x02), b'>')
 }
 
-fn escape(byte: u8) -> Option<&'static [u8]> {
+/// The bytes that [`escape`] knows.
+static ESCAPED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = escape(byte as u8).is_some();
+        byte += 1;
+    }
+    table
+};
+
+const fn escape(byte: u8) -> Option<&'static [u8]> {
     Some(match byte {
         b'&' => b"&amp;",
         b'<' => b"&lt;",

@@ -79,14 +79,11 @@ impl Router {
             meta.delete = meta.key.is_some();
             self.deleted(from, meta.key);
         } else {
-            let presence = self.presence(
-                from,
-                key,
-                (event.uid, Spelling::Raw),
-                event.kind,
-                detail,
-                now,
-            );
+            let spelling = match event.plain {
+                true => Spelling::Plain,
+                false => Spelling::Raw,
+            };
+            let presence = self.presence(from, key, (event.uid, spelling), event.kind, detail, now);
             if meta.class != Class::Bulk && keeps(event.kind, &targets) {
                 self.keep(Newest {
                     key,
@@ -118,7 +115,7 @@ impl Router {
         if message.seen {
             return Err(Reason::Loop);
         }
-        let Some(event) = message.event else {
+        let Some(event) = &message.event else {
             return match message.contact {
                 Some(contact) => self.contact_came(from, &message, contact, now),
                 // A hub's primer: neither event nor contact, and legal (protocol reference 1.9).
@@ -139,7 +136,7 @@ impl Router {
         }
         // Checked here, and not where it is first written, because a relay must not pass on what it would not show.
         let mut checked = Event::NOTHING;
-        render::read_detail(&mut checked, &event, &mut self.reader)?;
+        render::read_detail(&mut checked, event, &mut self.reader)?;
         if ![event.time, event.start, event.stale]
             .into_iter()
             .all(stamp::is_in_calendar)
@@ -149,7 +146,7 @@ impl Router {
         self.accepted(from, now);
         let shown = checked.detail.as_ref().unwrap_or(&Detail::NOTHING);
         let key = self.hasher.hash_one(event.uid);
-        let targets = self.targets_of_geo(&event);
+        let targets = self.targets_of_geo(event);
         let mut meta = Meta {
             class: Class::of(event.kind, targets.is_directed()),
             key: class::is_replaceable(event.kind).then_some(key),
@@ -184,7 +181,7 @@ impl Router {
                 });
             }
         }
-        let source = Source::Federated(&message, &event, checked.detail.as_ref());
+        let source = Source::Federated(&message, event, checked.detail.as_ref());
         self.deliver(from, source, meta, &targets, now)
     }
 
@@ -259,8 +256,8 @@ impl Router {
         if !kind.starts_with(b"a-") {
             return false;
         }
-        let itself = spelling == Spelling::Meant || text::is_plain(uid);
-        if itself && text::is_plain(callsign) {
+        let itself = spelling != Spelling::Raw || text::is_plain(uid);
+        if spelling == Spelling::Plain || itself && text::is_plain(callsign) {
             self.note_presence(from, key, (uid, callsign, kind), now);
             return true;
         }
@@ -316,13 +313,15 @@ impl Router {
     }
 }
 
-/// How a uid is spelled.
+/// How a uid is spelled, beside a callsign that stands in XML in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Spelling {
     /// As attribute text, references unresolved.
     Raw,
     /// As it is meant, which is how protobuf has it.
     Meant,
+    /// As attribute text in an event in which all of that means itself, the callsign too.
+    Plain,
 }
 
 /// Late joiners are shown positions and alarms that still hold.

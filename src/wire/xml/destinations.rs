@@ -71,14 +71,14 @@ impl<'a> Iterator for Destinations<'a> {
                 })
                 .ok()?;
             self.rest = &tag[cursor.at..];
-            if name == b"dest" {
-                if let Some((key, value)) = first {
-                    return Some(Destination {
-                        named: Named::of(key),
-                        value,
-                        others: count > 1,
-                    });
-                }
+            if name == b"dest"
+                && let Some((key, value)) = first
+            {
+                return Some(Destination {
+                    named: Named::of(key),
+                    value,
+                    others: count > 1,
+                });
             }
         }
     }

@@ -46,9 +46,9 @@ pub fn read(rest: &[u8]) -> Option<(Key, usize)> {
 /// How many letters a word begins with.
 #[inline]
 fn letters(word: u64) -> usize {
-    let low = (word | 0x20 * ONES) & !HIGH;
-    let from_a = low + (0x80 - b'a' as u64) * ONES;
-    let past_z = low + (0x7f - b'z' as u64) * ONES;
+    let low = (word | (0x20 * ONES)) & !HIGH;
+    let from_a = low + (0x80 - u64::from(b'a')) * ONES;
+    let past_z = low + (0x7f - u64::from(b'z')) * ONES;
     let other = !(from_a & !past_z & !word) & HIGH;
     other.trailing_zeros() as usize / 8
 }

@@ -32,6 +32,10 @@ const PATIENCE: u32 = 4;
 
 /// A few recent shapes, the more frequent first.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::vec_box,
+    reason = "they change places often, and a place is a pointer"
+)]
 pub(super) struct Shapes {
     shapes: Vec<Box<Shape>>,
     unknown: u32,
@@ -58,10 +62,9 @@ impl Shapes {
         }
         let mut noted = Noted {
             values: Fixed::new(),
-            starts: [0; PLACES],
         };
-        let matches = |shape: &Box<Shape>| shape.matches(piece, survey, &mut noted);
-        let at = self.shapes.iter().position(matches)?;
+        let mut shapes = self.shapes.iter();
+        let at = shapes.position(|shape| shape.matches(piece, survey, &mut noted))?;
         let read = self.shapes[at].write(event, piece, &noted, &mut self.stamps);
         if at > 0 {
             self.shapes.swap(at, at - 1);
@@ -92,9 +95,6 @@ impl Shapes {
         }
     }
 }
-
-/// A power of two above [`VALUES`]: an index below it needs no check.
-const PLACES: usize = 64;
 
 /// A checked event without its values.
 #[derive(Debug)]
@@ -182,7 +182,7 @@ impl Shape {
             openings: survey.openings,
             parts: Parts::default(),
         };
-        let mut starts = [0; PLACES];
+        let mut starts = [0; VALUES + 1];
         let (mut start, mut at, mut tag) = (0, 0, false);
         while at < piece.len() {
             let rest = &piece[at..];
@@ -316,12 +316,13 @@ impl Shape {
         survey.openings == self.openings && self.runs_match(piece, noted).is_some()
     }
 
-    #[inline]
+    // On its own, because its loop needs all registers there are.
+    #[inline(never)]
     fn runs_match<'a>(&self, piece: &'a [u8], noted: &mut Noted<'a>) -> Option<()> {
         let mut words = self.words.as_slice();
         let mut rest = piece;
         noted.values.clear();
-        for (run, start) in self.runs.iter().zip(&mut noted.starts[1..]) {
+        for run in &self.runs {
             if run.whole > 0 {
                 let (whole, others) = words.split_at_checked(usize::from(run.whole))?;
                 words = others;
@@ -340,9 +341,8 @@ impl Shape {
             }
             let behind = rest.get(usize::from(run.rest)..)?;
             let value;
-            (value, rest) = behind.split_at_checked(find_quote(behind, run.quotes)?)?;
+            (value, rest) = behind.split_at_checked(find_quote(behind, run.quotes))?;
             noted.values.push(value).ok()?;
-            *start = (piece.len() - rest.len()) as u32;
         }
         (rest == self.tail.as_slice()).then_some(())
     }
@@ -357,10 +357,7 @@ impl Shape {
         stamps: &mut stamp::Reader,
     ) -> Result<(), Reason> {
         let span = |span: &Span| noted.span(piece, span);
-        let value = |value: Value| {
-            let value = noted.values.get(usize::from(value.0));
-            value.copied().unwrap_or_default()
-        };
+        let value = |value: Value| noted.value(value);
         let parts = &self.parts;
         let mut time = |stamp: Option<Value>| match stamp {
             Some(stamp) => stamps.read(value(stamp)).map(Some).ok_or(Reason::BadTime),
@@ -400,32 +397,39 @@ impl Shape {
     }
 }
 
-/// What is noted of a piece while its shape is compared.
+/// What is noted of a piece while its shape is compared: its values.
 struct Noted<'a> {
     values: Fixed<&'a [u8], VALUES>,
-    /// Where each run begins, which is where the value before it ends.
-    starts: [u32; PLACES],
-}
-
-impl Noted<'_> {
-    #[inline]
-    fn place(&self, place: Place) -> usize {
-        self.starts[usize::from(place.run) % PLACES] as usize + usize::from(place.offset)
-    }
 }
 
 impl<'a> Noted<'a> {
     #[inline]
+    fn value(&self, value: Value) -> &'a [u8] {
+        let value = self.values.get(usize::from(value.0));
+        value.copied().unwrap_or_default()
+    }
+
+    #[inline]
     fn span(&self, piece: &'a [u8], span: &Span) -> &'a [u8] {
-        let (from, to) = (self.place(span.from), self.place(span.to));
+        let (from, to) = (self.place(piece, span.from), self.place(piece, span.to));
         piece.get(from..to).unwrap_or_default()
+    }
+
+    /// A run begins where the value before it ends.
+    #[inline]
+    fn place(&self, piece: &[u8], place: Place) -> usize {
+        let before = usize::from(place.run).wrapping_sub(1);
+        let start = self.values.get(before).map_or(0, |value| {
+            (value.as_ptr().addr() + value.len()).wrapping_sub(piece.as_ptr().addr())
+        });
+        start + usize::from(place.offset)
     }
 }
 
 /// The event a shape is learned from.
 struct Original<'a> {
     piece: &'a [u8],
-    starts: [u32; PLACES],
+    starts: [u32; VALUES + 1],
 }
 
 impl Original<'_> {
@@ -438,9 +442,9 @@ impl Original<'_> {
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 
-/// Where the closing quote is. Values are short, and words need no call.
+/// Where the closing quote is, or far beyond the end. Values are short, and words need no call.
 #[inline(always)]
-fn find_quote(rest: &[u8], quotes: u64) -> Option<usize> {
+fn find_quote(rest: &[u8], quotes: u64) -> usize {
     let (words, end) = rest.as_chunks();
     let mut at = 0;
     for word in words {
@@ -448,9 +452,9 @@ fn find_quote(rest: &[u8], quotes: u64) -> Option<usize> {
         let word = u64::from_le_bytes(*word) ^ quotes;
         let hit = word.wrapping_sub(ONES) & !word & (ONES << 7);
         if hit != 0 {
-            return Some(at + hit.trailing_zeros() as usize / 8);
+            return at + hit.trailing_zeros() as usize / 8;
         }
         at += 8;
     }
-    memchr(quotes as u8, end).map(|found| at + found)
+    memchr(quotes as u8, end).map_or(usize::MAX, |found| at + found)
 }
