@@ -211,7 +211,7 @@ mod tests {
         }
         // One that keeps coming is soon known all the same.
         let usual = event(VALUES, "<usual/>");
-        for _ in 0..8 {
+        for _ in 0..32 {
             agree(&mut reader, usual.as_bytes());
         }
         assert!(is_known(&mut reader, &usual));

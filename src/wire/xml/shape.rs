@@ -28,7 +28,7 @@ const TAIL: usize = 128;
 const SHAPES: usize = 8;
 
 /// When all places are taken, one in so many unknown shapes is learned: what never comes again costs little.
-const PATIENCE: u32 = 4;
+const PATIENCE: u32 = 16;
 
 /// A few recent shapes, the more frequent first.
 #[derive(Debug, Default)]
