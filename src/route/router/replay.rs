@@ -9,7 +9,8 @@ use crate::cot::federated::ContactOperation;
 use crate::cot::render;
 use crate::route::latest::Form;
 use crate::route::link::LinkId;
-use crate::wire::{fig, xml};
+use crate::wire::fig;
+use crate::wire::xml::{Event, Reader};
 
 /// How far a link's replay has come.
 #[derive(Debug, Clone, Copy)]
@@ -165,7 +166,8 @@ impl Router {
             (Kind::Client, Form::Federated) => {
                 let out = &mut self.scratch.xml;
                 out.clear();
-                if render_federated(out, &kept.bytes, self.envelope.id()).is_some() {
+                let reader = &mut self.reader;
+                if render_federated(out, &kept.bytes, self.envelope.id(), reader).is_some() {
                     outbox.put_first(out, true, &mut self.local);
                 }
             }
@@ -173,8 +175,12 @@ impl Router {
                 let out = &mut self.scratch.federated;
                 out.clear();
                 let made = match form {
-                    Form::Xml => xml::parse(&kept.bytes)
-                        .and_then(|event| self.envelope.put_event(out, &event)),
+                    Form::Xml => {
+                        let mut event = Event::NOTHING;
+                        (self.reader)
+                            .parse(&mut event, &kept.bytes)
+                            .and_then(|()| self.envelope.put_event(out, &event))
+                    }
                     Form::Federated => fig::parse(&kept.bytes, self.envelope.id())
                         .and_then(|message| self.envelope.put_relayed(out, &message)),
                 };
@@ -191,8 +197,14 @@ impl Router {
 /// Room that a replay wants in a batch before it adds one more.
 const ROOM: usize = 1024;
 
-fn render_federated(out: &mut Vec<u8>, message: &[u8], own_id: &[u8]) -> Option<()> {
+fn render_federated(
+    out: &mut Vec<u8>,
+    message: &[u8],
+    own_id: &[u8],
+    reader: &mut Reader,
+) -> Option<()> {
     let event = fig::parse(message, own_id).ok()?.event?;
-    let detail = render::detail_of(&event).ok()?;
-    render::put_event(out, &event, detail.as_ref()).ok()
+    let mut checked = Event::NOTHING;
+    render::read_detail(&mut checked, &event, reader).ok()?;
+    render::put_event(out, &event, checked.detail.as_ref()).ok()
 }
