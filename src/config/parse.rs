@@ -266,7 +266,7 @@ mod tests {
             ),
             (
                 "[limits]\n# big\nmax_event_kib = 4096\n".into(),
-                ":3: `outbox_kib`: 256 is below max_event_kib, which is 4096",
+                ":3: `outbox_kib`: 768 is below max_event_kib, which is 4096",
             ),
             (
                 "[listen]\nclients_tcp = \"localhost:1\"\n".into(),
