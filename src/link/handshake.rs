@@ -39,6 +39,8 @@ pub enum Failure {
     HungUp,
     /// It took too long.
     TimedOut,
+    /// It had to make room for others: see [`super::door`].
+    Crowded,
     /// Something else, in the library's words.
     Other(String),
 }
@@ -109,6 +111,7 @@ impl Failure {
             Self::NotTls => "not_tls",
             Self::HungUp => "hung_up",
             Self::TimedOut => "timed_out",
+            Self::Crowded => "crowded",
             Self::Other(_) => "tls",
         }
     }
@@ -190,6 +193,9 @@ impl fmt::Display for Failure {
                 "the peer hung up during the handshake: its log says why; an unregistered certificate is the usual cause",
             ),
             Self::TimedOut => f.write_str("the handshake took too long: the network is very slow or drops large packets"),
+            Self::Crowded => f.write_str(
+                "too many handshakes at once, most of them from its address: see who connects from there",
+            ),
             Self::Other(words) => write!(f, "TLS failed: {words}"),
         }
     }

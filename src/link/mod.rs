@@ -2,6 +2,7 @@
 
 pub mod board;
 pub mod clients;
+pub mod door;
 pub mod fed2;
 pub mod grpc;
 pub mod handshake;

@@ -7,9 +7,10 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::budget::{HANDSHAKES, LARGE_EVENTS};
+use crate::budget::LARGE_EVENTS;
 use crate::config::{Config, Peer};
 use crate::link::board::{PeerBoard, PeerState};
+use crate::link::door::Door;
 use crate::link::fed2::node::MESSAGE_OVERHEAD;
 use crate::link::fed2::{
     Acceptor, AcceptorSettings, Dialler, Identify, Node, PeerSettings, Registry, Timing,
@@ -31,7 +32,7 @@ pub(super) struct Federation {
     /// Every configured peer as it was applied last.
     applied: BTreeMap<String, Peer>,
     diallers: BTreeMap<String, Dialler>,
-    handshakes: Arc<Semaphore>,
+    door: Door,
     acceptor: Acceptor,
 }
 
@@ -66,15 +67,13 @@ impl Federation {
         let credentials = Credentials::new(&own.identity)?;
         let roster = Roster::default();
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
-        let handshakes = Arc::new(Semaphore::new(HANDSHAKES as usize));
+        let door = Door::default();
         let observer = tell_refused(&node);
         let acceptor = Acceptor::new(AcceptorSettings {
             node: Arc::clone(&node),
             tls: tls::federation_server(&credentials, roster.clone(), observer)?,
             identify: identify(roster.clone(), Arc::clone(&enabled)),
-            // As many again may be in their handshake, or replace a connection that has died.
-            most_connections: 2 * usize::from(config.limits.max_federates),
-            handshakes: Arc::clone(&handshakes),
+            door: door.clone(),
             refusals,
         });
         Ok(Self {
@@ -84,7 +83,7 @@ impl Federation {
             enabled,
             applied: BTreeMap::new(),
             diallers: BTreeMap::new(),
-            handshakes,
+            door,
             acceptor,
         })
     }
@@ -99,9 +98,9 @@ impl Federation {
         Arc::clone(&self.node.large_events)
     }
 
-    /// The places for TLS handshakes, which the local clients share.
-    pub(super) fn handshakes(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.handshakes)
+    /// The door, which the local clients share.
+    pub(super) fn door(&self) -> Door {
+        self.door.clone()
     }
 
     /// Makes the links what the configuration says; what did not change is not touched. The words tell what did.

@@ -104,7 +104,7 @@ impl Listeners {
         let bounds = ClientBounds {
             slots: Arc::new(Semaphore::new(usize::from(limits.max_clients))),
             large_events: federation.large_events(),
-            handshakes: federation.handshakes(),
+            door: federation.door(),
             max_event: limits.max_event_kib as usize * 1024,
             half_event: Duration::from_secs(limits.half_event_seconds.into()),
             handshake: Duration::from_secs(limits.handshake_seconds.into()),

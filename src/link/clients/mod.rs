@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
+use super::door::{Door, Guest};
 use super::handshake::Failure;
 use super::hub::{Hub, Port};
 use super::refusals::Refusals;
@@ -27,12 +27,12 @@ pub use ingest::INGEST;
 /// Bounds of the clients of one box; both listeners share them.
 #[derive(Debug, Clone)]
 pub struct ClientBounds {
-    /// Connections at once, handshakes included; one more is closed at once.
+    /// Clients at once; one more is closed as soon as its handshake is done.
     pub slots: Arc<Semaphore>,
     /// Places for events larger than [`INGEST`]; all clients share them.
     pub large_events: Arc<Semaphore>,
-    /// Places for TLS handshakes; all listeners of the box share them. A newcomer waits for one.
-    pub handshakes: Arc<Semaphore>,
+    /// Who may do a TLS handshake; all listeners of the box share it.
+    pub door: Door,
     /// Largest event, bytes.
     pub max_event: usize,
     /// An event begun must be whole within this.
@@ -84,23 +84,32 @@ pub async fn serve(
                 continue;
             }
         };
-        let Ok(slot) = Arc::clone(&bounds.slots).try_acquire_owned() else {
-            tracing::warn!(%address, "client turned away: all places are taken (limits.max_clients)");
-            continue;
-        };
-        let client = welcome(
-            stream,
-            address,
-            security.clone(),
-            hub.clone(),
-            bounds.clone(),
-            stop.clone(),
-        );
+        if let Err(error) = socket::prepare(&stream, None) {
+            tracing::debug!(%address, %error, "socket options refused");
+        }
         let alive = Arc::clone(&clients).acquire_owned().await;
-        tokio::spawn(async move {
-            client.await;
-            drop((slot, alive));
-        });
+        let (hub, bounds, stop) = (hub.clone(), bounds.clone(), stop.clone());
+        match &security {
+            Security::Plain => {
+                if let Some(slot) = bounds.slot(address) {
+                    tokio::spawn(async move {
+                        client(stream, address, hub, &bounds, stop).await;
+                        drop((slot, alive));
+                    });
+                }
+            }
+            Security::Tls(acceptor) => {
+                let Some(guest) = bounds.door.arrive(address.ip()) else {
+                    bounds.refused(address, &Failure::Crowded, &hub);
+                    continue;
+                };
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    welcome(guest, acceptor, stream, address, hub, &bounds, stop).await;
+                    drop(alive);
+                });
+            }
+        }
     }
     drop(listener);
     let everyone = clients.acquire_many(EVERYONE);
@@ -108,45 +117,51 @@ pub async fn serve(
     let _ = timeout(GOODBYE, everyone).await;
 }
 
-async fn welcome(
-    stream: TcpStream,
-    address: SocketAddr,
-    security: Security,
-    hub: Hub,
-    bounds: ClientBounds,
-    stop: watch::Receiver<bool>,
-) {
-    if let Err(error) = socket::prepare(&stream, None) {
-        tracing::debug!(%address, %error, "socket options refused");
+impl ClientBounds {
+    fn slot(&self, address: SocketAddr) -> Option<OwnedSemaphorePermit> {
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok();
+        if slot.is_none() {
+            tracing::warn!(%address, "client turned away: all places are taken (limits.max_clients)");
+        }
+        slot
     }
-    match security {
-        Security::Plain => client(stream, address, hub, &bounds, stop).await,
-        Security::Tls(acceptor) => match handshake(&acceptor, stream, &bounds).await {
-            Ok(mut stream) => {
-                stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
-                client(stream, address, hub, &bounds, stop).await;
-            }
-            Err(failure) => {
-                let now = hub.now().mono_ms;
-                bounds.refusals.count("client", address, &failure, now);
-            }
-        },
+
+    fn refused(&self, address: SocketAddr, failure: &Failure, hub: &Hub) {
+        let now = hub.now().mono_ms;
+        self.refusals.count("client", address, failure, now);
     }
 }
 
-async fn handshake(
-    acceptor: &TlsAcceptor,
+/// The handshake first: only who has shown a certificate takes a client's place.
+async fn welcome(
+    guest: Guest,
+    acceptor: TlsAcceptor,
     stream: TcpStream,
+    address: SocketAddr,
+    hub: Hub,
     bounds: &ClientBounds,
-) -> Result<TlsStream<TcpStream>, Failure> {
-    // Those who wait for a place have only their TCP connection, which costs next to nothing.
-    let _place = timeout(bounds.handshake, bounds.handshakes.acquire())
-        .await
-        .map_err(|_| Failure::TimedOut)?;
-    timeout(bounds.handshake, acceptor.accept(stream))
-        .await
-        .map_err(|_| Failure::TimedOut)?
-        .map_err(|error| Failure::of(&error))
+    mut stop: watch::Receiver<bool>,
+) {
+    let handshake = tokio::select! {
+        handshake = guest.handshake(acceptor, stream, bounds.handshake) => handshake,
+        _ = stop.wait_for(|&stop| stop) => return,
+    };
+    let mut stream = match handshake {
+        Ok(stream) => stream,
+        Err(refused) => {
+            bounds.refused(address, &refused.failure, &hub);
+            if let Some(stream) = refused.stream {
+                bounds.door.see_off(stream);
+            }
+            return;
+        }
+    };
+    let Some(_slot) = bounds.slot(address) else {
+        return;
+    };
+    stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
+    // Boxed, so that strangers at the door cost no room for it.
+    Box::pin(client(stream, address, hub, bounds, stop)).await;
 }
 
 /// One client, from its first byte to its last.

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::link::board::PeerState;
+use crate::link::door::{Door, Guest};
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
 use crate::link::handshake::Failure;
@@ -27,6 +28,9 @@ use super::node::{Identify, Node, PeerSettings};
 use super::registry::{Cutter, stopped};
 use super::trouble::Trouble;
 
+/// Connections that one peer may have: the one that carries its events, and one that will replace it.
+const MOST_OF_ONE: usize = 2;
+
 /// What a listener needs.
 pub struct AcceptorSettings {
     /// Shared by all links.
@@ -35,11 +39,8 @@ pub struct AcceptorSettings {
     pub tls: Arc<ServerConfig>,
     /// Whose certificate that was.
     pub identify: Identify,
-    /// Connections at once, those in their handshake included; one more is closed on arrival.
-    pub most_connections: usize,
-    /// Places for TLS handshakes; all listeners of the box share them. A newcomer waits for one, at most as long as a
-    /// handshake may take.
-    pub handshakes: Arc<Semaphore>,
+    /// Who may do a TLS handshake; all listeners of the box share it.
+    pub door: Door,
     /// Where refused handshakes are counted.
     pub refusals: Refusals,
 }
@@ -63,9 +64,8 @@ struct Shared {
     node: Arc<Node>,
     tls: Mutex<Arc<ServerConfig>>,
     identify: Identify,
-    handshakes: Arc<Semaphore>,
+    door: Door,
     refusals: Refusals,
-    slots: Arc<Semaphore>,
     connections: Mutex<Vec<Open>>,
     tasks: TaskScope,
 }
@@ -85,9 +85,8 @@ impl Acceptor {
                 node: settings.node,
                 tls: Mutex::new(settings.tls),
                 identify: settings.identify,
-                handshakes: settings.handshakes,
+                door: settings.door,
                 refusals: settings.refusals,
-                slots: Arc::new(Semaphore::new(settings.most_connections)),
                 connections: Mutex::default(),
                 tasks: tasks.clone(),
             }),
@@ -126,7 +125,7 @@ impl Acceptor {
     /// Places for handshakes that are free.
     #[cfg(test)]
     pub(super) fn free_handshakes(&self) -> usize {
-        self.shared.handshakes.available_permits()
+        self.shared.door.free()
     }
 
     /// Stops listening; ends every connection with UNAVAILABLE, GOAWAY and TLS close_notify, within two seconds.
@@ -140,6 +139,39 @@ impl Acceptor {
 impl Drop for Acceptor {
     fn drop(&mut self) {
         self.tasks.end();
+    }
+}
+
+impl Shared {
+    /// Counts a handshake that did not come about.
+    fn refused(&self, address: SocketAddr, failure: &Failure) {
+        let now = self.node.hub.now().mono_ms;
+        self.refusals.count("federate", address, failure, now);
+    }
+
+    /// Notes one more connection of a peer; false when it has too many. An older one that carries nothing then makes
+    /// room, so that the peer's next attempt succeeds.
+    fn open(&self, peer: &str, cutter: &Cutter) -> bool {
+        let mut connections = lock(&self.connections);
+        connections.retain(|open| open.cutter.strong_count() > 0);
+        let older: Vec<Cutter> = connections
+            .iter()
+            .filter(|open| open.peer == peer)
+            .filter_map(|open| open.cutter.upgrade())
+            .collect();
+        if older.len() >= MOST_OF_ONE {
+            let registry = &self.node.registry;
+            if let Some(idle) = older.iter().find(|older| !registry.holds(peer, older)) {
+                let told = "too many connections of this federate";
+                idle.send_replace(Some(Status::new(Code::Aborted, told)));
+            }
+            return false;
+        }
+        connections.push(Open {
+            peer: peer.to_owned(),
+            cutter: Arc::downgrade(cutter),
+        });
+        true
     }
 }
 
@@ -164,34 +196,33 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, mut stop: watch::Rec
                 continue;
             }
         };
-        let Ok(slot) = Arc::clone(&shared.slots).try_acquire_owned() else {
-            tracing::warn!(%address, "too many federation connections; this one is closed");
+        let Some(guest) = shared.door.arrive(address.ip()) else {
+            shared.refused(address, &Failure::Crowded);
             continue;
         };
         let (inner, stop) = (Arc::clone(&shared), stop.clone());
-        shared.tasks.spawn(async move {
-            connection(&inner, stream, address, stop).await;
-            drop(slot);
-        });
+        shared
+            .tasks
+            .spawn(async move { connection(&inner, guest, stream, address, stop).await });
     }
 }
 
 async fn connection(
     shared: &Arc<Shared>,
+    guest: Guest,
     stream: TcpStream,
     address: SocketAddr,
     mut stop: watch::Receiver<bool>,
 ) {
     let stream = tokio::select! {
-        stream = handshake(shared, stream) => stream,
+        stream = handshake(shared, guest, stream) => stream,
         () = stopped(&mut stop) => return,
     };
     let (stream, peer) = match stream {
         Ok(known) => known,
         Err(trouble) => {
             if let Some(failure) = trouble.handshake() {
-                let now = shared.node.hub.now().mono_ms;
-                shared.refusals.count("federate", address, &failure, now);
+                shared.refused(address, &failure);
             } else {
                 tracing::warn!(%address, "a federate was turned away: {trouble}");
             }
@@ -199,31 +230,38 @@ async fn connection(
         }
     };
     let cutter: Cutter = Arc::new(watch::Sender::new(None));
-    {
-        let mut connections = lock(&shared.connections);
-        connections.retain(|open| open.cutter.strong_count() > 0);
-        connections.push(Open {
-            peer: peer.name.clone(),
-            cutter: Arc::downgrade(&cutter),
-        });
+    if !shared.open(&peer.name, &cutter) {
+        tracing::warn!(%address, peer = peer.name, "this federate has {MOST_OF_ONE} connections already");
+        return;
     }
     let node = Arc::clone(&shared.node);
-    accepted::serve(node, peer, address.to_string(), stream, cutter, stop).await;
+    // Boxed, so that strangers at the door cost no room for it.
+    Box::pin(accepted::serve(
+        node,
+        peer,
+        address.to_string(),
+        stream,
+        cutter,
+        stop,
+    ))
+    .await;
 }
 
 async fn handshake(
     shared: &Shared,
+    guest: Guest,
     stream: TcpStream,
 ) -> Result<(TlsStream<TcpStream>, PeerSettings), Trouble> {
     let tls = TlsAcceptor::from(Arc::clone(&lock(&shared.tls)));
-    let place = timeout(shared.node.timing.handshake, shared.handshakes.acquire())
+    let mut stream = guest
+        .handshake(tls, stream, shared.node.timing.handshake)
         .await
-        .map_err(|_| Trouble::Handshake(Failure::TimedOut))?;
-    let mut stream = timeout(shared.node.timing.handshake, tls.accept(stream))
-        .await
-        .map_err(|_| Trouble::Handshake(Failure::TimedOut))?
-        .map_err(|error| Trouble::of_handshake(&error))?;
-    drop(place);
+        .map_err(|refused| {
+            if let Some(stream) = refused.stream {
+                shared.door.see_off(stream);
+            }
+            Trouble::of_failure(refused.failure)
+        })?;
     let session = stream.get_ref().1;
     let chain = session.peer_certificates().unwrap_or_default();
     let owned: Vec<_> = chain.iter().map(|one| one.clone().into_owned()).collect();

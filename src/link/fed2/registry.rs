@@ -101,6 +101,13 @@ impl Registry {
         self.lock().live.contains_key(peer)
     }
 
+    /// Whether the connection with that cutter is the peer's live one.
+    pub fn holds(&self, peer: &str, cutter: &Cutter) -> bool {
+        let places = self.lock();
+        let live = places.live.get(peer);
+        live.is_some_and(|live| Arc::ptr_eq(&live.cutter, cutter))
+    }
+
     /// Waits until a peer has no live connection.
     pub async fn vacated(&self, peer: &str) {
         loop {

@@ -53,7 +53,8 @@ impl Trouble {
         Self::of_failure(Failure::of(error))
     }
 
-    fn of_failure(failure: Failure) -> Self {
+    /// Puts a failed handshake among the troubles of a link.
+    pub fn of_failure(failure: Failure) -> Self {
         match failure {
             Failure::NoFederation => Self::NoHttp2,
             failure => Self::Handshake(failure),

@@ -28,6 +28,7 @@ use super::{Acceptor, AcceptorSettings, Node, PeerSettings, Registry, Timing};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Limits;
 use crate::link::board::{PeerBoard, PeerState};
+use crate::link::door::Door;
 use crate::link::hub::{Hub, Port};
 use crate::link::refusals::Refusals;
 use crate::pki::store;
@@ -185,12 +186,11 @@ fn peer(name: &str, address: Option<SocketAddr>) -> PeerSettings {
 async fn acceptor(node: &Arc<Node>, pki: &Pki, name: &str) -> (Acceptor, SocketAddr) {
     let settings = peer(name, None);
     let acceptor = Acceptor::new(AcceptorSettings {
-        handshakes: Arc::new(Semaphore::new(2)),
+        door: Door::new(4, 4),
         refusals: Refusals::default(),
         node: Arc::clone(node),
         tls: pki.server(),
         identify: Arc::new(move |chain| (chain.len() == 2).then(|| settings.clone())),
-        most_connections: 8,
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
