@@ -1,10 +1,8 @@
 //! What the box says: to the journal where there is one, else in plain lines on standard error.
 
-use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 use std::io;
-use std::time::Duration;
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
@@ -125,73 +123,6 @@ fn is_standard_error(stream: &str) -> bool {
     stream == format!("{}:{}", status.st_dev, status.st_ino)
 }
 
-/// How often repeated complaints are written down.
-pub const EVERY: Duration = Duration::from_secs(5);
-/// Most different complaints counted between two lines.
-const MOST_COMPLAINTS: usize = 64;
-
-/// Repeated complaints, one line each per [`EVERY`]. Pure: time is an argument.
-///
-/// A flood of bad events must not become a flood of lines: the first of a kind is written at once, the others
-/// are counted until the next line is due.
-#[derive(Debug, Default)]
-pub struct Aggregator {
-    counts: BTreeMap<(String, &'static str), Tally>,
-    /// Complaints of kinds for which there was no room.
-    others: u64,
-}
-
-#[derive(Debug)]
-struct Tally {
-    count: u64,
-    due_ms: u64,
-}
-
-impl Aggregator {
-    /// Counts one complaint; the line to write now, if it is the first of its kind for a while.
-    pub fn complain(&mut self, link: &str, reason: &'static str, now_ms: u64) -> Option<String> {
-        let key = (link.to_owned(), reason);
-        if let Some(tally) = self.counts.get_mut(&key) {
-            tally.count += 1;
-            return None;
-        }
-        if self.counts.len() >= MOST_COMPLAINTS {
-            self.others += 1;
-            return None;
-        }
-        let line = format!("{link}: {reason}");
-        let due_ms = now_ms + interval_ms();
-        self.counts.insert(key, Tally { count: 0, due_ms });
-        Some(line)
-    }
-
-    /// The lines that are due. A kind that has been quiet since its last line is forgotten.
-    pub fn due(&mut self, now_ms: u64) -> Vec<String> {
-        let mut lines = Vec::new();
-        self.counts.retain(|(link, reason), tally| {
-            if now_ms < tally.due_ms {
-                return true;
-            }
-            if tally.count > 0 {
-                lines.push(format!("{link}: {reason}, {} more", tally.count));
-            }
-            tally.due_ms = now_ms + interval_ms();
-            std::mem::take(&mut tally.count) > 0
-        });
-        if self.others > 0 && self.counts.len() < MOST_COMPLAINTS {
-            lines.push(format!(
-                "{} more of other kinds",
-                std::mem::take(&mut self.others)
-            ));
-        }
-        lines
-    }
-}
-
-fn interval_ms() -> u64 {
-    u64::try_from(EVERY.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,38 +185,5 @@ mod tests {
             "{}:{}",
             status.st_dev, status.st_ino
         )));
-    }
-
-    #[test]
-    fn the_first_is_told_at_once_and_the_rest_in_one_line() {
-        let mut aggregator = Aggregator::default();
-        assert_eq!(
-            aggregator.complain("bravo", "malformed", 0),
-            Some("bravo: malformed".into())
-        );
-        for _ in 0..1000 {
-            assert_eq!(aggregator.complain("bravo", "malformed", 10), None);
-        }
-        assert!(aggregator.complain("bravo", "oversize", 20).is_some());
-        assert!(aggregator.due(4999).is_empty());
-        assert_eq!(aggregator.due(5000), ["bravo: malformed, 1000 more"]);
-        assert!(aggregator.due(5020).is_empty());
-        // Quiet for a whole interval: the next is news again.
-        assert!(aggregator.due(10_000).is_empty());
-        assert!(aggregator.complain("bravo", "malformed", 10_001).is_some());
-    }
-
-    #[test]
-    fn kinds_are_bounded_and_none_is_lost() {
-        let mut aggregator = Aggregator::default();
-        let told = (0..1000)
-            .filter(|number| {
-                aggregator
-                    .complain(&format!("client {number}"), "garbage", 0)
-                    .is_some()
-            })
-            .count();
-        assert_eq!(told, MOST_COMPLAINTS);
-        assert_eq!(aggregator.due(5000), ["936 more of other kinds"]);
     }
 }

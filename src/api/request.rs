@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::status::{PeerState, Status};
-use crate::config::{EditError, Peer, PeerSpec};
+use crate::config::{EditError, Peer, PeerChange, PeerSpec};
 use crate::pki::Fingerprint;
 
 /// A request.
@@ -20,9 +20,14 @@ pub enum Request {
     PeerAdd {
         /// The federate.
         peer: PeerSpec,
-        /// A federate of that name is changed, not refused.
+        /// A federate of that name is set anew, not refused.
         #[serde(default)]
         replace: bool,
+    },
+    /// Change what is named of a federate, and nothing else.
+    PeerSet {
+        /// What to change.
+        change: PeerChange,
     },
     /// Forget a federate and cut its link.
     PeerRemove {
@@ -43,7 +48,7 @@ impl Request {
     pub fn touches_files(&self) -> bool {
         matches!(
             self,
-            Self::PeerAdd { .. } | Self::PeerRemove { .. } | Self::Reload
+            Self::PeerAdd { .. } | Self::PeerSet { .. } | Self::PeerRemove { .. } | Self::Reload
         )
     }
 }
@@ -129,9 +134,12 @@ impl From<EditError> for Fault {
         let code = match error {
             EditError::Exists(_) => ErrorCode::Exists,
             EditError::NotFound { .. } => ErrorCode::NotFound,
+            EditError::Argument { .. } => ErrorCode::Argument,
             EditError::Authority(_) => ErrorCode::Invalid,
             EditError::Io { .. } => ErrorCode::Io,
-            EditError::Config(_) | EditError::Shape(_) => ErrorCode::Config,
+            EditError::Config(_) | EditError::Shape(_) | EditError::TooMany { .. } => {
+                ErrorCode::Config
+            }
         };
         Self::new(code, error.to_string())
     }
@@ -144,6 +152,8 @@ impl From<EditError> for Fault {
 pub enum ErrorCode {
     /// The request cannot be understood or holds something unusable.
     Invalid,
+    /// One of its values cannot be used; the message begins with which.
+    Argument,
     /// The request is longer than the box takes.
     TooLong,
     /// What it names is not there.

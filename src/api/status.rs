@@ -215,13 +215,13 @@ pub fn counts(reasons: impl IntoIterator<Item = (Reason, u64)>) -> Counts {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::budget::{CONTACT, DUPLICATE, LATEST_PLACE, OUTBOX_PLACE};
+    use crate::budget::{CONTACT, DUPLICATE, LATEST_PLACE};
     use crate::config::Limits;
     use crate::counters::Counters;
     use crate::route::contacts::Contacts;
     use crate::route::dedup::Dedup;
     use crate::route::latest::Latest;
-    use crate::route::queue::Queue;
+    use crate::route::queue::{self, Queue};
 
     /// A status in which every field says something.
     pub(crate) fn example() -> Status {
@@ -326,13 +326,14 @@ pub(crate) mod tests {
     /// The budget stands below the router and cannot ask it; here both are in sight.
     #[test]
     fn the_budget_covers_what_the_router_takes() {
+        assert_eq!(queue::PLACE, 128, "what the budget says of waiting events");
         for count in [64_u64, 512, 1024, 5000, 8192] {
             let many = usize::try_from(count).unwrap();
             for (taken, allowed) in [
                 (Latest::bytes(many), LATEST_PLACE * count),
                 (Dedup::bytes(many), DUPLICATE * count.next_power_of_two()),
                 (Contacts::bytes(many), CONTACT * count),
-                (Queue::bytes_beside(many), OUTBOX_PLACE * count),
+                (Queue::bytes_beside(many), 128 * count),
             ] {
                 assert!(
                     u64::try_from(taken).unwrap() <= allowed,

@@ -207,35 +207,50 @@ fn export(
     let leaf = pem(&own.identity.chain[..1]);
     let authority = pem(std::slice::from_ref(own.issuer()));
     let stem = file_stem(local.node_name);
-    let fingerprint = own.identity.fingerprint();
+    let fingerprints = format!(
+        "{}{}",
+        labelled("fingerprint to register", own.identity.fingerprint()),
+        labelled("CA fingerprint", Fingerprint::of(own.issuer()))
+    );
     if place == Path::new("-") {
         write!(out, "{leaf}{authority}")?;
-        writeln!(
-            notes,
-            "fingerprint  {fingerprint}\n             {}",
-            fingerprint.colons()
-        )?;
+        write!(notes, "{fingerprints}")?;
         return Ok(());
     }
     std::fs::create_dir_all(place)
         .map_err(|error| LocalError::Write(place.to_owned(), error.to_string()))?;
-    for (name, text) in [("federation", &leaf), ("ca", &authority)] {
+    for (name, text, purpose) in [
+        (
+            "federation",
+            &leaf,
+            "this box's own certificate, for a peer that registers the certificate itself",
+        ),
+        (
+            "ca",
+            &authority,
+            "its CA: `tombolo peer add NAME --ca-cert` on a peer, the truststore of a TAK Server",
+        ),
+    ] {
         let path = place.join(format!("{stem}-{name}.pem"));
         files::write(&path, 0o644, text.as_bytes())
             .map_err(|error| LocalError::Write(path.clone(), error.to_string()))?;
-        writeln!(out, "written      {}", path.display())?;
+        writeln!(out, "written  {}\n         {purpose}", path.display())?;
     }
-    writeln!(
-        out,
-        "fingerprint  {fingerprint}\n             {}",
-        fingerprint.colons()
-    )?;
+    write!(out, "{fingerprints}")?;
     writeln!(
         out,
         "on a TAK Server, then restart it:\n  {}",
         keytool_hint(&stem)
     )?;
     Ok(())
+}
+
+fn labelled(label: &str, fingerprint: Fingerprint) -> String {
+    format!(
+        "{label:<25}{fingerprint}\n{:25}{}\n",
+        "",
+        fingerprint.colons()
+    )
 }
 
 struct Order<'a> {

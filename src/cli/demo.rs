@@ -31,6 +31,7 @@ use ledger::Ledger;
 use screen::{LinkRow, Screen};
 
 use super::failure::{Exit, Failure};
+use super::paths::Global;
 
 /// How long an event may be under way after the last one was injected.
 const DRAIN_SECONDS: u64 = 3;
@@ -52,6 +53,23 @@ pub struct DemoArguments {
     /// Reports per second of each track
     #[arg(long, value_name = "HZ", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=50))]
     pub rate: u16,
+}
+
+/// The demo makes its places itself; to accept others and ignore them would be a lie.
+///
+/// # Errors
+/// If one was named.
+pub fn refuse_places(global: &Global) -> Result<(), Failure> {
+    let named = [("--config", &global.config), ("--state", &global.state)];
+    match named.iter().find(|(_, place)| place.is_some()) {
+        None => Ok(()),
+        Some((option, _)) => Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "{option}: demo makes two boxes of its own in a temporary directory; leave it out"
+            ),
+        )),
+    }
 }
 
 /// Runs the demo. Success only when every event was seen on the other side, once, and both links flow.

@@ -1,10 +1,11 @@
 //! How a command fails: in words, and with an exit code of sysexits.h that scripts can tell apart.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 use super::local::LocalError;
 use crate::api::{AskError, BindError, ErrorCode, Fault};
-use crate::budget::OverBudget;
 use crate::config::{ConfigError, EditError};
 use crate::log::LogError;
 use crate::state::StateError;
@@ -52,6 +53,33 @@ impl Failure {
     }
 }
 
+/// A file named on the command line that cannot be read; `cure` says what to name instead.
+pub fn unreadable(path: &Path, error: &io::Error, cure: &str) -> Failure {
+    let exit = match error.kind() {
+        io::ErrorKind::PermissionDenied => Exit::NoPermission,
+        io::ErrorKind::FileTooLarge | io::ErrorKind::IsADirectory => Exit::Data,
+        io::ErrorKind::NotFound => Exit::NoInput,
+        _ => Exit::Io,
+    };
+    Failure::new(
+        exit,
+        format!("{}: {}; {cure}", path.display(), plain(error)),
+    )
+}
+
+/// What the system says about a file, in words.
+pub fn plain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "this user may not open it".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        io::ErrorKind::NotADirectory => "a part of the path is a file, not a directory".to_owned(),
+        io::ErrorKind::StorageFull => "the disk is full".to_owned(),
+        io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -87,6 +115,7 @@ impl From<AskError> for Failure {
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         let exit = match fault.code {
+            ErrorCode::Argument => Exit::Usage,
             ErrorCode::Config => Exit::Config,
             ErrorCode::Io => Exit::Io,
             ErrorCode::Unavailable => Exit::Unavailable,
@@ -115,7 +144,6 @@ macro_rules! exits {
 
 exits! {
     ConfigError => Config;
-    OverBudget => Config;
     LogError => Usage;
     StateError => Io;
     BindError => Unavailable;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::failure::{Exit, Failure};
+use super::failure::{Exit, Failure, unreadable};
 use super::output::print;
 use super::paths::Places;
 use super::restamp::restamp;
@@ -45,7 +45,10 @@ pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
         })
         .collect();
     if events.is_empty() {
-        let message = format!("{}: holds no event", arguments.file.display());
+        let message = format!(
+            "{}: holds no event; CoT XML is <event ...>...</event>, one or several",
+            called(&arguments.file)
+        );
         return Err(Failure::new(Exit::Data, message));
     }
     let mut tally = Tally::default();
@@ -83,12 +86,16 @@ fn read(file: &Path) -> Result<String, Failure> {
         true => files::read_bounded(file, MOST_BYTES),
         false => read_standard_input(),
     };
-    let fail = |exit, cause: String| Failure::new(exit, format!("{}: {cause}", file.display()));
+    let fail = |exit, cause: String| Failure::new(exit, format!("{}: {cause}", called(file)));
     let bytes = bytes.map_err(|error| match error.kind() {
-        io::ErrorKind::FileTooLarge => fail(Exit::Data, error.to_string()),
-        _ => fail(
-            if from_file { Exit::NoInput } else { Exit::Io },
-            error.to_string(),
+        io::ErrorKind::FileTooLarge => fail(
+            Exit::Data,
+            format!("{error}; split it and inject the parts one after the other"),
+        ),
+        _ => unreadable(
+            file,
+            &error,
+            "name a file with CoT XML, or - for standard input",
         ),
     })?;
     String::from_utf8(bytes).map_err(|error| {
@@ -98,6 +105,13 @@ fn read(file: &Path) -> Result<String, Failure> {
             format!("not UTF-8 at byte {at}; CoT is sent as UTF-8"),
         )
     })
+}
+
+fn called(file: &Path) -> String {
+    match file == Path::new("-") {
+        true => "standard input".to_owned(),
+        false => file.display().to_string(),
+    }
 }
 
 fn read_standard_input() -> io::Result<Vec<u8>> {
@@ -279,6 +293,11 @@ mod tests {
             file: "/nonexistent.xml".into(),
             now: false,
         };
-        assert_eq!(run(&missing, &places).unwrap_err().exit, Exit::NoInput);
+        let failure = run(&missing, &places).unwrap_err();
+        assert_eq!(failure.exit, Exit::NoInput);
+        assert_eq!(
+            failure.message,
+            "/nonexistent.xml: there is no such file; name a file with CoT XML, or - for standard input"
+        );
     }
 }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub mod cert;
+pub mod config;
 pub mod demo;
 pub mod export;
 pub mod failure;
@@ -43,7 +44,7 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Show how the box and its links stand
     Status(status::Arguments),
-    /// Register, forget or list federates
+    /// Register, change, pause, forget or list federates
     Peer(peer::Arguments),
     /// Hand CoT events to the running box
     Inject(inject::Arguments),
@@ -53,6 +54,9 @@ enum Command {
     /// Print what a peer's administrator puts into the peer's configuration
     #[command(subcommand)]
     Export(export::ExportArgs),
+    /// Print a commented configuration, or check one
+    #[command(subcommand)]
+    Config(config::ConfigArgs),
     /// Make the running box read its configuration again
     Reload,
     /// Print a completion script
@@ -94,12 +98,16 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
     let places = || Places::find(&cli.global);
     match &cli.command {
         Command::Run(arguments) => run::run(arguments, &cli.global, &places()?),
-        Command::Demo(arguments) => demo::run(arguments),
+        Command::Demo(arguments) => {
+            demo::refuse_places(&cli.global)?;
+            demo::run(arguments)
+        }
         Command::Status(arguments) => status::run(arguments, &places()?),
         Command::Peer(arguments) => peer::run(arguments, &places()?),
         Command::Inject(arguments) => inject::run(arguments, &places()?),
         Command::Cert(arguments) => own::cert(arguments, &places()?),
         Command::Export(arguments) => own::export(arguments, &places()?),
+        Command::Config(arguments) => config::run(arguments, &places()?),
         Command::Reload => reload::run(&places()?),
         Command::Completions(arguments) => pages::completions(arguments, Cli::command()),
         Command::Man(arguments) => pages::man(arguments, Cli::command()),
@@ -154,6 +162,10 @@ mod tests {
             &["tombolo", "cert", "show", "--json", "--state", "s"],
             &["tombolo", "export", "coreconfig", "bravo"],
             &["tombolo", "completions", "bash"],
+            &["tombolo", "config", "template"],
+            &["tombolo", "config", "check", "c.toml"],
+            &["tombolo", "peer", "set", "bravo", "--no-address"],
+            &["tombolo", "peer", "pause", "bravo"],
         ] {
             assert!(parse(words).is_ok(), "{words:?}");
         }
@@ -163,10 +175,28 @@ mod tests {
     }
 
     #[test]
+    fn global_options_stand_apart_from_those_of_a_command() {
+        let mut cli = Cli::command();
+        cli.build();
+        let inject = cli.find_subcommand_mut("inject").unwrap();
+        let help = inject.render_long_help().to_string();
+        let (own, global) = help.split_once("Global options:").unwrap();
+        assert!(own.contains("--now") && !own.contains("--state"), "{help}");
+        assert!(
+            global.contains("--state") && global.contains("--config"),
+            "{help}"
+        );
+    }
+
+    #[test]
     fn wrong_usage_is_told_apart_from_help() {
         let code = |words: &[&str]| main(words.iter().map(OsString::from));
         assert_eq!(code(&["tombolo", "explode"]), ExitCode::from(64));
         assert_eq!(code(&["tombolo"]), ExitCode::from(64));
+        assert_eq!(
+            code(&["tombolo", "demo", "--state", "/x"]),
+            ExitCode::from(64)
+        );
         assert_eq!(code(&["tombolo", "--help"]), ExitCode::SUCCESS);
         assert_eq!(code(&["tombolo", "--version"]), ExitCode::SUCCESS);
         let nowhere = [

@@ -7,22 +7,24 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::failure::{Exit, Failure};
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 
 const SYSTEM_CONFIG: &str = "/etc/tombolo/tombolo.toml";
 const SYSTEM_STATE: &str = "/var/lib/tombolo";
+
+const GLOBAL: &str = "Global options";
 
 /// Options of every command.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Global {
     /// Configuration file [default: /etc/tombolo/tombolo.toml if it is there, else under the user's configuration]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     pub config: Option<PathBuf>,
     /// State directory: keys, certificates, control socket [default: /var/lib/tombolo as root, else the user's]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL)]
     pub state: Option<PathBuf>,
     /// Say more; twice: say everything (TOMBOLO_LOG sets levels per module)
-    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     pub verbose: u8,
 }
 
@@ -97,6 +99,14 @@ impl Places {
         })
     }
 
+    /// Which configuration it is, for people.
+    pub fn config_in_words(&self) -> String {
+        match self.config.exists() {
+            true => self.config.display().to_string(),
+            false => format!("no file at {}; defaults", self.config.display()),
+        }
+    }
+
     /// Reads the configuration; one that is not there and was not named is the default.
     ///
     /// # Errors
@@ -108,9 +118,11 @@ impl Places {
         );
         match is_missing {
             true if self.config_is_named => {
-                let file = self.config.clone();
-                let cause = String::from("it is not there");
-                let message = ConfigError::Unreadable { file, cause }.to_string();
+                let file = &self.config;
+                let message = format!(
+                    "{}: there is no such file; check the path, or make one with `tombolo config template`",
+                    file.display()
+                );
                 Err(Failure::new(Exit::NoInput, message))
             }
             true => Ok(Config::default()),

@@ -1,15 +1,15 @@
-//! `tombolo peer add|remove|list`: the registered federates, in the running box or, when none runs, in the file.
+//! `tombolo peer add|set|pause|resume|remove|list`: the registered federates, in the running box or, when none runs, in the file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::failure::{Exit, Failure};
+use super::failure::{Exit, Failure, unreadable};
 use super::output::{clean, column, print, wrap};
 use super::paths::Places;
 use crate::api::{AskError, PeerEntry, PeerState, Request, Response, ask};
 use crate::config::authority::MOST_PEM_BYTES;
-use crate::config::{PeerSpec, edit};
+use crate::config::{Cleared, PeerChange, PeerSpec, edit};
 use crate::files;
 use crate::pki::Fingerprint;
 
@@ -24,6 +24,18 @@ pub struct Arguments {
 enum Action {
     /// Register a federate; it must be known by its CA, its certificate's fingerprint, or both
     Add(Add),
+    /// Change what is named of a federate, and nothing else
+    Set(Set),
+    /// Switch a federate off and keep its registration (`enabled = false`)
+    Pause {
+        /// Its name
+        name: String,
+    },
+    /// Switch a federate on again
+    Resume {
+        /// Its name
+        name: String,
+    },
     /// Forget a federate and cut its link
     Remove {
         /// Its name
@@ -63,9 +75,55 @@ struct Add {
     /// Seconds between keepalives, 1 to 32767
     #[arg(long, value_name = "N")]
     keepalive_seconds: Option<u32>,
-    /// Change the federate of that name, if there is one
+    /// Set the federate of that name anew, if there is one: what is not named goes back to its default
     #[arg(long)]
     replace: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("changes").required(true).multiple(true)))]
+struct Set {
+    /// Its name
+    name: String,
+    /// Dial it there, host:port
+    #[arg(long, value_name = "HOST:PORT", group = "changes")]
+    address: Option<String>,
+    /// Do not dial it: it dials us
+    #[arg(long, group = "changes", conflicts_with = "address")]
+    no_address: bool,
+    /// PEM file with the certificate of its CA
+    #[arg(long, value_name = "FILE", group = "changes")]
+    ca_cert: Option<PathBuf>,
+    /// Know it by its fingerprint alone
+    #[arg(long, group = "changes", conflicts_with = "ca_cert")]
+    no_ca_cert: bool,
+    /// SHA-256 of its certificate
+    #[arg(long, value_name = "FINGERPRINT", group = "changes")]
+    fingerprint: Option<Fingerprint>,
+    /// Know it by its CA alone: any certificate of it
+    #[arg(long, group = "changes", conflicts_with = "fingerprint")]
+    no_fingerprint: bool,
+    /// Take what it sends
+    #[arg(long, group = "changes")]
+    incoming: bool,
+    /// Do not take what it sends
+    #[arg(long, group = "changes", conflicts_with = "incoming")]
+    no_incoming: bool,
+    /// Send what we have
+    #[arg(long, group = "changes")]
+    outgoing: bool,
+    /// Do not send what we have
+    #[arg(long, group = "changes", conflicts_with = "outgoing")]
+    no_outgoing: bool,
+    /// Switch it on, as `peer resume`
+    #[arg(long, group = "changes")]
+    enabled: bool,
+    /// Switch it off, as `peer pause`
+    #[arg(long, group = "changes", conflicts_with = "enabled")]
+    disabled: bool,
+    /// Seconds between keepalives
+    #[arg(long, value_name = "N", group = "changes")]
+    keepalive_seconds: Option<u32>,
 }
 
 /// Runs `peer`.
@@ -75,6 +133,9 @@ struct Add {
 pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
     match &arguments.action {
         Action::Add(add) => run_add(add, places),
+        Action::Set(set) => run_set(&changed(set)?, places),
+        Action::Pause { name } => run_set(&switched(name, false), places),
+        Action::Resume { name } => run_set(&switched(name, true), places),
         Action::Remove { name } => run_remove(name, places),
         Action::List { json } => run_list(*json, places),
     }
@@ -92,6 +153,20 @@ fn run_add(add: &Add, places: &Places) -> Result<(), Failure> {
         Ok(format!(
             "\"{}\" is written to {}",
             peer.name,
+            places.config.display()
+        ))
+    })
+}
+
+fn run_set(change: &PeerChange, places: &Places) -> Result<(), Failure> {
+    let request = Request::PeerSet {
+        change: change.clone(),
+    };
+    self::change(&request, places, || {
+        edit::set_peer(&places.config, change)?;
+        Ok(format!(
+            "\"{}\" is changed in {}",
+            change.name,
             places.config.display()
         ))
     })
@@ -157,27 +232,62 @@ fn unexpected() -> Failure {
 }
 
 fn spec(add: &Add) -> Result<PeerSpec, Failure> {
-    let ca_pem = match &add.ca_cert {
-        None => None,
-        Some(path) => {
-            let unreadable =
-                |cause: String| Failure::new(Exit::NoInput, format!("{}: {cause}", path.display()));
-            let bytes = files::read_bounded(path, MOST_PEM_BYTES)
-                .map_err(|error| unreadable(error.to_string()))?;
-            Some(String::from_utf8(bytes).map_err(|_| {
-                unreadable("not PEM; convert it with `openssl x509 -inform der -out ca.pem`".into())
-            })?)
-        }
-    };
     Ok(PeerSpec {
         name: add.name.clone(),
         address: add.address.clone(),
-        ca_pem,
+        ca_pem: add.ca_cert.as_deref().map(read_pem).transpose()?,
         fingerprint: add.fingerprint.map(|fingerprint| fingerprint.to_string()),
         enabled: !add.disabled,
         incoming: !add.no_incoming,
         outgoing: !add.no_outgoing,
         keepalive_seconds: add.keepalive_seconds,
+    })
+}
+
+fn changed(set: &Set) -> Result<PeerChange, Failure> {
+    let switch = |on: bool, off: bool| (on || off).then_some(on);
+    let cleared = [
+        (set.no_address, Cleared::Address),
+        (set.no_ca_cert, Cleared::CaCert),
+        (set.no_fingerprint, Cleared::Fingerprint),
+    ];
+    Ok(PeerChange {
+        name: set.name.clone(),
+        address: set.address.clone(),
+        ca_pem: set.ca_cert.as_deref().map(read_pem).transpose()?,
+        fingerprint: set.fingerprint.map(|fingerprint| fingerprint.to_string()),
+        enabled: switch(set.enabled, set.disabled),
+        incoming: switch(set.incoming, set.no_incoming),
+        outgoing: switch(set.outgoing, set.no_outgoing),
+        keepalive_seconds: set.keepalive_seconds,
+        clear: cleared
+            .into_iter()
+            .filter_map(|(asked, what)| asked.then_some(what))
+            .collect(),
+    })
+}
+
+fn switched(name: &str, enabled: bool) -> PeerChange {
+    PeerChange {
+        enabled: Some(enabled),
+        ..PeerChange::of(name)
+    }
+}
+
+fn read_pem(path: &Path) -> Result<String, Failure> {
+    let bytes = files::read_bounded(path, MOST_PEM_BYTES).map_err(|error| {
+        unreadable(
+            path,
+            &error,
+            "--ca-cert takes a PEM file with the certificate of the peer's CA",
+        )
+    })?;
+    String::from_utf8(bytes).map_err(|_| {
+        let message = format!(
+            "{}: not PEM; convert it with `openssl x509 -inform der -in {0} -out ca.pem`, then give ca.pem",
+            path.display()
+        );
+        Failure::new(Exit::Data, message)
     })
 }
 
@@ -213,94 +323,4 @@ fn table(entries: &[PeerEntry]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        arguments: Arguments,
-    }
-
-    fn places(directory: &std::path::Path) -> Places {
-        Places {
-            config: directory.join("tombolo.toml"),
-            config_is_named: false,
-            state: directory.join("state"),
-        }
-    }
-
-    fn peer(directory: &std::path::Path, words: &[&str]) -> Result<(), Failure> {
-        let line = Line::try_parse_from([&["peer"], words].concat()).unwrap();
-        run(&line.arguments, &places(directory))
-    }
-
-    #[test]
-    fn without_a_box_the_file_is_changed() {
-        let directory = tempfile::tempdir().unwrap();
-        let pin = "ab".repeat(32);
-        let add = [
-            "add",
-            "bravo",
-            "--fingerprint",
-            &pin,
-            "--address",
-            "b.example",
-            "--no-outgoing",
-        ];
-        peer(directory.path(), &add).unwrap();
-        let config = places(directory.path()).load_config().unwrap();
-        assert_eq!(config.peers[0].address.as_deref(), Some("b.example:9001"));
-        assert!(!config.peers[0].outgoing);
-        let again = peer(directory.path(), &add).unwrap_err();
-        assert_eq!(again.exit, Exit::Data);
-        assert!(again.message.contains("--replace"), "{again}");
-        peer(directory.path(), &["list"]).unwrap();
-        peer(directory.path(), &["remove", "bravo"]).unwrap();
-        assert_eq!(
-            peer(directory.path(), &["remove", "bravo"])
-                .unwrap_err()
-                .exit,
-            Exit::Data
-        );
-    }
-
-    #[test]
-    fn nobody_is_registered_unknown() {
-        for words in [
-            &["peer", "add", "bravo"][..],
-            &["peer", "add", "--fingerprint", "AB", "bravo"],
-            &["peer", "add"],
-        ] {
-            assert!(Line::try_parse_from(words).is_err(), "{words:?}");
-        }
-        let directory = tempfile::tempdir().unwrap();
-        let missing = peer(directory.path(), &["add", "b", "--ca-cert", "/no/such.pem"]);
-        assert_eq!(missing.unwrap_err().exit, Exit::NoInput);
-    }
-
-    #[test]
-    fn the_list_fits_a_terminal() {
-        let entry = PeerEntry {
-            name: "bravo".into(),
-            address: None,
-            authorities: vec![Fingerprint::of(b"ca").to_string()],
-            fingerprint: Some(Fingerprint::of(b"leaf").to_string()),
-            enabled: true,
-            incoming: true,
-            outgoing: false,
-            keepalive_seconds: None,
-            state: Some(PeerState::Flowing),
-        };
-        let text = table(&[entry]);
-        assert!(
-            text.lines().all(|line| line.chars().count() <= 80),
-            "{text}"
-        );
-        assert!(
-            text.contains("flowing") && text.contains("(it dials us)") && text.contains("off"),
-            "{text}"
-        );
-    }
-}
+mod tests;

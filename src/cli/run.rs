@@ -2,8 +2,8 @@
 
 use clap::Args;
 
+use super::config;
 use super::failure::{Exit, Failure};
-use super::output::print;
 use super::paths::{Global, Places};
 use crate::budget::Budget;
 use crate::log;
@@ -12,7 +12,7 @@ use crate::supervise::{self, Setup, StartError};
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Check the configuration, print the memory sum, and end
+    /// Do not run: the same as `config check`
     #[arg(long)]
     check: bool,
 }
@@ -22,14 +22,15 @@ pub struct Arguments {
 /// # Errors
 /// If the configuration is not valid or asks for more memory than it allows.
 pub fn run(arguments: &Arguments, global: &Global, places: &Places) -> Result<(), Failure> {
+    if arguments.check {
+        return config::check(places);
+    }
     let config = places.load_config()?;
     let budget = Budget::of(&config.limits);
-    if arguments.check {
-        print(&format!("{budget}\n"))?;
-        return Ok(budget.check()?);
-    }
-    budget.check()?;
+    config::fits(&budget, places)?;
     log::start(global.verbose)?;
+    tracing::info!("configuration: {}", places.config_in_words());
+    tracing::info!("state directory: {}", places.state.display());
     tracing::info!(
         worst_kib = budget.total().div_ceil(1024),
         ceiling_kib = budget.ceiling() / 1024,

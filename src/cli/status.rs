@@ -7,7 +7,7 @@ use clap::Args;
 use super::failure::{Exit, Failure};
 use super::output::{clean, column, print, wrap};
 use super::paths::Places;
-use crate::api::status::{Counts, ListenStatus, PeerStatus};
+use crate::api::status::{Counts, ListenStatus, MemoryStatus, PeerStatus};
 use crate::api::{Request, Response, Status, ask};
 use crate::wire::stamp;
 
@@ -99,8 +99,10 @@ fn table(status: &Status) -> String {
                 memory.rss_kib, memory.peak_kib, memory.budget_kib, memory.ceiling_kib
             ),
         ),
+        ("warning", over_ceiling(memory)),
         ("refused", counts(&status.refused)),
-        ("clients' drops", counts(&status.local.dropped)),
+        // Clients and injected events together.
+        ("local drops", counts(&status.local.dropped)),
     ];
     for (label, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
         let body = wrap(value, "                ", WIDTH);
@@ -120,6 +122,19 @@ fn table(status: &Status) -> String {
         text.push_str(&row(peer, &status.clock.utc));
     }
     text
+}
+
+/// The sum of the limits bounds what is allocated, not what the system makes resident.
+fn over_ceiling(memory: &MemoryStatus) -> String {
+    if memory.rss_kib <= memory.ceiling_kib {
+        return String::new();
+    }
+    format!(
+        "the box takes {} KiB more memory than its ceiling: if the machine has it, raise memory_mib to {}; else lower \
+         [limits] and restart. A debug build always takes more",
+        memory.rss_kib - memory.ceiling_kib,
+        memory.rss_kib.div_ceil(1024),
+    )
 }
 
 fn row(peer: &PeerStatus, now: &str) -> String {
@@ -224,6 +239,27 @@ mod tests {
             "a name that is a go… waiting",
             "never",
             "not the one that was registered",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn more_than_the_ceiling_is_warned_of_and_injected_drops_are_local() {
+        let mut status = example();
+        status.memory.rss_kib = status.memory.ceiling_kib;
+        assert!(!table(&status).contains("warning"));
+        status.memory.rss_kib += 3000;
+        status.local.dropped = Counts::from([("malformed".into(), 7)]);
+        let text = table(&status);
+        assert!(
+            text.lines().all(|line| line.chars().count() <= WIDTH),
+            "{text}"
+        );
+        for part in [
+            "warning         the box takes 3000 KiB more memory than its ceiling",
+            "raise memory_mib to 19",
+            "local drops     malformed 7",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }

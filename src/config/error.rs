@@ -60,14 +60,16 @@ pub enum ConfigError {
         /// All keys of that table.
         known: &'static [&'static str],
     },
-    /// A value of another type than the key has.
+    /// A value of another kind than the key has.
     WrongType {
         /// Where.
         place: Place,
         /// The key.
         key: String,
-        /// What the parser says.
-        cause: String,
+        /// What it is instead.
+        fault: String,
+        /// What to write.
+        cure: String,
     },
     /// A number outside its range.
     OutOfRange {
@@ -123,7 +125,6 @@ impl fmt::Display for ConfigError {
                     None => write!(f, "; known here: {}", known.join(", ")),
                 }
             }
-            Self::WrongType { place, key, cause } => write!(f, "{place}: `{key}`: {cause}"),
             Self::OutOfRange {
                 place,
                 key,
@@ -134,6 +135,12 @@ impl fmt::Display for ConfigError {
                 f,
                 "{place}: `{key}` = {value} is out of range; write {least} to {most}"
             ),
+            Self::WrongType {
+                place,
+                key,
+                fault,
+                cure,
+            } => write!(f, "{place}: `{key}`: {fault}; {cure}"),
             Self::BadValue {
                 place,
                 key,

@@ -16,10 +16,11 @@ mod reader;
 pub mod settings;
 pub mod spec;
 pub mod suggest;
+mod table;
 pub mod template;
 
 pub use edit::EditError;
 pub use error::ConfigError;
 pub use limits::Limits;
 pub use settings::{Config, IdentityFiles, Listen, Peer};
-pub use spec::PeerSpec;
+pub use spec::{Cleared, PeerChange, PeerSpec};

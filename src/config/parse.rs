@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::address::host_fault;
-use super::error::ConfigError;
+use super::error::{ConfigError, Place};
 use super::limits::Limits;
 use super::raw::{RawConfig, RawIdentity};
 use super::reader::Reader;
@@ -74,6 +74,14 @@ impl Config {
     }
 }
 
+/// The keys of `[limits]` that a file sets, each with its line, in the order of the lines. Nothing when the file
+/// cannot be read: this is for messages about limits that were read before.
+pub fn limits_set_in(file: &Path) -> Vec<(&'static str, usize)> {
+    let text = files::read_bounded(file, MOST_BYTES).unwrap_or_default();
+    let text = String::from_utf8(text).unwrap_or_default();
+    Reader { text: &text, file }.limits_set()
+}
+
 impl Reader<'_> {
     fn limits(&self, raw: &RawConfig) -> Result<Limits, ConfigError> {
         let limits = raw
@@ -89,11 +97,23 @@ impl Reader<'_> {
         match limits.contradiction() {
             None => Ok(limits),
             Some([(upper, value), (lower, floor)]) => Err(ConfigError::BadValue {
-                place: self.place(self.text.find("[limits]").unwrap_or(0)),
+                place: self.place_of_either(upper, lower),
                 key: upper,
                 fault: format!("{value} is below {lower}, which is {floor}"),
                 cure: format!("raise {upper} or lower {lower}"),
             }),
+        }
+    }
+
+    /// The line of the one that is set, of the first if both are.
+    fn place_of_either(&self, upper: &str, lower: &str) -> Place {
+        let set = self.limits_set();
+        let line = |wanted: &str| set.iter().find(|(key, _)| *key == wanted);
+        Place {
+            file: self.file.to_path_buf(),
+            line: line(upper)
+                .or_else(|| line(lower))
+                .map_or(1, |&(_, line)| line),
         }
     }
 
@@ -208,15 +228,33 @@ mod tests {
         let peer = |rest: &str| format!("[[peer]]\nname = \"b\"\n{pin}{rest}");
         for (text, parts) in [
             ("[node\n".into(), ":1: not TOML"),
-            ("[node]\nname = 5\n".into(), ":2: `name`: invalid type"),
+            (
+                "[node]\nname = 5\n".into(),
+                ":2: `name`: 5 is a number; write text in \"quotes\"",
+            ),
             (
                 "[node]\nname = \"\"\n".into(),
                 ":2: `name`: it is empty; write 1 to 64",
             ),
-            ("peer = 5\n".into(), ":1: `peer`: invalid type"),
+            (
+                "peer = 5\n".into(),
+                ":1: `peer`: 5 is a number; begin each peer with a line [[peer]]",
+            ),
+            (
+                "limits = true\n".into(),
+                ":1: `limits`: true is a yes or no; write a line [limits]",
+            ),
+            (
+                "[limits]\nmax_clients = \"many\"\n".into(),
+                ":2: `max_clients`: \"many\" is text; write a whole number without quotes, 1 to 2048",
+            ),
+            (
+                "[limits]\nmax_clients = 3.5\n".into(),
+                ":2: `max_clients`: 3.5 is a number with a fraction; write a whole number",
+            ),
             (
                 "[limits]\nmemory_mib = \"x\"\n".into(),
-                ":2: `memory_mib`: invalid type",
+                ":2: `memory_mib`: \"x\" is text; write a whole number",
             ),
             (
                 "[limits]\nmemory_mib = 1\n".into(),
@@ -224,7 +262,11 @@ mod tests {
             ),
             (
                 "\n[limits]\noutbox_kib = 8\n".into(),
-                ":2: `outbox_kib`: 8 is below max_event_kib",
+                ":3: `outbox_kib`: 8 is below max_event_kib",
+            ),
+            (
+                "[limits]\n# big\nmax_event_kib = 4096\n".into(),
+                ":3: `outbox_kib`: 768 is below max_event_kib, which is 4096",
             ),
             (
                 "[listen]\nclients_tcp = \"localhost:1\"\n".into(),
@@ -240,7 +282,7 @@ mod tests {
             ),
             (
                 "[listen]\nclients_tcp = 5\n".into(),
-                "expected an address in quotes",
+                ":2: `clients_tcp`: 5 is a number; write an address in quotes",
             ),
             (
                 "[identity]\nkey = \"k\"\n".into(),
@@ -267,7 +309,10 @@ mod tests {
                 peer("keepalive_seconds = 32768\n"),
                 ":4: `keepalive_seconds` = 32768 is out of range; write 1 to 32767",
             ),
-            (peer("enabled = \"yes\"\n"), ":4: `enabled`: invalid type"),
+            (
+                peer("enabled = \"yes\"\n"),
+                ":4: `enabled`: \"yes\" is text; write true or false",
+            ),
             (
                 peer("ca_cert = \"no/such.pem\"\n"),
                 ":4: `ca_cert`: /etc/tombolo/no/such.pem cannot be read",

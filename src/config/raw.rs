@@ -36,6 +36,31 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
     }
 }
 
+/// What is to be written for a key of a table of the top level, or for that table itself.
+pub(super) fn kind_of(table: &str, key: &str) -> String {
+    if table == "limits"
+        && let Some(limit) = Limits::TABLE.iter().find(|limit| limit.key == key)
+    {
+        let (least, most) = (limit.least, limit.most);
+        return format!("write a whole number without quotes, {least} to {most}");
+    }
+    match (table, key) {
+        ("peer", "keepalive_seconds") => "write a whole number of seconds without quotes".into(),
+        ("peer", "enabled" | "incoming" | "outgoing") => {
+            "write true or false, without quotes".into()
+        }
+        ("listen", key) if key != table => {
+            "write an address in quotes such as \"0.0.0.0:9001\", a list of them, or \"\" for off"
+                .into()
+        }
+        ("peer", "peer") => "begin each peer with a line [[peer]]".into(),
+        (_, key) if key == table => {
+            format!("write a line [{table}], and its keys in the lines below")
+        }
+        _ => "write text in \"quotes\"".into(),
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawConfig {

@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Place};
+use super::limits::Limits;
 use super::raw::{self, RawConfig};
 use super::settings::name_fault;
 use super::suggest;
@@ -46,14 +47,35 @@ impl Reader<'_> {
         toml::from_str(self.text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             match key_at(document.get_ref(), at) {
-                Some(key) => ConfigError::WrongType {
+                Some((table, key, value)) => ConfigError::WrongType {
                     place: self.place(at),
-                    key,
-                    cause: error.message().to_owned(),
+                    fault: kind(value),
+                    cure: raw::kind_of(table, key),
+                    key: key.to_owned(),
                 },
                 None => syntax(&error),
             }
         })
+    }
+
+    /// The keys of `[limits]` that are set, with their lines, from the top.
+    pub(super) fn limits_set(&self) -> Vec<(&'static str, usize)> {
+        let document = DeTable::parse(self.text).ok();
+        let table = document
+            .as_ref()
+            .and_then(|all| all.get_ref().get("limits"));
+        let Some(DeValue::Table(table)) = table.map(Spanned::get_ref) else {
+            return Vec::new();
+        };
+        let mut set: Vec<(&'static str, usize)> = Limits::KEYS
+            .iter()
+            .filter_map(|&key| {
+                let (written, _) = table.get_key_value(key)?;
+                Some((key, self.place(written.span().start).line))
+            })
+            .collect();
+        set.sort_by_key(|&(_, line)| line);
+        set
     }
 
     pub(super) fn known_keys(&self, document: &DeTable<'_>) -> Result<(), ConfigError> {
@@ -116,17 +138,41 @@ impl Reader<'_> {
     }
 }
 
-/// The innermost key whose value holds that byte of the text.
-fn key_at(table: &DeTable<'_>, byte: usize) -> Option<String> {
-    let (key, value) = table.iter().find(|(_, value)| holds(value, byte))?;
-    Some(within(value, byte).unwrap_or_else(|| key.get_ref().to_string()))
+/// The innermost key whose value holds that byte of the text, the table of the top level it stands in, and its value.
+fn key_at<'a>(
+    document: &'a DeTable<'_>,
+    byte: usize,
+) -> Option<(&'a str, &'a str, &'a DeValue<'a>)> {
+    let (key, value) = document.iter().find(|(_, value)| holds(value, byte))?;
+    let top = key.get_ref().as_ref();
+    let (key, value) = within(value, byte).unwrap_or((top, value.get_ref()));
+    Some((top, key, value))
 }
 
-fn within(value: &Spanned<DeValue<'_>>, byte: usize) -> Option<String> {
+fn within<'a>(value: &'a Spanned<DeValue<'_>>, byte: usize) -> Option<(&'a str, &'a DeValue<'a>)> {
     match value.get_ref() {
-        DeValue::Table(table) => key_at(table, byte),
+        DeValue::Table(table) => {
+            let (key, value) = table.iter().find(|(_, value)| holds(value, byte))?;
+            Some(within(value, byte).unwrap_or((key.get_ref().as_ref(), value.get_ref())))
+        }
         DeValue::Array(items) => items.iter().find_map(|item| within(item, byte)),
         _ => None,
+    }
+}
+
+/// What a value is, for people.
+fn kind(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => {
+            let shown: String = text.chars().take(32).collect();
+            format!("{shown:?} is text")
+        }
+        DeValue::Integer(number) => format!("{number} is a number"),
+        DeValue::Float(number) => format!("{number} is a number with a fraction"),
+        DeValue::Boolean(value) => format!("{value} is a yes or no"),
+        DeValue::Datetime(_) => "that is a date".to_owned(),
+        DeValue::Array(_) => "that is a list".to_owned(),
+        DeValue::Table(_) => "that is a table".to_owned(),
     }
 }
 

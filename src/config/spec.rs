@@ -31,6 +31,78 @@ pub struct PeerSpec {
     pub keepalive_seconds: Option<u32>,
 }
 
+/// What to change of a registered peer; what is not named stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerChange {
+    /// Which peer.
+    pub name: String,
+    /// `host:port` to dial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Its CA as PEM text, one certificate or several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_pem: Option<String>,
+    /// SHA-256 of its leaf.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Off = registered, paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Take what it sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incoming: Option<bool>,
+    /// Send what we have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outgoing: Option<bool>,
+    /// Seconds between keepalives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keepalive_seconds: Option<u32>,
+    /// What it shall have no longer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clear: Vec<Cleared>,
+}
+
+impl PeerChange {
+    /// No change of that peer yet.
+    pub fn of(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            address: None,
+            ca_pem: None,
+            fingerprint: None,
+            enabled: None,
+            incoming: None,
+            outgoing: None,
+            keepalive_seconds: None,
+            clear: Vec::new(),
+        }
+    }
+}
+
+/// What a peer can do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cleared {
+    /// We no longer dial it: it dials us.
+    Address,
+    /// It is no longer known by its CA.
+    CaCert,
+    /// It is no longer known by its certificate.
+    Fingerprint,
+}
+
+impl Cleared {
+    /// The key in the file.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::CaCert => "ca_cert",
+            Self::Fingerprint => "fingerprint",
+        }
+    }
+}
+
 fn on() -> bool {
     true
 }

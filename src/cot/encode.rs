@@ -160,7 +160,14 @@ fn battery(status: &Child<'_>) -> Option<(i32, bool)> {
     let [Some(raw), None] = status.values else {
         return None;
     };
-    let battery: i32 = text::as_str(raw)?.parse().ok()?;
+    let battery: i32 = match *raw {
+        // As nearly all are written.
+        [one @ b'0'..=b'9'] => i32::from(one - b'0'),
+        [ten @ b'0'..=b'9', one @ b'0'..=b'9'] => {
+            i32::from(ten - b'0') * 10 + i32::from(one - b'0')
+        }
+        _ => text::as_str(raw)?.parse().ok()?,
+    };
     // A zero is not told from "not said" by peers that write no zeros, so it stays in the text.
     let canonical = battery > 0 && !matches!(raw[0], b'0' | b'+');
     Some((battery, canonical))

@@ -3,21 +3,26 @@
 use super::base64;
 use crate::counters::Reason;
 use crate::wire::fig::{Addressee, Geo};
-use crate::wire::xml::{Detail, parse_detail};
+use crate::wire::xml::{Detail, Event, Reader};
 use crate::wire::{number, stamp, text};
 
-/// Checks the event's `other` and notes its parts; `None` when it has none.
+/// Checks the event's `other` and notes its parts in `shown`, which must be [`Event::NOTHING`] still; its detail stays
+/// `None` when there is no `other`.
 ///
 /// # Errors
-/// What [`parse_detail`] says of it.
-pub fn detail_of<'a>(event: &Geo<'a>) -> Result<Option<Detail<'a>>, Reason> {
+/// What [`Reader::parse_detail`] says of it.
+pub fn read_detail<'a>(
+    shown: &mut Event<'a>,
+    event: &Geo<'a>,
+    reader: &mut Reader,
+) -> Result<(), Reason> {
     match event.other.trim_ascii() {
-        [] => Ok(None),
-        other => parse_detail(other).map(Some),
+        [] => Ok(()),
+        other => reader.parse_detail(shown, other),
     }
 }
 
-/// Appends the event as XML; `detail` is what [`detail_of`] said.
+/// Appends the event as XML; `detail` is what [`read_detail`] noted.
 ///
 /// # Errors
 /// [`Reason::BadTime`] for a time no calendar has; `out` may then hold a part of the event.
@@ -35,10 +40,12 @@ pub fn put_event(
     put_given(out, b" caveat=\"", event.caveat);
     put_given(out, b" releasableTo=\"", event.releasable_to);
     out.extend_from_slice(b"><point");
-    let names: [&[u8]; 5] = [b" lat=\"", b" lon=\"", b" hae=\"", b" ce=\"", b" le=\""];
-    for (name, value) in names.into_iter().zip(event.point) {
-        put_number(out, name, value);
-    }
+    let [lat, lon, hae, ce, le] = event.point;
+    put_number(out, b" lat=\"", lat);
+    put_number(out, b" lon=\"", lon);
+    put_number(out, b" hae=\"", hae);
+    put_number(out, b" ce=\"", ce);
+    put_number(out, b" le=\"", le);
     out.extend_from_slice(b"/>");
     put_detail(out, event, detail);
     out.extend_from_slice(b"</event>");
@@ -84,8 +91,7 @@ fn put_now(out: &mut Vec<u8>, now_ms: i64) -> Result<(), Reason> {
 }
 
 fn put_detail(out: &mut Vec<u8>, event: &Geo<'_>, detail: Option<&Detail<'_>>) {
-    let empty = Detail::default();
-    let shown = detail.unwrap_or(&empty);
+    let shown = detail.unwrap_or(&Detail::NOTHING);
     let track = shown.track.count == 0 && (event.speed.is_some() || event.course.is_some());
     let battery = event.battery.filter(|_| shown.status.count == 0);
     let precision = shown.precision.count == 0 && !(event.ploc.is_empty() && event.palt.is_empty());
@@ -133,12 +139,9 @@ fn put_typed(
         out.extend_from_slice(b"/>");
     }
     if let Some(battery) = battery {
-        let mut digits = heapless::String::<12>::new();
-        // Twelve places hold any i32.
-        let _ = std::fmt::Write::write_fmt(&mut digits, format_args!("{battery}"));
-        out.extend_from_slice(b"<status");
-        put_attribute(out, b" battery=\"", digits.as_bytes());
-        out.extend_from_slice(b"/>");
+        out.extend_from_slice(b"<status battery=\"");
+        number::write_integer(out, battery);
+        out.extend_from_slice(b"\"/>");
     }
     if precision {
         out.extend_from_slice(b"<precisionlocation");
@@ -149,13 +152,11 @@ fn put_typed(
     if marti {
         out.extend_from_slice(b"<marti>");
         for addressee in event.destinations() {
-            let (name, value): (&[u8], _) = match addressee {
-                Addressee::Uid(uid) => (b" uid=\"", uid),
-                Addressee::Callsign(callsign) => (b" callsign=\"", callsign),
-                Addressee::Mission(mission) => (b" mission=\"", mission),
-            };
-            out.extend_from_slice(b"<dest");
-            put_attribute(out, name, value);
+            match addressee {
+                Addressee::Uid(uid) => put_attribute(out, b"<dest uid=\"", uid),
+                Addressee::Callsign(name) => put_attribute(out, b"<dest callsign=\"", name),
+                Addressee::Mission(name) => put_attribute(out, b"<dest mission=\"", name),
+            }
             out.extend_from_slice(b"/>");
         }
         out.extend_from_slice(b"</marti>");
@@ -189,32 +190,39 @@ fn put_with_image(out: &mut Vec<u8>, event: &Geo<'_>, detail: &Detail<'_>, writt
 }
 
 /// ` name="` and an escaped value and `"`.
-fn put_attribute(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+fn put_attribute<const N: usize>(out: &mut Vec<u8>, name: &[u8; N], value: &[u8]) {
     out.extend_from_slice(name);
     text::write_attribute(out, value);
     out.push(b'"');
 }
 
-fn put_given(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+fn put_given<const N: usize>(out: &mut Vec<u8>, name: &[u8; N], value: &[u8]) {
     if !value.is_empty() {
         put_attribute(out, name, value);
     }
 }
 
-fn put_number(out: &mut Vec<u8>, name: &[u8], value: f64) {
+fn put_number<const N: usize>(out: &mut Vec<u8>, name: &[u8; N], value: f64) {
     out.extend_from_slice(name);
     number::write(out, value);
     out.push(b'"');
 }
 
 fn put_times(out: &mut Vec<u8>, times: [i64; 3]) -> Result<(), Reason> {
-    let names: [&[u8]; 3] = [b" time=\"", b" start=\"", b" stale=\""];
     let mut writer = stamp::Writer::default();
-    for (name, millis) in names.into_iter().zip(times) {
-        let written = writer.write(millis).ok_or(Reason::BadTime)?;
-        out.extend_from_slice(name);
-        out.extend_from_slice(written);
-        out.push(b'"');
-    }
+    let [time, start, stale] = times;
+    put_time(out, b" time=\"", writer.write(time))?;
+    put_time(out, b" start=\"", writer.write(start))?;
+    put_time(out, b" stale=\"", writer.write(stale))
+}
+
+fn put_time<const N: usize>(
+    out: &mut Vec<u8>,
+    name: &[u8; N],
+    written: Option<&[u8; stamp::WIDTH]>,
+) -> Result<(), Reason> {
+    out.extend_from_slice(name);
+    out.extend_from_slice(written.ok_or(Reason::BadTime)?);
+    out.push(b'"');
     Ok(())
 }

@@ -33,9 +33,10 @@ fn federated(xml: &str) -> Result<FederatedEvent, Reason> {
 fn shown(message: &[u8]) -> Result<String, Reason> {
     let message = fig::parse(message, ID.as_bytes())?;
     let event = message.event.ok_or(Reason::Incomplete)?;
-    let detail = render::detail_of(&event)?;
+    let mut checked = xml::Event::NOTHING;
+    render::read_detail(&mut checked, &event, &mut xml::Reader::default())?;
     let mut out = Vec::new();
-    render::put_event(&mut out, &event, detail.as_ref())?;
+    render::put_event(&mut out, &event, checked.detail.as_ref())?;
     Ok(String::from_utf8(out).expect("text"))
 }
 

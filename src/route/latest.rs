@@ -100,7 +100,9 @@ impl Latest {
         let Some(at) = known.or_else(|| self.place(newest.presence)) else {
             return;
         };
-        self.by_key.insert(key, at as u16);
+        if known.is_none() {
+            self.by_key.insert(key, at as u16);
+        }
         let kept = &mut self.places[at];
         kept.presence = newest.presence || (known.is_some() && kept.presence);
         kept.bytes.clear();

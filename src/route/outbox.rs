@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::queue::{Queue, Waiting};
+use super::queue::{Queue, Waiting, charge};
 use crate::cot::Class;
 use crate::counters::{Counters, Reason};
 
@@ -31,7 +31,7 @@ pub enum Framing {
 pub struct Bounds {
     /// Parcels that may wait.
     pub events: usize,
-    /// Bytes that may wait.
+    /// Bytes that may wait, with what each parcel takes beside its own.
     pub bytes: usize,
     /// Bytes of one batch; a single larger event still goes, alone.
     pub batch: usize,
@@ -117,7 +117,8 @@ impl Outbox {
         self.sent
     }
 
-    /// Offers one. `copy` remembers the exact copy of these bytes, so that all links that must wait share it.
+    /// Offers one. `copy` remembers the exact copy of these bytes, so that all links that must wait share it. `false`:
+    /// there was no room for it.
     pub fn offer(
         &mut self,
         parcel: Parcel<'_>,
@@ -125,16 +126,18 @@ impl Outbox {
         pool: &mut Pool,
         counters: &mut Counters,
         now_ms: u64,
-    ) {
+    ) -> bool {
         self.offered += 1;
         let length = parcel.bytes.len();
         if self.idle && self.queue.is_empty() && self.fits(length) && !self.is_large(length) {
             self.put(parcel.bytes);
             counters.events_out += u64::from(parcel.event);
-        } else {
-            self.park(parcel, copy, pool, counters, now_ms);
+        } else if !self.park(parcel, copy, pool, counters, now_ms) {
+            counters.drop_one(Reason::Refused);
+            return false;
         }
         self.wake();
+        true
     }
 
     /// The connection can take more: hands over the next batch, or remembers whom to wake.
@@ -249,8 +252,8 @@ impl Outbox {
     fn put_large(&mut self, bytes: Bytes, pool: &mut Pool) {
         self.sent += 1;
         self.put_prefix(bytes.len());
-        self.charged = bytes.len();
-        pool.used += bytes.len();
+        self.charged = charge(bytes.len());
+        pool.used += self.charged;
         self.large = Some(bytes);
     }
 
@@ -270,7 +273,7 @@ impl Outbox {
 
     fn take(&mut self, at: u16, pool: &mut Pool) -> Option<Waiting> {
         let waiting = self.queue.remove(at)?;
-        pool.used -= waiting.bytes.len();
+        pool.used -= waiting.charge();
         Some(waiting)
     }
 
@@ -281,7 +284,7 @@ impl Outbox {
         pool: &mut Pool,
         counters: &mut Counters,
         now_ms: u64,
-    ) {
+    ) -> bool {
         let same = parcel.key.and_then(|key| self.queue.find(key));
         if let Some(older) = same.and_then(|at| self.queue.peek(at)) {
             // One uid's times leave in order, and a delete is final for what is older. The delete itself always counts:
@@ -289,13 +292,14 @@ impl Outbox {
             let late =
                 older.time_ms > parcel.time_ms || (older.delete && older.time_ms == parcel.time_ms);
             if late && !parcel.delete {
-                return counters.drop_one(Reason::Conflated);
+                counters.drop_one(Reason::Conflated);
+                return true;
             }
         }
         let in_place = same
             .and_then(|at| Some((at, self.queue.peek(at)?)))
             .filter(|(_, older)| older.class == parcel.class)
-            .map(|(at, older)| (at, older.bytes.len()));
+            .map(|(at, older)| (at, older.charge()));
         if let (None, Some(at)) = (in_place, same) {
             self.take(at, pool);
             counters.drop_one(Reason::Conflated);
@@ -309,7 +313,7 @@ impl Outbox {
             counters,
             now_ms,
         ) {
-            return counters.drop_one(Reason::Refused);
+            return false;
         }
         let waiting = Waiting {
             bytes: copy
@@ -322,7 +326,7 @@ impl Outbox {
             deadline_ms: parcel.deadline_ms.unwrap_or(u64::MAX),
             event: parcel.event,
         };
-        pool.used = pool.used + waiting.bytes.len() - freed;
+        pool.used = pool.used + waiting.charge() - freed;
         match in_place {
             Some((at, _)) => {
                 self.queue.replace(at, waiting);
@@ -330,6 +334,7 @@ impl Outbox {
             }
             None => self.queue.push(waiting, self.bounds.events),
         }
+        true
     }
 
     /// Evicts the expired, then the oldest of lower classes, until the newcomer fits. `false`: it does not.
@@ -344,8 +349,8 @@ impl Outbox {
     ) -> bool {
         loop {
             let events = self.queue.len() + usize::from(keep.is_none());
-            let bytes = self.queue.bytes() + parcel.bytes.len() - freed;
-            let pooled = pool.used + parcel.bytes.len() - freed;
+            let bytes = self.queue.bytes() + charge(parcel.bytes.len()) - freed;
+            let pooled = pool.used + charge(parcel.bytes.len()) - freed;
             // One link may take no more than it leaves for the others; only control traffic may use the rest up.
             let share = match parcel.class {
                 Class::Control => pooled <= pool.limit,

@@ -25,6 +25,21 @@ pub struct Waiting {
     pub event: bool,
 }
 
+/// What a parcel takes beside its bytes: its place here, and its entry in a map that has just grown.
+pub const PLACE: usize = 128;
+
+/// What an event of that length is charged while it waits.
+pub const fn charge(length: usize) -> usize {
+    length + PLACE
+}
+
+impl Waiting {
+    /// What it is charged.
+    pub fn charge(&self) -> usize {
+        charge(self.bytes.len())
+    }
+}
+
 const NONE: u16 = u16::MAX;
 
 #[derive(Debug)]
@@ -81,7 +96,7 @@ impl Queue {
         self.length == 0
     }
 
-    /// Bytes of all parcels in it.
+    /// Bytes that all parcels in it are charged.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -111,7 +126,7 @@ impl Queue {
     pub fn push(&mut self, waiting: Waiting, limit: usize) {
         let class = waiting.class as usize;
         self.length += 1;
-        self.bytes += waiting.bytes.len();
+        self.bytes += waiting.charge();
         let key = waiting.key;
         let slot = Slot {
             waiting: Some(waiting),
@@ -146,9 +161,9 @@ impl Queue {
     /// Puts a parcel in the place of one of the same class and key.
     pub fn replace(&mut self, at: u16, waiting: Waiting) -> Option<Waiting> {
         let slot = self.slots.get_mut(usize::from(at))?;
-        self.bytes += waiting.bytes.len();
+        self.bytes += waiting.charge();
         let old = slot.waiting.replace(waiting)?;
-        self.bytes -= old.bytes.len();
+        self.bytes -= old.charge();
         Some(old)
     }
 
@@ -172,7 +187,7 @@ impl Queue {
             self.by_key.remove(&key);
         }
         self.length -= 1;
-        self.bytes -= waiting.bytes.len();
+        self.bytes -= waiting.charge();
         if self.length == 0 {
             // A link that has caught up gives its memory back.
             *self = Self::default();

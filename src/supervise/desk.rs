@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{Order, Shared};
 use crate::api::{self, Control, ErrorCode, Fault, PeerEntry, Request, Response};
-use crate::config::edit::{add_peer, remove_peer};
+use crate::config::edit::{add_peer, remove_peer, set_peer};
 use crate::config::{Config, ConfigError, EditError};
 use crate::link::hub::Port;
 use crate::route::Verdict;
@@ -73,6 +73,7 @@ impl Control for Desk {
                 Response::Peers(config.peers.iter().map(entry).collect())
             }
             Request::PeerAdd { peer, replace } => self.edit(|file| add_peer(file, &peer, replace)),
+            Request::PeerSet { change } => self.edit(|file| set_peer(file, &change)),
             Request::PeerRemove { name } => self.edit(|file| remove_peer(file, &name)),
             Request::Inject { events } => self.inject(&events),
             Request::Reload => match self.reload() {

@@ -34,6 +34,26 @@ pub fn write(out: &mut Vec<u8>, number: f64) {
     out.extend_from_slice(buffer.format_finite(number).as_bytes());
 }
 
+/// Appends a whole number.
+#[inline]
+pub fn write_integer(out: &mut Vec<u8>, number: i32) {
+    let mut digits = [0; 10];
+    let mut at = digits.len();
+    let mut rest = number.unsigned_abs();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
 /// A number as nearly all are written: an optional minus, digits, and a point with digits behind it.
 #[derive(Debug, Clone, Copy)]
 struct Decimal {
@@ -52,16 +72,52 @@ impl Decimal {
             (b'-', rest) => (true, rest),
             _ => (false, raw),
         };
-        if rest.len() > 20 {
+        let (digits, places) = match rest.first_chunk() {
+            Some(word) => Self::long(rest, u64::from_le_bytes(*word))?,
+            None => Self::short(rest)?,
+        };
+        Some(Self {
+            negative,
+            digits,
+            places,
+        })
+    }
+
+    /// Eight bytes and more, taken eight at a time: digits, and how many of them stand behind the point.
+    #[inline]
+    fn long(rest: &[u8], first: u64) -> Option<(u64, u32)> {
+        let points = first ^ (ONES * u64::from(b'.'));
+        let hit = points.wrapping_sub(ONES) & !points & HIGH;
+        // In these forms the point is among the first eight, and not the very first.
+        let whole = hit.trailing_zeros() / 8;
+        if whole == 0 || whole == 8 || rest.len() > 20 {
             return None;
         }
-        // Twenty digits without a point may wrap here; they are not taken in the end.
-        let mut digits = 0u64;
+        let mut digits = number(last_of(first << (64 - 8 * whole), whole))?;
+        let (words, end) = rest.get(whole as usize + 1..)?.as_chunks();
+        for word in words {
+            digits = digits.wrapping_mul(100_000_000) + number(u64::from_le_bytes(*word) ^ ZEROS)?;
+        }
+        if !end.is_empty() {
+            // The last eight bytes, of which those count that are new.
+            let last = u64::from_le_bytes(*rest.last_chunk()?);
+            let new = end.len() as u32;
+            let power = POWERS[new as usize & 7];
+            digits = digits.wrapping_mul(power) + number(last_of(last, new))?;
+        }
+        let places = rest.len() as u32 - whole - 1;
+        (places > 0).then_some((digits, places))
+    }
+
+    /// Less than eight bytes.
+    #[inline]
+    fn short(rest: &[u8]) -> Option<(u64, u32)> {
+        let mut digits = 0;
         let mut point = None;
         for (at, &byte) in rest.iter().enumerate() {
             let digit = byte.wrapping_sub(b'0');
             if digit <= 9 {
-                digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit));
+                digits = digits * 10 + u64::from(digit);
             } else if byte == b'.' && point.is_none() {
                 point = Some(at);
             } else {
@@ -70,11 +126,7 @@ impl Decimal {
         }
         let whole = point?;
         let places = rest.len() - whole - 1;
-        (whole > 0 && places > 0).then_some(Self {
-            negative,
-            digits,
-            places: places as u32,
-        })
+        (whole > 0 && places > 0).then_some((digits, places as u32))
     }
 
     /// The nearest double, ties to even.
@@ -83,7 +135,7 @@ impl Decimal {
         let power = POWERS[self.places as usize & 31];
         let value = if self.digits < 1 << 53 && self.places <= 22 {
             // Both are exact as doubles, so one division rounds once.
-            self.digits as f64 / power as f64
+            self.digits.cast_signed() as f64 / power.cast_signed() as f64
         } else {
             divide(self.digits, power)
         };
@@ -101,6 +153,29 @@ impl Decimal {
                 && unsigned.len() - self.places as usize <= 16);
         !leads && !trails && plain && unsigned.len() <= 18
     }
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = ONES << 7;
+const ZEROS: u64 = ONES * b'0' as u64;
+
+/// The values of the last `count` bytes of a word, 1 to 8, and zeros before them.
+#[inline]
+fn last_of(word: u64, count: u32) -> u64 {
+    (word ^ ZEROS) & u64::MAX << (64 - 8 * count)
+}
+
+/// The number that eight digit values make, if they are that.
+#[inline]
+fn number(values: u64) -> Option<u64> {
+    // A byte's high bit comes up when it exceeds 9; what it may carry to the next does not matter then.
+    if (values.wrapping_add(ONES * (0x7f - 9)) | values) & HIGH != 0 {
+        return None;
+    }
+    let pairs = values * 10 + (values >> 8);
+    let even = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(100 + (1_000_000 << 32));
+    let odd = (pairs >> 16 & 0x0000_00ff_0000_00ff).wrapping_mul(1 + (10_000 << 32));
+    Some(even.wrapping_add(odd) >> 32)
 }
 
 /// Powers of ten as far as a u64 goes.
@@ -207,6 +282,22 @@ mod tests {
             let mut out = Vec::new();
             write(&mut out, number);
             prop_assert_eq!(read(&out), Some(number));
+        }
+
+        #[test]
+        fn integers_are_written(number in any::<i32>().prop_flat_map(|number| (0..32).prop_map(move |bits| number >> bits))) {
+            let mut out = Vec::new();
+            write_integer(&mut out, number);
+            prop_assert_eq!(out, number.to_string().into_bytes());
+        }
+
+        #[test]
+        fn any_text_is_read_as_the_plain_way_reads_it(text in "-?[0-9]{0,9}\\.[0-9]{0,19}", at in any::<prop::sample::Index>(), byte in proptest::sample::select(b"0123456789.-/: e\x80\xff".to_vec())) {
+            let mut text = text.into_bytes();
+            prop_assert_eq!(read(&text).map(f64::to_bits), read_any(&text).map(f64::to_bits));
+            let at = at.index(text.len());
+            text[at] = byte;
+            prop_assert_eq!(read(&text).map(f64::to_bits), read_any(&text).map(f64::to_bits));
         }
 
         #[test]

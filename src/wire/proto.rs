@@ -59,7 +59,7 @@ pub struct Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<(u32, Value<'a>), Unreadable>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
@@ -73,7 +73,8 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    #[inline]
+    // Walking a message is one loop then, and no field goes through memory.
+    #[inline(always)]
     fn field(&mut self) -> Option<(u32, Value<'a>)> {
         let key = self.varint()?;
         let number = u32::try_from(key >> 3).ok().filter(|&number| number > 0)?;
@@ -100,6 +101,30 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn varint(&mut self) -> Option<u64> {
+        if let Some((&byte @ ..0x80, rest)) = self.rest.split_first() {
+            self.rest = rest;
+            return Some(u64::from(byte));
+        }
+        self.more_bytes()
+    }
+
+    /// A varint of more than one byte.
+    #[inline(never)]
+    fn more_bytes(&mut self) -> Option<u64> {
+        if let Some(word) = self.rest.first_chunk() {
+            let word = u64::from_le_bytes(*word);
+            let ends = !word & ENDS;
+            if ends != 0 {
+                let bits = ends.trailing_zeros() + 1;
+                self.rest = self.rest.get(bits as usize / 8..)?;
+                return Some(gather(word & (u64::MAX >> (64 - bits))));
+            }
+        }
+        self.long_varint()
+    }
+
+    /// One of nine or ten bytes, or near the end of the message.
+    fn long_varint(&mut self) -> Option<u64> {
         let mut value = 0u64;
         for (at, &byte) in self.rest.iter().enumerate().take(10) {
             let bits = u64::from(byte & 0x7f);
@@ -116,11 +141,38 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// The bit that is set in each byte of a varint but the last.
+const ENDS: u64 = 0x8080_8080_8080_8080;
+
+/// Seven bits of each byte, put together.
+#[inline]
+fn gather(word: u64) -> u64 {
+    let pairs = (word & 0x007f_007f_007f_007f) | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+    let fours = (pairs & 0x0000_3fff_0000_3fff) | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+    (fours & 0x0fff_ffff) | (fours & 0x0fff_ffff_0000_0000) >> 4
+}
+
+/// A varint of up to eight bytes, for values below 2^56.
+#[inline]
+fn varint_word(value: u64) -> u64 {
+    let more = ENDS & ((1 << (8 * varint_length(value) - 8)) - 1);
+    spread(value) | more
+}
+
+/// Seven bits into each byte; for values below 2^56.
+#[inline]
+fn spread(value: u64) -> u64 {
+    let fours = (value & 0x0fff_ffff) | (value & 0x00ff_ffff_f000_0000) << 4;
+    let pairs = (fours & 0x0000_3fff_0000_3fff) | (fours & 0x0fff_c000_0fff_c000) << 2;
+    (pairs & 0x007f_007f_007f_007f) | (pairs & 0x3f80_3f80_3f80_3f80) << 1
+}
+
 /// Bytes that a varint takes.
 #[inline]
 pub const fn varint_length(value: u64) -> usize {
+    // The bits divided by seven, rounded up, for 1 to 64 of them.
     let bits = 64 - (value | 1).leading_zeros() as usize;
-    bits.div_ceil(7)
+    (bits * 9 + 64) / 64
 }
 
 /// Bytes that a field's key takes.
@@ -150,6 +202,14 @@ pub const fn double_length(number: u32) -> usize {
 /// Appends a varint.
 #[inline]
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    if value < 0x80 {
+        return out.push(value as u8);
+    }
+    if value < 1 << 56 {
+        let end = out.len() + varint_length(value);
+        out.extend_from_slice(&varint_word(value).to_le_bytes());
+        return out.truncate(end);
+    }
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -160,6 +220,9 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 /// Appends the key and length of a length-delimited field; its content must follow.
 #[inline]
 pub fn put_header(out: &mut Vec<u8>, number: u32, content: usize) {
+    if number < 16 && content < 0x80 {
+        return out.extend_from_slice(&[(number << 3 | 2) as u8, content as u8]);
+    }
     put_varint(out, u64::from(number) << 3 | 2);
     put_varint(out, content as u64);
 }
@@ -174,15 +237,29 @@ pub fn put_bytes(out: &mut Vec<u8>, number: u32, content: &[u8]) {
 /// Appends an integer field.
 #[inline]
 pub fn put_int(out: &mut Vec<u8>, number: u32, value: i64) {
+    let bits = value.cast_unsigned();
+    if number < 16 && bits < 1 << 49 {
+        // Key and value in one word.
+        let end = out.len() + 1 + varint_length(bits);
+        let word = varint_word(bits) << 8 | u64::from(number << 3);
+        out.extend_from_slice(&word.to_le_bytes());
+        return out.truncate(end);
+    }
     put_varint(out, u64::from(number) << 3);
-    put_varint(out, value.cast_unsigned());
+    put_varint(out, bits);
 }
 
 /// Appends a double field.
 #[inline]
 pub fn put_double(out: &mut Vec<u8>, number: u32, value: f64) {
+    let value = value.to_le_bytes();
+    if number < 16 {
+        let mut field = [(number << 3 | 1) as u8; 9];
+        field[1..].copy_from_slice(&value);
+        return out.extend_from_slice(&field);
+    }
     put_varint(out, u64::from(number) << 3 | 1);
-    out.extend_from_slice(&value.to_le_bytes());
+    out.extend_from_slice(&value);
 }
 
 #[cfg(test)]
@@ -212,7 +289,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_put_is_walked(number in 1u32..100, int: i64, double: f64, bytes: Vec<u8>) {
+        fn what_is_put_is_walked(number in 1u32..100, int in any::<i64>().prop_flat_map(|int| (0..64).prop_map(move |bits| int >> bits)), double: f64, bytes: Vec<u8>) {
             let mut out = Vec::new();
             put_int(&mut out, number, int);
             prop_assert_eq!(out.len(), int_length(number, int));

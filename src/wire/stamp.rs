@@ -24,6 +24,9 @@ pub struct Reader {
     /// Date digits and separators as two words, and the days they are.
     date: [u64; 2],
     days: i64,
+    /// The last time in three words, and what it is: mostly two of an event are equal.
+    last: [u64; 3],
+    millis: i64,
 }
 
 impl Reader {
@@ -46,9 +49,13 @@ impl Reader {
             bytes.copy_from_slice(&text[at..at + 8]);
             u64::from_le_bytes(bytes)
         };
-        let date = digits::<DATE>(word(0))?;
-        let middle = digits::<MIDDLE>(word(8))?;
-        let end = digits::<END>(word(16))?;
+        let words = [word(0), word(8), word(16)];
+        if words == self.last {
+            return Some(self.millis);
+        }
+        let date = digits::<DATE>(words[0])?;
+        let middle = digits::<MIDDLE>(words[1])?;
+        let end = digits::<END>(words[2])?;
         let (pairs_date, pairs_middle, pairs_end) = (pairs(date), pairs(middle), pairs(end));
         let (hour, minute) = (byte(pairs_middle, 3), byte(pairs_middle, 6));
         let second = byte(pairs_end, 1);
@@ -67,7 +74,9 @@ impl Reader {
             self.date = key;
         }
         let of_day = ((hour * 60 + minute) * 60 + second) * 1000 + millis;
-        Some(self.days * MILLIS_PER_DAY + of_day)
+        self.last = words;
+        self.millis = self.days * MILLIS_PER_DAY + of_day;
+        Some(self.millis)
     }
 }
 
@@ -141,6 +150,12 @@ fn read_any(text: &[u8]) -> Option<i64> {
     let days = days_from_civil(year, month, day);
     let of_day = ((hour * 60 + minute - minutes) * 60 + second) * 1000 + millis;
     Some(days * MILLIS_PER_DAY + of_day)
+}
+
+/// Whether a year of four digits can name the time, so that [`write()`] can write it.
+#[inline]
+pub fn is_in_calendar(millis: i64) -> bool {
+    RANGE.contains(&millis)
 }
 
 /// Writes a time with millisecond precision in UTC, or `None` outside the years 1 to 9999.

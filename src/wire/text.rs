@@ -8,27 +8,157 @@ use crate::counters::Reason;
 /// # Errors
 /// [`Reason::NotText`].
 pub fn check(bytes: &[u8]) -> Result<bool, Reason> {
-    // Flags over all bytes, without a branch in the loop, so that the compiler makes vector code of it.
-    let mut high = 0u8;
-    let mut low = false;
-    for &byte in bytes {
-        high |= byte;
-        low |= byte < 0x20;
+    // Most are a word or two of ASCII.
+    if bytes.len() < 64
+        && all(
+            bytes,
+            |word| word & HIGH == 0 && !has_low(word),
+            |byte| (b' '..0x80).contains(&byte),
+        )
+    {
+        return Ok(true);
     }
+    survey(bytes).map(|survey| survey.blanks_only)
+}
+
+/// What [`survey`] finds out about all bytes at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Survey {
+    /// Blanks are the only white space.
+    pub blanks_only: bool,
+    /// There is a `&` somewhere.
+    pub references: bool,
+    /// How often `<` is there.
+    pub openings: usize,
+}
+
+/// Bytes looked at together: one vector of the least capable processor that we build for.
+const LANES: usize = 16;
+
+/// Checks bytes as [`check`] does, and counts on the way what the parser asks for.
+///
+/// # Errors
+/// [`Reason::NotText`].
+pub fn survey(bytes: &[u8]) -> Result<Survey, Reason> {
+    let (vectors, rest) = bytes.as_chunks::<LANES>();
+    let mut tail = [b' '; LANES];
+    tail[..rest.len()].copy_from_slice(rest);
+    let mut lanes = Lanes::default();
+    // A count of 255 is as much as a lane holds; nearly every event is done in one go.
+    let mut earlier = 0;
+    for some in vectors.chunks(254) {
+        if some.len() < vectors.len() {
+            earlier += lanes.take_openings();
+        }
+        for vector in some {
+            lanes.add(vector);
+        }
+    }
+    lanes.add(&tail);
+    let low = lanes.any_low();
     if low
         && bytes
             .iter()
-            .any(|&byte| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r'))
+            .any(|&byte| byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r'))
     {
         return Err(Reason::NotText);
     }
-    if high >= 0x80 {
+    if lanes.any_beyond_ascii() {
         let text = std::str::from_utf8(bytes).map_err(|_| Reason::NotText)?;
         if text.contains(['\u{FFFE}', '\u{FFFF}']) {
             return Err(Reason::NotText);
         }
     }
-    Ok(!low)
+    Ok(Survey {
+        blanks_only: !low,
+        references: u128::from_le_bytes(lanes.ampersands) != 0,
+        openings: earlier + lanes.take_openings(),
+    })
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = ONES << 7;
+
+/// What was found in each lane, without a branch, so that the compiler makes vector code of it.
+struct Lanes {
+    bits: [u8; LANES],
+    lowest: [u8; LANES],
+    ampersands: [u8; LANES],
+    openings: [u8; LANES],
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self {
+            bits: [0; LANES],
+            lowest: [u8::MAX; LANES],
+            ampersands: [0; LANES],
+            openings: [0; LANES],
+        }
+    }
+}
+
+impl Lanes {
+    #[inline(always)]
+    fn add(&mut self, vector: &[u8; LANES]) {
+        for (lane, &byte) in vector.iter().enumerate() {
+            self.bits[lane] |= byte;
+            self.lowest[lane] = self.lowest[lane].min(byte);
+            self.ampersands[lane] |= if byte == b'&' { 0xff } else { 0 };
+            self.openings[lane] = self.openings[lane].wrapping_add(u8::from(byte == b'<'));
+        }
+    }
+
+    #[inline(always)]
+    fn take_openings(&mut self) -> usize {
+        let counts = halves(&std::mem::take(&mut self.openings));
+        counts.into_iter().map(sum_of_bytes).sum()
+    }
+
+    #[inline(always)]
+    fn any_low(&self) -> bool {
+        halves(&self.lowest).into_iter().any(has_low)
+    }
+
+    #[inline(always)]
+    fn any_beyond_ascii(&self) -> bool {
+        halves(&self.bits).into_iter().any(|word| word & HIGH != 0)
+    }
+}
+
+#[inline(always)]
+fn halves(lanes: &[u8; LANES]) -> [u64; 2] {
+    let both = u128::from_le_bytes(*lanes);
+    [both as u64, (both >> 64) as u64]
+}
+
+#[inline(always)]
+fn sum_of_bytes(word: u64) -> usize {
+    const EVERY_OTHER: u64 = 0x00ff_00ff_00ff_00ff;
+    const EVERY_FOURTH: u64 = 0x0001_0001_0001_0001;
+    let pairs = (word & EVERY_OTHER) + (word >> 8 & EVERY_OTHER);
+    (pairs.wrapping_mul(EVERY_FOURTH) >> 48) as usize
+}
+
+/// Whether all bytes are good, eight at a time as far as there are so many.
+#[inline(always)]
+fn all(bytes: &[u8], word_is_good: impl Fn(u64) -> bool, is_good: impl Fn(u8) -> bool) -> bool {
+    let (words, rest) = bytes.as_chunks();
+    (words.iter()).all(|word| word_is_good(u64::from_le_bytes(*word)))
+        && rest.iter().all(|&byte| is_good(byte))
+}
+
+/// Whether a byte of the word is this one.
+#[inline(always)]
+fn has(word: u64, byte: u8) -> bool {
+    let word = word ^ (ONES * u64::from(byte));
+    word.wrapping_sub(ONES) & !word & HIGH != 0
+}
+
+/// Whether a byte of the word is below the blank.
+#[inline(always)]
+fn has_low(word: u64) -> bool {
+    word.wrapping_sub(ONES * u64::from(b' ')) & !word & HIGH != 0
 }
 
 /// The bytes as text, if they are UTF-8.
@@ -82,8 +212,14 @@ pub fn unescaped(raw: &[u8]) -> Unescaped<'_> {
 
 /// Whether raw attribute text means itself.
 pub fn is_plain(raw: &[u8]) -> bool {
-    !raw.iter()
-        .any(|&byte| (byte == b'&') | (byte == b'\t') | (byte == b'\n') | (byte == b'\r'))
+    // Other control characters do not get this far.
+    all(
+        raw,
+        |word| !has_low(word) && !has(word, b'&'),
+        |byte| byte >= b' ' && byte != b'&',
+    ) || !raw
+        .iter()
+        .any(|&byte| matches!(byte, b'&' | b'\t' | b'\n' | b'\r'))
 }
 
 /// Iterator of [`unescaped`].
@@ -181,6 +317,9 @@ pub fn means(raw: &[u8], text: &[u8]) -> bool {
 
 /// Appends text so that it can stand between double quotes; white space other than blanks survives as references.
 pub fn write_attribute(out: &mut Vec<u8>, text: &[u8]) {
+    if all(text, is_unescaped, |byte| !ESCAPED[usize::from(byte)]) {
+        return out.extend_from_slice(text);
+    }
     let mut rest = text;
     while let Some(at) = rest.iter().position(|&byte| escape(byte).is_some()) {
         out.extend_from_slice(&rest[..at]);
@@ -190,7 +329,25 @@ pub fn write_attribute(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(rest);
 }
 
-fn escape(byte: u8) -> Option<&'static [u8]> {
+/// Whether no byte of the word is one that [`escape`] knows.
+#[inline(always)]
+fn is_unescaped(word: u64) -> bool {
+    // One bit tells `"` from `&`, and another one `<` from `>`.
+    !has_low(word) && !has(word | (ONES * 0x04), b'&') && !has(word | (ONES * 0x02), b'>')
+}
+
+/// The bytes that [`escape`] knows.
+static ESCAPED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = escape(byte as u8).is_some();
+        byte += 1;
+    }
+    table
+};
+
+const fn escape(byte: u8) -> Option<&'static [u8]> {
     Some(match byte {
         b'&' => b"&amp;",
         b'<' => b"&lt;",
@@ -242,6 +399,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_survey_sees_every_byte(bytes in proptest::collection::vec(prop_oneof![
+            4 => b' '..=b'~', 2 => Just(b'<'), 1 => proptest::sample::select(b"&\t\0\xff".to_vec())
+        ], 0..70), fill in 0usize..3) {
+            // Long ones too: a lane's count must not overflow.
+            let mut bytes = bytes;
+            bytes.extend(vec![b'<'; fill * 5000]);
+            let text = std::str::from_utf8(&bytes).ok().filter(|text| !text.contains('\0'));
+            let expected = text.map(|text| Survey {
+                blanks_only: !text.contains('\t'),
+                references: text.contains('&'),
+                openings: text.matches('<').count(),
+            });
+            prop_assert_eq!(survey(&bytes), expected.ok_or(Reason::NotText));
+        }
+
         #[test]
         fn any_text_survives_an_attribute(text in "[^\u{0}-\u{8}\u{b}\u{c}\u{e}-\u{1f}]*") {
             let mut raw = Vec::new();

@@ -91,7 +91,23 @@ fn export_writes_what_was_shown() {
     let shown = place.shown();
     let out = place.directory.path().to_str().unwrap();
     let said = place.run(&["export", "--out", out]).unwrap();
-    assert!(said.contains(shown["fingerprint"].as_str().unwrap()));
+    for (label, key) in [
+        ("fingerprint to register", "fingerprint"),
+        ("CA fingerprint", "ca_fingerprint"),
+    ] {
+        let value = shown[key].as_str().unwrap();
+        let line = said.lines().find(|line| line.starts_with(label)).unwrap();
+        assert!(line.ends_with(value), "{line}");
+        let colons = shown[format!("{key}_colons")].as_str().unwrap();
+        assert!(said.contains(colons), "{said}");
+    }
+    for (file, purpose) in [
+        ("alpha-federation.pem", "own certificate"),
+        ("alpha-ca.pem", "--ca-cert"),
+    ] {
+        let after = said.split_once(&format!("{file}\n")).unwrap().1;
+        assert!(after.lines().next().unwrap().contains(purpose), "{said}");
+    }
     assert!(said.contains(
         "keytool -importcert -trustcacerts -alias alpha -file alpha-ca.pem -keystore \
          /opt/tak/certs/files/fed-truststore.jks -storepass atakatak -noprompt"

@@ -1,11 +1,12 @@
 //! An outbox and whoever fills and empties it.
 
 use super::*;
+use crate::route::queue::PLACE;
 use proptest::prelude::*;
 
 const BOUNDS: Bounds = Bounds {
     events: 8,
-    bytes: 200,
+    bytes: 200 + 8 * PLACE,
     batch: 64,
 };
 
@@ -21,7 +22,7 @@ impl Rig {
             outbox: Outbox::new(BOUNDS, Framing::None),
             pool: Pool {
                 used: 0,
-                limit: 300,
+                limit: 300 + 16 * PLACE,
             },
             counters: Counters::default(),
         }
@@ -180,7 +181,7 @@ fn an_event_larger_than_a_batch_is_shared_and_charged_until_it_is_written() {
         panic!("the event itself comes second");
     };
     assert_eq!(sent.as_ptr(), copy.unwrap().as_ptr());
-    assert_eq!(rig.pool.used, 105);
+    assert_eq!(rig.pool.used, charge(100) + charge(5));
     assert_eq!(rig.poll(0).unwrap(), b"\0\0\0\0\x05small");
     assert_eq!((rig.poll(0), rig.pool.used), (None, 0));
     assert_eq!(rig.outbox.sent(), 2);
@@ -190,6 +191,8 @@ fn an_event_larger_than_a_batch_is_shared_and_charged_until_it_is_written() {
 fn the_lowest_class_is_not_starved() {
     let mut rig = Rig::new();
     rig.outbox.bounds.events = 100;
+    rig.outbox.bounds.bytes = 100 * charge(1);
+    rig.pool.limit = 200 * charge(1);
     rig.offer(b".", Class::Bulk, None, 0);
     for _ in 0..30 {
         rig.offer(b"c", Class::Chat, None, 0);

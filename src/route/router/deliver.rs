@@ -152,6 +152,9 @@ impl Router {
 
     /// Whom a client's event is addressed to.
     pub(super) fn targets_of_xml(&mut self, detail: &Detail<'_>) -> Targets {
+        if detail.marti.count == 0 {
+            return Targets::Everyone;
+        }
         let mut targets = Targets::Everyone;
         for dest in destinations(detail.marti.bytes).filter(|dest| !dest.value.is_empty()) {
             match dest.named {
@@ -176,10 +179,10 @@ impl Router {
 
     /// Whom a federate's event is addressed to.
     pub(super) fn targets_of_geo(&self, event: &Geo<'_>) -> Targets {
-        let mut targets = Targets::Everyone;
         if !event.directed {
-            return targets;
+            return Targets::Everyone;
         }
+        let mut targets = Targets::Everyone;
         for addressee in event.destinations() {
             match addressee {
                 Addressee::Uid(b"") | Addressee::Callsign(b"") | Addressee::Mission(b"") => {}
@@ -280,8 +283,13 @@ impl Router {
             if link.up && federate.outgoing && place != usize::from(from.0) {
                 let parcel = meta.parcel(bytes, false);
                 let (pool, tally) = (&mut self.pool, &mut federate.counters);
-                link.outbox
+                let taken = link
+                    .outbox
                     .offer(parcel, &mut copy, pool, tally, now.mono_ms);
+                if !taken && !meta.delete {
+                    // Directed traffic depends on it, so the whole phone book is read out again when there is room.
+                    link.replay = link.replay.again(self.changes);
+                }
                 count += 1;
             }
         }

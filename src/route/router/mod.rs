@@ -21,6 +21,7 @@ use crate::config::Limits;
 use crate::cot::federated::Envelope;
 use crate::counters::{Counters, Reason};
 use crate::wire::text;
+use crate::wire::xml::Reader;
 use replay::Replay;
 
 /// Bounds of the router, and who we are.
@@ -71,6 +72,7 @@ pub struct Router {
     settings: Settings,
     hasher: FixedState,
     envelope: Envelope,
+    reader: Reader,
     links: Vec<Link>,
     contacts: Contacts,
     latest: Latest,
@@ -135,6 +137,7 @@ impl Router {
         Self {
             hasher: FixedState::with_seed(settings.seed),
             envelope: Envelope::new(settings.federate_id.as_bytes()),
+            reader: Reader::default(),
             links: Vec::new(),
             contacts: Contacts::new(settings.max_contacts),
             latest: Latest::new(settings.latest_events),

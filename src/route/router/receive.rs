@@ -13,7 +13,7 @@ use crate::route::contacts::{Noted, Source as Heard};
 use crate::route::latest::{Form, Newest};
 use crate::route::link::{LinkId, Verdict};
 use crate::wire::fig::{self, Contact, Federated, Operation};
-use crate::wire::xml::{self, Detail};
+use crate::wire::xml::{Detail, Event};
 use crate::wire::{stamp, text};
 
 impl Router {
@@ -37,7 +37,8 @@ impl Router {
     }
 
     fn judge_xml(&mut self, from: LinkId, piece: &[u8], now: Now) -> Result<Verdict, Reason> {
-        let event = xml::parse(piece)?;
+        let mut event = Event::NOTHING;
+        self.reader.parse(&mut event, piece)?;
         if !text::is_plain(event.kind) {
             // A type spelled with references would mean one thing to our filters and another to the receiver.
             return Err(Reason::Malformed);
@@ -58,9 +59,12 @@ impl Router {
             return Err(Reason::Duplicate);
         }
         self.accepted(from, now);
-        let detail = event.detail.unwrap_or_default();
-        let key = self.uid_key(event.uid);
-        let targets = self.targets_of_xml(&detail);
+        let detail = event.detail.as_ref().unwrap_or(&Detail::NOTHING);
+        let key = match event.plain {
+            true => self.hasher.hash_one(event.uid),
+            false => self.uid_key(event.uid),
+        };
+        let targets = self.targets_of_xml(detail);
         let mut meta = Meta {
             class: Class::of(event.kind, targets.is_directed()),
             key: class::is_replaceable(event.kind).then_some(key),
@@ -75,7 +79,11 @@ impl Router {
             meta.delete = meta.key.is_some();
             self.deleted(from, meta.key);
         } else {
-            let presence = self.presence(from, key, event.uid, event.kind, &detail, now);
+            let spelling = match event.plain {
+                true => Spelling::Plain,
+                false => Spelling::Raw,
+            };
+            let presence = self.presence(from, key, (event.uid, spelling), event.kind, detail, now);
             if meta.class != Class::Bulk && keeps(event.kind, &targets) {
                 self.keep(Newest {
                     key,
@@ -107,7 +115,7 @@ impl Router {
         if message.seen {
             return Err(Reason::Loop);
         }
-        let Some(event) = message.event else {
+        let Some(event) = &message.event else {
             return match message.contact {
                 Some(contact) => self.contact_came(from, &message, contact, now),
                 // A hub's primer: neither event nor contact, and legal (protocol reference 1.9).
@@ -127,14 +135,18 @@ impl Router {
             return Err(Reason::Duplicate);
         }
         // Checked here, and not where it is first written, because a relay must not pass on what it would not show.
-        let detail = render::detail_of(&event)?;
-        for time in [event.time, event.start, event.stale] {
-            stamp::write(time).ok_or(Reason::BadTime)?;
+        let mut checked = Event::NOTHING;
+        render::read_detail(&mut checked, event, &mut self.reader)?;
+        if ![event.time, event.start, event.stale]
+            .into_iter()
+            .all(stamp::is_in_calendar)
+        {
+            return Err(Reason::BadTime);
         }
         self.accepted(from, now);
-        let shown = detail.unwrap_or_default();
+        let shown = checked.detail.as_ref().unwrap_or(&Detail::NOTHING);
         let key = self.hasher.hash_one(event.uid);
-        let targets = self.targets_of_geo(&event);
+        let targets = self.targets_of_geo(event);
         let mut meta = Meta {
             class: Class::of(event.kind, targets.is_directed()),
             key: class::is_replaceable(event.kind).then_some(key),
@@ -149,7 +161,14 @@ impl Router {
             meta.delete = meta.key.is_some();
             self.deleted(from, meta.key);
         } else {
-            let presence = self.presence(from, key, event.uid, event.kind, &shown, now);
+            let presence = self.presence(
+                from,
+                key,
+                (event.uid, Spelling::Meant),
+                event.kind,
+                shown,
+                now,
+            );
             if meta.class != Class::Bulk && keeps(event.kind, &targets) {
                 self.keep(Newest {
                     key,
@@ -162,7 +181,7 @@ impl Router {
                 });
             }
         }
-        let source = Source::Federated(&message, &event, detail.as_ref());
+        let source = Source::Federated(&message, event, checked.detail.as_ref());
         self.deliver(from, source, meta, &targets, now)
     }
 
@@ -225,7 +244,7 @@ impl Router {
         &mut self,
         from: LinkId,
         key: u64,
-        uid: &[u8],
+        (uid, spelling): (&[u8], Spelling),
         kind: &[u8],
         detail: &Detail<'_>,
         now: Now,
@@ -237,22 +256,32 @@ impl Router {
         if !kind.starts_with(b"a-") {
             return false;
         }
+        let itself = spelling != Spelling::Raw || text::is_plain(uid);
+        if spelling == Spelling::Plain || itself && text::is_plain(callsign) {
+            self.note_presence(from, key, (uid, callsign, kind), now);
+            return true;
+        }
         let mut names = std::mem::take(&mut self.scratch.names);
         names.clear();
-        text::write_unescaped(&mut names, uid);
+        match itself {
+            true => names.extend_from_slice(uid),
+            false => text::write_unescaped(&mut names, uid),
+        }
         let split = names.len();
         text::write_unescaped(&mut names, callsign);
         let (uid, callsign) = names.split_at(split);
-        let contact = (uid, callsign, kind);
-        let noted = self
-            .contacts
-            .note(key, contact, (from, Heard::Position), self.changes + 1);
-        if noted == Noted::Changed {
-            self.changes += 1;
-            self.tell_came(from, uid, callsign, now);
-        }
+        self.note_presence(from, key, (uid, callsign, kind), now);
         self.scratch.names = names;
         true
+    }
+
+    fn note_presence(&mut self, from: LinkId, key: u64, contact: (&[u8], &[u8], &[u8]), now: Now) {
+        let heard = (from, Heard::Position);
+        let noted = self.contacts.note(key, contact, heard, self.changes + 1);
+        if noted == Noted::Changed {
+            self.changes += 1;
+            self.tell_came(from, contact.0, contact.1, now);
+        }
     }
 
     /// An item is deleted; when it was a user of that link, the phone book loses it.
@@ -282,6 +311,17 @@ impl Router {
             counters.last_event_ms = now.wall_ms;
         }
     }
+}
+
+/// How a uid is spelled, beside a callsign that stands in XML in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    /// As attribute text, references unresolved.
+    Raw,
+    /// As it is meant, which is how protobuf has it.
+    Meant,
+    /// As attribute text in an event in which all of that means itself, the callsign too.
+    Plain,
 }
 
 /// Late joiners are shown positions and alarms that still hold.

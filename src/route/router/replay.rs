@@ -9,15 +9,20 @@ use crate::cot::federated::ContactOperation;
 use crate::cot::render;
 use crate::route::latest::Form;
 use crate::route::link::LinkId;
-use crate::wire::{fig, xml};
+use crate::wire::fig;
+use crate::wire::xml::{Event, Reader};
 
 /// How far a link's replay has come.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Replay {
     stage: Stage,
     place: usize,
-    /// Changes up to this count are told, later ones were offered.
-    since: u64,
+    /// Contacts that changed up to this count are told, later ones were offered.
+    contacts_since: u64,
+    /// The same for events.
+    events_since: u64,
+    /// The place from which events are told when the contacts are through.
+    then: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +38,9 @@ impl Replay {
         Self {
             stage: Stage::Contacts,
             place: 0,
-            since,
+            contacts_since: since,
+            events_since: since,
+            then: Some(0),
         }
     }
 
@@ -50,6 +57,33 @@ impl Replay {
         Self {
             stage: Stage::Done,
             ..Self::with_contacts(0)
+        }
+    }
+
+    /// Contacts once more, for a link that had no room when one of them came; then on with the events.
+    pub(super) fn again(self, since: u64) -> Self {
+        Self {
+            stage: Stage::Contacts,
+            place: 0,
+            contacts_since: since,
+            events_since: self.events_since,
+            then: match self.stage {
+                Stage::Contacts => self.then,
+                Stage::Events => Some(self.place),
+                Stage::Done => None,
+            },
+        }
+    }
+
+    /// The contacts are through.
+    fn after_contacts(self) -> Self {
+        match self.then {
+            Some(place) => Self {
+                stage: Stage::Events,
+                place,
+                ..self
+            },
+            None => Self::done(),
         }
     }
 }
@@ -87,12 +121,12 @@ impl Router {
     fn replay_contact(&mut self, place: usize) {
         let replay = self.links[place].replay;
         let Some(contact) = self.contacts.at(replay.place) else {
-            self.links[place].replay = Replay::of_events(replay.since);
+            self.links[place].replay = replay.after_contacts();
             return;
         };
         self.links[place].replay.place += 1;
         let told = |contact: &&crate::route::contacts::Contact| {
-            contact.changed <= replay.since && usize::from(contact.link.0) != place
+            contact.changed <= replay.contacts_since && usize::from(contact.link.0) != place
         };
         if let Some(contact) = contact.filter(told) {
             let out = &mut self.scratch.federated;
@@ -119,7 +153,7 @@ impl Router {
         };
         self.links[place].replay.place += 1;
         let Some(kept) = kept.filter(|kept| {
-            kept.changed <= replay.since
+            kept.changed <= replay.events_since
                 && kept.stale_ms > now.wall_ms
                 && usize::from(kept.link.0) != place
         }) else {
@@ -132,7 +166,8 @@ impl Router {
             (Kind::Client, Form::Federated) => {
                 let out = &mut self.scratch.xml;
                 out.clear();
-                if render_federated(out, &kept.bytes, self.envelope.id()).is_some() {
+                let reader = &mut self.reader;
+                if render_federated(out, &kept.bytes, self.envelope.id(), reader).is_some() {
                     outbox.put_first(out, true, &mut self.local);
                 }
             }
@@ -140,8 +175,12 @@ impl Router {
                 let out = &mut self.scratch.federated;
                 out.clear();
                 let made = match form {
-                    Form::Xml => xml::parse(&kept.bytes)
-                        .and_then(|event| self.envelope.put_event(out, &event)),
+                    Form::Xml => {
+                        let mut event = Event::NOTHING;
+                        (self.reader)
+                            .parse(&mut event, &kept.bytes)
+                            .and_then(|()| self.envelope.put_event(out, &event))
+                    }
                     Form::Federated => fig::parse(&kept.bytes, self.envelope.id())
                         .and_then(|message| self.envelope.put_relayed(out, &message)),
                 };
@@ -158,8 +197,14 @@ impl Router {
 /// Room that a replay wants in a batch before it adds one more.
 const ROOM: usize = 1024;
 
-fn render_federated(out: &mut Vec<u8>, message: &[u8], own_id: &[u8]) -> Option<()> {
+fn render_federated(
+    out: &mut Vec<u8>,
+    message: &[u8],
+    own_id: &[u8],
+    reader: &mut Reader,
+) -> Option<()> {
     let event = fig::parse(message, own_id).ok()?.event?;
-    let detail = render::detail_of(&event).ok()?;
-    render::put_event(out, &event, detail.as_ref()).ok()
+    let mut checked = Event::NOTHING;
+    render::read_detail(&mut checked, &event, reader).ok()?;
+    render::put_event(out, &event, checked.detail.as_ref()).ok()
 }

@@ -30,11 +30,12 @@ pub(super) enum Ending {
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    /// At the start of `bytes`; `references` tells whether there may be any.
+    pub(super) fn new(bytes: &'a [u8], references: bool) -> Self {
         Self {
             bytes,
             at: 0,
-            references: memchr(b'&', bytes).is_some(),
+            references,
             openings: 0,
         }
     }
@@ -45,11 +46,6 @@ impl<'a> Cursor<'a> {
             .get(self.at + ahead)
             .copied()
             .ok_or(Reason::Malformed)
-    }
-
-    /// Whether every `<` was one that begins or ends something.
-    pub(super) fn all_openings_seen(&self) -> bool {
-        memchr_iter(b'<', self.bytes).count() == self.openings
     }
 
     /// Character data up to the next `<`.

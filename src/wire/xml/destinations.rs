@@ -61,7 +61,7 @@ impl<'a> Iterator for Destinations<'a> {
         loop {
             let at = memmem::find(self.rest, b"<dest")?;
             let tag = &self.rest[at..];
-            let mut cursor = Cursor::new(tag);
+            let mut cursor = Cursor::new(tag, true);
             let (_, name) = cursor.tag_name().ok()?;
             let (mut first, mut count) = (None, 0);
             cursor

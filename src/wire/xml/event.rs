@@ -1,7 +1,7 @@
 //! An event and its parts, as views over the bytes it came in.
 
 /// An event, seen in the bytes it came in. Attribute values are raw: between the quotes, references unresolved.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event<'a> {
     /// `<event` to `</event>`.
     pub bytes: &'a [u8],
@@ -47,7 +47,7 @@ pub struct Point<'a> {
 }
 
 /// `<detail>`, with those of its children that routing or federation looks at.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Detail<'a> {
     /// `<detail` to its end.
     pub bytes: &'a [u8],
@@ -84,7 +84,56 @@ pub struct Child<'a> {
     pub empty: bool,
 }
 
+impl Event<'_> {
+    /// An event that says nothing, to be filled.
+    pub const NOTHING: Self = Self {
+        bytes: &[],
+        uid: &[],
+        kind: &[],
+        how: &[],
+        time: None,
+        start: None,
+        stale: None,
+        access: &[],
+        caveat: &[],
+        releasable_to: &[],
+        point: None,
+        detail: None,
+        plain: false,
+    };
+}
+
+impl Detail<'_> {
+    /// A detail that says nothing: what an event without one has.
+    pub const NOTHING: Self = Self {
+        bytes: &[],
+        track: Child::NONE,
+        status: Child::NONE,
+        precision: Child::NONE,
+        contact: Child::NONE,
+        link: Child::NONE,
+        group: Child::NONE,
+        marti: Child::NONE,
+        image: Child::NONE,
+    };
+}
+
+impl Default for Detail<'_> {
+    fn default() -> Self {
+        Self::NOTHING
+    }
+}
+
 impl<'a> Child<'a> {
+    /// No such child.
+    pub const NONE: Self = Self {
+        count: 0,
+        bytes: &[],
+        values: [None; 2],
+        others: false,
+        empty: false,
+    };
+
     /// The only one of its name, empty, with exactly the two attributes: typed fields can say all of it.
     pub fn is_exact(&self) -> bool {
         self.count == 1 && self.empty && !self.others && self.values.iter().all(Option::is_some)

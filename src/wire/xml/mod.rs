@@ -8,11 +8,14 @@ mod destinations;
 mod event;
 mod name;
 mod parser;
+mod reader;
+mod shape;
 
 pub use cursor::MAX_ATTRIBUTES;
 pub use destinations::{Destination, Destinations, Named, destinations};
 pub use event::{Child, Detail, Event, Point};
-pub use parser::{MAX_DEPTH, parse, parse_detail};
+pub use parser::MAX_DEPTH;
+pub use reader::{Reader, parse, parse_detail};
 
 #[cfg(test)]
 mod tests {

@@ -43,16 +43,12 @@ pub fn read(rest: &[u8]) -> Option<(Key, usize)> {
     read_any(rest)
 }
 
-/// What lifts `a` and everything above it, and everything above `z`, into the high bit.
-const FROM_A: u64 = 0x80 - 0x61;
-const PAST_Z: u64 = 0x7f - 0x7a;
-
 /// How many letters a word begins with.
 #[inline]
 fn letters(word: u64) -> usize {
     let low = (word | (0x20 * ONES)) & !HIGH;
-    let from_a = low + FROM_A * ONES;
-    let past_z = low + PAST_Z * ONES;
+    let from_a = low + (0x80 - u64::from(b'a')) * ONES;
+    let past_z = low + (0x7f - u64::from(b'z')) * ONES;
     let other = !(from_a & !past_z & !word) & HIGH;
     other.trailing_zeros() as usize / 8
 }

@@ -1,56 +1,41 @@
 //! The single pass that checks a piece and notes its parts.
 
 use heapless::Vec as Fixed;
-use memchr::memmem;
 
 use super::cursor::{Cursor, Ending};
 use super::event::{Child, Detail, Event, Point};
 use super::name::Key;
 use crate::counters::Reason;
-use crate::wire::{stamp, text};
+use crate::wire::stamp;
+use crate::wire::text::Survey;
 
 /// Elements may nest this deep.
 pub const MAX_DEPTH: usize = 64;
 
-/// Checks a piece as [`crate::wire::scan::Scanner`] cuts it.
-///
-/// # Errors
-/// The reason for which it is refused.
-#[inline]
-pub fn parse(piece: &[u8]) -> Result<Event<'_>, Reason> {
-    let mut event = Event::default();
-    let plain = text::check(piece)?;
-    let mut parser = Parser::new(piece, Floor::Event, &mut event);
-    parser.run()?;
-    let references = parser.cursor.references;
-    event.plain = plain && !references;
-    if event.uid.is_empty() || event.kind.is_empty() {
-        return Err(Reason::Incomplete);
-    }
-    Ok(event)
-}
+/// The times of an event as they are written: time, start, stale.
+pub(super) type Stamps<'a> = [Option<&'a [u8]>; 3];
 
-/// Checks a `<detail>` element that travels alone, as a `GeoEvent`'s `other` does (protocol reference 1.8, rule 3).
-/// An XML declaration before it and blanks around it are forgiven.
+/// Checks one event, or one `<detail>` that travels alone, whose bytes have been surveyed, and notes its parts.
 ///
 /// # Errors
-/// The reason for which it is refused.
-pub fn parse_detail(other: &[u8]) -> Result<Detail<'_>, Reason> {
-    text::check(other)?;
-    let mut bytes = other.trim_ascii();
-    if bytes.starts_with(b"<?xml") {
-        let end = memmem::find(bytes, b"?>").ok_or(Reason::Malformed)?;
-        bytes = bytes[end + 2..].trim_ascii();
-    }
-    let mut event = Event::default();
-    Parser::new(bytes, Floor::Detail, &mut event).run()?;
-    event.detail.ok_or(Reason::Malformed)
+/// The reason for which it is refused; `event` may then hold some parts.
+pub(super) fn read<'a>(
+    event: &mut Event<'a>,
+    bytes: &'a [u8],
+    survey: &Survey,
+    floor: Floor,
+) -> Result<Stamps<'a>, Reason> {
+    let mut parser = Parser::new(bytes, survey.references, floor, event);
+    parser.run(survey.openings)?;
+    Ok(parser.stamps)
 }
 
 /// Which element is the root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Floor {
+pub(super) enum Floor {
+    /// `<event>`
     Event = 0,
+    /// `<detail>`
     Detail = 1,
 }
 
@@ -59,6 +44,7 @@ struct Parser<'e, 'a> {
     open: Fixed<(u32, u32), MAX_DEPTH>,
     floor: usize,
     event: &'e mut Event<'a>,
+    stamps: Stamps<'a>,
     /// Where the noted `<detail>` begins, while it is open.
     detail_at: Option<usize>,
     /// The child of `<detail>` whose end is still to be noted.
@@ -67,7 +53,7 @@ struct Parser<'e, 'a> {
 
 /// The children of `<detail>` that are noted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     Track,
     Status,
     Precision,
@@ -79,6 +65,18 @@ enum Part {
 }
 
 impl Part {
+    /// All of them.
+    pub(super) const ALL: [Self; 8] = [
+        Self::Track,
+        Self::Status,
+        Self::Precision,
+        Self::Contact,
+        Self::Link,
+        Self::Group,
+        Self::Marti,
+        Self::Image,
+    ];
+
     #[inline]
     fn of(key: Key, name: &[u8]) -> Option<Self> {
         const NAMES: [(Key, Part); 7] = [
@@ -113,7 +111,9 @@ impl Part {
         }
     }
 
-    fn of_detail<'d, 'a>(self, detail: &'d mut Detail<'a>) -> &'d mut Child<'a> {
+    /// Where it is noted.
+    #[inline]
+    pub(super) fn of_detail<'d, 'a>(self, detail: &'d mut Detail<'a>) -> &'d mut Child<'a> {
         match self {
             Self::Track => &mut detail.track,
             Self::Status => &mut detail.status,
@@ -128,9 +128,10 @@ impl Part {
 }
 
 impl<'e, 'a> Parser<'e, 'a> {
-    fn new(bytes: &'a [u8], floor: Floor, event: &'e mut Event<'a>) -> Self {
+    fn new(bytes: &'a [u8], references: bool, floor: Floor, event: &'e mut Event<'a>) -> Self {
         Self {
-            cursor: Cursor::new(bytes),
+            cursor: Cursor::new(bytes, references),
+            stamps: [None; 3],
             open: Fixed::new(),
             floor: floor as usize,
             event,
@@ -139,8 +140,8 @@ impl<'e, 'a> Parser<'e, 'a> {
         }
     }
 
-    /// Reads exactly one element.
-    fn run(&mut self) -> Result<(), Reason> {
+    /// Reads exactly one element, in whose bytes `<` stands so many times.
+    fn run(&mut self, openings: usize) -> Result<(), Reason> {
         if self.cursor.bytes.first() != Some(&b'<') {
             return Err(Reason::Malformed);
         }
@@ -160,7 +161,8 @@ impl<'e, 'a> Parser<'e, 'a> {
         }
         // What follows the root element is a second event, or the rest of one.
         let ended = self.cursor.at == self.cursor.bytes.len();
-        match ended && self.cursor.all_openings_seen() {
+        // If there are more `<` than begin or end something, one hides in a value.
+        match ended && self.cursor.openings == openings {
             true => Ok(()),
             false => Err(Reason::Malformed),
         }
@@ -204,7 +206,7 @@ impl<'e, 'a> Parser<'e, 'a> {
         }
         let event = &mut *self.event;
         event.bytes = self.cursor.bytes;
-        let mut stamps: [Option<&[u8]>; 3] = [None; 3];
+        let mut stamps: Stamps<'a> = [None; 3];
         let ending = self.cursor.attributes(|name, value| match name {
             UID => event.uid = value,
             TYPE => event.kind = value,
@@ -217,6 +219,7 @@ impl<'e, 'a> Parser<'e, 'a> {
             RELEASABLE_TO => event.releasable_to = value,
             _ => {}
         })?;
+        self.stamps = stamps;
         let mut reader = stamp::Reader::default();
         let mut read = |raw: Option<&[u8]>| match raw {
             Some(raw) => reader.read(raw).map(Some).ok_or(Reason::BadTime),

@@ -301,3 +301,22 @@ fn only_what_lived_on_arrival_can_expire() {
     assert!(a.poll_batch(busy, &mut context, later).is_pending());
     assert_eq!(a.local_counters().dropped(Reason::Expired), 1);
 }
+
+#[test]
+fn a_contact_that_found_no_room_is_told_when_there_is() {
+    let mut a = Router::new(Settings {
+        waiting_bytes: 1,
+        ..router(ID_A).settings.clone()
+    });
+    let (alice, to_b) = (client(&mut a), federate(&mut a, "b"));
+    // Nobody polls for b yet, so whatever comes must wait, and there is no room to wait.
+    a.receive_xml(alice, presence("u", "ALICE").as_bytes(), NOW);
+    assert_eq!(a.peer_counters("b").unwrap().dropped(Reason::Refused), 2);
+    let told = messages(&mut a, to_b);
+    let contacts: Vec<_> = told
+        .iter()
+        .filter_map(|message| crate::wire::fig::parse(message, b"").unwrap().contact)
+        .map(|contact| contact.uid)
+        .collect();
+    assert_eq!(contacts, [b"u"]);
+}

@@ -1,0 +1,125 @@
+//! `tombolo config template|check`: a configuration to begin with, and whether one is valid.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::failure::{Exit, Failure};
+use super::output::print;
+use super::paths::Places;
+use crate::budget::Budget;
+use crate::config::{Config, parse};
+
+/// What `config` can do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigArgs {
+    /// Print a tombolo.toml with every key, its default and what it means
+    Template,
+    /// Check a configuration, print the memory sum of its limits, and end
+    Check {
+        /// The file; without it the one that `run` would read
+        file: Option<PathBuf>,
+    },
+}
+
+/// Runs `config`.
+///
+/// # Errors
+/// What is wrong with the configuration, where, and the cure.
+pub fn run(arguments: &ConfigArgs, places: &Places) -> Result<(), Failure> {
+    match arguments {
+        ConfigArgs::Template => print(&Config::template()),
+        ConfigArgs::Check { file: None } => check(places),
+        ConfigArgs::Check { file: Some(file) } => check(&Places {
+            config: file.clone(),
+            config_is_named: true,
+            state: places.state.clone(),
+        }),
+    }
+}
+
+/// Reads the configuration and prints what it comes to; also `run --check`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(places: &Places) -> Result<(), Failure> {
+    let config = places.load_config()?;
+    let budget = Budget::of(&config.limits);
+    print(&format!("{budget}\n"))?;
+    fits(&budget, places)?;
+    let peers = match config.peers.len() {
+        0 => "no peers".to_owned(),
+        1 => "1 peer".to_owned(),
+        many => format!("{many} peers"),
+    };
+    print(&format!("valid: {}, {peers}\n", places.config_in_words()))
+}
+
+/// Whether the limits fit under the ceiling.
+///
+/// # Errors
+/// By how much they do not, which to change, and where they are written.
+pub fn fits(budget: &Budget, places: &Places) -> Result<(), Failure> {
+    let Err(over) = budget.check() else {
+        return Ok(());
+    };
+    let set: Vec<String> = parse::limits_set_in(&places.config)
+        .iter()
+        .map(|(key, line)| format!("{key} (line {line})"))
+        .collect();
+    let mut message = format!("{}: {over}", places.config.display());
+    if !set.is_empty() {
+        message += &format!("; set there: {}", set.join(", "));
+    }
+    Err(Failure::new(Exit::Config, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(text: &str) -> Result<(), Failure> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("tombolo.toml");
+        std::fs::write(&file, text).unwrap();
+        let places = Places {
+            config: "/nonexistent".into(),
+            config_is_named: false,
+            state: directory.path().into(),
+        };
+        run(&ConfigArgs::Check { file: Some(file) }, &places)
+    }
+
+    #[test]
+    fn the_template_is_valid_and_nothing_too() {
+        assert_eq!(checked(&Config::template()), Ok(()));
+        assert_eq!(checked(""), Ok(()));
+    }
+
+    #[test]
+    fn too_much_is_told_with_file_keys_and_lines() {
+        let failure = checked("[limits]\nmax_clients = 500\n\nmemory_mib = 20\n").unwrap_err();
+        assert_eq!(failure.exit, Exit::Config);
+        for part in [
+            "/tombolo.toml: [limits] add up to",
+            "lower max_clients to",
+            "set there: max_clients (line 2), memory_mib (line 4)",
+        ] {
+            assert!(failure.message.contains(part), "{part}: {failure}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_named_must_be_there() {
+        let places = Places {
+            config: "/nonexistent".into(),
+            config_is_named: false,
+            state: "/nonexistent".into(),
+        };
+        let missing = ConfigArgs::Check {
+            file: Some("/nonexistent/tombolo.toml".into()),
+        };
+        assert_eq!(run(&missing, &places).unwrap_err().exit, Exit::NoInput);
+        assert_eq!(run(&ConfigArgs::Check { file: None }, &places), Ok(()));
+    }
+}
