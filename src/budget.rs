@@ -262,11 +262,11 @@ fn heap(limits: &Limits) -> Vec<Row> {
             "not yet a client or federate: TLS 9, records 18",
         ),
         row(
-            "waiting or refused at the door",
+            "waiting at the door",
             DOOR_EACH,
             DOOR_WAITING + DOOR_LINGERING,
             None,
-            "before their handshake or after it failed: socket and task",
+            "before their handshake, or refused in it and not yet gone: socket and task",
         ),
         row(
             "large event on its way in",

@@ -172,15 +172,13 @@ fn whoever_dials_learns_of_the_refusal_every_time() {
                 (peer["state"] == "waiting").then(|| status.reason("alpha"))
             });
             assert!(reason.contains(DISTRUSTED), "round {round}: {reason}");
-            let log = stranger.log();
-            let failures: Vec<&str> = log
-                .lines()
-                .filter(|line| line.contains("not connected"))
-                .collect();
-            assert!(
-                failures.len() == 1 && failures[0].contains(DISTRUSTED),
-                "round {round}: {failures:?}"
-            );
+            let failures = eventually("a line of the log", || {
+                let log = stranger.log();
+                let failures = log.lines().filter(|line| line.contains("not connected"));
+                Some(failures.map(str::to_owned).collect::<Vec<_>>()).filter(|all| !all.is_empty())
+            });
+            assert_eq!(failures.len(), 1, "round {round}: {failures:?}");
+            assert!(failures[0].contains(DISTRUSTED), "{failures:?}");
         }
     }
     assert_eq!(alpha.status().refused("unknown_ca"), 9);

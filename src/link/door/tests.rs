@@ -161,7 +161,7 @@ async fn somebody_seen_off_reads_what_we_said_last() {
         .await
         .unwrap();
     let (mut ours, _) = listener.accept().await.unwrap();
-    stranger.write_all(&[7; 40_000]).await.unwrap();
+    stranger.write_all(&[7; 10_000]).await.unwrap();
     ours.readable().await.unwrap();
     ours.write_all(b"because").await.unwrap();
     let door = Door::default();
