@@ -32,11 +32,11 @@ pub const LARGE_EVENTS: u64 = 2;
 /// TLS handshakes that may be under way at once, all listeners together.
 pub const HANDSHAKES: u64 = 16;
 /// Connections that may wait for a place to begin their handshake, all listeners together.
-pub const DOOR_WAITING: u64 = 24;
+pub const DOOR_WAITING: u64 = 16;
 /// Connections refused in their handshake that are listened to for a moment more, all listeners together.
 pub const DOOR_LINGERING: u64 = 8;
 /// One of those: socket, task and its entry in the door's table; no TLS.
-pub const DOOR_EACH: u64 = 768;
+pub const DOOR_EACH: u64 = KIB + KIB / 2;
 /// One of the latest tracks: at most 2 KiB of event, and its entry in a map at most half full.
 pub const LATEST_PLACE: u64 = 2048 + 192;
 /// One content hash with its time; their number is rounded up to a power of two.
@@ -262,11 +262,11 @@ fn heap(limits: &Limits) -> Vec<Row> {
             "not yet a client or federate: TLS 9, records 18",
         ),
         row(
-            "waiting or refused at the door",
+            "waiting at the door",
             DOOR_EACH,
             DOOR_WAITING + DOOR_LINGERING,
             None,
-            "before their handshake or after it failed: socket and task",
+            "before their handshake, or refused in it and not yet gone: socket and task",
         ),
         row(
             "large event on its way in",

@@ -103,13 +103,17 @@ impl Door {
     }
 }
 
-/// One who has a place or waits for one. Dropping it makes room.
+/// One who waits for a place. Dropping it makes room.
 #[derive(Debug)]
 pub struct Guest {
     door: Door,
     serial: u64,
     notify: Arc<Notify>,
 }
+
+/// One who has a place. Dropping it makes room.
+#[derive(Debug)]
+pub struct Place(Guest);
 
 /// A handshake that did not come about.
 #[derive(Debug)]
@@ -130,34 +134,18 @@ impl From<Failure> for Refused {
 }
 
 impl Guest {
-    /// Waits for a place, and does the handshake; each within that time. The place is free again afterwards.
+    /// Waits for a place. What comes after belongs in a box of its own, so that those who wait cost no room for it.
     ///
     /// # Errors
-    /// Why there was no handshake, or how it failed.
-    pub async fn handshake(
-        self,
-        tls: TlsAcceptor,
-        stream: TcpStream,
-        within: Duration,
-    ) -> Result<TlsStream<TcpStream>, Refused> {
-        timeout(within, self.place())
+    /// Why there is none.
+    pub async fn place(self, within: Duration) -> Result<Place, Failure> {
+        timeout(within, self.let_in())
             .await
             .map_err(|_| Failure::TimedOut)??;
-        // Boxed, so that those who wait cost no room for it.
-        let handshake = Box::pin(timeout(within, tls.accept(stream).into_fallible()));
-        tokio::select! {
-            done = handshake => done
-                .map_err(|_| Failure::TimedOut)?
-                .map_err(|(error, stream)| Refused {
-                    failure: Failure::of(&error),
-                    stream: Some(stream),
-                }),
-            () = self.put_out() => Err(Failure::Crowded.into()),
-        }
+        Ok(Place(self))
     }
 
-    /// Waits until this one has a place.
-    async fn place(&self) -> Result<(), Failure> {
+    async fn let_in(&self) -> Result<(), Failure> {
         loop {
             match self.door.lock().look(self.serial, Instant::now()) {
                 Some(true) => return Ok(()),
@@ -170,11 +158,34 @@ impl Guest {
             }
         }
     }
+}
 
-    /// Waits until this one has lost its place.
+impl Place {
+    /// Does the handshake. The place is free again afterwards.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn handshake(
+        self,
+        tls: TlsAcceptor,
+        stream: TcpStream,
+        within: Duration,
+    ) -> Result<TlsStream<TcpStream>, Refused> {
+        tokio::select! {
+            done = timeout(within, tls.accept(stream).into_fallible()) => done
+                .map_err(|_| Failure::TimedOut)?
+                .map_err(|(error, stream)| Refused {
+                    failure: Failure::of(&error),
+                    stream: Some(stream),
+                }),
+            () = self.put_out() => Err(Failure::Crowded.into()),
+        }
+    }
+
+    /// Waits until somebody else was given this place.
     async fn put_out(&self) {
-        while self.door.lock().position(self.serial).is_some() {
-            self.notify.notified().await;
+        while self.0.door.lock().position(self.0.serial).is_some() {
+            self.0.notify.notified().await;
         }
     }
 }

@@ -21,6 +21,7 @@ mod pure_layers_stay_pure;
 mod signals_stop_and_reload;
 mod status_json_has_the_promised_keys;
 mod strangers_are_refused_in_the_handshake;
+mod strangers_at_the_door_keep_nobody_out;
 #[allow(dead_code, unused_imports, reason = "shared with the benchmark")]
 mod support;
 mod the_demo_shows_everything_crossing;

@@ -142,6 +142,48 @@ fn when_we_dial_a_foreign_federate() {
     }
 }
 
+/// What a refused box that dials must learn from alpha, every time.
+const DISTRUSTED: &str = "does not trust our certificate";
+
+#[test]
+fn whoever_dials_learns_of_the_refusal_every_time() {
+    let alpha_leaf = Authority::new("alpha-ca").issue("alpha");
+    let alpha = Setup::new("alpha")
+        .identity(&alpha_leaf)
+        .peer(Registration::of(
+            "bravo",
+            &Authority::new("bravo-ca").issue("bravo"),
+        ))
+        .start();
+    for round in 0..3 {
+        let strangers: Vec<TomboloBox> = ["bravo", "charlie", "delta"]
+            .map(|name| {
+                Setup::new(name)
+                    .identity(&Authority::new(&format!("{name}-other-ca")).issue(name))
+                    .peer(Registration::of("alpha", &alpha_leaf).dial(alpha.federation()))
+                    .start()
+            })
+            .into();
+        for stranger in &strangers {
+            // The first failure must say it: after it, the box waits a minute.
+            let reason = eventually("a reason", || {
+                let status = stranger.status();
+                let peer = status.peer("alpha").expect("it is registered");
+                (peer["state"] == "waiting").then(|| status.reason("alpha"))
+            });
+            assert!(reason.contains(DISTRUSTED), "round {round}: {reason}");
+            let failures = eventually("a line of the log", || {
+                let log = stranger.log();
+                let failures = log.lines().filter(|line| line.contains("not connected"));
+                Some(failures.map(str::to_owned).collect::<Vec<_>>()).filter(|all| !all.is_empty())
+            });
+            assert_eq!(failures.len(), 1, "round {round}: {failures:?}");
+            assert!(failures[0].contains(DISTRUSTED), "{failures:?}");
+        }
+    }
+    assert_eq!(alpha.status().refused("unknown_ca"), 9);
+}
+
 #[track_caller]
 fn says_why(alpha: &TomboloBox, stranger: &Stranger) {
     eventually(&format!("{} in the reason", stranger.words), || {

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::door::{Door, Guest};
+use super::door::{Door, Guest, Place};
 use super::handshake::Failure;
 use super::hub::{Hub, Port};
 use super::refusals::Refusals;
@@ -105,7 +105,8 @@ pub async fn serve(
                 };
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
-                    welcome(guest, acceptor, stream, address, hub, &bounds, stop).await;
+                    let newcomer = newcomer(guest, acceptor, stream, address, hub, bounds, stop);
+                    newcomer.await;
                     drop(alive);
                 });
             }
@@ -132,9 +133,34 @@ impl ClientBounds {
     }
 }
 
+/// Somebody at the door. All that comes after is boxed, so that those who wait cost no room for it.
+async fn newcomer(
+    guest: Guest,
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    address: SocketAddr,
+    hub: Hub,
+    bounds: ClientBounds,
+    mut stop: watch::Receiver<bool>,
+) {
+    let place = tokio::select! {
+        place = guest.place(bounds.handshake) => place,
+        _ = stop.wait_for(|&stop| stop) => return,
+    };
+    match place {
+        Ok(place) => {
+            Box::pin(welcome(
+                place, acceptor, stream, address, hub, &bounds, stop,
+            ))
+            .await;
+        }
+        Err(failure) => bounds.refused(address, &failure, &hub),
+    }
+}
+
 /// The handshake first: only who has shown a certificate takes a client's place.
 async fn welcome(
-    guest: Guest,
+    place: Place,
     acceptor: TlsAcceptor,
     stream: TcpStream,
     address: SocketAddr,
@@ -143,7 +169,7 @@ async fn welcome(
     mut stop: watch::Receiver<bool>,
 ) {
     let handshake = tokio::select! {
-        handshake = guest.handshake(acceptor, stream, bounds.handshake) => handshake,
+        handshake = place.handshake(acceptor, stream, bounds.handshake) => handshake,
         _ = stop.wait_for(|&stop| stop) => return,
     };
     let mut stream = match handshake {
@@ -160,7 +186,7 @@ async fn welcome(
         return;
     };
     stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
-    // Boxed, so that strangers at the door cost no room for it.
+    // Boxed, so that strangers in their handshake cost no room for it.
     Box::pin(client(stream, address, hub, bounds, stop)).await;
 }
 

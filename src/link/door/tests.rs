@@ -1,6 +1,7 @@
 //! The rules of the door, without sockets, and how somebody is seen off, with one.
 
 use super::*;
+use crate::budget::DOOR_EACH;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
@@ -39,12 +40,12 @@ impl Table {
 
 #[tokio::test]
 async fn one_address_never_keeps_another_out() {
-    let (mut table, now) = (table(16, 24), Instant::now());
+    let (mut table, now) = (table(16, 16), Instant::now());
     for _ in 0..200 {
         table.comes(66, now);
     }
     assert_eq!(table.inside_of(66), 8, "half of the places");
-    assert_eq!(table.guests.len(), 8 + 24, "the table is bounded");
+    assert_eq!(table.guests.len(), 8 + 16, "the table is bounded");
     let friend = table.comes(1, now).unwrap();
     assert!(table.is_inside(friend), "at once");
     for _ in 0..200 {
@@ -55,7 +56,7 @@ async fn one_address_never_keeps_another_out() {
 
 #[tokio::test]
 async fn two_addresses_with_all_places_make_room_for_a_third() {
-    let (mut table, now) = (table(16, 24), Instant::now());
+    let (mut table, now) = (table(16, 16), Instant::now());
     for _ in 0..100 {
         table.comes(66, now);
         table.comes(67, now);
@@ -79,7 +80,7 @@ async fn of_equals_the_old_one_goes_and_not_before() {
 
 #[tokio::test]
 async fn a_site_behind_one_address_is_let_in_one_after_the_other() {
-    let (mut table, now) = (table(16, 24), Instant::now());
+    let (mut table, now) = (table(16, 32), Instant::now());
     let site: Vec<u64> = (0..32).map(|_| table.comes(1, now).unwrap()).collect();
     assert_eq!(table.inside_of(1), 8);
     for (done, &guest) in site.iter().enumerate() {
@@ -117,27 +118,40 @@ fn a_network_counts_as_one_address() {
 #[tokio::test]
 async fn whoever_leaves_makes_room() {
     let door = Door::new(2, 1);
-    let inside = door.arrive(address(1)).unwrap();
-    assert_eq!(inside.place().await, Ok(()));
+    let inside = door.arrive(address(1)).unwrap().place(PATIENCE).await;
     let waits = door.arrive(address(1)).unwrap();
     assert!(door.arrive(address(1)).is_none(), "the room is full");
     assert_eq!(door.free(), 1);
-    drop(inside);
-    let place = timeout(PATIENCE, waits.place()).await;
-    assert_eq!(place, Ok(Ok(())));
-    drop(waits);
+    drop(inside.unwrap());
+    let place = waits.place(PATIENCE).await.unwrap();
+    assert_eq!(door.free(), 1);
+    drop(place);
     assert_eq!(door.free(), 2);
 }
 
 #[tokio::test]
 async fn one_who_must_go_is_told() {
     let door = Door::new(2, 4);
-    let lasts = door.arrive(address(1)).unwrap();
-    lasts.place().await.unwrap();
+    let lasts = door.arrive(address(1)).unwrap().place(PATIENCE).await;
     let follows = door.arrive(address(1)).unwrap();
     // Nothing but its age speaks against the first.
-    timeout(PATIENCE, lasts.put_out()).await.unwrap();
-    assert_eq!(timeout(PATIENCE, follows.place()).await, Ok(Ok(())));
+    let (lasts, mut placed) = (lasts.unwrap(), false);
+    let place = async {
+        let _place = follows.place(PATIENCE).await.unwrap();
+        placed = true;
+    };
+    tokio::join!(place, lasts.put_out());
+    assert!(placed);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_ever() {
+    let door = Door::new(2, 4);
+    let _lasts = door.arrive(address(1)).unwrap().place(PATIENCE).await;
+    let waits = door.arrive(address(1)).unwrap();
+    let failure = waits.place(YOUNG / 4).await.unwrap_err();
+    assert_eq!(failure, Failure::TimedOut);
+    assert_eq!(door.lock().guests.len(), 1);
 }
 
 #[tokio::test]
@@ -147,7 +161,7 @@ async fn somebody_seen_off_reads_what_we_said_last() {
         .await
         .unwrap();
     let (mut ours, _) = listener.accept().await.unwrap();
-    stranger.write_all(&[7; 40_000]).await.unwrap();
+    stranger.write_all(&[7; 10_000]).await.unwrap();
     ours.readable().await.unwrap();
     ours.write_all(b"because").await.unwrap();
     let door = Door::default();
@@ -163,4 +177,12 @@ async fn somebody_seen_off_reads_what_we_said_last() {
         }
     };
     assert!(timeout(PATIENCE, freed).await.is_ok(), "it does not last");
+}
+
+#[test]
+fn one_who_waits_takes_what_the_budget_says() {
+    let guest = Door::default().arrive(address(1)).unwrap();
+    // What a listener adds to this is its connection's own: socket, address, handles.
+    let task = size_of_val(&guest.place(PATIENCE)) + size_of::<Entry>() + size_of::<Notify>();
+    assert!(task < DOOR_EACH as usize / 2, "{task} bytes");
 }

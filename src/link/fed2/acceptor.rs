@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::link::board::PeerState;
-use crate::link::door::{Door, Guest};
+use crate::link::door::{Door, Guest, Place};
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
 use crate::link::handshake::Failure;
@@ -203,19 +203,37 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, mut stop: watch::Rec
         let (inner, stop) = (Arc::clone(&shared), stop.clone());
         shared
             .tasks
-            .spawn(async move { connection(&inner, guest, stream, address, stop).await });
+            .spawn(newcomer(inner, guest, stream, address, stop));
     }
 }
 
-async fn connection(
-    shared: &Arc<Shared>,
+/// Somebody at the door. All that comes after is boxed, so that those who wait cost no room for it.
+async fn newcomer(
+    shared: Arc<Shared>,
     guest: Guest,
     stream: TcpStream,
     address: SocketAddr,
     mut stop: watch::Receiver<bool>,
 ) {
+    let place = tokio::select! {
+        place = guest.place(shared.node.timing.handshake) => place,
+        () = stopped(&mut stop) => return,
+    };
+    match place {
+        Ok(place) => Box::pin(connection(&shared, place, stream, address, stop)).await,
+        Err(failure) => shared.refused(address, &failure),
+    }
+}
+
+async fn connection(
+    shared: &Arc<Shared>,
+    place: Place,
+    stream: TcpStream,
+    address: SocketAddr,
+    mut stop: watch::Receiver<bool>,
+) {
     let stream = tokio::select! {
-        stream = handshake(shared, guest, stream) => stream,
+        stream = handshake(shared, place, stream) => stream,
         () = stopped(&mut stop) => return,
     };
     let (stream, peer) = match stream {
@@ -235,25 +253,18 @@ async fn connection(
         return;
     }
     let node = Arc::clone(&shared.node);
-    // Boxed, so that strangers at the door cost no room for it.
-    Box::pin(accepted::serve(
-        node,
-        peer,
-        address.to_string(),
-        stream,
-        cutter,
-        stop,
-    ))
-    .await;
+    // Boxed, so that strangers in their handshake cost no room for it.
+    let address = address.to_string();
+    Box::pin(accepted::serve(node, peer, address, stream, cutter, stop)).await;
 }
 
 async fn handshake(
     shared: &Shared,
-    guest: Guest,
+    place: Place,
     stream: TcpStream,
 ) -> Result<(TlsStream<TcpStream>, PeerSettings), Trouble> {
     let tls = TlsAcceptor::from(Arc::clone(&lock(&shared.tls)));
-    let mut stream = guest
+    let mut stream = place
         .handshake(tls, stream, shared.node.timing.handshake)
         .await
         .map_err(|refused| {

@@ -30,6 +30,11 @@ pub(super) struct Foreign {
 
 impl Foreign {
     pub(super) async fn connect(address: SocketAddr, pki: &Pki) -> Self {
+        Self::try_connect(address, pki).await.expect("let in")
+    }
+
+    /// None: closed before HTTP/2 was up.
+    pub(super) async fn try_connect(address: SocketAddr, pki: &Pki) -> Option<Self> {
         let stream = TcpStream::connect(address).await.unwrap();
         let name = "localhost".try_into().unwrap();
         let stream = TlsConnector::from(pki.client())
@@ -39,9 +44,9 @@ impl Foreign {
         let (sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
                 .await
-                .unwrap();
+                .ok()?;
         let connection = tokio::spawn(async move { drop(connection.await) });
-        Self { sender, connection }
+        Some(Self { sender, connection })
     }
 
     async fn call(&mut self, method: &str, body: GrpcBody) -> Reply {
@@ -83,7 +88,7 @@ impl Foreign {
         (health.status(), reply.end().await)
     }
 
-    async fn closed(self) {
+    pub(super) async fn closed(self) {
         drop(self.sender);
         timeout(PATIENCE, self.connection).await.unwrap().unwrap();
     }

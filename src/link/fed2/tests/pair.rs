@@ -266,3 +266,28 @@ async fn of_one_address_few_do_their_handshake_and_a_newcomer_waits() {
     drop(second);
     until("every place is free", || acceptor.free_handshakes() == 4).await;
 }
+
+#[tokio::test]
+async fn a_peer_has_two_connections_at_most() {
+    let pki = Pki::new("islands");
+    let alpha = node("alpha", ALPHA, quick());
+    let (acceptor, address) = acceptor(&alpha, &pki, "bravo").await;
+    let mut used = accepting::Foreign::connect(address, &pki).await;
+    let _events = used
+        .ask("ClientEventStream", &accepting::subscription())
+        .await;
+    assert_eq!(used.health().await.0, Health::Serving);
+    until("it is the live one", || alpha.registry.is_live("bravo")).await;
+    let mut idle = accepting::Foreign::connect(address, &pki).await;
+    assert_eq!(idle.health().await.0, Health::NotConnected);
+    // The third is turned away, and the idle one makes room for the next attempt.
+    let third = accepting::Foreign::try_connect(address, &pki).await;
+    if let Some(third) = third {
+        third.closed().await;
+    }
+    idle.closed().await;
+    let mut fourth = accepting::Foreign::connect(address, &pki).await;
+    assert_eq!(fourth.health().await.0, Health::NotConnected);
+    assert_eq!(used.health().await.0, Health::Serving);
+    drop(acceptor);
+}
