@@ -276,6 +276,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_byte_that_is_no_digit_spoils_every_place() {
+        // Bytes with the high bit once carried into their neighbours.
+        for byte in [b'/', b':', 0x80, 0xb0, 0xff] {
+            for at in 0..11 {
+                let mut text = *b"0.000000000";
+                text[at] = byte;
+                assert_eq!(read(&text), None, "{byte:#x} at {at}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_written_reads_back(number in proptest::num::f64::NORMAL | proptest::num::f64::ZERO) {
