@@ -1,10 +1,14 @@
 //! Whoever is not registered is refused in the TLS handshake, each fault in words of its own, whoever dials.
 
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use rcgen::ExtendedKeyUsagePurpose;
 
 use crate::support::{
-    Authority, Device, Foreign, Leaf, Profile, Registration, Setup, TomboloBox, eventually,
-    tls_stream, track,
+    Authority, Device, Foreign, Leaf, PATIENCE, Profile, Registration, Setup, TomboloBox,
+    eventually, tls_stream, track,
 };
 
 /// One way of being a stranger.
@@ -57,9 +61,9 @@ fn refused_as_dialler(alpha: &TomboloBox, leaf: &Leaf, word: &str) {
         let mut byte = [0];
         stream
             .sock
-            .set_read_timeout(Some(crate::support::PATIENCE))
+            .set_read_timeout(Some(PATIENCE))
             .expect("a timeout");
-        let read = std::io::Read::read(&mut stream, &mut byte);
+        let read = stream.read(&mut byte);
         assert!(!matches!(read, Ok(1..)), "{word}: let in");
     }
     eventually(&format!("refused as {word}"), || {
@@ -220,6 +224,37 @@ fn a_ca_alone_admits_any_of_its_leaves_and_nobody_else() {
     );
 }
 
+/// The alert that ended the connection of somebody who speaks at once, as devices and federates do.
+fn alert_after_speaking(address: SocketAddr, leaf: &Leaf) -> Result<(), std::io::Error> {
+    let mut stream = tls_stream(address, leaf)?;
+    for _ in 0..20 {
+        stream.write_all(&[b' '; 1000])?;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    stream.sock.set_read_timeout(Some(PATIENCE))?;
+    stream.read(&mut [0]).map(|_| ())
+}
+
+#[test]
+fn a_stranger_that_speaks_at_once_still_reads_our_alert() {
+    let alpha = Setup::new("alpha").start();
+    let stranger = Authority::new("alpha CA").issue("hawk");
+    let targets = [alpha.clients_tls(), alpha.federation()];
+    // Four at once, ten times: more than eight at once are not all heard out.
+    for address in (0..5).flat_map(|_| targets) {
+        let attempts = [(); 4].map(|()| {
+            let leaf = stranger.clone();
+            std::thread::spawn(move || alert_after_speaking(address, &leaf))
+        });
+        for attempt in attempts {
+            let error = attempt.join().expect("no panic").expect_err("let in");
+            let tls = error.get_ref().and_then(|inner| inner.downcast_ref());
+            let alert = matches!(tls, Some(rustls::Error::AlertReceived(_)));
+            assert!(alert, "{address}: {error:?}");
+        }
+    }
+}
+
 #[test]
 fn a_device_needs_a_certificate_of_the_box() {
     let alpha = Setup::new("alpha").start();
@@ -228,9 +263,9 @@ fn a_device_needs_a_certificate_of_the_box() {
         let mut byte = [0];
         stream
             .sock
-            .set_read_timeout(Some(crate::support::PATIENCE))
+            .set_read_timeout(Some(PATIENCE))
             .expect("a timeout");
-        let read = std::io::Read::read(&mut stream, &mut byte);
+        let read = stream.read(&mut byte);
         assert!(!matches!(read, Ok(1..)), "let in");
     }
     let (hawk, otter) = (
