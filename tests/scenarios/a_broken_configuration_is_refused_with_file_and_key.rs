@@ -28,6 +28,10 @@ fn and_exit_code_78() {
         ("[node]\nname = 7\n", "name"),
         ("[listen]\nclients_tcp = \"here\"\n", "clients_tcp"),
         ("[limits]\nmemory_mib = 0\n", "memory_mib"),
+        (
+            "[limits]\nmax_clients = \"many\"\n",
+            ":2: `max_clients`: \"many\" is text; write a whole number",
+        ),
         ("[limits]\nmax_event_kib = -1\n", "max_event_kib"),
         (
             "[[peer]]\nname = \"bravo\"\naddress = \"bravo:9001\"\n",
@@ -71,10 +75,31 @@ fn an_identity_that_is_not_there_is_named_with_its_path() {
 fn bounds_that_do_not_fit_the_memory_are_refused() {
     let finished = run_with("[limits]\nmemory_mib = 8\noutbox_kib = 65536\nwaiting_kib = 262144\n");
     assert_eq!(finished.code, Some(78), "{}", finished.stderr);
+    for part in [
+        "tombolo.toml: ",
+        "raise memory_mib",
+        "memory_mib (line 2), outbox_kib (line 3), waiting_kib (line 4)",
+    ] {
+        assert!(finished.stderr.contains(part), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn the_template_is_printed_and_accepted() {
+    let setup = Setup::new("alpha");
+    let template = ask(tombolo(), ["config", "template"], "").success();
+    assert!(template.contains("[limits]"), "{template}");
+    fs::write(setup.config(), template).expect("tombolo.toml");
+    let file = setup.config();
+    let checked = ask(
+        tombolo(),
+        ["config".as_ref(), "check".as_ref(), file.as_os_str()],
+        "",
+    )
+    .success();
     assert!(
-        finished.stderr.contains("memory_mib"),
-        "{}",
-        finished.stderr
+        checked.contains("worst case") && checked.contains("valid: "),
+        "{checked}"
     );
 }
 

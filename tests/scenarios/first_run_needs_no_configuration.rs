@@ -60,6 +60,10 @@ fn it_makes_its_state_and_says_what_to_do() {
         (finished.code == Some(0)).then(|| Status::parse(&finished.stdout))
     });
     let said = fs::read_to_string(&log).expect("the log");
+    for (label, place) in [("configuration", &config), ("state directory", &state)] {
+        let line = format!("{label}: {}", place.display());
+        assert!(said.contains(&line), "{line} is not in\n{said}");
+    }
     for pointer in [
         "/listen/clients_tcp",
         "/listen/clients_tls",

@@ -114,7 +114,45 @@ fn without_a_running_box_the_answer_is_69() {
 }
 
 #[test]
-fn peer_add_list_remove() {
+fn wrong_arguments_are_64_and_blame_no_line_that_was_never_written() {
+    let authority = Authority::new("alpha-ca");
+    let alpha = Setup::new("alpha")
+        .identity(&authority.issue("alpha"))
+        .start();
+    let before = fs::read_to_string(alpha.config()).expect("tombolo.toml");
+    let pin = "ab".repeat(32);
+    for (name, address, argument) in [
+        ("bravo", "https://x", "--address: \"https://x\""),
+        ("", "x:9001", "NAME: it is empty"),
+    ] {
+        let finished = alpha.call(
+            [
+                "peer",
+                "add",
+                name,
+                "--fingerprint",
+                &pin,
+                "--address",
+                address,
+            ],
+            "",
+        );
+        assert_eq!(finished.code, Some(64), "{}", finished.stderr);
+        assert!(finished.stderr.contains(argument), "{}", finished.stderr);
+        assert!(
+            !finished.stderr.contains("tombolo.toml"),
+            "{}",
+            finished.stderr
+        );
+    }
+    assert_eq!(
+        fs::read_to_string(alpha.config()).expect("tombolo.toml"),
+        before
+    );
+}
+
+#[test]
+fn peer_add_list_set_remove() {
     let (alpha_authority, bravo_authority) =
         (Authority::new("alpha-ca"), Authority::new("bravo-ca"));
     let (alpha_leaf, bravo_leaf) = (
@@ -178,6 +216,27 @@ fn peer_add_list_remove() {
 
     let twice = alpha.call(["peer", "add", "bravo", "--ca-cert", &bravo_ca], "");
     assert_ne!(twice.code, Some(0));
+    assert!(twice.stderr.contains("peer set"), "{}", twice.stderr);
+
+    // Paused, the link is cut and everything else of it stays; resumed, it comes up again.
+    alpha.call(["peer", "pause", "bravo"], "").success();
+    bravo.wait_peer_gone("alpha");
+    let paused = fs::read_to_string(alpha.config()).expect("tombolo.toml");
+    assert!(paused.contains("enabled = false"), "{paused}");
+    for line in written.lines() {
+        assert!(paused.contains(line), "{line} in\n{paused}");
+    }
+    alpha.call(["peer", "resume", "bravo"], "").success();
+    alpha.wait_peer("bravo");
+    alpha
+        .call(["peer", "set", "bravo", "--no-outgoing"], "")
+        .success();
+    let listed = alpha.call(["peer", "list", "--json"], "").success();
+    assert!(
+        listed.contains("\"outgoing\":false") && listed.contains(&address),
+        "{listed}"
+    );
+
     alpha.call(["peer", "remove", "bravo"], "").success();
     bravo.wait_peer_gone("alpha");
     eventually("bravo is forgotten", || {
