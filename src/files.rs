@@ -70,6 +70,21 @@ pub fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What the system says about a file, in words for people.
+pub fn fault(error: &io::Error) -> String {
+    let words = match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file or directory",
+        io::ErrorKind::PermissionDenied => "this user may not open or write it",
+        io::ErrorKind::IsADirectory => "it is a directory",
+        io::ErrorKind::NotADirectory => "a part of the path is a file, not a directory",
+        io::ErrorKind::AlreadyExists => "something of that name is in the way",
+        io::ErrorKind::StorageFull => "the disk is full",
+        io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only",
+        _ => return error.to_string(),
+    };
+    words.to_owned()
+}
+
 fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     // A leftover of a crash may have another mode or owner: start afresh.
     remove_leftover(path)?;
@@ -115,6 +130,27 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn faults_are_told_in_words() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, "x").unwrap();
+        let words = |path: &Path| fault(&read_bounded(path, 9).unwrap_err());
+        assert_eq!(
+            words(&directory.path().join("no")),
+            "there is no such file or directory"
+        );
+        assert_eq!(words(directory.path()), "it is a directory");
+        assert_eq!(
+            words(&file.join("in")),
+            "a part of the path is a file, not a directory"
+        );
+        assert_eq!(
+            fault(&private_directory(&file).unwrap_err()),
+            "something of that name is in the way"
+        );
     }
 
     #[test]

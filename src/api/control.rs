@@ -50,7 +50,11 @@ impl fmt::Display for BindError {
                 "{}: another box is running on this state directory; stop it, or give this one its own with --state DIR",
                 directory.display()
             ),
-            Self::Io(path, cause) => write!(f, "{}: {cause}", path.display()),
+            Self::Io(path, cause) => write!(
+                f,
+                "{}: {cause}; the state directory must be a directory of the user who runs tombolo (--state DIR)",
+                path.display()
+            ),
         }
     }
 }
@@ -74,7 +78,7 @@ impl ControlListener {
     /// If another box runs there, or the directory cannot be written.
     pub fn bind(state_directory: &Path, longest: u64) -> Result<Self, BindError> {
         let failed =
-            |error: io::Error| BindError::Io(state_directory.to_path_buf(), error.to_string());
+            |error: io::Error| BindError::Io(state_directory.to_path_buf(), files::fault(&error));
         files::private_directory(state_directory).map_err(failed)?;
         let lock = lock(state_directory)?;
         // The lock is what counts; a socket that answers all the same is a box on a file system without locks.
@@ -115,7 +119,7 @@ fn lock(state_directory: &Path) -> Result<Flock<File>, BindError> {
         .truncate(false)
         .write(true)
         .open(&path)
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| failed(files::fault(&error)))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
         Errno::EWOULDBLOCK => BindError::Running(state_directory.to_path_buf()),
         other => failed(other.desc().to_owned()),

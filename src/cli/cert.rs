@@ -8,7 +8,8 @@ use rustls_pki_types::UnixTime;
 use serde::Serialize;
 
 use super::local::{Local, LocalError, own_address};
-use crate::files::private_directory;
+use crate::config::settings::name_fault;
+use crate::files::{fault, private_directory};
 use crate::pki::certificate::{Facts, stamp};
 use crate::pki::package::{Connection, file_stem, random_password};
 use crate::pki::store::{display_name, pem};
@@ -218,7 +219,7 @@ fn export(
         return Ok(());
     }
     std::fs::create_dir_all(place)
-        .map_err(|error| LocalError::Write(place.to_owned(), error.to_string()))?;
+        .map_err(|error| LocalError::Write(place.to_owned(), fault(&error)))?;
     for (name, text, purpose) in [
         (
             "federation",
@@ -233,7 +234,7 @@ fn export(
     ] {
         let path = place.join(format!("{stem}-{name}.pem"));
         files::write(&path, 0o644, text.as_bytes())
-            .map_err(|error| LocalError::Write(path.clone(), error.to_string()))?;
+            .map_err(|error| LocalError::Write(path.clone(), fault(&error)))?;
         writeln!(out, "written  {}\n         {purpose}", path.display())?;
     }
     write!(out, "{fingerprints}")?;
@@ -270,6 +271,9 @@ fn issue(order: &Order<'_>, local: &Local<'_>, out: &mut dyn Write) -> Result<()
         Some(password) => password.to_owned(),
         None => random_password()?,
     };
+    if let Some(wrong) = name_fault(order.callsign) {
+        return Err(LocalError::Callsign(wrong));
+    }
     let own = local.open()?;
     let identity = own.store.issue_client(order.callsign, UnixTime::now())?;
     let connection = Connection {
@@ -295,10 +299,10 @@ fn issue(order: &Order<'_>, local: &Local<'_>, out: &mut dyn Write) -> Result<()
     {
         // What is made for a key is for its owner alone.
         private_directory(parent)
-            .map_err(|error| LocalError::Write(parent.to_owned(), error.to_string()))?;
+            .map_err(|error| LocalError::Write(parent.to_owned(), fault(&error)))?;
     }
     files::write(&path, 0o600, &package)
-        .map_err(|error| LocalError::Write(path.clone(), error.to_string()))?;
+        .map_err(|error| LocalError::Write(path.clone(), fault(&error)))?;
     let until = Facts::read(&identity.chain[0]).map_or(0, |facts| facts.not_after);
     for (label, value) in [
         ("user", order.callsign),

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use rustls_pki_types::UnixTime;
 
 use super::failure::{Exit, Failure};
 use super::output::print;
 use super::paths::Places;
 use crate::budget::Budget;
 use crate::config::{Config, parse};
+use crate::pki::Identity;
 
 /// What `config` can do.
 #[derive(Debug, Clone, Subcommand)]
@@ -47,6 +49,10 @@ pub fn check(places: &Places) -> Result<(), Failure> {
     let budget = Budget::of(&config.limits);
     print(&format!("{budget}\n"))?;
     fits(&budget, places)?;
+    if let Some(own) = &config.identity {
+        Identity::from_files(&own.certificate, &own.key, UnixTime::now())
+            .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
+    }
     let peers = match config.peers.len() {
         0 => "no peers".to_owned(),
         1 => "1 peer".to_owned(),
@@ -94,6 +100,14 @@ mod tests {
     fn the_template_is_valid_and_nothing_too() {
         assert_eq!(checked(&Config::template()), Ok(()));
         assert_eq!(checked(""), Ok(()));
+    }
+
+    #[test]
+    fn an_identity_that_run_would_refuse_is_refused_here() {
+        let failure = checked("[identity]\ncertificate = \"no.pem\"\nkey = \"no.pem\"\n");
+        let failure = failure.unwrap_err();
+        assert_eq!(failure.exit, Exit::Config);
+        assert!(failure.message.contains("/no.pem"), "{failure}");
     }
 
     #[test]

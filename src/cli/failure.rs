@@ -7,6 +7,7 @@ use std::path::Path;
 use super::local::LocalError;
 use crate::api::{AskError, BindError, ErrorCode, Fault};
 use crate::config::{ConfigError, EditError};
+use crate::files;
 use crate::log::LogError;
 use crate::state::StateError;
 
@@ -63,21 +64,8 @@ pub fn unreadable(path: &Path, error: &io::Error, cure: &str) -> Failure {
     };
     Failure::new(
         exit,
-        format!("{}: {}; {cure}", path.display(), plain(error)),
+        format!("{}: {}; {cure}", path.display(), files::fault(error)),
     )
-}
-
-/// What the system says about a file, in words.
-pub fn plain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "this user may not open it".to_owned(),
-        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
-        io::ErrorKind::NotADirectory => "a part of the path is a file, not a directory".to_owned(),
-        io::ErrorKind::StorageFull => "the disk is full".to_owned(),
-        io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
-        _ => error.to_string(),
-    }
 }
 
 impl fmt::Display for Failure {

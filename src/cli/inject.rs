@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(failure.exit, Exit::NoInput);
         assert_eq!(
             failure.message,
-            "/nonexistent.xml: there is no such file; name a file with CoT XML, or - for standard input"
+            "/nonexistent.xml: there is no such file or directory; name a file with CoT XML, or - for standard input"
         );
     }
 }

@@ -87,6 +87,8 @@ pub enum LocalError {
     Pki(PkiError),
     /// The package for a user.
     Package(PackageError),
+    /// A callsign that cannot be used, and why.
+    Callsign(&'static str),
     /// An address that cannot be used, and why.
     Address(String, &'static str),
     /// A password that cannot be used.
@@ -108,6 +110,7 @@ impl LocalError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Pki(PkiError::Name)
+            | Self::Callsign(_)
             | Self::Address(..)
             | Self::Password
             | Self::UnknownPeer(..) => 64,
@@ -124,13 +127,16 @@ impl fmt::Display for LocalError {
         match self {
             Self::Pki(error) => error.fmt(f),
             Self::Package(error) => error.fmt(f),
-            Self::Address(address, why) => write!(f, "address {address:?}: {why}"),
+            Self::Callsign(why) => {
+                write!(f, "CALLSIGN: {why}; give 1 to 64 printable characters")
+            }
+            Self::Address(address, why) => write!(f, "--host {address:?}: {why}"),
             Self::Password => f.write_str(
                 "this password cannot be used: take 1 to 64 printable ASCII characters, or leave --password out for a \
                  random one",
             ),
             Self::UnknownPeer(name, known) if known.is_empty() => {
-                write!(f, "no peer {name:?}: none is registered; register one with `peer add`")
+                write!(f, "no peer {name:?}: none is registered; register one with `tombolo peer add`")
             }
             Self::UnknownPeer(name, known) => {
                 write!(f, "no peer {name:?}: registered are {}", known.join(", "))
@@ -145,7 +151,11 @@ impl fmt::Display for LocalError {
                 "{} holds certificates already: to begin anew move it away, then every peer must register the new ones",
                 path.display()
             ),
-            Self::Write(path, error) => write!(f, "cannot write {}: {error}", path.display()),
+            Self::Write(path, error) => write!(
+                f,
+                "cannot write {}: {error}; name another place with --out",
+                path.display()
+            ),
             Self::Output(error) => write!(f, "cannot write the output: {error}"),
         }
     }

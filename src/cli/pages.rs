@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::failure::{Exit, Failure, plain};
+use super::failure::{Exit, Failure};
 use super::output::print;
+use crate::files;
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
@@ -42,7 +43,7 @@ pub fn man(arguments: &Man, command: Command) -> Result<(), Failure> {
         return std::fs::create_dir_all(directory)
             .and_then(|()| clap_mangen::generate_to(command, directory))
             .map_err(|error| {
-                let (place, cause) = (directory.display(), plain(&error));
+                let (place, cause) = (directory.display(), files::fault(&error));
                 let message =
                     format!("{place}: cannot write pages there: {cause}; name another --directory");
                 Failure::new(Exit::CannotCreate, message)

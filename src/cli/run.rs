@@ -5,6 +5,7 @@ use clap::Args;
 use super::config;
 use super::failure::{Exit, Failure};
 use super::paths::{Global, Places};
+use crate::api::BindError;
 use crate::budget::Budget;
 use crate::log;
 use crate::supervise::{self, Setup, StartError};
@@ -63,7 +64,7 @@ const STACK: usize = 256 * 1024;
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let exit = match &error {
-            StartError::State(_) => Exit::Io,
+            StartError::State(_) | StartError::Control(BindError::Io(..)) => Exit::Io,
             StartError::Pki(_) | StartError::Tls(_) => Exit::Config,
             StartError::Control(_) | StartError::Listen(_) => Exit::Unavailable,
             StartError::System(..) => Exit::Internal,

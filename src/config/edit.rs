@@ -282,7 +282,7 @@ fn write(file: &Path, document: &DocumentMut) -> Result<(), EditError> {
 fn io_error(path: &Path, error: &io::Error) -> EditError {
     EditError::Io {
         path: path.to_path_buf(),
-        cause: error.to_string(),
+        cause: files::fault(error),
     }
 }
 

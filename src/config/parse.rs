@@ -26,8 +26,8 @@ impl Config {
             file: file.to_path_buf(),
             cause,
         };
-        let bytes =
-            files::read_bounded(file, MOST_BYTES).map_err(|error| unreadable(error.to_string()))?;
+        let bytes = files::read_bounded(file, MOST_BYTES)
+            .map_err(|error| unreadable(files::fault(&error)))?;
         let text =
             String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".into()))?;
         Self::read(&text, file)

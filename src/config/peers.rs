@@ -144,7 +144,11 @@ impl Reader<'_> {
                 self.bad(
                     written,
                     "ca_cert",
-                    format!("{} cannot be read: {error}", path.display()),
+                    format!(
+                        "{} cannot be read: {}",
+                        path.display(),
+                        files::fault(&error)
+                    ),
                     "give a path relative to this file, or the PEM text itself",
                 )
             })?;

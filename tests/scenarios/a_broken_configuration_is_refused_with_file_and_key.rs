@@ -85,6 +85,28 @@ fn bounds_that_do_not_fit_the_memory_are_refused() {
 }
 
 #[test]
+fn a_state_directory_that_is_a_file_is_said_to_be_one() {
+    let setup = Setup::new("alpha");
+    setup.write();
+    fs::write(setup.state(), "").expect("a file");
+    let (config, state) = (setup.config(), setup.state());
+    let places = [
+        "--config".as_ref(),
+        config.as_os_str(),
+        "--state".as_ref(),
+        state.as_os_str(),
+    ];
+    let finished = ask(tombolo(), ["run".as_ref()].into_iter().chain(places), "");
+    assert_eq!(finished.code, Some(74), "{}", finished.stderr);
+    for part in [
+        "/state: something of that name is in the way",
+        "--state DIR",
+    ] {
+        assert!(finished.stderr.contains(part), "{}", finished.stderr);
+    }
+}
+
+#[test]
 fn the_template_is_printed_and_accepted() {
     let setup = Setup::new("alpha");
     let template = ask(tombolo(), ["config", "template"], "").success();

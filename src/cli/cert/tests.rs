@@ -227,3 +227,16 @@ fn issue_takes_host_port_and_password_as_given() {
         64
     );
 }
+
+#[test]
+fn a_user_needs_a_callsign_that_can_be_shown() {
+    let place = Place::new();
+    for callsign in ["", "a\nb"] {
+        let error = place
+            .run(&["issue", callsign, "--host", "10.0.0.1"])
+            .unwrap_err();
+        assert_eq!(error.exit_code(), 64);
+        assert!(error.to_string().starts_with("CALLSIGN: it "), "{error}");
+    }
+    assert!(!place.path("state").exists(), "nothing is made for it");
+}
