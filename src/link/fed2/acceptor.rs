@@ -62,7 +62,7 @@ pub struct Acceptor {
 
 struct Shared {
     node: Arc<Node>,
-    tls: Mutex<Arc<ServerConfig>>,
+    tls: Arc<ServerConfig>,
     identify: Identify,
     door: Door,
     refusals: Refusals,
@@ -83,7 +83,7 @@ impl Acceptor {
         Self {
             shared: Arc::new(Shared {
                 node: settings.node,
-                tls: Mutex::new(settings.tls),
+                tls: settings.tls,
                 identify: settings.identify,
                 door: settings.door,
                 refusals: settings.refusals,
@@ -102,11 +102,6 @@ impl Acceptor {
             listener,
             self.stop.subscribe(),
         ));
-    }
-
-    /// From the next handshake on, another certificate or roster. Connections that are up stay.
-    pub fn replace_tls(&self, tls: Arc<ServerConfig>) {
-        *lock(&self.shared.tls) = tls;
     }
 
     /// Cuts every connection of a peer (removed, paused, changed), telling it why. It is gone within two seconds,
@@ -263,7 +258,7 @@ async fn handshake(
     place: Place,
     stream: TcpStream,
 ) -> Result<(TlsStream<TcpStream>, PeerSettings), Trouble> {
-    let tls = TlsAcceptor::from(Arc::clone(&lock(&shared.tls)));
+    let tls = TlsAcceptor::from(Arc::clone(&shared.tls));
     let mut stream = place
         .handshake(tls, stream, shared.node.timing.handshake)
         .await
