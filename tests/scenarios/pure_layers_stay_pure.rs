@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 /// Bottom up, as in `src/lib.rs`.
 const FLOORS: &[&[&str]] = &[
     &[
-        "wire", "clock", "pki", "led", "config", "counters", "files", "state", "log",
+        "wire", "clock", "pki", "led", "config", "counters", "files", "state", "log", "slot",
+        "system",
     ],
     &["cot", "budget"],
     &["route"],
     &["link"],
     &["api"],
-    &["console", "supervise"],
+    &["console", "supervise", "update", "provision"],
     &["cli"],
 ];
 const PURE: &[&str] = &["wire", "cot", "route", "counters", "budget"];
