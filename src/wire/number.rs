@@ -84,7 +84,7 @@ impl Decimal {
     }
 
     /// Eight bytes and more, taken eight at a time: digits, and how many of them stand behind the point.
-    #[inline]
+    #[inline(always)]
     fn long(rest: &[u8], first: u64) -> Option<(u64, u32)> {
         let points = first ^ (ONES * u64::from(b'.'));
         let hit = points.wrapping_sub(ONES) & !points & HIGH;
@@ -93,20 +93,35 @@ impl Decimal {
         if whole == 0 || whole == 8 || rest.len() > 20 {
             return None;
         }
-        let mut digits = number(last_of(first << (64 - 8 * whole), whole))?;
-        let (words, end) = rest.get(whole as usize + 1..)?.as_chunks();
-        for word in words {
-            digits = digits.wrapping_mul(100_000_000) + number(u64::from_le_bytes(*word) ^ ZEROS)?;
-        }
-        if !end.is_empty() {
-            // The last eight bytes, of which those count that are new.
-            let last = u64::from_le_bytes(*rest.last_chunk()?);
-            let new = end.len() as u32;
-            let power = POWERS[new as usize & 7];
-            digits = digits.wrapping_mul(power) + number(last_of(last, new))?;
-        }
         let places = rest.len() as u32 - whole - 1;
-        (places > 0).then_some((digits, places))
+        let whole_values = last_of(first << (64 - 8 * whole), whole);
+        // The last eight bytes, of which those count that are not in a word before.
+        let last = u64::from_le_bytes(*rest.last_chunk()?);
+        let (before, words_values, left) = match places {
+            0 => return None,
+            1..=8 => (number(whole_values), whole_values, places),
+            9..=16 => {
+                let word = rest.get(whole as usize + 1..)?.first_chunk()?;
+                let values = u64::from_le_bytes(*word) ^ ZEROS;
+                let digits = number(whole_values) * 100_000_000 + number(values);
+                (digits, whole_values | excess(values), places - 8)
+            }
+            _ => {
+                let (words, _) = rest.get(whole as usize + 1..)?.as_chunks();
+                let values = [words.first()?, words.get(1)?];
+                let [one, two] = values.map(|word| u64::from_le_bytes(*word) ^ ZEROS);
+                let digits = number(whole_values) * 100_000_000 + number(one);
+                let digits = digits.wrapping_mul(100_000_000).wrapping_add(number(two));
+                (digits, whole_values | excess(one) | excess(two), places - 16)
+            }
+        };
+        let last = last_of(last, left);
+        if (words_values | excess(whole_values) | excess(last)) & HIGH != 0 {
+            return None;
+        }
+        let power = POWERS[left as usize & 15];
+        let digits = before.wrapping_mul(power).wrapping_add(number(last));
+        Some((digits, places))
     }
 
     /// Less than eight bytes.
@@ -137,7 +152,7 @@ impl Decimal {
             // Both are exact as doubles, so one division rounds once.
             self.digits.cast_signed() as f64 / power.cast_signed() as f64
         } else {
-            divide(self.digits, power)
+            nearly(self.digits, self.places).unwrap_or_else(|| divide(self.digits, power))
         };
         if self.negative { -value } else { value }
     }
@@ -165,17 +180,19 @@ fn last_of(word: u64, count: u32) -> u64 {
     (word ^ ZEROS) & u64::MAX << (64 - 8 * count)
 }
 
-/// The number that eight digit values make, if they are that.
+/// High bits where a byte is more than 9; what one carries to the next does not matter then.
 #[inline]
-fn number(values: u64) -> Option<u64> {
-    // A byte's high bit comes up when it exceeds 9; what it may carry to the next does not matter then.
-    if (values.wrapping_add(ONES * (0x7f - 9)) | values) & HIGH != 0 {
-        return None;
-    }
-    let pairs = values * 10 + (values >> 8);
+fn excess(values: u64) -> u64 {
+    values.wrapping_add(ONES * (0x7f - 9)) | values
+}
+
+/// The number that eight digit values make.
+#[inline]
+fn number(values: u64) -> u64 {
+    let pairs = values.wrapping_mul(10).wrapping_add(values >> 8);
     let even = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(100 + (1_000_000 << 32));
     let odd = (pairs >> 16 & 0x0000_00ff_0000_00ff).wrapping_mul(1 + (10_000 << 32));
-    Some(even.wrapping_add(odd) >> 32)
+    even.wrapping_add(odd) >> 32
 }
 
 /// Powers of ten as far as a u64 goes.
@@ -190,8 +207,41 @@ static POWERS: [u64; 32] = {
     table
 };
 
+/// `1 / 10^places` as a fraction of 64 bits, the highest of them set, cut off; and the bits of `10^places`.
+static RECIPROCALS: [(u64, u32); 20] = {
+    let mut table = [(0, 0); 20];
+    let mut places = 1;
+    while places < 20 {
+        let bits = 64 - POWERS[places].leading_zeros();
+        table[places] = (((1 << (63 + bits)) / POWERS[places] as u128) as u64, bits);
+        places += 1;
+    }
+    table
+};
+
+/// `digits / 10^places`, rounded once, for digits of 53 bits and more. `None` when it lies so near to the middle between
+/// two doubles that the reciprocal does not tell which is nearer.
+#[inline]
+fn nearly(digits: u64, places: u32) -> Option<f64> {
+    let &(reciprocal, bits) = RECIPROCALS.get(places as usize)?;
+    let zeros = digits.leading_zeros();
+    // What is cut off here, and off the reciprocal, is less than two units of the last place together.
+    let product = u128::from(digits << zeros) * u128::from(reciprocal);
+    let high = (product >> 64) as u64;
+    let cut = 11 - high.leading_zeros();
+    let half = 1 << (cut - 1);
+    let rest = high & (2 * half - 1);
+    if rest.wrapping_sub(half - 1) < 2 {
+        return None;
+    }
+    let mantissa = (high >> cut) + u64::from(rest >= half);
+    let exponent = 1024 + cut - bits - zeros;
+    Some(mantissa.cast_signed() as f64 * f64::from_bits(u64::from(exponent) << 52))
+}
+
 /// `digits / power`, rounded once: the quotient is made with more bits than a double has, and its last bit tells of
 /// everything behind it.
+#[cold]
 #[inline(never)]
 fn divide(digits: u64, power: u64) -> f64 {
     let shift = 63 + (64 - power.leading_zeros()) - (64 - digits.leading_zeros());
@@ -316,6 +366,20 @@ mod tests {
         fn the_fast_way_is_exact(text in "-?[0-9]{1,10}\\.[0-9]{1,12}") {
             let exact: f64 = text.parse().unwrap();
             prop_assert_eq!(read(text.as_bytes()).map(f64::to_bits), Some(exact.to_bits()));
+        }
+
+        #[test]
+        fn seventeen_digits_are_exact_too(text in "-?[0-9]{1,3}\\.[0-9]{12,18}", bits: u64, places in 1u32..20) {
+            let exact: f64 = text.parse().unwrap();
+            prop_assert_eq!(read(text.as_bytes()).map(f64::to_bits), Some(exact.to_bits()));
+            // Halves between two doubles, and their neighbours, are where a reciprocal could err.
+            let near = (bits >> 11 | 1 << 53) << 10;
+            for digits in [bits | 1 << 53, near.wrapping_sub(1), near, near + 1] {
+                if let Some(value) = nearly(digits | 1 << 53, places) {
+                    let plain = divide(digits | 1 << 53, POWERS[places as usize]);
+                    prop_assert_eq!(value.to_bits(), plain.to_bits());
+                }
+            }
         }
 
         #[test]

@@ -154,7 +154,7 @@ fn gather(word: u64) -> u64 {
 
 /// A varint of up to eight bytes, for values below 2^56.
 #[inline]
-fn varint_word(value: u64) -> u64 {
+pub(super) fn varint_word(value: u64) -> u64 {
     let more = ENDS & ((1 << (8 * varint_length(value) - 8)) - 1);
     spread(value) | more
 }

@@ -131,6 +131,9 @@ fn outward(count: u64) -> usize {
     bytes
 }
 
+/// Messages made beforehand.
+const MADE: u64 = 512;
+
 /// Messages as they stand in gRPC frames; the uid is rewritten in place for each number.
 struct Messages {
     made: Vec<Vec<u8>>,
@@ -141,7 +144,7 @@ impl Messages {
     fn new() -> Self {
         let envelope = Envelope::new(FAR.as_bytes());
         let mut tracks = Track::new();
-        let made: Vec<Vec<u8>> = (0..500)
+        let made: Vec<Vec<u8>> = (0..MADE)
             .map(|number| {
                 let event = tombolo::wire::xml::parse(tracks.number(number));
                 let (event, mut out) = (event.expect("a good event"), Vec::new());
@@ -155,7 +158,7 @@ impl Messages {
     }
 
     fn number(&mut self, number: u64) -> &[u8] {
-        let message = &mut self.made[(number % 500) as usize];
+        let message = &mut self.made[(number % MADE) as usize];
         track::write_number(&mut message[self.uid..self.uid + track::UID.len()], number);
         message
     }

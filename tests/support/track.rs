@@ -9,7 +9,7 @@
 pub const UID: &[u8] = b"ANDROID-589520cc00000000";
 
 /// Tracks made beforehand; then they come again, under other uids.
-const MADE: u64 = 509;
+const MADE: u64 = 512;
 
 /// The events' bytes, made once; the uid is rewritten in place for each number.
 pub struct Track {
@@ -41,11 +41,18 @@ pub fn position(bytes: &[u8], uid: &[u8]) -> usize {
         .expect("the uid stands in the event")
 }
 
-/// Writes the last eight digits of a uid.
-pub fn write_number(uid: &mut [u8], mut number: u64) {
-    for digit in uid.iter_mut().rev().take(8) {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
+/// Writes the last eight digits of a uid, which are hexadecimal as Android's are; all at once, because making the input
+/// is not what is measured.
+pub fn write_number(uid: &mut [u8], number: u64) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from((number as u32).swap_bytes());
+    let word = (word | word << 16) & 0x0000_ffff_0000_ffff;
+    let word = (word | word << 8) & 0x00ff_00ff_00ff_00ff;
+    let digits = (word >> 4 | word << 8) & (ONES * 0x0f);
+    let letters = (digits + ONES * 6) >> 4 & ONES;
+    let text = digits + ONES * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10);
+    if let Some(last) = uid.last_chunk_mut() {
+        *last = text.to_le_bytes();
     }
 }
 

@@ -6,6 +6,11 @@
 //! would take the very same steps through it, because between the quotes it looks for nothing else; so names, nesting
 //! and duplicates are known to be in order, and only what depends on values is left to judge.
 
+//!
+//! Comparing is a walk over the bytes between the values, in whole words that are kept ready, some of which overlap. A
+//! value is mostly as long as it was in the last event of the shape. If the event holds as many quotes as there are
+//! between the values, none is *in* a value, so a quote found just there ends the value, and nothing is searched for.
+
 use heapless::Vec as Fixed;
 use memchr::{memchr, memchr3};
 
@@ -13,13 +18,13 @@ use super::event::{Child, Detail, Event, Point};
 use super::parser::{Part, Stamps};
 use crate::counters::Reason;
 use crate::wire::stamp;
-use crate::wire::text::Survey;
+use crate::wire::text::{self, Survey};
 
 /// Events with more values are not remembered.
 const VALUES: usize = 48;
 
-/// Words that the bytes between the values may take.
-const WORDS: usize = 128;
+/// Bytes that runs too long for a [`Run`]'s own words may take together.
+const LONG: usize = 512;
 
 /// Bytes that may follow the last value.
 const TAIL: usize = 128;
@@ -46,7 +51,8 @@ impl Shapes {
     /// Bytes they take at most.
     pub(super) const BYTES: usize = SHAPES * (size_of::<Shape>() + size_of::<usize>());
 
-    /// Notes the parts of an event whose shape is known; `None` says nothing about it.
+    /// Notes the parts of an event whose shape is known, in which there are no references then; `None` says nothing
+    /// about it.
     ///
     /// # Errors
     /// What the parser would say: [`Reason::BadTime`].
@@ -57,22 +63,16 @@ impl Shapes {
         piece: &'a [u8],
         survey: &Survey,
     ) -> Option<Result<(), Reason>> {
-        if survey.references {
-            return None;
-        }
-        let mut noted = Noted {
-            values: Fixed::new(),
-        };
-        let mut shapes = self.shapes.iter();
-        let at = shapes.position(|shape| shape.matches(piece, survey, &mut noted))?;
-        let read = self.shapes[at].write(event, piece, &noted, &mut self.stamps);
+        let mut shapes = self.shapes.iter_mut();
+        let at = shapes.position(|shape| shape.matches(piece, survey))?;
+        let read = self.shapes[at].write(event, piece, &mut self.stamps);
         if at > 0 {
             self.shapes.swap(at, at - 1);
         }
         Some(read)
     }
 
-    /// Remembers the shape of an event that the parser has found good.
+    /// Remembers the shape of an event without references that the parser has found good.
     #[inline(never)]
     pub(super) fn learn(
         &mut self,
@@ -83,7 +83,7 @@ impl Shapes {
     ) {
         self.unknown = self.unknown.wrapping_add(1);
         let full = self.shapes.len() >= SHAPES;
-        if survey.references || full && !self.unknown.is_multiple_of(PATIENCE) {
+        if full && !self.unknown.is_multiple_of(PATIENCE) {
             return;
         }
         let Some(shape) = Shape::of(piece, survey, event, stamps) else {
@@ -99,52 +99,55 @@ impl Shapes {
 /// A checked event without its values.
 #[derive(Debug)]
 struct Shape {
-    /// The bytes before each value, from the closing quote of the value before to its own opening quote, in words
-    /// filled up with zeros.
-    words: Fixed<u64, WORDS>,
+    /// The bytes before each value, from the closing quote of the value before to its own opening quote.
     runs: Fixed<Run, VALUES>,
+    /// The bytes of those runs that are longer than their words.
+    long: Fixed<u8, LONG>,
     /// What follows the last value.
     tail: Fixed<u8, TAIL>,
     /// How often `<` stands in all that.
     openings: usize,
+    /// How often quotes stand in all that, and what a survey counts with them.
+    quotes: usize,
     parts: Parts,
+    /// Where the values of the last piece are. Before the first one stands an empty one.
+    values: [Place; VALUES + 1],
 }
 
-/// The bytes before one value: whole words, and one that may be shorter.
+/// Where a value is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    begin: u32,
+    length: u32,
+}
+
+/// The bytes before one value.
 #[derive(Debug, Clone, Copy)]
 struct Run {
-    whole: u16,
-    /// Bytes of the last word; never 0.
-    rest: u16,
-    last: u64,
-    /// The bits of the last word that count.
-    mask: u64,
-    /// The quote that opens the value and closes it, in every byte.
-    quotes: u64,
+    /// Up to eight bytes: the word and the bits of it that count. Up to sixteen: the first and the last word. Up to 32:
+    /// the first two and the last two.
+    words: [u64; 4],
+    length: u16,
+    /// The quote that opens the value and closes it.
+    quote: u8,
 }
 
-impl Run {
-    fn length(&self) -> usize {
-        8 * usize::from(self.whole) + usize::from(self.rest)
-    }
-}
-
-/// A place in every piece of the shape: so many bytes behind the start of a run.
+/// A point in every piece of the shape: so many bytes behind the start of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Place {
+struct Mark {
     run: u16,
     offset: u16,
 }
 
-/// Which value it is; one behind the last where the event says nothing.
+/// Which value it is, counted from one; zero where the event says nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Value(u16);
 
 /// An element of every piece of the shape.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Span {
-    from: Place,
-    to: Place,
+    from: Mark,
+    to: Mark,
 }
 
 /// Which values and spans are the parts of an [`Event`].
@@ -176,11 +179,13 @@ impl Shape {
     /// `None` when it is too large, or holds text or comments, which change from event to event.
     fn of(piece: &[u8], survey: &Survey, event: &Event<'_>, stamps: &Stamps<'_>) -> Option<Self> {
         let mut shape = Self {
-            words: Fixed::new(),
             runs: Fixed::new(),
+            long: Fixed::new(),
             tail: Fixed::new(),
             openings: survey.openings,
+            quotes: 0,
             parts: Parts::default(),
+            values: [Place::default(); VALUES + 1],
         };
         let mut starts = [0; VALUES + 1];
         let (mut start, mut at, mut tag) = (0, 0, false);
@@ -205,31 +210,41 @@ impl Shape {
             starts[shape.runs.len()] = u32::try_from(start).ok()?;
             at = start + 1;
         }
+        shape.add_quotes(&piece[start..]);
         shape.tail.extend_from_slice(&piece[start..]).ok()?;
         shape.note(&Original { piece, starts }, event, stamps)?;
         Some(shape)
     }
 
-    fn add(&mut self, run: &[u8]) -> Option<()> {
-        let mut words = run.chunks(8).map(|chunk| {
+    fn add(&mut self, bytes: &[u8]) -> Option<()> {
+        let length = bytes.len();
+        let word = |at: usize| {
             let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
+            let bytes = &bytes[at..length.min(at + 8)];
+            word[..bytes.len()].copy_from_slice(bytes);
             u64::from_le_bytes(word)
-        });
-        let last = words.next_back()?;
-        let whole = words.len();
-        for word in words {
-            self.words.push(word).ok()?;
-        }
-        let rest = run.len() - 8 * whole;
+        };
+        let words = match length {
+            0 => return None,
+            1..=8 => [word(0), u64::MAX >> (64 - 8 * length), 0, 0],
+            9..=16 => [word(0), word(length - 8), 0, 0],
+            17..=32 => [word(0), word(8), word(length - 16), word(length - 8)],
+            _ => {
+                self.long.extend_from_slice(bytes).ok()?;
+                [0; 4]
+            }
+        };
+        self.add_quotes(bytes);
         let run = Run {
-            whole: whole as u16,
-            rest: rest as u16,
-            last,
-            mask: u64::MAX >> (64 - 8 * rest),
-            quotes: ONES * u64::from(*run.last()?),
+            words,
+            length: u16::try_from(length).ok()?,
+            quote: *bytes.last()?,
         };
         self.runs.push(run).ok()
+    }
+
+    fn add_quotes(&mut self, bytes: &[u8]) {
+        self.quotes += bytes.iter().filter(|&&byte| text::is_quotelike(byte)).count();
     }
 
     fn note(
@@ -284,10 +299,11 @@ impl Shape {
     /// Which value a part of the original is. What the event does not say is an empty slice from elsewhere.
     fn value(&self, original: &Original<'_>, raw: &[u8]) -> Option<Value> {
         let at = original.offset(raw);
-        let begins = |(run, &start): (&Run, &u32)| Some(start as usize + run.length()) == at;
+        let begins =
+            |(run, &start): (&Run, &u32)| Some(start as usize + usize::from(run.length)) == at;
         match self.runs.iter().zip(&original.starts).position(begins) {
-            Some(value) => Some(Value(value as u16)),
-            None => raw.is_empty().then_some(Value(VALUES as u16)),
+            Some(value) => Some(Value(value as u16 + 1)),
+            None => raw.is_empty().then_some(Value(0)),
         }
     }
 
@@ -295,69 +311,80 @@ impl Shape {
     /// ever in a value.
     fn span(&self, original: &Original<'_>, element: &[u8]) -> Option<Span> {
         let starts = &original.starts[..=self.runs.len()];
-        let place = |at: usize| {
+        let mark = |at: usize| {
             let run = starts.iter().rposition(|&start| start as usize <= at)?;
-            Some(Place {
+            Some(Mark {
                 run: run as u16,
                 offset: u16::try_from(at - starts[run] as usize).ok()?,
             })
         };
         let from = original.offset(element)?;
         Some(Span {
-            from: place(from)?,
-            to: place(from + element.len())?,
+            from: mark(from)?,
+            to: mark(from + element.len())?,
         })
     }
 
-    /// Whether a piece without references is of this shape; notes its values.
+    /// Whether a piece is of this shape, and free of references; notes where its values are.
     #[inline]
-    fn matches<'a>(&self, piece: &'a [u8], survey: &Survey, noted: &mut Noted<'a>) -> bool {
-        // As many as between the values: none is in a value.
-        survey.openings == self.openings && self.runs_match(piece, noted).is_some()
+    fn matches(&mut self, piece: &[u8], survey: &Survey) -> bool {
+        // As many `<` as between the values: none is in a value.
+        if survey.openings != self.openings {
+            return false;
+        }
+        // As many quotes too: none of them, and no `&`, is in a value.
+        let sure = survey.quotes == self.quotes;
+        (sure || !survey.has_references(piece)) && self.runs_match(piece, sure).is_some()
     }
 
     // On its own, because its loop needs all registers there are.
     #[inline(never)]
-    fn runs_match<'a>(&self, piece: &'a [u8], noted: &mut Noted<'a>) -> Option<()> {
-        let mut words = self.words.as_slice();
+    fn runs_match(&mut self, piece: &[u8], sure: bool) -> Option<()> {
+        let mut long = self.long.as_slice();
         let mut rest = piece;
-        noted.values.clear();
-        for run in &self.runs {
-            if run.whole > 0 {
-                let (whole, others) = words.split_at_checked(usize::from(run.whole))?;
-                words = others;
-                for &word in whole {
-                    let (bytes, behind) = rest.split_first_chunk()?;
-                    if u64::from_le_bytes(*bytes) != word {
-                        return None;
-                    }
-                    rest = behind;
-                }
+        let mut at = 0;
+        for (run, value) in self.runs.iter().zip(&mut self.values[1..]) {
+            rest = run.strip(rest, &mut long)?;
+            at += u32::from(run.length);
+            let mut length = value.length as usize;
+            if !sure || rest.get(length) != Some(&run.quote) {
+                length = find_quote(rest, run.quote);
             }
-            // Near the end of a piece there may be no whole word left; such a piece goes the long way.
-            let last = u64::from_le_bytes(*rest.first_chunk()?);
-            if last & run.mask != run.last {
-                return None;
-            }
-            let behind = rest.get(usize::from(run.rest)..)?;
-            let value;
-            (value, rest) = behind.split_at_checked(find_quote(behind, run.quotes))?;
-            noted.values.push(value).ok()?;
+            rest = rest.get(length..)?;
+            *value = Place {
+                begin: at,
+                length: length as u32,
+            };
+            at += length as u32;
         }
         (rest == self.tail.as_slice()).then_some(())
     }
 
-    /// Writes the parts of a piece that matches.
+    /// A run begins where the value before it ends.
+    #[inline]
+    fn place(&self, mark: Mark) -> usize {
+        let before = self.values.get(usize::from(mark.run));
+        before.map_or(0, |value| (value.begin + value.length) as usize) + usize::from(mark.offset)
+    }
+
+    /// Writes the parts of the piece that matched last.
     #[inline]
     fn write<'a>(
         &self,
         event: &mut Event<'a>,
         piece: &'a [u8],
-        noted: &Noted<'a>,
         stamps: &mut stamp::Reader,
     ) -> Result<(), Reason> {
-        let span = |span: &Span| noted.span(piece, span);
-        let value = |value: Value| noted.value(value);
+        let span = |span: &Span| {
+            let (from, to) = (self.place(span.from), self.place(span.to));
+            piece.get(from..to).unwrap_or_default()
+        };
+        let value = |value: Value| {
+            let place = self.values.get(usize::from(value.0));
+            let (from, length) = place.map_or((0, 0), |place| (place.begin, place.length));
+            let from = from as usize;
+            piece.get(from..from + length as usize).unwrap_or_default()
+        };
         let parts = &self.parts;
         let mut time = |stamp: Option<Value>| match stamp {
             Some(stamp) => stamps.read(value(stamp)).map(Some).ok_or(Reason::BadTime),
@@ -397,32 +424,30 @@ impl Shape {
     }
 }
 
-/// What is noted of a piece while its shape is compared: its values.
-struct Noted<'a> {
-    values: Fixed<&'a [u8], VALUES>,
-}
-
-impl<'a> Noted<'a> {
-    #[inline]
-    fn value(&self, value: Value) -> &'a [u8] {
-        let value = self.values.get(usize::from(value.0));
-        value.copied().unwrap_or_default()
-    }
-
-    #[inline]
-    fn span(&self, piece: &'a [u8], span: &Span) -> &'a [u8] {
-        let (from, to) = (self.place(piece, span.from), self.place(piece, span.to));
-        piece.get(from..to).unwrap_or_default()
-    }
-
-    /// A run begins where the value before it ends.
-    #[inline]
-    fn place(&self, piece: &[u8], place: Place) -> usize {
-        let before = usize::from(place.run).wrapping_sub(1);
-        let start = self.values.get(before).map_or(0, |value| {
-            (value.as_ptr().addr() + value.len()).wrapping_sub(piece.as_ptr().addr())
-        });
-        start + usize::from(place.offset)
+impl Run {
+    /// What follows the run, if `rest` begins with it; `long` begins with the bytes of the next long run.
+    #[inline(always)]
+    fn strip<'a>(&self, rest: &'a [u8], long: &mut &[u8]) -> Option<&'a [u8]> {
+        let length = usize::from(self.length);
+        let [first, second, third, fourth] = self.words;
+        if length <= 8 {
+            // Near the end of a piece there may be no whole word left; such a piece goes the long way.
+            let word = u64::from_le_bytes(*rest.first_chunk()?);
+            return (word & second == first).then(|| rest.get(length..))?;
+        }
+        let (run, behind) = rest.split_at_checked(length)?;
+        let word = |at: usize| run.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word));
+        let same = if length <= 16 {
+            word(0)? == first && word(length - 8)? == second
+        } else if length <= 32 {
+            let ends = word(0)? == first && word(length - 8)? == fourth;
+            ends && word(8)? == second && word(length - 16)? == third
+        } else {
+            let (bytes, others) = long.split_at_checked(length)?;
+            *long = others;
+            run == bytes
+        };
+        same.then_some(behind)
     }
 }
 
@@ -444,7 +469,8 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// Where the closing quote is, or far beyond the end. Values are short, and words need no call.
 #[inline(always)]
-fn find_quote(rest: &[u8], quotes: u64) -> usize {
+fn find_quote(rest: &[u8], quote: u8) -> usize {
+    let quotes = ONES * u64::from(quote);
     let (words, end) = rest.as_chunks();
     let mut at = 0;
     for word in words {
@@ -456,5 +482,5 @@ fn find_quote(rest: &[u8], quotes: u64) -> usize {
         }
         at += 8;
     }
-    memchr(quotes as u8, end).map_or(usize::MAX, |found| at + found)
+    memchr(quote, end).map_or(usize::MAX, |found| at + found)
 }
