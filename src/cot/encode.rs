@@ -47,9 +47,9 @@ pub fn put_event(
     ];
     let begin = out.len() + HEAD;
     let expected = HEAD + event.bytes.len() + TYPED + behind.len();
+    let times = [time, start, stale];
     room::append(out, expected, |room| {
-        room.put_array(&[0; HEAD]);
-        put_fields(room, event, [time, start, stale], point);
+        put_fields(room, event, &times, &point)
     });
     put_head(out, field, begin);
     out.extend_from_slice(behind);
@@ -81,9 +81,16 @@ fn put_head(out: &mut Vec<u8>, field: u32, begin: usize) {
     out.splice(room, head[..=length].iter().copied());
 }
 
-/// All fields of the event.
-#[inline(always)]
-fn put_fields(room: &mut Room<'_>, event: &Event<'_>, times: [i64; 3], point: [f64; 5]) {
+/// Room for the head, and all fields of the event.
+#[inline(never)]
+fn put_fields<'r>(
+    room: Room<'r>,
+    event: &Event<'_>,
+    times: &[i64; 3],
+    point: &[f64; 5],
+) -> Room<'r> {
+    let mut room = room.own();
+    room.put_array(&[0; HEAD]);
     room.put_int(geo::SEND_TIME, times[0]);
     room.put_int(geo::START_TIME, times[1]);
     room.put_int(geo::STALE_TIME, times[2]);
@@ -94,18 +101,20 @@ fn put_fields(room: &mut Room<'_>, event: &Event<'_>, times: [i64; 3], point: [f
     room.put_double(geo::CE, point[3]);
     room.put_double(geo::LE, point[4]);
     let plain = event.plain;
-    put_string(room, geo::UID, event.uid, plain);
-    put_string(room, geo::TYPE, event.kind, plain);
-    put_string(room, geo::COORD_SOURCE, event.how, plain);
+    put_string(&mut room, geo::UID, event.uid, plain);
+    put_string(&mut room, geo::TYPE, event.kind, plain);
+    put_string(&mut room, geo::COORD_SOURCE, event.how, plain);
     if let Some(detail) = &event.detail {
-        put_detail(room, detail, plain);
+        put_detail(&mut room, detail, plain);
     }
-    put_given(room, geo::ACCESS, event.access, plain);
-    put_given(room, geo::CAVEAT, event.caveat, plain);
-    put_given(room, geo::RELEASABLE_TO, event.releasable_to, plain);
+    put_given(&mut room, geo::ACCESS, event.access, plain);
+    put_given(&mut room, geo::CAVEAT, event.caveat, plain);
+    put_given(&mut room, geo::RELEASABLE_TO, event.releasable_to, plain);
+    room
 }
 
 /// The detail, in the text or as typed fields.
+#[inline(always)]
 fn put_detail<'a>(room: &mut Room<'_>, detail: &Detail<'a>, plain: bool) {
     let mut lifted = Lifted::default();
     if let Some((speed, course, canonical)) = track(&detail.track) {
@@ -129,8 +138,12 @@ fn put_detail<'a>(room: &mut Room<'_>, detail: &Detail<'a>, plain: bool) {
             lifted.add(detail.precision.bytes);
         }
     }
-    if detail.marti.count > 0 && put_addressees(room, &detail.marti, plain) {
-        lifted.add(detail.marti.bytes);
+    if detail.marti.count > 0 {
+        let mut all = false;
+        room.aside(|room| put_addressees(room, &detail.marti, plain, &mut all));
+        if all {
+            lifted.add(detail.marti.bytes);
+        }
     }
     put_other(room, detail.bytes, &lifted);
 }
@@ -144,7 +157,7 @@ struct Lifted<'a> {
 }
 
 impl<'a> Lifted<'a> {
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, part: &'a [u8]) {
         let mut at = self.count.min(self.parts.len() - 1);
         while at > 0 && self.parts[at - 1].as_ptr() > part.as_ptr() {
@@ -161,7 +174,7 @@ impl<'a> Lifted<'a> {
 }
 
 /// What is left of the detail when the lifted parts are taken out.
-#[inline]
+#[inline(always)]
 fn put_other(room: &mut Room<'_>, detail: &[u8], lifted: &Lifted<'_>) {
     let taken: usize = lifted.parts().iter().map(|part| part.len()).sum();
     room.put_header(geo::OTHER, detail.len() - taken);
@@ -203,9 +216,15 @@ fn battery(status: &Child<'_>) -> Option<(i32, bool)> {
     Some((battery, canonical))
 }
 
-/// Puts the addressees, and tells whether they are all that `<marti>` says.
-fn put_addressees(room: &mut Room<'_>, marti: &Child<'_>, plain: bool) -> bool {
-    let mut all = marti.count == 1 && !marti.others;
+/// Puts the addressees, and notes whether they are `all` that `<marti>` says.
+#[inline(never)]
+fn put_addressees<'r>(
+    mut room: Room<'r>,
+    marti: &Child<'_>,
+    plain: bool,
+    all: &mut bool,
+) -> Room<'r> {
+    *all = marti.count == 1 && !marti.others;
     let mut some = false;
     for dest in destinations(marti.bytes) {
         let number = match dest.named {
@@ -213,37 +232,38 @@ fn put_addressees(room: &mut Room<'_>, marti: &Child<'_>, plain: bool) -> bool {
             Named::Callsign => geo::PTP_CALLSIGNS,
             Named::Mission => geo::MISSION_NAMES,
             Named::Other => {
-                all = false;
+                *all = false;
                 continue;
             }
         };
         if !dest.value.is_empty() {
-            put_string(room, number, dest.value, plain);
+            put_string(&mut room, number, dest.value, plain);
             some = true;
         }
-        all &= !dest.others && !dest.value.is_empty();
+        *all &= !dest.others && !dest.value.is_empty();
     }
     // An empty `<marti/>` means everybody, and typed fields cannot say it.
-    all && some && holds_only_destinations(marti.bytes)
+    *all &= some && holds_only_destinations(marti.bytes);
+    room
 }
 
-#[inline]
+#[inline(always)]
 fn put_given(room: &mut Room<'_>, number: u32, raw: &[u8], plain: bool) {
     if !raw.is_empty() {
         put_string(room, number, raw, plain);
     }
 }
 
-#[inline]
+#[inline(always)]
 fn put_string(room: &mut Room<'_>, number: u32, raw: &[u8], plain: bool) {
     if plain {
         return room.put_bytes(number, raw);
     }
-    put_meaning(room, number, raw);
+    room.aside(|room| put_meaning(room, number, raw));
 }
 
 #[inline(never)]
-fn put_meaning(room: &mut Room<'_>, number: u32, raw: &[u8]) {
+fn put_meaning<'r>(mut room: Room<'r>, number: u32, raw: &[u8]) -> Room<'r> {
     room.put_header(number, text::unescaped_length(raw));
     for chunk in text::unescaped(raw) {
         match chunk {
@@ -253,6 +273,7 @@ fn put_meaning(room: &mut Room<'_>, number: u32, raw: &[u8]) {
             }
         }
     }
+    room
 }
 
 /// Where `part` begins in `whole`, of which it is a slice.

@@ -5,16 +5,25 @@ use super::text;
 /// What CoT writes for an altitude or error that nobody knows (protocol reference 1.7, rule 2).
 pub const UNKNOWN: f64 = 9_999_999.0;
 
+/// As it is written: two of three numbers that say how far off a position may be.
+const UNKNOWN_TEXT: &[u8; 9] = b"9999999.0";
+
 /// Reads a finite decimal number; surrounding blanks are forgiven, as Java's parser does.
-#[inline]
+#[inline(never)]
 pub fn read(raw: &[u8]) -> Option<f64> {
-    Decimal::read(raw).map_or_else(|| read_any(raw), |decimal| Some(decimal.value()))
+    if raw == UNKNOWN_TEXT {
+        return Some(UNKNOWN);
+    }
+    match Decimal::read(raw) {
+        Some(decimal) => Some(decimal.value()),
+        None => read_any(raw),
+    }
 }
 
 /// Reads a number, and tells whether it is written as [`write`] would: in the shortest form, with a point.
 ///
 /// Of numbers with 17 digits some have a shorter form that means the same; those count as canonical too.
-#[inline]
+#[inline(never)]
 pub fn read_canonical(raw: &[u8]) -> Option<(f64, bool)> {
     match Decimal::read(raw) {
         Some(decimal) => Some((decimal.value(), decimal.is_canonical(raw))),
@@ -27,8 +36,7 @@ pub fn read_canonical(raw: &[u8]) -> Option<(f64, bool)> {
 #[inline]
 pub fn write(out: &mut Vec<u8>, number: f64) {
     if number == UNKNOWN {
-        // Two of three numbers that say how far off a position may be.
-        return out.extend_from_slice(b"9999999.0");
+        return out.extend_from_slice(UNKNOWN_TEXT);
     }
     let mut buffer = zmij::Buffer::new();
     out.extend_from_slice(buffer.format_finite(number).as_bytes());
@@ -66,7 +74,7 @@ struct Decimal {
 
 impl Decimal {
     /// `None` for any other form, however good.
-    #[inline]
+    #[inline(always)]
     fn read(raw: &[u8]) -> Option<Self> {
         let (negative, rest) = match raw.split_first()? {
             (b'-', rest) => (true, rest),
@@ -145,7 +153,7 @@ impl Decimal {
     }
 
     /// The nearest double, ties to even.
-    #[inline]
+    #[inline(always)]
     fn value(self) -> f64 {
         let power = POWERS[self.places as usize & 31];
         let value = if self.digits < 1 << 53 && self.places <= 22 {
@@ -221,7 +229,7 @@ static RECIPROCALS: [(u64, u32); 20] = {
 
 /// `digits / 10^places`, rounded once, for digits of 53 bits and more. `None` when it lies so near to the middle between
 /// two doubles that the reciprocal does not tell which is nearer.
-#[inline]
+#[inline(always)]
 fn nearly(digits: u64, places: u32) -> Option<f64> {
     let &(reciprocal, bits) = RECIPROCALS.get(places as usize)?;
     let zeros = digits.leading_zeros();

@@ -20,28 +20,67 @@ pub struct Room<'a> {
 
 /// Appends to a vector what `write` puts, which should be about that long. If it is longer, `write` is called once more,
 /// with room enough.
+///
+/// `write` takes the room and gives it back, because what is its own stays in registers.
 #[inline(always)]
-pub fn append(out: &mut Vec<u8>, expected: usize, write: impl Fn(&mut Room<'_>)) {
-    let start = out.len();
-    let mut size = expected + BEYOND;
-    loop {
-        out.resize(start + size, 0);
-        let mut room = Room {
-            rest: &mut out[start..],
-            lacking: 0,
-        };
-        write(&mut room);
-        let (left, lacking) = (room.rest.len(), room.lacking);
-        if lacking == 0 {
-            return out.truncate(start + size - left);
-        }
-        size += lacking + BEYOND;
+pub fn append(out: &mut Vec<u8>, expected: usize, write: impl Fn(Room<'_>) -> Room<'_>) {
+    let lacking = try_append(out, expected, &write);
+    if lacking > 0 {
+        append_more(out, expected + lacking, &write);
     }
 }
 
-impl Room<'_> {
-    #[cold]
-    #[inline(never)]
+#[cold]
+#[inline(never)]
+fn append_more(out: &mut Vec<u8>, expected: usize, write: &dyn Fn(Room<'_>) -> Room<'_>) {
+    let mut expected = expected;
+    loop {
+        match try_append(out, expected, write) {
+            0 => return,
+            lacking => expected += lacking,
+        }
+    }
+}
+
+/// Appends, or tells how many bytes of room were lacking.
+#[inline(always)]
+fn try_append(
+    out: &mut Vec<u8>,
+    expected: usize,
+    write: impl Fn(Room<'_>) -> Room<'_>,
+) -> usize {
+    let start = out.len();
+    out.resize(start + expected + BEYOND, 0);
+    let room = write(Room {
+        rest: &mut out[start..],
+        lacking: 0,
+    });
+    let (left, lacking) = (room.rest.len(), room.lacking);
+    let end = match lacking {
+        0 => out.len() - left,
+        _ => start,
+    };
+    out.truncate(end);
+    lacking
+}
+
+impl<'a> Room<'a> {
+    /// The same room, as a variable of its own: one that was handed over stays in memory.
+    #[inline(always)]
+    pub fn own(self) -> Self {
+        let Self { rest, lacking } = self;
+        Self { rest, lacking }
+    }
+
+    /// Lets something rare put its bytes. Handing it the room itself, and not its address, leaves the room in registers
+    /// for what is common.
+    #[inline(always)]
+    pub fn aside(&mut self, put: impl FnOnce(Room<'a>) -> Room<'a>) {
+        let (rest, lacking) = (std::mem::take(&mut self.rest), self.lacking);
+        *self = put(Room { rest, lacking });
+    }
+
+    #[inline(always)]
     fn lack(&mut self, length: usize) {
         self.lacking += length;
     }
@@ -94,41 +133,30 @@ impl Room<'_> {
         }
     }
 
-    /// Puts a varint.
-    #[inline]
-    pub fn put_varint(&mut self, value: u64) {
-        if value < 0x80 {
-            self.put_word(value, 1);
-        } else if value < 1 << 56 {
-            self.put_word(varint_word(value), varint_length(value));
-        } else {
-            self.put_long_varint(value);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn put_long_varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.put_word(value & 0x7f | 0x80, 1);
-            value >>= 7;
-        }
-        self.put_word(value, 1);
-    }
-
     /// Puts the key and length of a length-delimited field; its content must follow.
     #[inline(always)]
     pub fn put_header(&mut self, number: u32, content: usize) {
+        let key = u64::from(number << 3 | 2);
+        let content = content as u64;
         if number < 16 && content < 0x80 {
-            return self.put_word(u64::from(number << 3 | 2) | (content as u64) << 8, 2);
+            self.put_word(key | content << 8, 2);
+        } else if number < 16 && content < 0x4000 {
+            self.put_word(key | (content & 0x7f | 0x80) << 8 | content >> 7 << 16, 3);
+        } else {
+            self.aside(|room| room.with_varints(key, content));
         }
-        self.put_long_header(number, content);
     }
 
     #[inline(never)]
-    fn put_long_header(&mut self, number: u32, content: usize) {
-        self.put_varint(u64::from(number) << 3 | 2);
-        self.put_varint(content as u64);
+    fn with_varints(mut self, one: u64, other: u64) -> Self {
+        for mut value in [one, other] {
+            while value >= 0x80 {
+                self.put_word(value & 0x7f | 0x80, 1);
+                value >>= 7;
+            }
+            self.put_word(value, 1);
+        }
+        self
     }
 
     /// Puts a string, bytes or message field.
@@ -147,13 +175,7 @@ impl Room<'_> {
             let word = varint_word(bits) << 8 | u64::from(number << 3);
             return self.put_word(word, 1 + varint_length(bits));
         }
-        self.put_long_int(number, bits);
-    }
-
-    #[inline(never)]
-    fn put_long_int(&mut self, number: u32, bits: u64) {
-        self.put_varint(u64::from(number) << 3);
-        self.put_varint(bits);
+        self.aside(|room| room.with_varints(u64::from(number) << 3, bits));
     }
 
     /// Puts a double field.
@@ -253,7 +275,7 @@ mod tests {
                 }
             }
             let mut out = before;
-            append(&mut out, expected, |room| {
+            append(&mut out, expected, |mut room| {
                 for piece in &pieces {
                     match piece {
                         Piece::Bytes(bytes) => room.put(bytes),
@@ -264,6 +286,7 @@ mod tests {
                         Piece::Double(number, double) => room.put_double(*number, *double),
                     }
                 }
+                room
             });
             prop_assert_eq!(out, vector);
         }

@@ -23,9 +23,6 @@ use crate::wire::text::{self, Survey};
 /// Events with more values are not remembered.
 const VALUES: usize = 48;
 
-/// Bytes that runs too long for a [`Run`]'s own words may take together.
-const LONG: usize = 512;
-
 /// Bytes that may follow the last value.
 const TAIL: usize = 128;
 
@@ -101,8 +98,6 @@ impl Shapes {
 struct Shape {
     /// The bytes before each value, from the closing quote of the value before to its own opening quote.
     runs: Fixed<Run, VALUES>,
-    /// The bytes of those runs that are longer than their words.
-    long: Fixed<u8, LONG>,
     /// What follows the last value.
     tail: Fixed<u8, TAIL>,
     /// How often `<` stands in all that.
@@ -110,9 +105,14 @@ struct Shape {
     /// How often quotes stand in all that, and what a survey counts with them.
     quotes: usize,
     parts: Parts,
+    /// What is the same in all of them: how many children of a name there are, and which values those have.
+    detail: Detail<'static>,
     /// Where the values of the last piece are. Before the first one stands an empty one.
-    values: [Place; VALUES + 1],
+    values: [Place; PLACES],
 }
+
+/// A power of two, so that no index need be compared with it.
+const PLACES: usize = (VALUES + 1).next_power_of_two();
 
 /// Where a value is.
 #[derive(Debug, Clone, Copy, Default)]
@@ -121,16 +121,19 @@ struct Place {
     length: u32,
 }
 
-/// The bytes before one value.
+/// The bytes before one value. What is longer than four words is several runs, with nothing between them.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     /// Up to eight bytes: the word and the bits of it that count. Up to sixteen: the first and the last word. Up to 32:
     /// the first two and the last two.
     words: [u64; 4],
     length: u16,
-    /// The quote that opens the value and closes it.
+    /// The quote that opens the value and closes it; 0 if there is none, because the run goes on.
     quote: u8,
 }
+
+/// Bytes of the longest run.
+const LONGEST: usize = 32;
 
 /// A point in every piece of the shape: so many bytes behind the start of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -156,23 +159,19 @@ struct Parts {
     uid: Value,
     kind: Value,
     how: Value,
-    access: Value,
-    caveat: Value,
-    releasable_to: Value,
+    /// `access`, `caveat`, `releasableTo`, which hardly any event has.
+    rare: Option<[Value; 3]>,
     stamps: [Option<Value>; 3],
     point: Option<[Value; 5]>,
     detail: Option<Span>,
-    children: Fixed<(Part, ChildParts), { Part::ALL.len() }>,
+    children: [Option<ChildParts>; Part::ALL.len()],
 }
 
 /// Which values and span are the parts of a [`Child`].
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct ChildParts {
-    count: u32,
     bytes: Span,
     values: [Option<Value>; 2],
-    others: bool,
-    empty: bool,
 }
 
 impl Shape {
@@ -180,12 +179,12 @@ impl Shape {
     fn of(piece: &[u8], survey: &Survey, event: &Event<'_>, stamps: &Stamps<'_>) -> Option<Self> {
         let mut shape = Self {
             runs: Fixed::new(),
-            long: Fixed::new(),
             tail: Fixed::new(),
             openings: survey.openings,
             quotes: 0,
             parts: Parts::default(),
-            values: [Place::default(); VALUES + 1],
+            detail: Detail::NOTHING,
+            values: [Place::default(); PLACES],
         };
         let mut starts = [0; VALUES + 1];
         let (mut start, mut at, mut tag) = (0, 0, false);
@@ -205,7 +204,12 @@ impl Shape {
                 tag = false;
                 continue;
             }
-            shape.add(&piece[start..at])?;
+            while at - start > LONGEST {
+                shape.add(&piece[start..start + LONGEST], 0)?;
+                start += LONGEST;
+                starts[shape.runs.len()] = u32::try_from(start).ok()?;
+            }
+            shape.add(&piece[start..at], piece[found])?;
             start = at + memchr(piece[found], &piece[at..])?;
             starts[shape.runs.len()] = u32::try_from(start).ok()?;
             at = start + 1;
@@ -216,7 +220,7 @@ impl Shape {
         Some(shape)
     }
 
-    fn add(&mut self, bytes: &[u8]) -> Option<()> {
+    fn add(&mut self, bytes: &[u8], quote: u8) -> Option<()> {
         let length = bytes.len();
         let word = |at: usize| {
             let mut word = [0; 8];
@@ -228,17 +232,14 @@ impl Shape {
             0 => return None,
             1..=8 => [word(0), u64::MAX >> (64 - 8 * length), 0, 0],
             9..=16 => [word(0), word(length - 8), 0, 0],
-            17..=32 => [word(0), word(8), word(length - 16), word(length - 8)],
-            _ => {
-                self.long.extend_from_slice(bytes).ok()?;
-                [0; 4]
-            }
+            17..=LONGEST => [word(0), word(8), word(length - 16), word(length - 8)],
+            _ => return None,
         };
         self.add_quotes(bytes);
         let run = Run {
             words,
             length: u16::try_from(length).ok()?,
-            quote: *bytes.last()?,
+            quote,
         };
         self.runs.push(run).ok()
     }
@@ -259,11 +260,13 @@ impl Shape {
             uid: value(event.uid)?,
             kind: value(event.kind)?,
             how: value(event.how)?,
-            access: value(event.access)?,
-            caveat: value(event.caveat)?,
-            releasable_to: value(event.releasable_to)?,
             ..Parts::default()
         };
+        let rare = [event.access, event.caveat, event.releasable_to];
+        if rare.iter().any(|raw| !raw.is_empty()) {
+            let [access, caveat, releasable_to] = rare.map(value);
+            parts.rare = Some([access?, caveat?, releasable_to?]);
+        }
         for (place, raw) in parts.stamps.iter_mut().zip(stamps) {
             *place = optional(*raw)?;
         }
@@ -275,24 +278,27 @@ impl Shape {
             }
             parts.point = Some(places);
         }
+        let mut template = Detail::NOTHING;
         if let Some(mut detail) = event.detail {
             parts.detail = Some(self.span(original, detail.bytes)?);
-            for part in Part::ALL {
+            for (part, parts) in Part::ALL.into_iter().zip(&mut parts.children) {
                 let child = *part.of_detail(&mut detail);
-                if child == Child::default() {
+                if child == Child::NONE {
                     continue;
                 }
-                let noted = ChildParts {
-                    count: child.count,
+                let [first, second] = child.values.map(optional);
+                *parts = Some(ChildParts {
                     bytes: self.span(original, child.bytes)?,
-                    values: [optional(child.values[0])?, optional(child.values[1])?],
-                    others: child.others,
-                    empty: child.empty,
+                    values: [first?, second?],
+                });
+                *part.of_detail(&mut template) = Child {
+                    bytes: &[],
+                    values: child.values.map(|value| value.map(|_| &[][..])),
+                    ..child
                 };
-                parts.children.push((part, noted)).ok()?;
             }
         }
-        self.parts = parts;
+        (self.parts, self.detail) = (parts, template);
         Some(())
     }
 
@@ -333,101 +339,136 @@ impl Shape {
             return false;
         }
         // As many quotes too: none of them, and no `&`, is in a value.
-        let sure = survey.quotes == self.quotes;
-        (sure || !survey.has_references(piece)) && self.runs_match(piece, sure).is_some()
+        let read = match survey.quotes == self.quotes {
+            true => self.find_values::<true>(piece),
+            false if survey.has_references(piece) => None,
+            false => self.find_values::<false>(piece),
+        };
+        read.is_some()
     }
 
+    /// Compares the runs and notes the values between them. If it is `SURE` that no quote is in a value, a run found
+    /// where the value before is as long as last time is in its place.
     // On its own, because its loop needs all registers there are.
     #[inline(never)]
-    fn runs_match(&mut self, piece: &[u8], sure: bool) -> Option<()> {
-        let mut long = self.long.as_slice();
+    fn find_values<const SURE: bool>(&mut self, piece: &[u8]) -> Option<()> {
+        let (runs, values) = (self.runs.as_slice(), &mut self.values);
         let mut rest = piece;
-        let mut at = 0;
-        for (run, value) in self.runs.iter().zip(&mut self.values[1..]) {
-            rest = run.strip(rest, &mut long)?;
-            at += u32::from(run.length);
-            let mut length = value.length as usize;
-            if !sure || rest.get(length) != Some(&run.quote) {
-                length = find_quote(rest, run.quote);
-            }
-            rest = rest.get(length..)?;
-            *value = Place {
-                begin: at,
-                length: length as u32,
+        for (at, run) in runs.iter().enumerate() {
+            rest = match run.strip(rest) {
+                Some(behind) => behind,
+                None => run.strip(search(piece, runs, values, at)?)?,
             };
-            at += length as u32;
+            let value = &mut values[(at + 1) % PLACES];
+            value.begin = (piece.len() - rest.len()) as u32;
+            rest = match rest.get(value.length as usize..) {
+                Some(behind) if SURE => behind,
+                _ => search(piece, runs, values, at + 1)?,
+            };
         }
-        (rest == self.tail.as_slice()).then_some(())
+        let ends = rest == self.tail.as_slice()
+            || search(piece, runs, values, runs.len())? == self.tail.as_slice();
+        ends.then_some(())
     }
 
-    /// A run begins where the value before it ends.
-    #[inline]
-    fn place(&self, mark: Mark) -> usize {
-        let before = self.values.get(usize::from(mark.run));
-        before.map_or(0, |value| (value.begin + value.length) as usize) + usize::from(mark.offset)
+    /// A value of the piece that matched last.
+    #[inline(always)]
+    fn value_in<'a>(&self, piece: &'a [u8], value: Value) -> Result<&'a [u8], Reason> {
+        let place = self.values[usize::from(value.0) % PLACES];
+        let from = place.begin as usize;
+        // What was found in a piece lies within it.
+        let value = piece.get(from..from + place.length as usize);
+        value.ok_or(Reason::Malformed)
+    }
+
+    /// An element of the piece that matched last.
+    #[inline(always)]
+    fn span_in<'a>(&self, piece: &'a [u8], span: &Span) -> Result<&'a [u8], Reason> {
+        // A run begins where the value before it ends.
+        let at = |mark: Mark| {
+            let before = self.values[usize::from(mark.run) % PLACES];
+            before.begin as usize + before.length as usize + usize::from(mark.offset)
+        };
+        let element = piece.get(at(span.from)..at(span.to));
+        element.ok_or(Reason::Malformed)
     }
 
     /// Writes the parts of the piece that matched last.
-    #[inline]
+    #[inline(always)]
     fn write<'a>(
         &self,
         event: &mut Event<'a>,
         piece: &'a [u8],
         stamps: &mut stamp::Reader,
     ) -> Result<(), Reason> {
-        let span = |span: &Span| {
-            let (from, to) = (self.place(span.from), self.place(span.to));
-            piece.get(from..to).unwrap_or_default()
-        };
-        let value = |value: Value| {
-            let place = self.values.get(usize::from(value.0));
-            let (from, length) = place.map_or((0, 0), |place| (place.begin, place.length));
-            let from = from as usize;
-            piece.get(from..from + length as usize).unwrap_or_default()
-        };
         let parts = &self.parts;
-        let mut time = |stamp: Option<Value>| match stamp {
-            Some(stamp) => stamps.read(value(stamp)).map(Some).ok_or(Reason::BadTime),
-            None => Ok(None),
-        };
+        for (at, stamp) in parts.stamps.iter().enumerate() {
+            if let Some(stamp) = *stamp {
+                let time = stamps.read(self.value_in(piece, stamp)?);
+                let place = [&mut event.time, &mut event.start, &mut event.stale];
+                *place[at] = Some(time.ok_or(Reason::BadTime)?);
+            }
+        }
         event.bytes = piece;
-        event.time = time(parts.stamps[0])?;
-        event.start = time(parts.stamps[1])?;
-        event.stale = time(parts.stamps[2])?;
-        event.uid = value(parts.uid);
-        event.kind = value(parts.kind);
-        event.how = value(parts.how);
-        event.access = value(parts.access);
-        event.caveat = value(parts.caveat);
-        event.releasable_to = value(parts.releasable_to);
-        event.point = parts.point.map(|[lat, lon, hae, ce, le]| Point {
-            lat: value(lat),
-            lon: value(lon),
-            hae: value(hae),
-            ce: value(ce),
-            le: value(le),
-        });
+        event.uid = self.value_in(piece, parts.uid)?;
+        event.kind = self.value_in(piece, parts.kind)?;
+        event.how = self.value_in(piece, parts.how)?;
+        if let Some([access, caveat, releasable_to]) = parts.rare {
+            event.access = self.value_in(piece, access)?;
+            event.caveat = self.value_in(piece, caveat)?;
+            event.releasable_to = self.value_in(piece, releasable_to)?;
+        }
+        if let Some([lat, lon, hae, ce, le]) = parts.point {
+            event.point = Some(Point {
+                lat: self.value_in(piece, lat)?,
+                lon: self.value_in(piece, lon)?,
+                hae: self.value_in(piece, hae)?,
+                ce: self.value_in(piece, ce)?,
+                le: self.value_in(piece, le)?,
+            });
+        }
         if let Some(place) = &parts.detail {
-            let detail = event.detail.insert(Detail::NOTHING);
-            detail.bytes = span(place);
-            for (part, child) in &parts.children {
-                *part.of_detail(detail) = Child {
-                    count: child.count,
-                    bytes: span(&child.bytes),
-                    values: [child.values[0].map(value), child.values[1].map(value)],
-                    others: child.others,
-                    empty: child.empty,
-                };
+            let detail = event.detail.insert(self.detail);
+            detail.bytes = self.span_in(piece, place)?;
+            for (part, parts) in Part::ALL.into_iter().zip(&parts.children) {
+                let Some(parts) = parts else { continue };
+                let child = part.of_detail(detail);
+                child.bytes = self.span_in(piece, &parts.bytes)?;
+                for (value, place) in child.values.iter_mut().zip(parts.values) {
+                    if let Some(place) = place {
+                        *value = Some(self.value_in(piece, place)?);
+                    }
+                }
             }
         }
         Ok(())
     }
 }
 
+/// Seeks the end of a value and notes its length; gives what follows it.
+#[inline(never)]
+fn search<'a>(
+    piece: &'a [u8],
+    runs: &[Run],
+    values: &mut [Place; PLACES],
+    at: usize,
+) -> Option<&'a [u8]> {
+    let run = runs.get(at.wrapping_sub(1))?;
+    let value = &mut values[at % PLACES];
+    let rest = piece.get(value.begin as usize..)?;
+    let length = match run.quote {
+        0 => 0,
+        quote => find_quote(rest, quote),
+    };
+    let behind = rest.get(length..)?;
+    value.length = length as u32;
+    Some(behind)
+}
+
 impl Run {
-    /// What follows the run, if `rest` begins with it; `long` begins with the bytes of the next long run.
+    /// What follows the run, if `rest` begins with it.
     #[inline(always)]
-    fn strip<'a>(&self, rest: &'a [u8], long: &mut &[u8]) -> Option<&'a [u8]> {
+    fn strip<'a>(&self, rest: &'a [u8]) -> Option<&'a [u8]> {
         let length = usize::from(self.length);
         let [first, second, third, fourth] = self.words;
         if length <= 8 {
@@ -439,13 +480,9 @@ impl Run {
         let word = |at: usize| run.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word));
         let same = if length <= 16 {
             word(0)? == first && word(length - 8)? == second
-        } else if length <= 32 {
+        } else {
             let ends = word(0)? == first && word(length - 8)? == fourth;
             ends && word(8)? == second && word(length - 16)? == third
-        } else {
-            let (bytes, others) = long.split_at_checked(length)?;
-            *long = others;
-            run == bytes
         };
         same.then_some(behind)
     }
