@@ -3,7 +3,7 @@
 //! A message may hold a field twice: a relay appends its corrections, and the later one counts, which is how
 //! protobuf merges. So these views walk everything and keep the last.
 
-use super::proto::{self, Unreadable, Value};
+use super::proto::{self, Unreadable, Value, gather};
 use super::text;
 use crate::counters::Reason;
 
@@ -137,6 +137,8 @@ pub struct Geo<'a> {
     pub caveat: &'a [u8],
     /// `event@releasableTo`.
     pub releasable_to: &'a [u8],
+    /// Every string [is simple](text::is_simple).
+    pub simple: bool,
 }
 
 /// Whom an event is addressed to.
@@ -166,6 +168,7 @@ pub fn parse<'a>(message: &'a [u8], own_id: &[u8]) -> Result<Federated<'a>, Reas
                 let bytes = value.bytes().ok_or(Reason::BadMessage)?;
                 let event = federated.event.get_or_insert(Geo {
                     bytes,
+                    simple: true,
                     ..Geo::default()
                 });
                 merge_event(event, bytes)?;
@@ -230,14 +233,57 @@ impl From<Unreadable> for Reason {
     }
 }
 
+/// Length of what nearly every event begins with: three times that take six bytes each, and five doubles.
+const HEAD: usize = 3 * 7 + 5 * 9;
+
+/// Reads the times and the place of an event that begins with them, and tells whether it does. Writers put fields in the
+/// order of their numbers, so all of these are where they should be, or they are read one by one.
+#[inline(always)]
+fn read_head(event: &mut Geo<'_>, head: &[u8; HEAD]) -> bool {
+    /// A key, five bytes of a varint that goes on, and one that ends it.
+    const FORM: u64 = 0x0080_8080_8080_80ff;
+    let word = |at: usize| {
+        let mut word = [0; 8];
+        word.copy_from_slice(&head[at..at + 8]);
+        u64::from_le_bytes(word)
+    };
+    let time = |number: u32| {
+        let field = word(7 * (number as usize - 1));
+        let is = field & FORM == 0x0000_8080_8080_8000 | u64::from(number << 3);
+        (is, gather(field >> 8 & 0x7f7f_7f7f_7f7f).cast_signed())
+    };
+    let times = [geo::SEND_TIME, geo::START_TIME, geo::STALE_TIME].map(time);
+    let doubles = |place: usize| 3 * 7 + 9 * place;
+    let keys = (0..5).all(|place| u32::from(head[doubles(place)]) == (geo::LAT + place as u32) << 3 | 1);
+    if !(times[0].0 && times[1].0 && times[2].0 && keys) {
+        return false;
+    }
+    [event.time, event.start, event.stale] = times.map(|(_, time)| time);
+    for (place, value) in event.point.iter_mut().enumerate() {
+        *value = f64::from_bits(word(doubles(place) + 1));
+    }
+    true
+}
+
 fn merge_event<'a>(event: &mut Geo<'a>, bytes: &'a [u8]) -> Result<(), Reason> {
-    for field in proto::fields(bytes) {
+    let mut rest = bytes;
+    if let Some((head, behind)) = bytes.split_first_chunk()
+        && read_head(event, head)
+    {
+        rest = behind;
+    }
+    for field in proto::fields(rest) {
         let (number, value) = field?;
         let int = || value.int().ok_or(Reason::BadMessage);
         let double = || value.double().ok_or(Reason::BadMessage);
-        let string = || {
+        let mut simple = true;
+        let mut string = || {
             let bytes = value.bytes().ok_or(Reason::BadMessage)?;
-            text::check(bytes).map(|_| bytes)
+            simple = text::is_simple(bytes);
+            if !simple {
+                text::check(bytes)?;
+            }
+            Ok::<_, Reason>(bytes)
         };
         match number {
             geo::SEND_TIME => event.time = int()?,
@@ -263,6 +309,7 @@ fn merge_event<'a>(event: &mut Geo<'a>, bytes: &'a [u8]) -> Result<(), Reason> {
             geo::RELEASABLE_TO => event.releasable_to = string()?,
             _ => {}
         }
+        event.simple &= simple;
     }
     Ok(())
 }

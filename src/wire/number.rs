@@ -1,5 +1,6 @@
 //! Decimal numbers of the `point` and `track` attributes.
 
+use super::room::Room;
 use super::text;
 
 /// What CoT writes for an altitude or error that nobody knows (protocol reference 1.7, rule 2).
@@ -20,7 +21,7 @@ pub fn read(raw: &[u8]) -> Option<f64> {
     }
 }
 
-/// Reads a number, and tells whether it is written as [`write`] would: in the shortest form, with a point.
+/// Reads a number, and tells whether it is written as [`put`] would: in the shortest form, with a point.
 ///
 /// Of numbers with 17 digits some have a shorter form that means the same; those count as canonical too.
 #[inline(never)]
@@ -31,20 +32,20 @@ pub fn read_canonical(raw: &[u8]) -> Option<(f64, bool)> {
     }
 }
 
-/// Appends a finite number in the shortest form that reads back equal, always with a point or an exponent
+/// Puts a finite number in the shortest form that reads back equal, always with a point or an exponent
 /// (`9999999.0`), which is how TAK writes it (protocol reference 1.8, rule 2).
-#[inline]
-pub fn write(out: &mut Vec<u8>, number: f64) {
+#[inline(always)]
+pub fn put(room: &mut Room<'_>, number: f64) {
     if number == UNKNOWN {
-        return out.extend_from_slice(UNKNOWN_TEXT);
+        return room.put_array(UNKNOWN_TEXT);
     }
     let mut buffer = zmij::Buffer::new();
-    out.extend_from_slice(buffer.format_finite(number).as_bytes());
+    room.put(buffer.format_finite(number).as_bytes());
 }
 
-/// Appends a whole number.
+/// Puts a whole number.
 #[inline]
-pub fn write_integer(out: &mut Vec<u8>, number: i32) {
+pub fn put_integer(room: &mut Room<'_>, number: i32) {
     let mut digits = [0; 10];
     let mut at = digits.len();
     let mut rest = number.unsigned_abs();
@@ -57,9 +58,9 @@ pub fn write_integer(out: &mut Vec<u8>, number: i32) {
         }
     }
     if number < 0 {
-        out.push(b'-');
+        room.put_array(b"-");
     }
-    out.extend_from_slice(&digits[at..]);
+    room.put(&digits[at..]);
 }
 
 /// A number as nearly all are written: an optional minus, digits, and a point with digits behind it.
@@ -274,7 +275,17 @@ fn read_any(raw: &[u8]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::room;
     use proptest::prelude::*;
+
+    fn written(put: impl Fn(&mut Room<'_>)) -> Vec<u8> {
+        let mut out = Vec::new();
+        room::append(&mut out, 24, |mut room| {
+            put(&mut room);
+            room
+        });
+        out
+    }
 
     #[test]
     fn numbers_of_the_field_are_read() {
@@ -349,15 +360,13 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_reads_back(number in proptest::num::f64::NORMAL | proptest::num::f64::ZERO) {
-            let mut out = Vec::new();
-            write(&mut out, number);
+            let out = written(|room| put(room, number));
             prop_assert_eq!(read(&out), Some(number));
         }
 
         #[test]
         fn integers_are_written(number in any::<i32>().prop_flat_map(|number| (0..32).prop_map(move |bits| number >> bits))) {
-            let mut out = Vec::new();
-            write_integer(&mut out, number);
+            let out = written(|room| put_integer(room, number));
             prop_assert_eq!(out, number.to_string().into_bytes());
         }
 
@@ -393,15 +402,13 @@ mod tests {
         #[test]
         fn canonical_text_is_what_would_be_written(text in "-?[0-9]{1,6}\\.[0-9]{1,9}") {
             let (number, canonical) = read_canonical(text.as_bytes()).unwrap();
-            let mut out = Vec::new();
-            write(&mut out, number);
+            let out = written(|room| put(room, number));
             prop_assert!(!canonical || out == text.as_bytes(), "{}", text);
         }
 
         #[test]
         fn canonical_text_means_the_same_when_written(number in proptest::num::f64::NORMAL) {
-            let mut out = Vec::new();
-            write(&mut out, number);
+            let out = written(|room| put(room, number));
             if let Some((read, true)) = read_canonical(&out) {
                 prop_assert_eq!(read, number);
             }

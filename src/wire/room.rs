@@ -82,7 +82,8 @@ impl<'a> Room<'a> {
 
     #[inline(always)]
     fn lack(&mut self, length: usize) {
-        self.lacking += length;
+        // Never nothing, because the rest of the room is given up.
+        self.lacking += length.max(1);
     }
 
     /// Puts bytes whose number is known beforehand.

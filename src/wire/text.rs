@@ -1,5 +1,6 @@
 //! Characters: what XML allows, and the way between raw attribute text and its meaning.
 
+use super::room::Room;
 use crate::counters::Reason;
 
 /// Checks that bytes are UTF-8 and hold no character that XML 1.0 forbids. Tells whether blanks are their only white
@@ -182,12 +183,19 @@ fn halves(lanes: &[u8; LANES]) -> [u64; 2] {
     [both as u64, (both >> 64) as u64]
 }
 
-/// Whether all bytes are good, eight at a time as far as there are so many.
+/// Whether all bytes are good, eight at a time, of which the last may overlap.
 #[inline(always)]
 fn all(bytes: &[u8], word_is_good: impl Fn(u64) -> bool, is_good: impl Fn(u8) -> bool) -> bool {
-    let (words, rest) = bytes.as_chunks();
-    (words.iter()).all(|word| word_is_good(u64::from_le_bytes(*word)))
-        && rest.iter().all(|&byte| is_good(byte))
+    if let Some(last) = bytes.last_chunk() {
+        let (words, _) = bytes.as_chunks();
+        return word_is_good(u64::from_le_bytes(*last))
+            && (words.iter()).all(|word| word_is_good(u64::from_le_bytes(*word)));
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return word_is_good(u64::from(first) | u64::from(last) << 32);
+    }
+    bytes.iter().all(|&byte| is_good(byte))
 }
 
 /// Whether a byte of the word is this one.
@@ -357,25 +365,38 @@ pub fn means(raw: &[u8], text: &[u8]) -> bool {
     rest.is_empty()
 }
 
-/// Appends text so that it can stand between double quotes; white space other than blanks survives as references.
-pub fn write_attribute(out: &mut Vec<u8>, text: &[u8]) {
-    if all(text, is_unescaped, |byte| !ESCAPED[usize::from(byte)]) {
-        return out.extend_from_slice(text);
-    }
+/// Puts text so that it can stand between double quotes; white space other than blanks survives as references.
+#[inline(never)]
+pub fn with_attribute<'r>(mut room: Room<'r>, text: &[u8]) -> Room<'r> {
     let mut rest = text;
     while let Some(at) = rest.iter().position(|&byte| escape(byte).is_some()) {
-        out.extend_from_slice(&rest[..at]);
-        out.extend_from_slice(escape(rest[at]).unwrap_or_default());
+        room.put(&rest[..at]);
+        room.put(escape(rest[at]).unwrap_or_default());
         rest = &rest[at + 1..];
     }
-    out.extend_from_slice(rest);
+    room.put(rest);
+    room
 }
 
-/// Whether no byte of the word is one that [`escape`] knows.
+/// High bits where a byte of the word is one that [`escape`] knows, or below the blank.
 #[inline(always)]
-fn is_unescaped(word: u64) -> bool {
+fn escaped(word: u64) -> u64 {
     // One bit tells `"` from `&`, and another one `<` from `>`.
-    !has_low(word) && !has(word | (ONES * 0x04), b'&') && !has(word | (ONES * 0x02), b'>')
+    let quoting = (word | (ONES * 0x04)) ^ (ONES * u64::from(b'&'));
+    let tagging = (word | (ONES * 0x02)) ^ (ONES * u64::from(b'>'));
+    let low = word.wrapping_sub(ONES * u64::from(b' ')) & !word;
+    // A byte that has become zero has its high bit set when one is taken away.
+    low | quoting.wrapping_sub(ONES) & !quoting | tagging.wrapping_sub(ONES) & !tagging
+}
+
+/// Whether text is printable ASCII that may stand between double quotes as it is.
+#[inline(always)]
+pub fn is_simple(text: &[u8]) -> bool {
+    all(
+        text,
+        |word| (escaped(word) | word) & HIGH == 0,
+        |byte| (b' '..0x80).contains(&byte) && !ESCAPED[usize::from(byte)],
+    )
 }
 
 /// The bytes that [`escape`] knows.
@@ -405,6 +426,7 @@ const fn escape(byte: u8) -> Option<&'static [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::room;
     use proptest::prelude::*;
 
     fn meaning(raw: &str) -> String {
@@ -464,8 +486,10 @@ mod tests {
         #[test]
         fn any_text_survives_an_attribute(text in "[^\u{0}-\u{8}\u{b}\u{c}\u{e}-\u{1f}]*") {
             let mut raw = Vec::new();
-            write_attribute(&mut raw, text.as_bytes());
+            room::append(&mut raw, text.len(), |room| with_attribute(room, text.as_bytes()));
             prop_assert!(!raw.iter().any(|byte| b"<\"\n\r\t".contains(byte)));
+            prop_assert!(raw == text.as_bytes() || !is_simple(text.as_bytes()));
+            prop_assert_eq!(is_simple(text.as_bytes()), raw == text.as_bytes() && text.bytes().all(|byte| (b' '..0x80).contains(&byte)));
             let mut back = Vec::new();
             write_unescaped(&mut back, &raw);
             prop_assert_eq!(back, text.as_bytes());

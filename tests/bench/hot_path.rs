@@ -22,9 +22,9 @@ use tombolo::config::Limits;
 use tombolo::cot::federated::Envelope;
 use tombolo::cot::render;
 use tombolo::route::{LinkId, LinkSpec, Router, Settings};
-use tombolo::wire::fig;
 use tombolo::wire::scan::{Found, Scanner, check_prelude};
 use tombolo::wire::xml::{Event, Reader};
+use tombolo::wire::{fig, stamp};
 use track::Track;
 
 fn main() {
@@ -166,6 +166,7 @@ impl Messages {
 
 fn codec_inward(count: u64) -> usize {
     let (mut messages, mut reader, mut out) = (Messages::new(), Reader::default(), Vec::new());
+    let mut stamps = stamp::Writer::default();
     let own = "b".repeat(32);
     let mut bytes = 0;
     for number in 0..count {
@@ -175,7 +176,8 @@ fn codec_inward(count: u64) -> usize {
         let mut shown = Event::NOTHING;
         render::read_detail(&mut shown, event, &mut reader).expect("a good detail");
         out.clear();
-        render::put_event(&mut out, event, shown.detail.as_ref()).expect("times in the calendar");
+        let put = render::put_event(&mut out, event, shown.detail.as_ref(), &mut stamps);
+        put.expect("times in the calendar");
         bytes += black_box(&out).len();
     }
     assert!(bytes > count as usize * 300);
