@@ -277,14 +277,7 @@ fn merge_event<'a>(event: &mut Geo<'a>, bytes: &'a [u8]) -> Result<(), Reason> {
         let int = || value.int().ok_or(Reason::BadMessage);
         let double = || value.double().ok_or(Reason::BadMessage);
         let mut simple = true;
-        let mut string = || {
-            let bytes = value.bytes().ok_or(Reason::BadMessage)?;
-            simple = text::is_simple(bytes);
-            if !simple {
-                text::check(bytes)?;
-            }
-            Ok::<_, Reason>(bytes)
-        };
+        let mut string = || string(value, &mut simple);
         match number {
             geo::SEND_TIME => event.time = int()?,
             geo::START_TIME => event.start = int()?,
@@ -312,6 +305,17 @@ fn merge_event<'a>(event: &mut Geo<'a>, bytes: &'a [u8]) -> Result<(), Reason> {
         event.simple &= simple;
     }
     Ok(())
+}
+
+/// A checked string; `simple` becomes whether it is.
+#[inline(never)]
+fn string<'a>(value: Value<'a>, simple: &mut bool) -> Result<&'a [u8], Reason> {
+    let bytes = value.bytes().ok_or(Reason::BadMessage)?;
+    *simple = text::is_simple(bytes);
+    if !*simple {
+        text::check(bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// The data of a `BinaryBlob` of type IMAGE (2), empty for any other.

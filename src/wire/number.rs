@@ -39,8 +39,28 @@ pub fn put(room: &mut Room<'_>, number: f64) {
     if number == UNKNOWN {
         return room.put_array(UNKNOWN_TEXT);
     }
+    // Many are written to a tenth.
+    let tenths = number * 10.0;
+    if (0.0..10_000.0).contains(&tenths) {
+        let whole = tenths as u16;
+        // Ten times a double is rounded, so what it would be read as decides.
+        if f64::from(whole) / 10.0 == number && (whole > 0 || number.is_sign_positive()) {
+            return put_tenths(room, whole);
+        }
+    }
     let mut buffer = zmij::Buffer::new();
     room.put(buffer.format_finite(number).as_bytes());
+}
+
+/// Puts tenths below 10 000: a number with one digit behind the point.
+#[inline(always)]
+fn put_tenths(room: &mut Room<'_>, tenths: u16) {
+    let (whole, tenth) = (u32::from(tenths / 10), u32::from(tenths % 10));
+    let digits = [whole / 100, whole / 10 % 10, whole % 10].map(|digit| digit | 0x30);
+    let text = digits[0] | digits[1] << 8 | digits[2] << 16 | u32::from(b'.') << 24;
+    let text = u64::from(text) | u64::from(tenth | 0x30) << 32;
+    let leading = usize::from(whole < 100) + usize::from(whole < 10);
+    room.put_word(text >> (8 * leading), 5 - leading);
 }
 
 /// Puts a whole number.
@@ -99,38 +119,37 @@ impl Decimal {
         let hit = points.wrapping_sub(ONES) & !points & HIGH;
         // In these forms the point is among the first eight, and not the very first.
         let whole = hit.trailing_zeros() / 8;
-        if whole == 0 || whole == 8 || rest.len() > 20 {
+        let length = rest.len() as u32;
+        if whole == 0 || whole == 8 || length > 20 {
             return None;
         }
-        let places = rest.len() as u32 - whole - 1;
-        let whole_values = last_of(first << (64 - 8 * whole), whole);
-        // The last eight bytes, of which those count that are not in a word before.
-        let last = u64::from_le_bytes(*rest.last_chunk()?);
-        let (before, words_values, left) = match places {
-            0 => return None,
-            1..=8 => (number(whole_values), whole_values, places),
-            9..=16 => {
-                let word = rest.get(whole as usize + 1..)?.first_chunk()?;
-                let values = u64::from_le_bytes(*word) ^ ZEROS;
-                let digits = number(whole_values) * 100_000_000 + number(values);
-                (digits, whole_values | excess(values), places - 8)
-            }
-            _ => {
-                let (words, _) = rest.get(whole as usize + 1..)?.as_chunks();
-                let values = [words.first()?, words.get(1)?];
-                let [one, two] = values.map(|word| u64::from_le_bytes(*word) ^ ZEROS);
-                let digits = number(whole_values) * 100_000_000 + number(one);
-                let digits = digits.wrapping_mul(100_000_000).wrapping_add(number(two));
-                (digits, whole_values | excess(one) | excess(two), places - 16)
-            }
+        // What stands behind the point moves up to what stands before it: seven digits, and room for an eighth.
+        let before = u64::MAX >> (64 - 8 * whole);
+        let values = first ^ ZEROS;
+        let seven = values & before | values >> 8 & !before;
+        let places = length - whole - 1;
+        let Some(&eighth) = rest.get(8) else {
+            let digits = number(seven << 8);
+            return (places > 0 && excess(seven << 8) & HIGH == 0).then_some((digits, places));
         };
-        let last = last_of(last, left);
-        if (words_values | excess(whole_values) | excess(last)) & HIGH != 0 {
-            return None;
+        let first = seven | u64::from(eighth ^ b'0') << 56;
+        let mut spoiled = excess(first);
+        let mut digits = number(first);
+        let mut left = length - 9;
+        if left > 8 {
+            let values = u64::from_le_bytes(*rest[9..].first_chunk()?) ^ ZEROS;
+            spoiled |= excess(values);
+            digits = digits * 100_000_000 + number(values);
+            left -= 8;
         }
-        let power = POWERS[left as usize & 15];
-        let digits = before.wrapping_mul(power).wrapping_add(number(last));
-        Some((digits, places))
+        if left > 0 {
+            // The last eight bytes, of which those count that are new.
+            let values = last_of(u64::from_le_bytes(*rest.last_chunk()?), left);
+            spoiled |= excess(values);
+            let power = POWERS[left as usize & 15];
+            digits = digits.wrapping_mul(power).wrapping_add(number(values));
+        }
+        (spoiled & HIGH == 0).then_some((digits, places))
     }
 
     /// Less than eight bytes.
@@ -166,15 +185,14 @@ impl Decimal {
         if self.negative { -value } else { value }
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_canonical(self, raw: &[u8]) -> bool {
         let unsigned = &raw[usize::from(self.negative)..];
         let leads = unsigned[0] == b'0' && unsigned[1] != b'.';
         let trails = raw.ends_with(b"0") && self.places > 1;
-        // Beyond these bounds the shortest form has an exponent.
-        let plain = self.digits == 0 && !self.negative
-            || (self.digits >= POWERS[self.places.saturating_sub(3) as usize & 31]
-                && unsigned.len() - self.places as usize <= 16);
+        // Below this the shortest form has an exponent; so large that it has one is nothing that gets here.
+        let plain = self.digits >= POWERS[self.places.saturating_sub(3) as usize & 31]
+            || self.digits == 0 && !self.negative;
         !leads && !trails && plain && unsigned.len() <= 18
     }
 }
@@ -362,6 +380,16 @@ mod tests {
         fn what_is_written_reads_back(number in proptest::num::f64::NORMAL | proptest::num::f64::ZERO) {
             let out = written(|room| put(room, number));
             prop_assert_eq!(read(&out), Some(number));
+        }
+
+        #[test]
+        fn tenths_are_written_as_all_numbers_are(tenths in 0u16..10_100, nudge in -2i64..3, negative: bool) {
+            let number = f64::from(tenths) / 10.0;
+            let number = f64::from_bits(number.to_bits().saturating_add_signed(nudge));
+            let number = if negative { -number } else { number };
+            let out = written(|room| put(room, number));
+            let plain = zmij::Buffer::new().format_finite(number).to_owned();
+            prop_assert_eq!(String::from_utf8(out).unwrap(), plain);
         }
 
         #[test]

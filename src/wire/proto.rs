@@ -141,8 +141,13 @@ fn more_bytes(rest: &[u8]) -> Option<(u64, &[u8])> {
             let value = gather(word & (u64::MAX >> (64 - bits)));
             return Some((value, rest.get(bits as usize / 8..)?));
         }
+        // Minus one, as in every message that may go as far as it likes, takes ten bytes.
+        if let [low @ 0x80..=0xff, high @ ..2, behind @ ..] = &rest[8..] {
+            let value = gather(word & !ENDS) | u64::from(low & 0x7f) << 56 | u64::from(*high) << 63;
+            return Some((value, behind));
+        }
     }
-    // One of nine or ten bytes, or near the end of the message.
+    // One of nine bytes, or near the end of the message.
     let mut value = 0u64;
     for (at, &byte) in rest.iter().enumerate().take(10) {
         let bits = u64::from(byte & 0x7f);

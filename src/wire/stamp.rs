@@ -202,16 +202,17 @@ impl Writer {
     /// Writes one time; see [`write`].
     #[inline]
     pub fn write(&mut self, millis: i64) -> Option<&[u8; WIDTH]> {
-        if !RANGE.contains(&millis) {
-            return None;
-        }
-        let day = millis.div_euclid(MILLIS_PER_DAY);
-        if day != self.day {
-            self.day = day;
+        let mut of_day = millis.wrapping_sub(self.day * MILLIS_PER_DAY);
+        if !(0..MILLIS_PER_DAY).contains(&of_day) {
+            if !RANGE.contains(&millis) {
+                return None;
+            }
+            self.day = millis.div_euclid(MILLIS_PER_DAY);
+            of_day = millis - self.day * MILLIS_PER_DAY;
             self.write_date();
         }
         // Less than a day in milliseconds: 32 bits hold it.
-        let of_day = (millis - day * MILLIS_PER_DAY) as u32;
+        let of_day = of_day as u32;
         let (seconds, fraction) = (of_day / 1000, of_day % 1000);
         let (minutes, second) = (seconds / 60, seconds % 60);
         self.put(11, minutes / 60);
@@ -233,18 +234,17 @@ impl Writer {
 
     #[inline]
     fn put(&mut self, at: usize, value: u32) {
-        let value = (value % 100) as usize;
-        self.text[at..at + 2].copy_from_slice(&PAIRS[2 * value..2 * value + 2]);
+        let pair = PAIRS[value as usize % PAIRS.len()];
+        self.text[at..at + 2].copy_from_slice(&pair);
     }
 }
 
-/// `00`, `01`, ... `99`.
-static PAIRS: [u8; 200] = {
-    let mut table = [0; 200];
+/// `00`, `01`, ... `99`, and what makes their number a power of two.
+static PAIRS: [[u8; 2]; 128] = {
+    let mut table = [[0; 2]; 128];
     let mut value = 0;
     while value < 100 {
-        table[2 * value] = b'0' + (value / 10) as u8;
-        table[2 * value + 1] = b'0' + (value % 10) as u8;
+        table[value] = [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8];
         value += 1;
     }
     table

@@ -187,7 +187,7 @@ fn halves(lanes: &[u8; LANES]) -> [u64; 2] {
 #[inline(always)]
 fn all(bytes: &[u8], word_is_good: impl Fn(u64) -> bool, is_good: impl Fn(u8) -> bool) -> bool {
     if let Some(last) = bytes.last_chunk() {
-        let (words, _) = bytes.as_chunks();
+        let (words, _) = bytes[..bytes.len() - 1].as_chunks();
         return word_is_good(u64::from_le_bytes(*last))
             && (words.iter()).all(|word| word_is_good(u64::from_le_bytes(*word)));
     }
