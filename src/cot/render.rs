@@ -63,9 +63,11 @@ fn put_tags<'r>(
     put_number(&mut room, b"><point lat=\"", lat);
     put_number(&mut room, b" lon=\"", lon);
     put_number(&mut room, b" hae=\"", hae);
-    put_number(&mut room, b" ce=\"", ce);
-    put_number(&mut room, b" le=\"", le);
-    room.put_array(b"/>");
+    room.put_array(b" ce=\"");
+    number::put_error(&mut room, ce);
+    room.put_array(b"\" le=\"");
+    number::put_error(&mut room, le);
+    room.put_array(b"\"/>");
     put_detail(&mut room, event, detail);
     room.put_array(b"</event>");
     room

@@ -271,6 +271,23 @@ fn merge_event<'a>(event: &mut Geo<'a>, bytes: &'a [u8]) -> Result<(), Reason> {
         && read_head(event, head)
     {
         rest = behind;
+        // Then come those three that name it.
+        for (number, part) in [
+            (geo::UID, &mut event.uid),
+            (geo::TYPE, &mut event.kind),
+            (geo::COORD_SOURCE, &mut event.how),
+        ] {
+            if let [key, length @ ..0x80, behind @ ..] = rest
+                && u32::from(*key) == number << 3 | 2
+                && let Some((text, behind)) = behind.split_at_checked(usize::from(*length))
+            {
+                (*part, rest) = (text, behind);
+                if !text::is_simple(text) {
+                    text::check(text)?;
+                    event.simple = false;
+                }
+            }
+        }
     }
     for field in proto::fields(rest) {
         let (number, value) = field?;

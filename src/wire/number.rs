@@ -39,7 +39,13 @@ pub fn put(room: &mut Room<'_>, number: f64) {
     if number == UNKNOWN {
         return room.put_array(UNKNOWN_TEXT);
     }
-    // Many are written to a tenth.
+    let mut buffer = zmij::Buffer::new();
+    room.put(buffer.format_finite(number).as_bytes());
+}
+
+/// Puts a number that says how far off a position may be, which many write to a tenth; the same as [`put`].
+#[inline(always)]
+pub fn put_error(room: &mut Room<'_>, number: f64) {
     let tenths = number * 10.0;
     if (0.0..10_000.0).contains(&tenths) {
         let whole = tenths as u16;
@@ -48,8 +54,7 @@ pub fn put(room: &mut Room<'_>, number: f64) {
             return put_tenths(room, whole);
         }
     }
-    let mut buffer = zmij::Buffer::new();
-    room.put(buffer.format_finite(number).as_bytes());
+    put(room, number);
 }
 
 /// Puts tenths below 10 000: a number with one digit behind the point.
@@ -387,7 +392,7 @@ mod tests {
             let number = f64::from(tenths) / 10.0;
             let number = f64::from_bits(number.to_bits().saturating_add_signed(nudge));
             let number = if negative { -number } else { number };
-            let out = written(|room| put(room, number));
+            let out = written(|room| put_error(room, number));
             let plain = zmij::Buffer::new().format_finite(number).to_owned();
             prop_assert_eq!(String::from_utf8(out).unwrap(), plain);
         }

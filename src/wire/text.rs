@@ -136,7 +136,12 @@ impl Found {
             openings: [0; LANES],
             quotes: [0; LANES],
         };
-        for vector in vectors {
+        let (pairs, odd) = vectors.as_chunks::<2>();
+        for [one, other] in pairs {
+            lanes.add(one);
+            lanes.add(other);
+        }
+        for vector in odd {
             lanes.add(vector);
         }
         lanes.add(tail);

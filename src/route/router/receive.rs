@@ -39,7 +39,7 @@ impl Router {
     fn judge_xml(&mut self, from: LinkId, piece: &[u8], now: Now) -> Result<Verdict, Reason> {
         let mut event = Event::NOTHING;
         self.reader.parse(&mut event, piece)?;
-        if !text::is_plain(event.kind) {
+        if !event.plain && !text::is_plain(event.kind) {
             // A type spelled with references would mean one thing to our filters and another to the receiver.
             return Err(Reason::Malformed);
         }

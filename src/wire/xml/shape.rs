@@ -402,13 +402,16 @@ impl Shape {
         stamps: &mut stamp::Reader,
     ) -> Result<(), Reason> {
         let parts = &self.parts;
-        for (at, stamp) in parts.stamps.iter().enumerate() {
-            if let Some(stamp) = *stamp {
+        let mut read = |stamp: Option<Value>| match stamp {
+            Some(stamp) => {
                 let time = stamps.read(self.value_in(piece, stamp)?);
-                let place = [&mut event.time, &mut event.start, &mut event.stale];
-                *place[at] = Some(time.ok_or(Reason::BadTime)?);
+                time.map(Some).ok_or(Reason::BadTime)
             }
-        }
+            None => Ok(None),
+        };
+        event.time = read(parts.stamps[0])?;
+        event.start = read(parts.stamps[1])?;
+        event.stale = read(parts.stamps[2])?;
         event.bytes = piece;
         event.uid = self.value_in(piece, parts.uid)?;
         event.kind = self.value_in(piece, parts.kind)?;
@@ -430,15 +433,31 @@ impl Shape {
         if let Some(place) = &parts.detail {
             let detail = event.detail.insert(self.detail);
             detail.bytes = self.span_in(piece, place)?;
-            for (part, parts) in Part::ALL.into_iter().zip(&parts.children) {
-                let Some(parts) = parts else { continue };
-                let child = part.of_detail(detail);
-                child.bytes = self.span_in(piece, &parts.bytes)?;
-                for (value, place) in child.values.iter_mut().zip(parts.values) {
-                    if let Some(place) = place {
-                        *value = Some(self.value_in(piece, place)?);
-                    }
-                }
+            let [track, status, precision, contact, link, group, marti, image] = &parts.children;
+            self.write_child(&mut detail.track, track, piece)?;
+            self.write_child(&mut detail.status, status, piece)?;
+            self.write_child(&mut detail.precision, precision, piece)?;
+            self.write_child(&mut detail.contact, contact, piece)?;
+            self.write_child(&mut detail.link, link, piece)?;
+            self.write_child(&mut detail.group, group, piece)?;
+            self.write_child(&mut detail.marti, marti, piece)?;
+            self.write_child(&mut detail.image, image, piece)?;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn write_child<'a>(
+        &self,
+        child: &mut Child<'a>,
+        parts: &Option<ChildParts>,
+        piece: &'a [u8],
+    ) -> Result<(), Reason> {
+        let Some(parts) = parts else { return Ok(()) };
+        child.bytes = self.span_in(piece, &parts.bytes)?;
+        for (value, place) in child.values.iter_mut().zip(parts.values) {
+            if let Some(place) = place {
+                *value = Some(self.value_in(piece, place)?);
             }
         }
         Ok(())
