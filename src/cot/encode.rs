@@ -113,30 +113,29 @@ fn put_fields<'r>(
     room
 }
 
-/// The detail, in the text or as typed fields.
+/// The detail, in the text or as typed fields, in the order of their numbers as far as that costs nothing.
 #[inline(always)]
 fn put_detail<'a>(room: &mut Room<'_>, detail: &Detail<'a>, plain: bool) {
     let mut lifted = Lifted::default();
-    if let Some((speed, course, canonical)) = track(&detail.track) {
-        room.put_double(geo::SPEED, speed);
-        room.put_double(geo::COURSE, course);
-        if canonical && detail.track.is_exact() {
-            lifted.add(detail.track.bytes);
-        }
+    let track = track(&detail.track);
+    if let Some((_, _, true)) = track
+        && detail.track.is_exact()
+    {
+        lifted.add(detail.track.bytes);
     }
-    if let Some((battery, canonical)) = battery(&detail.status) {
-        room.put_int(geo::BATTERY, i64::from(battery));
+    let battery = battery(&detail.status);
+    if let Some((_, true)) = battery {
         let status = &detail.status;
-        if canonical && status.count == 1 && status.empty && !status.others {
+        if status.count == 1 && status.empty && !status.others {
             lifted.add(status.bytes);
         }
     }
-    if let [Some(source), Some(altitude)] = detail.precision.values {
-        put_given(room, geo::PLOC, source, plain);
-        put_given(room, geo::PALT, altitude, plain);
-        if !source.is_empty() && !altitude.is_empty() && detail.precision.is_exact() {
-            lifted.add(detail.precision.bytes);
-        }
+    let precision = match detail.precision.values {
+        [Some(source), Some(altitude)] => [source, altitude],
+        _ => [&b""[..]; 2],
+    };
+    if precision.iter().all(|raw| !raw.is_empty()) && detail.precision.is_exact() {
+        lifted.add(detail.precision.bytes);
     }
     if detail.marti.count > 0 {
         let mut all = false;
@@ -146,6 +145,15 @@ fn put_detail<'a>(room: &mut Room<'_>, detail: &Detail<'a>, plain: bool) {
         }
     }
     put_other(room, detail.bytes, &lifted);
+    if let Some((battery, _)) = battery {
+        room.put_int(geo::BATTERY, i64::from(battery));
+    }
+    put_given(room, geo::PLOC, precision[0], plain);
+    put_given(room, geo::PALT, precision[1], plain);
+    if let Some((speed, course, _)) = track {
+        room.put_double(geo::SPEED, speed);
+        room.put_double(geo::COURSE, course);
+    }
 }
 
 /// Parts of the detail that typed fields say, in the order in which they stand there. Four can be lifted, and four

@@ -265,30 +265,89 @@ fn read_head(event: &mut Geo<'_>, head: &[u8; HEAD]) -> bool {
     true
 }
 
-fn merge_event<'a>(event: &mut Geo<'a>, bytes: &'a [u8]) -> Result<(), Reason> {
-    let mut rest = bytes;
-    if let Some((head, behind)) = bytes.split_first_chunk()
-        && read_head(event, head)
+/// Reads what an event begins with, as far as its fields stand in the order of their numbers and are written as nearly
+/// all are; gives what is left to be read one by one. Strings and numbers are judged as they are there.
+#[inline(always)]
+fn read_usual<'a>(event: &mut Geo<'a>, bytes: &'a [u8]) -> Result<&'a [u8], Reason> {
+    let Some((head, mut rest)) = bytes.split_first_chunk() else {
+        return Ok(bytes);
+    };
+    if !read_head(event, head) {
+        return Ok(bytes);
+    }
+    event.uid = usual_string(&mut rest, geo::UID, &mut event.simple)?;
+    event.kind = usual_string(&mut rest, geo::TYPE, &mut event.simple)?;
+    event.how = usual_string(&mut rest, geo::COORD_SOURCE, &mut event.simple)?;
+    if let Some((other, behind)) = long_string(rest, geo::OTHER) {
+        (event.other, rest) = (other, behind);
+    }
+    if let [key, battery @ ..0x80, behind @ ..] = rest
+        && *key == (geo::BATTERY << 3) as u8
     {
-        rest = behind;
-        // Then come those three that name it.
-        for (number, part) in [
-            (geo::UID, &mut event.uid),
-            (geo::TYPE, &mut event.kind),
-            (geo::COORD_SOURCE, &mut event.how),
-        ] {
-            if let [key, length @ ..0x80, behind @ ..] = rest
-                && u32::from(*key) == number << 3 | 2
-                && let Some((text, behind)) = behind.split_at_checked(usize::from(*length))
-            {
-                (*part, rest) = (text, behind);
-                if !text::is_simple(text) {
-                    text::check(text)?;
-                    event.simple = false;
-                }
-            }
+        (event.battery, rest) = (Some(i32::from(*battery)), behind);
+    }
+    event.ploc = usual_string(&mut rest, geo::PLOC, &mut event.simple)?;
+    event.palt = usual_string(&mut rest, geo::PALT, &mut event.simple)?;
+    for (number, part) in [
+        (geo::SPEED, &mut event.speed),
+        (geo::COURSE, &mut event.course),
+    ] {
+        if let Some((head, behind)) = rest.split_first_chunk::<10>()
+            && let [low, 1, bits @ ..] = head
+            && *low == (number << 3 | 1) as u8 | 0x80
+        {
+            let value = f64::from_bits(u64::from_le_bytes(*bits));
+            (*part, rest) = (Some(value).filter(|value| value.is_finite()), behind);
         }
     }
+    Ok(rest)
+}
+
+/// The string of that number at the start, if it is there.
+#[inline(always)]
+fn usual_string<'a>(
+    rest: &mut &'a [u8],
+    number: u32,
+    simple: &mut bool,
+) -> Result<&'a [u8], Reason> {
+    let Some((text, behind)) = short_string(rest, number) else {
+        return Ok(&[]);
+    };
+    if !text::is_simple(text) {
+        text::check(text)?;
+        *simple = false;
+    }
+    *rest = behind;
+    Ok(text)
+}
+
+/// A field of that number at the start, shorter than 128 bytes, and what follows it.
+#[inline(always)]
+fn short_string(rest: &[u8], number: u32) -> Option<(&[u8], &[u8])> {
+    let [key, length @ ..0x80, behind @ ..] = rest else {
+        return None;
+    };
+    let is = *key == (number << 3 | 2) as u8;
+    is.then(|| behind.split_at_checked(usize::from(*length)))?
+}
+
+/// A field of that number at the start, of 128 to 16 383 bytes, and what follows it.
+#[inline(always)]
+fn long_string(rest: &[u8], number: u32) -> Option<(&[u8], &[u8])> {
+    let [key, low @ 0x80..=0xff, high @ ..0x80, behind @ ..] = rest else {
+        return None;
+    };
+    let is = *key == (number << 3 | 2) as u8;
+    let length = usize::from(low & 0x7f) | usize::from(*high) << 7;
+    is.then(|| behind.split_at_checked(length))?
+}
+
+fn merge_event<'a>(event: &mut Geo<'a>, bytes: &'a [u8]) -> Result<(), Reason> {
+    let rest = match event.bytes.as_ptr() == bytes.as_ptr() {
+        true => read_usual(event, bytes)?,
+        // What is said a second time is merged with what is there, field by field.
+        false => bytes,
+    };
     for field in proto::fields(rest) {
         let (number, value) = field?;
         let int = || value.int().ok_or(Reason::BadMessage);
