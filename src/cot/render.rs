@@ -17,7 +17,7 @@ pub fn read_detail<'a>(
     event: &Geo<'a>,
     reader: &mut Reader,
 ) -> Result<(), Reason> {
-    match event.other.trim_ascii() {
+    match event.other.trim_ascii_start() {
         [] => Ok(()),
         other => reader.parse_detail(shown, other),
     }

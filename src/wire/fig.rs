@@ -157,10 +157,20 @@ pub enum Addressee<'a> {
 /// # Errors
 /// [`Reason::BadMessage`], [`Reason::NotText`], [`Reason::Incomplete`] for an event without uid or type.
 pub fn parse<'a>(message: &'a [u8], own_id: &[u8]) -> Result<Federated<'a>, Reason> {
-    let mut federated = Federated {
-        bytes: message,
-        ..Federated::default()
-    };
+    let mut federated = Federated::default();
+    read(&mut federated, message, own_id).map(|()| federated)
+}
+
+/// The same as [`parse`], into `federated`, which must hold nothing yet; a message's view is large, and is not moved then.
+///
+/// # Errors
+/// Those of [`parse`]; `federated` may then hold some parts.
+pub fn read<'a>(
+    federated: &mut Federated<'a>,
+    message: &'a [u8],
+    own_id: &[u8],
+) -> Result<(), Reason> {
+    federated.bytes = message;
     for field in proto::fields(message) {
         let (number, value) = field?;
         match number {
@@ -212,7 +222,7 @@ pub fn parse<'a>(message: &'a [u8], own_id: &[u8]) -> Result<Federated<'a>, Reas
             return Err(Reason::BadMessage);
         }
     }
-    Ok(federated)
+    Ok(())
 }
 
 impl<'a> Geo<'a> {

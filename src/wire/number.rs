@@ -47,7 +47,7 @@ pub fn put(room: &mut Room<'_>, number: f64) {
 #[inline(always)]
 pub fn put_error(room: &mut Room<'_>, number: f64) {
     let tenths = number * 10.0;
-    if (0.0..10_000.0).contains(&tenths) {
+    if (0.0..1000.0).contains(&tenths) {
         let whole = tenths as u16;
         // Ten times a double is rounded, so what it would be read as decides.
         if f64::from(whole) / 10.0 == number && (whole > 0 || number.is_sign_positive()) {
@@ -57,15 +57,13 @@ pub fn put_error(room: &mut Room<'_>, number: f64) {
     put(room, number);
 }
 
-/// Puts tenths below 10 000: a number with one digit behind the point.
+/// Puts tenths below 1000: a number with one digit behind the point.
 #[inline(always)]
 fn put_tenths(room: &mut Room<'_>, tenths: u16) {
     let (whole, tenth) = (u32::from(tenths / 10), u32::from(tenths % 10));
-    let digits = [whole / 100, whole / 10 % 10, whole % 10].map(|digit| digit | 0x30);
-    let text = digits[0] | digits[1] << 8 | digits[2] << 16 | u32::from(b'.') << 24;
-    let text = u64::from(text) | u64::from(tenth | 0x30) << 32;
-    let leading = usize::from(whole < 100) + usize::from(whole < 10);
-    room.put_word(text >> (8 * leading), 5 - leading);
+    let text = whole / 10 | (whole % 10) << 8 | tenth << 24 | u32::from_le_bytes(*b"00.0");
+    let leading = usize::from(whole < 10);
+    room.put_word(u64::from(text >> (8 * leading)), 4 - leading);
 }
 
 /// Puts a whole number.
@@ -388,7 +386,7 @@ mod tests {
         }
 
         #[test]
-        fn tenths_are_written_as_all_numbers_are(tenths in 0u16..10_100, nudge in -2i64..3, negative: bool) {
+        fn tenths_are_written_as_all_numbers_are(tenths in 0u16..1100, nudge in -2i64..3, negative: bool) {
             let number = f64::from(tenths) / 10.0;
             let number = f64::from_bits(number.to_bits().saturating_add_signed(nudge));
             let number = if negative { -number } else { number };

@@ -24,7 +24,8 @@ use tombolo::cot::render;
 use tombolo::route::{LinkId, LinkSpec, Router, Settings};
 use tombolo::wire::scan::{Found, Scanner, check_prelude};
 use tombolo::wire::xml::{Event, Reader};
-use tombolo::wire::{fig, stamp};
+use tombolo::wire::fig::{self, Federated};
+use tombolo::wire::stamp;
 use track::Track;
 
 fn main() {
@@ -171,8 +172,9 @@ fn codec_inward(count: u64) -> usize {
     let mut bytes = 0;
     for number in 0..count {
         let message = black_box(messages.number(number));
-        let message = fig::parse(message, own.as_bytes()).expect("a good message");
-        let event = message.event.as_ref().expect("an event");
+        let mut read = Federated::default();
+        fig::read(&mut read, message, own.as_bytes()).expect("a good message");
+        let event = read.event.as_ref().expect("an event");
         let mut shown = Event::NOTHING;
         render::read_detail(&mut shown, event, &mut reader).expect("a good detail");
         out.clear();

@@ -111,13 +111,15 @@ impl Router {
         {
             return Err(Reason::IncomingOff);
         }
-        let message = fig::parse(message, self.envelope.id())?;
+        let mut read = Federated::default();
+        fig::read(&mut read, message, self.envelope.id())?;
+        let message = &read;
         if message.seen {
             return Err(Reason::Loop);
         }
         let Some(event) = &message.event else {
             return match message.contact {
-                Some(contact) => self.contact_came(from, &message, contact, now),
+                Some(contact) => self.contact_came(from, message, contact, now),
                 // A hub's primer: neither event nor contact, and legal (protocol reference 1.9).
                 None => Ok(Verdict::Consumed),
             };
@@ -181,7 +183,7 @@ impl Router {
                 });
             }
         }
-        let source = Source::Federated(&message, event, checked.detail.as_ref());
+        let source = Source::Federated(message, event, checked.detail.as_ref());
         self.deliver(from, source, meta, &targets, now)
     }
 

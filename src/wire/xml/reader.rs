@@ -80,7 +80,10 @@ fn read_detail<'a>(
     shapes: Option<&mut Shapes>,
 ) -> Result<(), Reason> {
     let mut survey = text::survey(other)?;
-    let mut bytes = other.trim_ascii();
+    let mut bytes = match other {
+        [b'<', .., b'>'] => other,
+        _ => other.trim_ascii(),
+    };
     if bytes.starts_with(b"<?xml") {
         let end = memmem::find(bytes, b"?>").ok_or(Reason::Malformed)?;
         bytes = bytes[end + 2..].trim_ascii();
