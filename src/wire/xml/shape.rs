@@ -357,7 +357,8 @@ impl Shape {
         for (at, run) in runs.iter().enumerate() {
             rest = match run.strip(rest) {
                 Some(behind) => behind,
-                None => run.strip(search(piece, runs, values, at)?)?,
+                None if SURE => again(piece, runs, values, at)?,
+                None => return None,
             };
             let value = &mut values[(at + 1) % PLACES];
             value.begin = (piece.len() - rest.len()) as u32;
@@ -367,7 +368,7 @@ impl Shape {
             };
         }
         let ends = rest == self.tail.as_slice()
-            || search(piece, runs, values, runs.len())? == self.tail.as_slice();
+            || SURE && search(piece, runs, values, runs.len())? == self.tail.as_slice();
         ends.then_some(())
     }
 
@@ -462,6 +463,26 @@ impl Shape {
         }
         Ok(())
     }
+}
+
+/// What follows a run that is not where the value before it ended last time: one digit less or more is tried first.
+#[inline(never)]
+fn again<'a>(
+    piece: &'a [u8],
+    runs: &[Run],
+    values: &mut [Place; PLACES],
+    at: usize,
+) -> Option<&'a [u8]> {
+    let run = runs.get(at)?;
+    let value = &mut values[at % PLACES];
+    for length in [value.length.wrapping_sub(1), value.length + 1] {
+        let end = value.begin as usize + length as usize;
+        if let Some(behind) = piece.get(end..).and_then(|rest| run.strip(rest)) {
+            value.length = length;
+            return Some(behind);
+        }
+    }
+    run.strip(search(piece, runs, values, at)?)
 }
 
 /// Seeks the end of a value and notes its length; gives what follows it.
