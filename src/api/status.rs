@@ -34,6 +34,8 @@ pub struct Status {
     pub local: LocalStatus,
     /// What it takes and what it may take.
     pub memory: MemoryStatus,
+    /// What its LED says.
+    pub led: LedStatus,
 }
 
 /// The box itself.
@@ -163,6 +165,27 @@ pub struct LocalStatus {
     pub dropped: Counts,
 }
 
+/// The status LED.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedStatus {
+    /// What it says, in one word: `flowing`, `connected`, `some_down`, `retrying`, `connecting`, `booting`,
+    /// `provisioning`, `paused`, `dark`, `safe_mode`, or `fault_` and which.
+    pub signal: String,
+    /// The same in words.
+    pub meaning: String,
+    /// How it looks, in words.
+    pub pattern: String,
+    /// Who makes it blink: `kernel`, `class` or `gpio` (this program), `none` = there is none, `lost` = it cannot be
+    /// reached.
+    pub back_end: String,
+    /// Where it is; empty where there is none.
+    pub place: String,
+    /// Why it cannot be reached, in words.
+    pub problem: Option<String>,
+    /// How often it vanished since the start.
+    pub losses: u64,
+}
+
 /// Memory, KiB.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryStatus {
@@ -263,6 +286,15 @@ pub(crate) mod tests {
             refused: Counts::from([("unknown_ca".into(), 2)]),
             local: LocalStatus::default(),
             memory: MemoryStatus::measure(&Budget::of(&Limits::default())),
+            led: LedStatus {
+                signal: "flowing".into(),
+                meaning: "every enabled peer flowing".into(),
+                pattern: "steady".into(),
+                back_end: "kernel".into(),
+                place: "/sys/class/leds/tombolo:status".into(),
+                problem: None,
+                losses: 0,
+            },
         }
     }
 
@@ -292,6 +324,8 @@ pub(crate) mod tests {
         assert_eq!(peer["last_heard"], "2023-11-14T22:13:20.000Z");
         assert_eq!(peer["dropped"], serde_json::json!({"duplicate": 2}));
         assert_eq!(json["memory"]["ceiling_kib"], 16 * 1024);
+        assert_eq!(json["led"]["signal"], "flowing");
+        assert_eq!(json["led"]["back_end"], "kernel");
         let read: Status = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(serde_json::to_value(read).unwrap(), json);
     }

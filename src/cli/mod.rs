@@ -13,6 +13,7 @@ pub mod demo;
 pub mod export;
 pub mod failure;
 pub mod inject;
+pub mod led;
 pub mod local;
 pub mod output;
 pub mod own;
@@ -59,6 +60,9 @@ enum Command {
     Config(config::ConfigArgs),
     /// Make the running box read its configuration again
     Reload,
+    /// Show on the status LED that the box is not running, for units
+    #[command(subcommand)]
+    Led(led::LedArgs),
     /// Print a completion script
     Completions(pages::Completions),
     /// Print the manual page
@@ -109,6 +113,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Export(arguments) => own::export(arguments, &places()?),
         Command::Config(arguments) => config::run(arguments, &places()?),
         Command::Reload => reload::run(&places()?),
+        Command::Led(arguments) => led::run(arguments, &places()?),
         Command::Completions(arguments) => pages::completions(arguments, Cli::command()),
         Command::Man(arguments) => pages::man(arguments, Cli::command()),
     }

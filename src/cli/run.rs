@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::config;
 use super::failure::{Exit, Failure};
-use super::paths::{Global, Places};
+use super::paths::{self, Global, Places};
 use crate::api::BindError;
 use crate::budget::Budget;
 use crate::log;
@@ -42,6 +42,7 @@ pub fn run(arguments: &Arguments, global: &Global, places: &Places) -> Result<()
         config,
         config_file: places.config.clone(),
         state: places.state.clone(),
+        runtime: paths::runtime(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

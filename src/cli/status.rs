@@ -7,7 +7,7 @@ use clap::Args;
 use super::failure::{Exit, Failure};
 use super::output::{clean, column, print, wrap};
 use super::paths::Places;
-use crate::api::status::{Counts, ListenStatus, MemoryStatus, PeerStatus};
+use crate::api::status::{Counts, LedStatus, ListenStatus, MemoryStatus, PeerStatus};
 use crate::api::{Request, Response, Status, ask};
 use crate::wire::stamp;
 
@@ -99,6 +99,7 @@ fn table(status: &Status) -> String {
                 memory.rss_kib, memory.peak_kib, memory.budget_kib, memory.ceiling_kib
             ),
         ),
+        ("led", led(&status.led)),
         ("warning", over_ceiling(memory)),
         ("refused", counts(&status.refused)),
         // Clients and injected events together.
@@ -122,6 +123,15 @@ fn table(status: &Status) -> String {
         text.push_str(&row(peer, &status.clock.utc));
     }
     text
+}
+
+/// Nothing to say where there is no LED.
+fn led(led: &LedStatus) -> String {
+    match (led.back_end.as_str(), &led.problem) {
+        ("none" | "", _) => String::new(),
+        (_, Some(problem)) => format!("{}; not to be seen: {problem}", clean(&led.meaning)),
+        _ => format!("{}: {}", clean(&led.pattern), clean(&led.meaning)),
+    }
 }
 
 /// The sum of the limits bounds what is allocated, not what the system makes resident.

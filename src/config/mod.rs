@@ -7,6 +7,7 @@ mod address;
 pub mod authority;
 pub mod edit;
 pub mod error;
+pub mod led;
 pub mod limits;
 mod listeners;
 pub mod parse;
@@ -21,6 +22,7 @@ pub mod template;
 
 pub use edit::EditError;
 pub use error::ConfigError;
+pub use led::{Led, LedPlace};
 pub use limits::Limits;
 pub use settings::{Config, IdentityFiles, Listen, Peer};
 pub use spec::{Cleared, PeerChange, PeerSpec};

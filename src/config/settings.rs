@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rustls_pki_types::CertificateDer;
 
+use super::led::Led;
 use super::limits::Limits;
 use crate::pki::Fingerprint;
 
@@ -28,6 +29,8 @@ pub struct Config {
     pub identity: Option<IdentityFiles>,
     /// Addresses to listen on.
     pub listen: Listen,
+    /// The status LED.
+    pub led: Led,
     /// Every bound of the box.
     pub limits: Limits,
     /// Registered federates.
@@ -84,6 +87,7 @@ impl Default for Config {
             advertised_host: None,
             identity: None,
             listen: Listen::default(),
+            led: Led::default(),
             limits: Limits::default(),
             peers: Vec::new(),
         }

@@ -2,6 +2,7 @@
 
 mod desk;
 mod federation;
+pub mod lamp;
 mod listeners;
 mod rates;
 mod report;
@@ -14,13 +15,14 @@ use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls_pki_types::UnixTime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch as channel};
 
 use crate::api::{self, BindError, ControlListener};
 use crate::budget::{self, Budget};
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::led::Signal;
 use crate::link::board::PeerBoard;
 use crate::link::hub::Hub;
 use crate::link::refusals::Refusals;
@@ -30,6 +32,7 @@ use crate::route::{LinkSpec, Router, Settings};
 use crate::state::{NodeState, Origin, StateError};
 use desk::Desk;
 use federation::Federation;
+use lamp::{Facts, Fitting, Shown};
 use listeners::{ListenError, Listeners};
 use rates::Rates;
 use watch::Watch;
@@ -43,6 +46,8 @@ pub struct Setup {
     pub config_file: PathBuf,
     /// The state directory.
     pub state: PathBuf,
+    /// Where programs of the box leave each other notes until it is switched off, `/run/tombolo` on a box.
+    pub runtime: PathBuf,
 }
 
 /// After a signal, what is under way may take this long to end; `systemd` and people expect less than 5 s.
@@ -90,6 +95,9 @@ struct Shared {
     board: PeerBoard,
     refusals: Refusals,
     rates: Mutex<Rates>,
+    /// What the LED must know of the box itself: whoever watches a thing notes it here.
+    facts: Facts,
+    shown: Shown,
     federate_id: String,
     fingerprint: Fingerprint,
     bound: api::status::ListenStatus,
@@ -124,7 +132,11 @@ pub async fn run(setup: Setup) -> Result<(), StartError> {
         config,
         config_file,
         state,
+        runtime,
     } = setup;
+    // Before anything that takes time or may fail.
+    let mut fitting = Fitting::new(config.led.clone());
+    fitting.show(Signal::Booting, 0);
     let budget = Budget::of(&config.limits);
     // The socket first: it is the lock on the state directory.
     let control = ControlListener::bind(&state, budget::control_line(&config.limits))
@@ -163,6 +175,8 @@ pub async fn run(setup: Setup) -> Result<(), StartError> {
         budget,
         board,
         rates: Mutex::default(),
+        facts: Facts::default(),
+        shown: Shown::default(),
         federate_id,
         fingerprint: own.identity.fingerprint(),
         bound,
@@ -188,6 +202,10 @@ pub async fn run(setup: Setup) -> Result<(), StartError> {
         )
         .map_err(StartError::Tls)?;
     federation.apply(&config);
+    let light = {
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move { lamp::run(shared, fitting, &runtime).await })
+    };
 
     let mut watch = Watch::new();
     let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -219,6 +237,8 @@ pub async fn run(setup: Setup) -> Result<(), StartError> {
         tracing::warn!("some neighbours did not take their goodbye in time");
     }
     controlling.abort();
+    // It ends by itself once it is told to stop; one that panicked has nothing left to show.
+    let _ = light.await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -242,6 +262,7 @@ fn take_over(shared: &Shared, federation: &mut Federation, config: Config) -> St
     let words = federation.apply(&config);
     shared.set_config(Config {
         peers: config.peers,
+        led: config.led,
         advertised_host: config.advertised_host,
         // What takes a restart stays as it is until then, so that `status` tells the truth.
         ..(*old).clone()
@@ -314,9 +335,9 @@ fn seed() -> Result<u64, StartError> {
 }
 
 struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
+    hangup: Listener,
+    terminate: Listener,
+    interrupt: Listener,
 }
 
 impl Signals {

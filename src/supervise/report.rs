@@ -65,6 +65,7 @@ impl Shared {
                 dropped: counts(local.reasons()),
             },
             memory: MemoryStatus::measure(&self.budget),
+            led: self.shown.status(),
         }
     }
 

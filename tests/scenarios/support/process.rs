@@ -84,6 +84,7 @@ impl TomboloBox {
             .arg(setup.config())
             .arg("--state")
             .arg(setup.state())
+            .env("RUNTIME_DIRECTORY", setup.runtime())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log"))
             .stderr(log)
@@ -169,6 +170,11 @@ impl TomboloBox {
     /// Its state directory.
     pub fn state(&self) -> PathBuf {
         self.setup.state()
+    }
+
+    /// Where programs of the box leave each other notes.
+    pub fn runtime(&self) -> PathBuf {
+        self.setup.runtime()
     }
 
     /// What it logged so far.

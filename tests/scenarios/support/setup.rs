@@ -50,7 +50,8 @@ impl Registration {
         self
     }
 
-    fn section(&self) -> String {
+    /// As it stands in a configuration.
+    pub fn in_file(&self) -> String {
         format!("\n[[peer]]\nname = \"{}\"\n{}", self.name, self.keys)
     }
 }
@@ -62,6 +63,7 @@ pub struct Setup {
     directory: TempDir,
     identity: Option<Leaf>,
     limits: String,
+    led: String,
     peers: String,
 }
 
@@ -76,6 +78,7 @@ impl Setup {
                 .expect("a temporary directory"),
             identity: None,
             limits: String::new(),
+            led: String::new(),
             peers: String::new(),
         }
     }
@@ -96,10 +99,17 @@ impl Setup {
         self
     }
 
+    /// Sets one key of the status LED.
+    #[must_use]
+    pub fn led(mut self, line: &str) -> Self {
+        let _ = writeln!(self.led, "{line}");
+        self
+    }
+
     /// Registers a federate.
     #[must_use]
     pub fn peer(mut self, registration: Registration) -> Self {
-        self.peers += &registration.section();
+        self.peers += &registration.in_file();
         self
     }
 
@@ -124,6 +134,11 @@ impl Setup {
         self.directory.path().join("state")
     }
 
+    /// Where programs of the box leave each other notes.
+    pub fn runtime(&self) -> PathBuf {
+        self.directory.path().join("run")
+    }
+
     /// Where its log is caught.
     pub fn log(&self) -> PathBuf {
         self.directory.path().join("log")
@@ -137,8 +152,8 @@ impl Setup {
         };
         let text = format!(
             "[node]\nname = \"{}\"\n\n{identity}[listen]\nclients_tcp = \"127.0.0.1:0\"\n\
-             clients_tls = \"127.0.0.1:0\"\nfederation = [\"127.0.0.1:0\"]\napi = \"\"\n\n[limits]\n{}{}",
-            self.name, self.limits, self.peers
+             clients_tls = \"127.0.0.1:0\"\nfederation = [\"127.0.0.1:0\"]\napi = \"\"\n\n[led]\n{}\n[limits]\n{}{}",
+            self.name, self.led, self.limits, self.peers
         );
         fs::write(self.config(), text).expect("tombolo.toml");
     }
