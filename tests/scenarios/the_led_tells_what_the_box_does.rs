@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
+use tombolo::led::Pattern;
 
 use crate::support::led::{Stretch, decode, played};
 use crate::support::{
@@ -66,9 +67,19 @@ impl Led {
 
     #[track_caller]
     fn wait(&self, word: &str) {
-        let dead = eventually(&format!("the LED shows {word}"), || {
-            self.shows().filter(|(alive, _)| alive == word)
-        });
+        let mut last = None;
+        let seen = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            eventually(&format!("the LED shows {word}"), || {
+                last = self.shows();
+                last.clone().filter(|(alive, _)| alive == word)
+            })
+        }));
+        let Ok(dead) = seen else {
+            panic!(
+                "the LED shows {last:?} and not {word}: {}",
+                self.read("pattern")
+            );
+        };
         assert_eq!(dead.1, "blinks_10", "when the box dies");
     }
 
@@ -120,7 +131,26 @@ fn shows(text: &str, lease_ms: u64) -> Option<(String, String)> {
         }
         at += stretch.ms;
     }
-    Some((decode(&alive), decode(&dead)))
+    Some((word_of(&alive), decode(&dead)))
+}
+
+/// The pattern of which these stretches are a piece; the lease is shorter than some cycles.
+fn word_of(found: &[Stretch]) -> String {
+    let is_piece = |pattern: &Pattern, phase: u64| {
+        let mut at = phase;
+        found.iter().all(|stretch| {
+            let lit = |ms| pattern.at(at + ms).step.lit == stretch.lit;
+            let fits = (0..stretch.ms).step_by(50).all(lit) && lit(stretch.ms - 1);
+            at += stretch.ms;
+            fits
+        })
+    };
+    let known = Pattern::ALL.iter().find(|pattern| {
+        (0..pattern.cycle_ms())
+            .step_by(50)
+            .any(|phase| is_piece(pattern, phase))
+    });
+    known.map_or("unknown", |pattern| pattern.word()).to_owned()
 }
 
 fn word(status: &TomboloBox) -> String {
@@ -213,6 +243,9 @@ fn from_the_first_boot_to_a_sudden_death() {
         (led.read("brightness") == "0").then_some(())
     });
     assert_eq!(written().expect("a time"), before);
+    // The kernel lists what there is, and forgets a pattern with its trigger.
+    fs::write(led.path.join("trigger"), "[none] timer pattern\n").expect("the kernel");
+    fs::write(led.path.join("pattern"), "").expect("the kernel");
     change(&bravo, "mode = \"dark\"\n", "");
     led.wait("wink");
 
