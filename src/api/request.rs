@@ -41,6 +41,8 @@ pub enum Request {
     },
     /// Read the configuration again.
     Reload,
+    /// End safe mode: forget what led to it, and start as configured.
+    SafeLeave,
 }
 
 impl Request {
@@ -48,7 +50,11 @@ impl Request {
     pub fn touches_files(&self) -> bool {
         matches!(
             self,
-            Self::PeerAdd { .. } | Self::PeerSet { .. } | Self::PeerRemove { .. } | Self::Reload
+            Self::PeerAdd { .. }
+                | Self::PeerSet { .. }
+                | Self::PeerRemove { .. }
+                | Self::Reload
+                | Self::SafeLeave
         )
     }
 }
