@@ -140,11 +140,16 @@ pub fn remember(file: &Path, was: &str) -> Result<(), EditError> {
 }
 
 /// To be called before the configuration is read at the start of the box: a change that was not confirmed before the
-/// machine went off is taken back. Within one boot it keeps waiting, for a few starts.
+/// machine went off is taken back, if the one before it is still usable. Within one boot it keeps waiting, for a few
+/// starts.
 ///
 /// # Errors
 /// If a file cannot be read or written.
-pub fn at_start(file: &Path, boot: &str) -> Result<Standing, EditError> {
+pub fn at_start(
+    file: &Path,
+    boot: &str,
+    is_usable: impl Fn(&str) -> bool,
+) -> Result<Standing, EditError> {
     let path = beside(file, "unconfirmed");
     let Some(mut marker) = marker(file)? else {
         // One that cannot be read was not written by us.
@@ -155,11 +160,12 @@ pub fn at_start(file: &Path, boot: &str) -> Result<Standing, EditError> {
         perform(&[Step::Remove(path)])?;
         return Ok(Standing::Confirmed);
     }
-    if marker.boot != boot || marker.starts >= MOST_STARTS {
+    let is_over = marker.boot != boot || marker.starts >= MOST_STARTS;
+    if is_over && previous(file)?.is_some_and(|previous| is_usable(&previous)) {
         perform(&steps_of_rollback(file)?)?;
         return Ok(Standing::Reverted);
     }
-    marker.starts += 1;
+    marker.starts = marker.starts.saturating_add(1);
     perform(&[marker.step(file)])?;
     Ok(Standing::Unconfirmed(marker.seconds))
 }
@@ -326,7 +332,7 @@ mod tests {
         }
 
         fn start(&self, boot: &str) -> Standing {
-            at_start(&self.file(), boot).unwrap()
+            at_start(&self.file(), boot, |_| true).unwrap()
         }
     }
 

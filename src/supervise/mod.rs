@@ -1,5 +1,6 @@
 //! The box as a whole: everything is bound and started here, reloaded, drained and stopped.
 
+pub mod changes;
 mod desk;
 mod federation;
 mod listeners;
@@ -15,9 +16,9 @@ use std::time::Duration;
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls_pki_types::UnixTime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot, watch as channel};
+use tokio::sync::{Notify, mpsc, oneshot, watch as channel};
 
-use crate::api::{self, BindError, ControlListener};
+use crate::api::{self, BindError, Control, ControlListener};
 use crate::budget::{self, Budget};
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -28,6 +29,7 @@ use crate::pki::store::PkiError;
 use crate::pki::{Fingerprint, KeyAlgorithm, Own};
 use crate::route::{LinkSpec, Router, Settings};
 use crate::state::{NodeState, Origin, StateError};
+use changes::Changes;
 use desk::Desk;
 use federation::Federation;
 use listeners::{ListenError, Listeners};
@@ -43,7 +45,23 @@ pub struct Setup {
     pub config_file: PathBuf,
     /// The state directory.
     pub state: PathBuf,
+    /// Seconds that the configuration has to be confirmed, when it waits for that.
+    pub unconfirmed_seconds: Option<u32>,
+    /// Somebody starts the box again when it ends (systemd), so it may end to take over what needs a restart.
+    pub is_restarted: bool,
 }
+
+/// How a box that ran came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// A signal.
+    Stopped,
+    /// It wants to be started again.
+    Restart,
+}
+
+/// Before a restart, so that whoever asked for it hears the answer.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// After a signal, what is under way may take this long to end; `systemd` and people expect less than 5 s.
 const DRAIN: Duration = Duration::from_secs(4);
@@ -95,9 +113,22 @@ struct Shared {
     bound: api::status::ListenStatus,
     stop: channel::Sender<bool>,
     orders: mpsc::Sender<Order>,
+    changes: Changes,
+    is_restarted: bool,
+    /// Told when the box is to end and be started again.
+    restart: Notify,
 }
 
 impl Shared {
+    /// Ends the box in a moment, to be started again.
+    fn restart_soon(self: &Arc<Self>) {
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(LAST_WORDS).await;
+            shared.restart.notify_one();
+        });
+    }
+
     fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -111,19 +142,28 @@ impl Shared {
 #[derive(Debug)]
 struct Order {
     config: Box<Config>,
-    done: oneshot::Sender<String>,
+    done: oneshot::Sender<Taken>,
+}
+
+/// What came of an [`Order`].
+#[derive(Debug)]
+struct Taken {
+    words: String,
+    restarts: bool,
 }
 
 /// Runs the box until it is told to stop. The runtime must be one that lives on a single thread.
 ///
 /// # Errors
-/// If it cannot start. Once it runs, nothing but a signal ends it.
-pub async fn run(setup: Setup) -> Result<(), StartError> {
+/// If it cannot start. Once it runs, nothing but a signal or a change that takes a restart ends it.
+pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     let mut signals = Signals::listen()?;
     let Setup {
         config,
         config_file,
         state,
+        unconfirmed_seconds,
+        is_restarted,
     } = setup;
     let budget = Budget::of(&config.limits);
     // The socket first: it is the lock on the state directory.
@@ -158,7 +198,14 @@ pub async fn run(setup: Setup) -> Result<(), StartError> {
     )
     .map_err(StartError::Tls)?;
     let (orders, mut inbox) = mpsc::channel(4);
+    let changes = Changes::new(&config_file);
+    if let Some(seconds) = unconfirmed_seconds {
+        changes.wait(seconds, hub.now().mono_ms);
+    }
     let shared = Arc::new(Shared {
+        changes,
+        is_restarted,
+        restart: Notify::new(),
         setup_file: config_file,
         budget,
         board,
@@ -176,7 +223,7 @@ pub async fn run(setup: Setup) -> Result<(), StartError> {
 
     let commands = hub.attach(LinkSpec::Commands);
     let desk = Arc::new(Desk::new(Arc::clone(&shared), commands));
-    let controlling = tokio::spawn(api::serve(control, desk));
+    let controlling = tokio::spawn(api::serve(control, Arc::clone(&desk) as Arc<dyn Control>));
     let clients = listeners
         .serve(
             &own,
@@ -192,19 +239,28 @@ pub async fn run(setup: Setup) -> Result<(), StartError> {
     let mut watch = Watch::new();
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    loop {
+    let ended = loop {
         tokio::select! {
-            _ = second.tick() => watch.look(&shared),
-            Some(order) = inbox.recv() => {
-                let words = take_over(&shared, &mut federation, *order.config);
-                // Whoever asked may have gone away meanwhile.
-                let _ = order.done.send(words);
+            _ = second.tick() => {
+                watch.look(&shared);
+                if shared.changes.is_due(shared.hub.now().mono_ms) {
+                    drop(tokio::task::spawn_blocking({
+                        let desk = Arc::clone(&desk);
+                        move || desk.take_back()
+                    }));
+                }
             }
+            Some(order) = inbox.recv() => {
+                let taken = take_over(&shared, &mut federation, *order.config);
+                // Whoever asked may have gone away meanwhile.
+                let _ = order.done.send(taken);
+            }
+            () = shared.restart.notified() => break Ended::Restart,
             _ = signals.hangup.recv() => drop(tokio::spawn(reload(Arc::clone(&shared)))),
-            _ = signals.terminate.recv() => break,
-            _ = signals.interrupt.recv() => break,
+            _ = signals.terminate.recv() => break Ended::Stopped,
+            _ = signals.interrupt.recv() => break Ended::Stopped,
         }
-    }
+    };
     tracing::info!("stopping");
     shared.stop.send_replace(true);
     let drained = async {
@@ -220,11 +276,11 @@ pub async fn run(setup: Setup) -> Result<(), StartError> {
     }
     controlling.abort();
     tracing::info!("stopped");
-    Ok(())
+    Ok(ended)
 }
 
 /// Makes a new configuration the one in use; the words tell what happened.
-fn take_over(shared: &Shared, federation: &mut Federation, config: Config) -> String {
+fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) -> Taken {
     let old = shared.config();
     let mut later = Vec::new();
     if config.listen != old.listen {
@@ -246,10 +302,17 @@ fn take_over(shared: &Shared, federation: &mut Federation, config: Config) -> St
         // What takes a restart stays as it is until then, so that `status` tells the truth.
         ..(*old).clone()
     });
-    match later.as_slice() {
-        [] => words,
-        later => format!("{words}; changes of {} take a restart", later.join(" and ")),
+    let restarts = shared.is_restarted && !later.is_empty();
+    if restarts {
+        tracing::info!("starting again for changes of {}", later.join(" and "));
+        shared.restart_soon();
     }
+    let words = match later.as_slice() {
+        [] => words,
+        later if restarts => format!("{words}; starting again for {}", later.join(" and ")),
+        later => format!("{words}; changes of {} take a restart", later.join(" and ")),
+    };
+    Taken { words, restarts }
 }
 
 /// After SIGHUP. Files are read beside the event loop, and the loop takes the result over.
@@ -269,9 +332,9 @@ async fn reload(shared: Arc<Shared>) {
     };
     let (done, answer) = oneshot::channel();
     if shared.orders.send(Order { config, done }).await.is_ok()
-        && let Ok(words) = answer.await
+        && let Ok(taken) = answer.await
     {
-        tracing::info!("configuration read again: {words}");
+        tracing::info!("configuration read again: {}", taken.words);
     }
 }
 
