@@ -151,8 +151,13 @@ fn storage(storage: &StorageStatus) -> String {
 
 fn power(power: &PowerStatus) -> String {
     match (power.under_voltage, power.under_voltage_seen) {
-        (Some(true), _) => "the voltage is too low; use a stronger supply or a shorter cable".into(),
-        (_, Some(true)) => "the voltage was too low since the boot; use a stronger supply or a shorter cable".into(),
+        (Some(true), _) => {
+            "the voltage is too low; use a stronger supply or a shorter cable".into()
+        }
+        (_, Some(true)) => {
+            "the voltage was too low since the boot; use a stronger supply or a shorter cable"
+                .into()
+        }
         (None, None) => String::new(),
         _ => "the voltage is good".into(),
     }

@@ -107,6 +107,10 @@ pub fn look(directory: &Path, disk: Option<&Disk>, keeps: bool) -> Storage {
     }
 }
 
+#[allow(
+    clippy::useless_conversion,
+    reason = "32-bit machines count in 32 bits"
+)]
 fn fault(directory: &Path, keeps: bool) -> Option<StorageFault> {
     let Ok(room) = statvfs(directory) else {
         return Some(StorageFault::NotWritable);
