@@ -68,11 +68,15 @@ class Guest:
     def seconds(self):
         return self.machine.seconds
 
-    def _ssh(self, command, input, timeout):
+    def ssh_words(self, command):
+        """The command line that runs a shell command in the box as root."""
         words = ["ssh", "-q", "-i", str(self.world.ssh_key()), "-p", str(self.ssh_port), "-o", "BatchMode=yes"]
         words += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=10"]
         words += ["-o", "IdentitiesOnly=yes", "-o", "ServerAliveInterval=5", "root@127.0.0.1", command]
-        return subprocess.run(words, input=input, capture_output=True, timeout=timeout)
+        return words
+
+    def _ssh(self, command, input, timeout):
+        return subprocess.run(self.ssh_words(command), input=input, capture_output=True, timeout=timeout)
 
     def call(self, command, timeout=60, check=True, input=b""):
         """Runs a shell command in the box, as root over ssh; gives its output."""

@@ -32,6 +32,27 @@ class Built:
             raise Trouble(f"{path} is not there: `scripts/image {self.board}` makes it")
         return path
 
+    @property
+    def card(self):
+        """The image of the card."""
+        return self.file(f"tombolo-{self.board}.img")
+
+    @property
+    def compressed(self):
+        """The same, as people download it."""
+        return self.file(f"tombolo-{self.board}.img.xz")
+
+    @property
+    def slot(self):
+        """The slot image."""
+        return self.file("slot.img")
+
+    def boot_arguments(self):
+        """QEMU's arguments that start U-Boot on this board."""
+        if self.board == VIRT:
+            return ["-bios", self.file("u-boot.bin")]
+        return ["-kernel", self.file("u-boot.bin"), "-dtb", self.file("bcm2837-rpi-3-b.dtb")]
+
 
 class World:
     """Of one scenario."""
@@ -44,6 +65,7 @@ class World:
         self.cache = options.folder / "cache"
         self.cache.mkdir(exist_ok=True)
         self.begin = time.monotonic()
+        self.here = Path(__file__).resolve().parent
 
     def say(self, text):
         """A line of the transcript."""
@@ -64,7 +86,7 @@ class World:
 
     def card(self, board, name="box", size=1024 * MEBIBYTE):
         """A card with the image of that board, as it comes from the shop."""
-        return Card.copy_of(self.build(board).file("sdcard.img"), self.folder / f"{name}.card", size)
+        return Card.copy_of(self.build(board).card, self.folder / f"{name}.card", size)
 
     def guest(self, board, card, name="guest", **more):
         return Guest(self, board, card, name, **more)
@@ -98,6 +120,13 @@ class World:
         for path, text in files.items():
             card.put_text(text, f"tombolo/{path}", self.folder)
         return identity
+
+    def package(self, architecture):
+        """The newest .deb for it that `scripts/package` made."""
+        found = sorted((ROOT / "target").glob(f"**/tombolo_*_{architecture}.deb"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise Trouble(f"no tombolo_*_{architecture}.deb below target: `scripts/package` makes it")
+        return found[-1]
 
     def tidy(self):
         """Takes away what is big, unless it is to be kept."""
