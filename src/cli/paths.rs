@@ -12,8 +12,6 @@ use crate::config::Config;
 const SYSTEM_CONFIG: &str = "/etc/tombolo/tombolo.toml";
 const SYSTEM_STATE: &str = "/var/lib/tombolo";
 
-const SYSTEM_RUNTIME: &str = "/run/tombolo";
-
 const GLOBAL: &str = "Global options";
 
 /// Options of every command.
@@ -39,15 +37,6 @@ pub struct Places {
     pub config_is_named: bool,
     /// The state directory; it need not exist.
     pub state: PathBuf,
-}
-
-/// Where programs of the box leave each other notes until it is switched off. systemd names it to a service that has
-/// one of its own.
-pub fn runtime() -> PathBuf {
-    let named = env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
-    named
-        .filter(|path| path.is_absolute())
-        .unwrap_or_else(|| PathBuf::from(SYSTEM_RUNTIME))
 }
 
 /// What the places depend on when they are not named.

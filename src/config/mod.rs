@@ -5,6 +5,7 @@
 
 mod address;
 pub mod authority;
+pub mod candidate;
 pub mod edit;
 pub mod error;
 pub mod led;
@@ -19,7 +20,9 @@ pub mod spec;
 pub mod suggest;
 mod table;
 pub mod template;
+pub mod transaction;
 
+pub use address::peer_address;
 pub use edit::EditError;
 pub use error::ConfigError;
 pub use led::{Led, LedPlace};

@@ -179,7 +179,7 @@ fn from_the_first_boot_to_a_sudden_death() {
     let (to_alpha, to_bravo) = (alpha.registration(), bravo.registration());
 
     // Nothing is configured.
-    let mut bravo = bravo.led(&led.key()).start();
+    let mut bravo = bravo.own_machine().led(&led.key()).start();
     led.wait("double");
     assert_eq!(led.read("trigger"), "pattern");
     let status = bravo.status();
@@ -216,8 +216,9 @@ fn from_the_first_boot_to_a_sudden_death() {
     led.wait("steady");
 
     // Mistakes of provisioning, and their end.
-    fs::create_dir_all(bravo.runtime()).expect("a directory");
-    let report = bravo.runtime().join("provision.json");
+    let runtime = bravo.machine().join("run/tombolo");
+    fs::create_dir_all(&runtime).expect("a directory");
+    let report = runtime.join("provision.json");
     fs::write(&report, "{\"state\":\"mistakes\",\"mistakes\":[\"x\"]}").expect("a report");
     led.wait("double");
     fs::write(&report, "{\"state\":\"done\"}").expect("a report");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use serde::Deserialize;
 
@@ -81,11 +82,12 @@ impl Looker {
                 }
             })
             .collect();
+        let vitals = shared.vitals.lock().unwrap_or_else(PoisonError::into_inner);
         Picture {
             dark: config.led.dark,
-            safe_mode: shared.facts.safe_mode(),
-            storage: shared.facts.storage_fault(),
-            under_voltage: shared.facts.under_voltage(),
+            safe_mode: shared.safe.is_some(),
+            storage: vitals.storage.fault.is_some(),
+            under_voltage: vitals.power.low == Some(true),
             booting: false,
             provisioning_mistakes: self.has_mistakes(now_ms),
             peers,

@@ -10,19 +10,17 @@
 
 mod class;
 mod error;
-mod facts;
 mod fitting;
 mod line;
 mod look;
 pub mod parting;
 mod pin;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use error::PinError;
-pub use facts::Facts;
 pub use fitting::{BackEnd, Fitting};
 
 use super::Shared;
@@ -72,9 +70,9 @@ impl Shown {
     }
 }
 
-/// Drives the LED until the box stops.
-pub(super) async fn run(shared: Arc<Shared>, mut fitting: Fitting, runtime: &Path) {
-    let mut looker = Looker::new(runtime);
+/// Drives the LED until the box stops. `root` is `/`; tests have another.
+pub(super) async fn run(shared: Arc<Shared>, mut fitting: Fitting, root: PathBuf) {
+    let mut looker = Looker::new(&root.join("run/tombolo"));
     let mut stop = shared.stop.subscribe();
     let (mut signal, mut look_ms) = (Signal::Booting, 0);
     while !*stop.borrow() {

@@ -8,6 +8,7 @@ mod device;
 mod foreign;
 #[path = "../../support/led.rs"]
 pub mod led;
+mod manager;
 mod process;
 mod setup;
 mod status;
@@ -18,6 +19,7 @@ pub use corpus::corpus;
 pub use cot::{Event, chat, position, stamp, stamp_of_now, track};
 pub use device::{Device, RawDevice, client_config, tls_stream};
 pub use foreign::{FOREIGN_ID, Foreign};
+pub use manager::Managed;
 pub use process::{Finished, TomboloBox, ask, peak_kib, tombolo};
 pub use setup::{Registration, Setup};
 pub use status::Status;

@@ -84,7 +84,7 @@ impl TomboloBox {
             .arg(setup.config())
             .arg("--state")
             .arg(setup.state())
-            .env("RUNTIME_DIRECTORY", setup.runtime())
+            .args(setup.machine_arguments())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log"))
             .stderr(log)
@@ -172,9 +172,9 @@ impl TomboloBox {
         self.setup.state()
     }
 
-    /// Where programs of the box leave each other notes.
-    pub fn runtime(&self) -> PathBuf {
-        self.setup.runtime()
+    /// The root of its machine, where it was given one of its own.
+    pub fn machine(&self) -> PathBuf {
+        self.setup.machine()
     }
 
     /// What it logged so far.

@@ -1,5 +1,6 @@
 //! A box that is not started yet: its directory and its configuration.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
@@ -134,9 +135,23 @@ impl Setup {
         self.directory.path().join("state")
     }
 
-    /// Where programs of the box leave each other notes.
-    pub fn runtime(&self) -> PathBuf {
-        self.directory.path().join("run")
+    /// Gives it a machine of its own to look at (proc, sys, run), an empty one.
+    #[must_use]
+    pub fn own_machine(self) -> Self {
+        fs::create_dir(self.machine()).expect("a machine");
+        self
+    }
+
+    /// The root of its machine, where it was given one of its own.
+    pub fn machine(&self) -> PathBuf {
+        self.directory.path().join("machine")
+    }
+
+    pub(super) fn machine_arguments(&self) -> Vec<OsString> {
+        match self.machine().exists() {
+            true => vec!["--machine".into(), self.machine().into()],
+            false => Vec::new(),
+        }
     }
 
     /// Where its log is caught.
