@@ -401,3 +401,32 @@ fn units_speak_through_the_led_before_the_start_and_after_a_death() {
     let (fine, said) = call(&["fault"], &config, None);
     assert!(!fine && said.contains("[led]"), "{said}");
 }
+
+/// The decoder of the image tests shares nothing with the program but the table in its documents.
+#[test]
+fn the_decoder_of_the_image_tests_knows_every_pattern() {
+    let decoder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/image/led_decode.py");
+    let python = |file: Option<&Path>| {
+        let output = Command::new("python3")
+            .arg(&decoder)
+            .args(file)
+            .output()
+            .expect("python3");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    assert!(python(None).contains("patterns told apart"));
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("look");
+    for pattern in Pattern::ALL {
+        let look = (0..2000_u64)
+            .map(|number| number * 10)
+            .map(|ms| {
+                let lit = pattern.at(1234 + ms).step.lit;
+                format!("{}.{:03} {}\n", ms / 1000, ms % 1000, u8::from(lit))
+            })
+            .collect::<String>();
+        fs::write(&file, look).expect("a look");
+        assert_eq!(python(Some(&file)), pattern.word());
+    }
+}

@@ -288,3 +288,101 @@ fn check(pin: &mut Pin, dark: bool) -> Result<(), PinError> {
         Pin::Line(line) => Ok(line.check()?),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::led::Fault;
+    use std::fs;
+    use std::path::Path;
+
+    fn fitting(directory: &Path, dark: bool) -> Fitting {
+        for (file, text) in [
+            ("trigger", "[none] pattern\n"),
+            ("brightness", "1\n"),
+            ("max_brightness", "1\n"),
+            ("pattern", ""),
+            ("repeat", "3\n"),
+        ] {
+            fs::write(directory.join(file), text).unwrap();
+        }
+        Fitting::new(Led {
+            place: LedPlace::Directory(directory.to_path_buf()),
+            dark,
+        })
+    }
+
+    #[test]
+    fn what_is_forbidden_is_asked_for_again_and_then_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut fitting = fitting(directory.path(), false);
+        let forbidden = PinError::from(io::Error::from(io::ErrorKind::PermissionDenied));
+        let mut now_ms = 0;
+        for _ in 1..PERMIT_TIMES {
+            let next_ms = fitting.failed(&forbidden, now_ms);
+            assert_eq!(next_ms, now_ms + PERMIT_MS);
+            assert_eq!(fitting.trouble(), None, "udev is on its way");
+            now_ms = next_ms;
+        }
+        let next_ms = fitting.failed(&forbidden, now_ms);
+        assert_eq!(next_ms, now_ms + PROBE_MS);
+        assert_eq!(fitting.back_end(), BackEnd::Lost);
+        fitting.show(Signal::Flowing, next_ms);
+        assert_eq!(
+            fitting.back_end(),
+            BackEnd::Class,
+            "without the kernel's help"
+        );
+        let brightness = fs::read_to_string(directory.path().join("brightness"));
+        assert_eq!(brightness.unwrap(), "1");
+    }
+
+    #[test]
+    fn a_lease_is_for_ever_and_written_no_oftener_than_it_must() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut fitting = fitting(directory.path(), false);
+        let next_ms = fitting.show(Signal::Fault(Fault::Clock), 0);
+        assert!(next_ms >= 2000, "{next_ms}");
+        assert_eq!(fitting.back_end(), BackEnd::Kernel);
+        let read = |file: &str| fs::read_to_string(directory.path().join(file)).unwrap();
+        assert_eq!(read("repeat"), "-1");
+        let first = read("pattern");
+        fs::write(directory.path().join("pattern"), "").unwrap();
+        assert_eq!(fitting.show(Signal::Fault(Fault::Clock), 250), next_ms);
+        assert_eq!(read("pattern"), "", "not yet");
+        fitting.show(Signal::Fault(Fault::Clock), next_ms);
+        assert!(read("pattern").len() > 1000 && first.len() > 1000);
+    }
+
+    #[test]
+    fn dark_takes_the_led_from_the_kernel_and_writes_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut fitting = fitting(directory.path(), true);
+        fs::write(directory.path().join("trigger"), "none [pattern]\n").unwrap();
+        fitting.show(Signal::Fault(Fault::Storage), 0);
+        let read = |file: &str| fs::read_to_string(directory.path().join(file)).unwrap();
+        assert_eq!(read("trigger"), "none");
+        assert_eq!(read("brightness"), "0");
+        assert_eq!(read("pattern"), "");
+        fitting.goodbye();
+        assert_eq!(read("pattern"), "");
+    }
+
+    #[test]
+    fn another_place_leaves_the_old_one_dark() {
+        let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut here = fitting(old.path(), false);
+        here.show(Signal::Flowing, 0);
+        let there = fitting(new.path(), false);
+        here.set(&there.settings);
+        here.show(Signal::Flowing, 1);
+        let trigger = fs::read_to_string(old.path().join("trigger")).unwrap();
+        let brightness = fs::read_to_string(old.path().join("brightness")).unwrap();
+        assert_eq!((trigger.as_str(), brightness.as_str()), ("none", "0"));
+        assert!(
+            !fs::read_to_string(new.path().join("pattern"))
+                .unwrap()
+                .is_empty()
+        );
+    }
+}
