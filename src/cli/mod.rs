@@ -22,6 +22,7 @@ pub mod peer;
 pub mod reload;
 pub mod restamp;
 pub mod run;
+pub mod slot;
 pub mod status;
 
 use failure::{Exit, Failure};
@@ -59,6 +60,8 @@ enum Command {
     Config(config::ConfigArgs),
     /// Make the running box read its configuration again
     Reload,
+    /// Show and change which slot of the card boots
+    Slot(slot::Arguments),
     /// Print a completion script
     Completions(pages::Completions),
     /// Print the manual page
@@ -109,6 +112,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Export(arguments) => own::export(arguments, &places()?),
         Command::Config(arguments) => config::run(arguments, &places()?),
         Command::Reload => reload::run(&places()?),
+        Command::Slot(arguments) => slot::run(arguments),
         Command::Completions(arguments) => pages::completions(arguments, Cli::command()),
         Command::Man(arguments) => pages::man(arguments, Cli::command()),
     }
