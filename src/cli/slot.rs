@@ -82,7 +82,7 @@ enum Rauc {
         /// A or B
         slot: Slot,
         /// good or bad
-        state: Verdict,
+        verdict: Verdict,
     },
 }
 
@@ -132,7 +132,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 false => "bad\n",
             })
         }
-        Action::Rauc(Rauc::SetState { slot, state: verdict }) => {
+        Action::Rauc(Rauc::SetState { slot, verdict }) => {
             change(&|state| state.judged(*slot, *verdict == Verdict::Good)).map(drop)
         }
     }
