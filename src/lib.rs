@@ -5,7 +5,7 @@
 //!
 //! | floor | modules | owns |
 //! |---|---|---|
-//! | 1 | [`wire`] [`clock`] [`pki`] [`led`] [`config`] [`counters`] [`files`] [`state`] [`log`] | bytes, time, keys, light, settings, tallies, disk, words |
+//! | 1 | [`wire`] [`clock`] [`pki`] [`led`] [`config`] [`counters`] [`files`] [`state`] [`log`] [`slot`] [`system`] | bytes, time, keys, light, settings, tallies, disk, words, card, machine |
 //! | 2 | [`cot`] [`budget`] | one event in its forms; the memory sum |
 //! | 3 | [`route`] | who gets an event, and what waits |
 //! | 4 | [`link`] | everything with a socket |
@@ -30,6 +30,7 @@ pub mod link;
 pub mod log;
 pub mod pki;
 pub mod route;
+pub mod slot;
 pub mod state;
 pub mod supervise;
 pub mod system;

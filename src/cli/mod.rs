@@ -23,6 +23,7 @@ pub mod reload;
 pub mod restamp;
 pub mod run;
 pub mod safe_mode;
+pub mod slot;
 pub mod status;
 
 use failure::{Exit, Failure};
@@ -64,6 +65,8 @@ enum Command {
     /// Leave safe mode
     #[command(subcommand)]
     SafeMode(safe_mode::SafeMode),
+    /// Show and change which slot of the card boots
+    Slot(slot::Arguments),
     /// Print a completion script
     Completions(pages::Completions),
     /// Print the manual page
@@ -115,6 +118,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Config(arguments) => config::run(arguments, &places()?),
         Command::Reload => reload::run(&places()?),
         Command::SafeMode(SafeMode::Leave) => safe_mode::leave(&places()?),
+        Command::Slot(arguments) => slot::run(arguments),
         Command::Completions(arguments) => pages::completions(arguments, Cli::command()),
         Command::Man(arguments) => pages::man(arguments, Cli::command()),
     }
