@@ -32,4 +32,5 @@ pub mod pki;
 pub mod route;
 pub mod state;
 pub mod supervise;
+pub mod system;
 pub mod wire;

@@ -12,5 +12,8 @@ pub mod status;
 
 pub use client::{AskError, ask};
 pub use control::{BindError, Control, ControlListener, serve};
-pub use request::{ErrorCode, Fault, PeerEntry, RefusedEvent, Request, Response};
+pub use request::{
+    Committed, ConfigFault, ConfigText, ErrorCode, Fault, PeerEntry, RefusedEvent, Request,
+    Response,
+};
 pub use status::{PeerState, PeerStatus, Status};

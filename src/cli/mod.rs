@@ -22,10 +22,12 @@ pub mod peer;
 pub mod reload;
 pub mod restamp;
 pub mod run;
+pub mod safe_mode;
 pub mod status;
 
 use failure::{Exit, Failure};
 use paths::{Global, Places};
+use safe_mode::SafeMode;
 
 #[derive(Debug, Parser)]
 #[command(name = "tombolo", version, about, arg_required_else_help = true)]
@@ -59,6 +61,9 @@ enum Command {
     Config(config::ConfigArgs),
     /// Make the running box read its configuration again
     Reload,
+    /// Leave safe mode
+    #[command(subcommand)]
+    SafeMode(safe_mode::SafeMode),
     /// Print a completion script
     Completions(pages::Completions),
     /// Print the manual page
@@ -109,6 +114,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Export(arguments) => own::export(arguments, &places()?),
         Command::Config(arguments) => config::run(arguments, &places()?),
         Command::Reload => reload::run(&places()?),
+        Command::SafeMode(SafeMode::Leave) => safe_mode::leave(&places()?),
         Command::Completions(arguments) => pages::completions(arguments, Cli::command()),
         Command::Man(arguments) => pages::man(arguments, Cli::command()),
     }
@@ -166,6 +172,8 @@ mod tests {
             &["tombolo", "config", "check", "c.toml"],
             &["tombolo", "peer", "set", "bravo", "--no-address"],
             &["tombolo", "peer", "pause", "bravo"],
+            &["tombolo", "run", "--safe"],
+            &["tombolo", "safe-mode", "leave"],
         ] {
             assert!(parse(words).is_ok(), "{words:?}");
         }
