@@ -118,6 +118,11 @@ pub fn add_peer(text: &str, spec: &PeerSpec) -> Result<String, CandidateError> {
     Ok(document.to_string())
 }
 
+/// The names of the peers in a text; none when it cannot be read.
+pub fn peer_names(text: &str) -> Vec<String> {
+    parsed(text).map_or_else(|_| Vec::new(), |document| table::names(&document))
+}
+
 /// The lines that differ, `-` before those that went and `+` before those that came, in the order of the file.
 pub fn difference(old: &str, new: &str) -> Vec<String> {
     let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
