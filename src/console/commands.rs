@@ -212,7 +212,7 @@ impl Console {
                 paste: true,
             } => self.paste(PasteFor::Set { change }),
             PeerCommand::Set { change, .. } => {
-                self.request(Request::PeerSet { change }, Then::Show)
+                self.request(Request::PeerSet { change }, Then::Show);
             }
             PeerCommand::Remove(name) => self.request(Request::PeerRemove { name }, Then::Show),
         }

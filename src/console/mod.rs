@@ -24,3 +24,6 @@ pub use order::{
     Action, Answer, Check, Input, Order, OwnCertificates, PinOrder, Sight, SystemOrder,
 };
 pub use session::{Console, Manner};
+
+#[cfg(test)]
+mod tests;

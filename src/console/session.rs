@@ -168,7 +168,7 @@ impl Console {
         match input {
             Input::Line(line) if is_plain(&line) => self.line(&line, now_ms),
             Input::Line(_) => {
-                self.bad("that holds control characters, as arrow keys send; type it again")
+                self.bad("that holds control characters, as arrow keys send; type it again");
             }
             Input::TooLong => self.bad("that line is too long"),
             Input::NotText => self.bad("that is not UTF-8 text"),

@@ -149,12 +149,12 @@ pub(super) fn peers(status: &Status) -> String {
             Some(address) => format!("at {address}"),
             None => "it dials us".to_owned(),
         };
-        page.line(&format!("  {address}"));
+        page.inner(&address);
         if !peer.reason.is_empty() {
-            page.line(&format!("  {}", peer.reason));
+            page.inner(&peer.reason);
         }
         if !peer.dropped.is_empty() {
-            page.line(&format!("  dropped: {}", counts(&peer.dropped)));
+            page.inner(&format!("dropped: {}", counts(&peer.dropped)));
         }
     }
     page.into_text()
@@ -183,10 +183,10 @@ pub(super) fn entries(entries: &[PeerEntry]) -> String {
             on_off(entry.outgoing),
         ));
         for authority in &entry.authorities {
-            page.line(&format!("  CA {authority}"));
+            page.inner(&format!("CA {authority}"));
         }
         if let Some(fingerprint) = &entry.fingerprint {
-            page.line(&format!("  {fingerprint}"));
+            page.inner(fingerprint);
         }
     }
     page.into_text()
@@ -240,7 +240,7 @@ pub(super) fn checks(checks: &[Check]) -> (String, usize) {
     let mut faults = 0;
     for check in checks {
         match &check.fault {
-            None => page.line(&format!("OK   {}", check.what)),
+            None => page.line(&format!("OK {}", check.what)),
             Some(fault) => {
                 faults += 1;
                 page.line(&format!("FAIL {}: {fault}", check.what))

@@ -3,6 +3,9 @@
 /// Longest line, columns.
 pub(super) const WIDTH: usize = 79;
 
+/// Columns of a label.
+const LABEL: usize = 14;
+
 /// A page that grows line by line.
 #[derive(Debug, Default)]
 pub(super) struct Page {
@@ -21,10 +24,24 @@ impl Page {
 
     /// A value with a label in front.
     pub(super) fn label(&mut self, label: &str, value: &str) -> &mut Self {
-        match value.is_empty() {
-            true => self,
-            false => self.indented(&format!("{label:<13}"), value, "             "),
+        let margin = " ".repeat(LABEL);
+        let longest = value.split(' ').map(str::len).max().unwrap_or(0);
+        match value {
+            "" => self,
+            // A fingerprint must be in one piece to be copied.
+            _ if LABEL + longest > WIDTH => {
+                if !label.is_empty() {
+                    self.line(label);
+                }
+                self.inner(value)
+            }
+            _ => self.indented(&format!("{label:<LABEL$}"), value, &margin),
         }
+    }
+
+    /// A paragraph that belongs to the line above.
+    pub(super) fn inner(&mut self, text: &str) -> &mut Self {
+        self.indented("  ", text, "  ")
     }
 
     /// Lines as they are (PEM, a diff): nothing is broken between words, only what is too long.
@@ -129,12 +146,12 @@ mod tests {
         let mut page = Page::new();
         page.label("name", &"word ".repeat(30));
         let text = page.into_text();
-        assert!(text.starts_with("name         word word"), "{text}");
+        assert!(text.starts_with("name          word word"), "{text}");
         assert!(
             text.lines()
                 .nth(1)
                 .unwrap()
-                .starts_with("             word"),
+                .starts_with("              word"),
             "{text}"
         );
         assert_eq!(column("\u{c9}lan-abcdef", 5), "?lan~");

@@ -216,7 +216,9 @@ fn interfaces() -> Vec<(String, Vec<String>)> {
         }
         let ip = entry.address.as_ref().and_then(|address| {
             let v4 = address.as_sockaddr_in().map(|it| it.ip().to_string());
-            let v6 = address.as_sockaddr_in6().map(|it| it.ip());
+            let v6 = address
+                .as_sockaddr_in6()
+                .map(nix::sys::socket::SockaddrIn6::ip);
             let v6 = v6.filter(|ip| !ip.is_unicast_link_local());
             v4.or_else(|| v6.map(|ip| ip.to_string()))
         });

@@ -111,7 +111,11 @@ fn unwritable(state: &Path) -> Option<String> {
         return Some(format!("{words}; it must belong to the user of the box"));
     }
     let space = nix::sys::statvfs::statvfs(state).ok()?;
-    let free = u64::from(space.blocks_available()).saturating_mul(space.fragment_size());
+    #[allow(
+        clippy::useless_conversion,
+        reason = "32-bit machines count in 32 bits"
+    )]
+    let free = u64::from(space.blocks_available()).saturating_mul(space.fragment_size().into());
     (free < LEAST_FREE).then(|| format!("only {} KiB are free", free / 1024))
 }
 

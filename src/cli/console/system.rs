@@ -2,7 +2,7 @@
 //! do it and leave a result in `/run/tombolo/results`.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -102,7 +102,7 @@ fn perform_in(run: &Path, order: &SystemOrder, has_slots: bool) -> Result<String
     Err(Fault::new(ErrorCode::Unavailable, words))
 }
 
-fn outcome(result: &PathBuf) -> Option<Outcome> {
+fn outcome(result: &Path) -> Option<Outcome> {
     let bytes = files::read_bounded(result, 64 * 1024).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
