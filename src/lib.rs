@@ -10,7 +10,7 @@
 //! | 3 | [`route`] | who gets an event, and what waits |
 //! | 4 | [`link`] | everything with a socket |
 //! | 5 | [`api`] | the typed requests that console, socket and HTTPS share |
-//! | 6 | [`supervise`] | start, reload, drain, stop |
+//! | 6 | [`console`] [`supervise`] | what is typed and what it means; start, reload, drain, stop |
 //! | 7 | [`cli`] | one file per subcommand |
 //!
 //! `wire`, `cot`, `route` and `led` are pure: same inputs, same outputs, no sockets, files, clock or environment.
@@ -22,6 +22,7 @@ pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod cot;
 pub mod counters;
 pub mod files;
