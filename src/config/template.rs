@@ -26,6 +26,9 @@ api = "0.0.0.0:8443"                  # reserved
 "#;
 
 const PEERS: &str = r#"
+[console]
+idle_minutes = 10   # a console with a PIN locks after it, 0 to 1440; 0 = never
+
 # [[peer]]
 # name = "bravo"
 # address = "tak.battalion.example:9001" # dial it; without: it dials us
