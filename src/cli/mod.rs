@@ -9,6 +9,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub mod cert;
 pub mod config;
+pub mod console;
 pub mod demo;
 pub mod export;
 pub mod failure;
@@ -21,9 +22,11 @@ pub mod pages;
 pub mod paths;
 pub mod peer;
 pub mod reload;
+pub mod request;
 pub mod restamp;
 pub mod run;
 pub mod safe_mode;
+pub mod slot;
 pub mod status;
 
 use failure::{Exit, Failure};
@@ -60,6 +63,11 @@ enum Command {
     /// Print a commented configuration, or check one
     #[command(subcommand)]
     Config(config::ConfigArgs),
+    /// Set the box up and look after it at a serial line, or by a script
+    Console(console::Arguments),
+    /// Carry out what the console asked for by a file (for the machine's own units, as root)
+    #[command(hide = true)]
+    Request(request::Arguments),
     /// Make the running box read its configuration again
     Reload,
     /// Show on the status LED that the box is not running, for units
@@ -68,6 +76,8 @@ enum Command {
     /// Leave safe mode
     #[command(subcommand)]
     SafeMode(safe_mode::SafeMode),
+    /// Show and change which slot of the card boots
+    Slot(slot::Arguments),
     /// Print a completion script
     Completions(pages::Completions),
     /// Print the manual page
@@ -117,9 +127,12 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Cert(arguments) => own::cert(arguments, &places()?),
         Command::Export(arguments) => own::export(arguments, &places()?),
         Command::Config(arguments) => config::run(arguments, &places()?),
+        Command::Console(arguments) => console::run(arguments, &places()?),
+        Command::Request(arguments) => request::run(arguments),
         Command::Reload => reload::run(&places()?),
         Command::Led(arguments) => led::run(arguments, &places()?),
         Command::SafeMode(SafeMode::Leave) => safe_mode::leave(&places()?),
+        Command::Slot(arguments) => slot::run(arguments),
         Command::Completions(arguments) => pages::completions(arguments, Cli::command()),
         Command::Man(arguments) => pages::man(arguments, Cli::command()),
     }

@@ -68,6 +68,10 @@ impl Config {
                 .map(|identity| reader.identity(identity))
                 .transpose()?,
             listen: reader.listen(&raw.listen, default.listen)?,
+            console_idle_minutes: match &raw.console.idle_minutes {
+                Some(minutes) => reader.idle_minutes(minutes)?,
+                None => default.console_idle_minutes,
+            },
             led: reader.led(&raw.led)?,
             peers: reader.peers(&raw.peer, &limits)?,
             limits,
@@ -116,6 +120,20 @@ impl Reader<'_> {
                 .or_else(|| line(lower))
                 .map_or(1, |&(_, line)| line),
         }
+    }
+
+    fn idle_minutes(&self, minutes: &Spanned<i64>) -> Result<u32, ConfigError> {
+        const MOST: u32 = 1440;
+        u32::try_from(*minutes.get_ref())
+            .ok()
+            .filter(|minutes| *minutes <= MOST)
+            .ok_or_else(|| ConfigError::OutOfRange {
+                place: self.place(minutes.span().start),
+                key: "idle_minutes",
+                value: *minutes.get_ref(),
+                least: 0,
+                most: MOST,
+            })
     }
 
     fn host(&self, host: &Spanned<String>) -> Result<String, ConfigError> {

@@ -18,6 +18,9 @@ pub const FEDERATION_PORT: u16 = 9001;
 /// Port of the HTTPS API.
 pub const API_PORT: u16 = 8443;
 
+/// Minutes without a key pressed after which a console with a PIN locks.
+const CONSOLE_IDLE_MINUTES: u32 = 10;
+
 /// Everything that can be set. Defaults make a box that runs with no file at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -33,6 +36,8 @@ pub struct Config {
     pub led: Led,
     /// Every bound of the box.
     pub limits: Limits,
+    /// Minutes after which a console with a PIN locks by itself; 0 = never.
+    pub console_idle_minutes: u32,
     /// Registered federates.
     pub peers: Vec<Peer>,
 }
@@ -89,6 +94,7 @@ impl Default for Config {
             listen: Listen::default(),
             led: Led::default(),
             limits: Limits::default(),
+            console_idle_minutes: CONSOLE_IDLE_MINUTES,
             peers: Vec::new(),
         }
     }

@@ -32,6 +32,9 @@ mode = "status"                       # or "dark": light discipline, never lit
 "#;
 
 const PEERS: &str = r#"
+[console]
+idle_minutes = 10   # a console with a PIN locks after it, 0 to 1440; 0 = never
+
 # [[peer]]
 # name = "bravo"
 # address = "tak.battalion.example:9001" # dial it; without: it dials us

@@ -62,3 +62,17 @@ make_card() {
         --outputpath "$work/genimage/out" --config "$work/genimage.cfg"
     mv "$work/genimage/out/card.img" "$card"
 }
+
+# describe_qemu FILE: how to start the card in QEMU, for those who test it: {dir} = the folder of the results, {card} = a copy of the
+# card (QEMU wants a power of two: truncate it to 1 GiB), {forward} = nothing, or ",hostfwd=tcp:127.0.0.1:PORT-:22".
+describe_qemu() {
+    [ -n "${QEMU:-}" ] || return 0
+    python3 - "$1" "$QEMU" "$QEMU_BOOT" "$QEMU_CARD" "$QEMU_NETWORK" "$QEMU_FURTHER" "$QEMU_SERIAL" "$CONSOLE" <<-'END'
+	import json, sys
+	path, machine, boot, card, network, further, serial, console = sys.argv[1:]
+	json.dump({"machine": machine.split(), "boot": boot.split(), "card": card.split(), "network": network.split(),
+	           "further": further.split(), "serial": int(serial), "console": console,
+	           "direct": ["-kernel", "{dir}/Image", "-initrd", "{dir}/initramfs.img"],
+	           "card_bytes": 1 << 30}, open(path, "w"), indent=1)
+	END
+}
