@@ -22,11 +22,14 @@ pub mod peer;
 pub mod reload;
 pub mod restamp;
 pub mod run;
+pub mod safe_mode;
 pub mod slot;
 pub mod status;
+pub mod update;
 
 use failure::{Exit, Failure};
 use paths::{Global, Places};
+use safe_mode::SafeMode;
 
 #[derive(Debug, Parser)]
 #[command(name = "tombolo", version, about, arg_required_else_help = true)]
@@ -60,6 +63,11 @@ enum Command {
     Config(config::ConfigArgs),
     /// Make the running box read its configuration again
     Reload,
+    /// Leave safe mode
+    #[command(subcommand)]
+    SafeMode(safe_mode::SafeMode),
+    /// Install a new system, show how updates went, go back
+    Update(update::Arguments),
     /// Show and change which slot of the card boots
     Slot(slot::Arguments),
     /// Print a completion script
@@ -112,6 +120,8 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Export(arguments) => own::export(arguments, &places()?),
         Command::Config(arguments) => config::run(arguments, &places()?),
         Command::Reload => reload::run(&places()?),
+        Command::SafeMode(SafeMode::Leave) => safe_mode::leave(&places()?),
+        Command::Update(arguments) => update::run(arguments, &places()?),
         Command::Slot(arguments) => slot::run(arguments),
         Command::Completions(arguments) => pages::completions(arguments, Cli::command()),
         Command::Man(arguments) => pages::man(arguments, Cli::command()),
@@ -170,6 +180,8 @@ mod tests {
             &["tombolo", "config", "check", "c.toml"],
             &["tombolo", "peer", "set", "bravo", "--no-address"],
             &["tombolo", "peer", "pause", "bravo"],
+            &["tombolo", "run", "--safe"],
+            &["tombolo", "safe-mode", "leave"],
         ] {
             assert!(parse(words).is_ok(), "{words:?}");
         }

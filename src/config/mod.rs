@@ -5,6 +5,7 @@
 
 mod address;
 pub mod authority;
+pub mod candidate;
 pub mod edit;
 pub mod error;
 pub mod limits;
@@ -18,7 +19,9 @@ pub mod spec;
 pub mod suggest;
 mod table;
 pub mod template;
+pub mod transaction;
 
+pub use address::peer_address;
 pub use edit::EditError;
 pub use error::ConfigError;
 pub use limits::Limits;

@@ -18,6 +18,7 @@ mod grpc_that_lies_is_counted;
 mod inject_and_peer_commands;
 mod late_joiners_get_the_latest_events;
 mod pure_layers_stay_pure;
+mod safe_mode_keeps_a_box_in_reach;
 mod signals_stop_and_reload;
 mod status_json_has_the_promised_keys;
 mod strangers_are_refused_in_the_handshake;
@@ -25,3 +26,4 @@ mod strangers_at_the_door_keep_nobody_out;
 #[allow(dead_code, unused_imports, reason = "shared with the benchmark")]
 mod support;
 mod the_demo_shows_everything_crossing;
+mod the_service_manager_is_told;
