@@ -9,6 +9,7 @@ mod foreign;
 mod process;
 mod setup;
 mod status;
+mod terminal;
 
 pub use canonical::Element;
 pub use certificates::{Authority, Leaf, Profile};
@@ -19,6 +20,7 @@ pub use foreign::{FOREIGN_ID, Foreign};
 pub use process::{Finished, TomboloBox, ask, peak_kib, tombolo};
 pub use setup::{Registration, Setup};
 pub use status::Status;
+pub use terminal::Terminal;
 
 use std::time::{Duration, Instant};
 
