@@ -41,6 +41,8 @@ pub enum Request {
     },
     /// Read the configuration again.
     Reload,
+    /// End safe mode: forget what led to it, and start as configured.
+    SafeLeave,
     /// The text of the configuration, and how it stands.
     ConfigText,
     /// Would this be a valid configuration?
@@ -79,6 +81,7 @@ impl Request {
                 | Self::PeerSet { .. }
                 | Self::PeerRemove { .. }
                 | Self::Reload
+                | Self::SafeLeave
                 | Self::ConfigText
                 | Self::ConfigCheck { .. }
                 | Self::ConfigCommit { .. }

@@ -24,10 +24,13 @@ pub mod reload;
 pub mod request;
 pub mod restamp;
 pub mod run;
+pub mod safe_mode;
+pub mod slot;
 pub mod status;
 
 use failure::{Exit, Failure};
 use paths::{Global, Places};
+use safe_mode::SafeMode;
 
 #[derive(Debug, Parser)]
 #[command(name = "tombolo", version, about, arg_required_else_help = true)]
@@ -66,6 +69,11 @@ enum Command {
     Request(request::Arguments),
     /// Make the running box read its configuration again
     Reload,
+    /// Leave safe mode
+    #[command(subcommand)]
+    SafeMode(safe_mode::SafeMode),
+    /// Show and change which slot of the card boots
+    Slot(slot::Arguments),
     /// Print a completion script
     Completions(pages::Completions),
     /// Print the manual page
@@ -118,6 +126,8 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Console(arguments) => console::run(arguments, &places()?),
         Command::Request(arguments) => request::run(arguments),
         Command::Reload => reload::run(&places()?),
+        Command::SafeMode(SafeMode::Leave) => safe_mode::leave(&places()?),
+        Command::Slot(arguments) => slot::run(arguments),
         Command::Completions(arguments) => pages::completions(arguments, Cli::command()),
         Command::Man(arguments) => pages::man(arguments, Cli::command()),
     }
@@ -175,6 +185,8 @@ mod tests {
             &["tombolo", "config", "check", "c.toml"],
             &["tombolo", "peer", "set", "bravo", "--no-address"],
             &["tombolo", "peer", "pause", "bravo"],
+            &["tombolo", "run", "--safe"],
+            &["tombolo", "safe-mode", "leave"],
         ] {
             assert!(parse(words).is_ok(), "{words:?}");
         }

@@ -148,6 +148,7 @@ impl Control for Desk {
                 Ok(taken) => Response::Done(taken.words),
                 Err(fault) => fault.into(),
             },
+            Request::SafeLeave => answer(self.shared.leave_safe_mode()),
             Request::ConfigText => answer(
                 self.shared
                     .changes

@@ -4,12 +4,14 @@ pub mod changes;
 mod desk;
 mod federation;
 mod listeners;
+mod machine;
 mod rates;
 mod report;
+pub mod safe;
 mod watch;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,15 +31,18 @@ use crate::pki::store::PkiError;
 use crate::pki::{Fingerprint, KeyAlgorithm, Own};
 use crate::route::{LinkSpec, Router, Settings};
 use crate::state::{NodeState, Origin, StateError};
+use crate::system::{BootLog, Manager, Vitals};
 use changes::Changes;
 use desk::Desk;
 use federation::Federation;
 use listeners::{ListenError, Listeners};
+use machine::Machine;
 use rates::Rates;
+use safe::Safe;
 use watch::Watch;
 
 /// What a box is started with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Setup {
     /// The configuration, checked.
     pub config: Config,
@@ -47,8 +52,12 @@ pub struct Setup {
     pub state: PathBuf,
     /// Seconds that the configuration has to be confirmed, when it waits for that.
     pub unconfirmed_seconds: Option<u32>,
-    /// Somebody starts the box again when it ends (systemd), so it may end to take over what needs a restart.
-    pub is_restarted: bool,
+    /// Who started the box. A manager starts it again when it ends, so it may end to take over what needs a restart.
+    pub manager: Arc<Manager>,
+    /// Safe mode from the start, and why.
+    pub safe: Option<Safe>,
+    /// `/`; below it lies what the kernel tells about the machine.
+    pub root: PathBuf,
 }
 
 /// How a box that ran came to its end.
@@ -114,7 +123,12 @@ struct Shared {
     stop: channel::Sender<bool>,
     orders: mpsc::Sender<Order>,
     changes: Changes,
-    is_restarted: bool,
+    manager: Arc<Manager>,
+    /// Why the box is in safe mode, when it is.
+    safe: Option<Safe>,
+    /// What is remembered of this start; none where starts are not judged.
+    boots: Mutex<Option<BootLog>>,
+    vitals: Mutex<Vitals>,
     /// Told when the box is to end and be started again.
     restart: Notify,
 }
@@ -163,7 +177,9 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         config_file,
         state,
         unconfirmed_seconds,
-        is_restarted,
+        manager,
+        safe,
+        root,
     } = setup;
     let budget = Budget::of(&config.limits);
     // The socket first: it is the lock on the state directory.
@@ -173,20 +189,25 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     if origin == Origin::Replaced {
         tracing::warn!("the state files were damaged: this box has a new federate id");
     }
-    let identity = config
-        .identity
-        .as_ref()
-        .map(|files| (files.certificate.as_path(), files.key.as_path()));
-    let now = UnixTime::now();
-    let own = Own::open(&state, &config.name, identity, KeyAlgorithm::default(), now)
-        .map_err(StartError::Pki)?;
+    let own = open_identity(&state, &config, safe.is_some()).map_err(StartError::Pki)?;
     let federate_id = node.federate_id_hex();
     let settings = Settings::of(&config.limits, federate_id.clone(), seed()?);
     let hub = Hub::new(Router::new(settings), Arc::new(SystemClock::new()));
     let (board, refusals) = (PeerBoard::new(), Refusals::default());
     let stop = channel::Sender::new(false);
 
-    let listeners = Listeners::bind(&config.listen).map_err(StartError::Listen)?;
+    let patient = manager.is_there();
+    let mut listeners = match safe {
+        None => Listeners::bind(&config.listen, patient).map_err(StartError::Listen)?,
+        Some(_) => Listeners::default(),
+    };
+    // Only now: an address that another program has is no crash of ours.
+    let (boots, verdict) = safe::judge(&state, &root, patient);
+    let safe = safe.or(verdict);
+    if let Some(safe) = &safe {
+        listeners = Listeners::default();
+        tracing::error!("safe mode, no peers and no clients: {safe}");
+    }
     let bound = listeners.bound();
     let mut federation = Federation::new(
         &config,
@@ -204,7 +225,10 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     }
     let shared = Arc::new(Shared {
         changes,
-        is_restarted,
+        manager,
+        safe,
+        boots: Mutex::new(boots),
+        vitals: Mutex::default(),
         restart: Notify::new(),
         setup_file: config_file,
         budget,
@@ -234,15 +258,23 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
             &shared.stop,
         )
         .map_err(StartError::Tls)?;
-    federation.apply(&config);
+    if shared.safe.is_none() {
+        federation.apply(&config);
+    }
 
     let mut watch = Watch::new();
+    let mut machine = Machine::new(&root, &state);
+    shared.manager.ready();
+    machine.look(&shared);
+    let mut pulse = shared.manager.pulse().map(tokio::time::interval);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let ended = loop {
         tokio::select! {
+            () = machine::beat(&mut pulse) => shared.manager.alive(),
             _ = second.tick() => {
                 watch.look(&shared);
+                machine.look(&shared);
                 if shared.changes.is_due(shared.hub.now().mono_ms) {
                     drop(tokio::task::spawn_blocking({
                         let desk = Arc::clone(&desk);
@@ -262,6 +294,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         }
     };
     tracing::info!("stopping");
+    shared.manager.stopping("stopping");
     shared.stop.send_replace(true);
     let drained = async {
         tokio::join!(federation.shutdown(), async {
@@ -275,12 +308,29 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         tracing::warn!("some neighbours did not take their goodbye in time");
     }
     controlling.abort();
+    shared.end_in_order();
     tracing::info!("stopped");
     Ok(ended)
 }
 
+/// Our certificate and key. In safe mode those of `[identity]` may be the fault: the box's own then do.
+fn open_identity(state: &Path, config: &Config, safe: bool) -> Result<Own, PkiError> {
+    let open = |identity| {
+        let (algorithm, now) = (KeyAlgorithm::default(), UnixTime::now());
+        Own::open(state, &config.name, identity, algorithm, now)
+    };
+    let files = config.identity.as_ref();
+    match open(files.map(|files| (files.certificate.as_path(), files.key.as_path()))) {
+        Err(_) if safe && files.is_some() => open(None),
+        own => own,
+    }
+}
+
 /// Makes a new configuration the one in use; the words tell what happened.
 fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) -> Taken {
+    if let Some(safe) = &shared.safe {
+        return shared.take_over_safely(safe, config);
+    }
     let old = shared.config();
     let mut later = Vec::new();
     if config.listen != old.listen {
@@ -302,7 +352,7 @@ fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) 
         // What takes a restart stays as it is until then, so that `status` tells the truth.
         ..(*old).clone()
     });
-    let restarts = shared.is_restarted && !later.is_empty();
+    let restarts = shared.manager.is_there() && !later.is_empty();
     if restarts {
         tracing::info!("starting again for changes of {}", later.join(" and "));
         shared.restart_soon();
@@ -317,6 +367,13 @@ fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) 
 
 /// After SIGHUP. Files are read beside the event loop, and the loop takes the result over.
 async fn reload(shared: Arc<Shared>) {
+    shared.manager.reloading();
+    read_again(&shared).await;
+    // Whatever came of it, the box goes on.
+    shared.manager.ready();
+}
+
+async fn read_again(shared: &Shared) {
     let file = shared.setup_file.clone();
     let loaded = tokio::task::spawn_blocking(move || desk::load(&file)).await;
     let config = match loaded {
