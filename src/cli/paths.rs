@@ -117,7 +117,8 @@ impl Places {
             Err(error) if error.kind() == io::ErrorKind::NotFound
         );
         match is_missing {
-            true if self.config_is_named => {
+            // The system's own place is named by the units, and empty on a box that was never set up.
+            true if self.config_is_named && self.config != Path::new(SYSTEM_CONFIG) => {
                 let file = &self.config;
                 let message = format!(
                     "{}: there is no such file; check the path, or make one with `tombolo config template`",

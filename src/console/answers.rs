@@ -86,6 +86,10 @@ impl Console {
             (Then::Committed, Answer::Response(Response::Committed(committed))) => {
                 self.committed(&committed);
             }
+            (Then::SafeLeft, Answer::Response(Response::Done(words))) => {
+                self.say(&words);
+                self.order(Order::AwaitRestart, Then::Restarted);
+            }
             (Then::Restarted, Answer::Done(words)) => {
                 self.say(&words);
                 self.ok();

@@ -81,6 +81,7 @@ pub(super) enum Then {
     },
     Committed,
     Restarted,
+    SafeLeft,
     GuideBegins,
     Guide(GuideEnd),
     PinIs(bool),

@@ -48,13 +48,15 @@ fn state(sight: &Sight) -> String {
             is(PeerState::Flowing)
         ),
     };
-    let safe = match status.node.state.as_str() {
-        "safe" => ": SAFE MODE, no links; it did not stay up several times, `log` may say why",
-        _ => "",
+    let state = match status.node.state.as_str() {
+        "safe" => format!(
+            "SAFE MODE, no peers and no clients: {}; `safe-mode leave` ends it;",
+            status.node.reason
+        ),
+        state => state.to_owned(),
     };
     format!(
-        "{}{safe} for {}, {peers}, {} clients",
-        status.node.state,
+        "{state} for {}, {peers}, {} clients",
         duration(status.node.uptime_seconds),
         status.clients
     )

@@ -209,7 +209,8 @@ fn killed_at_any_moment_the_configuration_is_whole() {
         let state = alpha.state();
         number = std::thread::scope(|scope| {
             let begins_at = number;
-            let committing = scope.spawn(|| {
+            let (stop, state, version) = (&stop, &state, &version);
+            let committing = scope.spawn(move || {
                 let mut number = begins_at;
                 while !stop.load(Ordering::Relaxed) {
                     number += 1;
