@@ -21,6 +21,16 @@ pub(super) fn banner(sight: &Sight) -> String {
             .label("its CA", &own.authority_fingerprint);
     }
     page.label("clock", &clock(sight));
+    if let Some(status) = &sight.status {
+        page.label("STORAGE", &status.storage.fault);
+        match status.power.under_voltage {
+            Some(true) => page.label(
+                "POWER",
+                "the voltage is too low: use a better supply or cable",
+            ),
+            _ => &mut page,
+        };
+    }
     for mistake in &sight.mistakes {
         page.label("MISTAKE", mistake);
     }

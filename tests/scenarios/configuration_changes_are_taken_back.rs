@@ -201,6 +201,7 @@ fn killed_at_any_moment_the_configuration_is_whole() {
         )
     };
     let mut number = 0;
+    let mut different = std::collections::BTreeSet::new();
     let is_known = |text: &str, most: u32| {
         text == first || (0..=most).rev().any(|number| text == version(number))
     };
@@ -238,6 +239,7 @@ fn killed_at_any_moment_the_configuration_is_whole() {
             is_known(&found, number),
             "round {round}: no configuration that was committed:\n{found}"
         );
+        different.insert(found);
         Config::load(&alpha.config()).expect("a valid configuration");
         // Every fifth cut takes the power too: an unconfirmed change is gone then.
         let marker = alpha.config().with_file_name("tombolo.toml.unconfirmed");
@@ -251,7 +253,8 @@ fn killed_at_any_moment_the_configuration_is_whole() {
         );
     }
     assert!(
-        number > 100,
-        "the box was busy when it was killed: {number} changes"
+        different.len() > 10,
+        "changes did get through: {}",
+        different.len()
     );
 }

@@ -166,7 +166,7 @@ impl<'a> Machine<'a> {
     fn await_restart(&self) -> Result<String, Fault> {
         let began = self.clock.now().mono_ms;
         loop {
-            pause(Duration::from_millis(200));
+            system::pause(Duration::from_millis(200));
             let elapsed = self.clock.now().mono_ms - began;
             // Whoever is up for less time than we wait is the new one.
             let is_new = |status: &Status| (status.node.uptime_seconds + 1) * 1000 <= elapsed;
@@ -192,14 +192,6 @@ impl<'a> Machine<'a> {
             PinOrder::Clear => pin::clear(state).map(|()| "there is no PIN any more".to_owned()),
         }
     }
-}
-
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a command of its own process, with nothing else to do"
-)]
-pub(super) fn pause(time: Duration) {
-    std::thread::sleep(time);
 }
 
 /// Interfaces that are up, with their addresses; without loopback and link-local IPv6.
