@@ -102,6 +102,10 @@ impl Console {
                 self.print(Guide::greeting());
                 self.mode = Mode::Guide(Box::new(guide));
             }
+            (Then::GuideAnswered(answers), Answer::Sight(sight)) => {
+                self.sight = *sight;
+                self.guide_finished(answers);
+            }
             (Then::Guide(mut end), Answer::Response(Response::Committed(committed))) => {
                 self.say(&committed.words);
                 end.restarts = committed.restarts;

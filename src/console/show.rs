@@ -31,6 +31,13 @@ pub(super) fn banner(sight: &Sight) -> String {
             _ => &mut page,
         };
     }
+    if let Some(seconds) = sight.unconfirmed_seconds {
+        let words = format!(
+            "waits for `confirm`, else it is taken back in {}",
+            duration(seconds.into())
+        );
+        page.label("configuration", &words);
+    }
     for mistake in &sight.mistakes {
         page.label("MISTAKE", mistake);
     }

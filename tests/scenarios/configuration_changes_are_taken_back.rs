@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tombolo::config::Config;
 
-use crate::support::{Authority, Setup, TomboloBox, eventually};
+use crate::support::{Authority, Setup, Terminal, TomboloBox, eventually};
 
 fn start() -> TomboloBox {
     let authority = Authority::new("alpha-ca");
@@ -186,6 +186,34 @@ fn under_a_supervisor_the_box_starts_again_for_what_takes_it() {
         found["config"]["unconfirmed_seconds"].is_u64(),
         "it still waits: {found}"
     );
+}
+
+/// The console waits for the box that starts again, and goes on with it.
+#[test]
+fn the_console_waits_for_the_box_that_starts_again() {
+    let mut alpha = start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("notify");
+    let _listens = std::os::unix::net::UnixDatagram::bind(&socket).expect("a socket");
+    let environment = [("NOTIFY_SOCKET", socket.to_str().expect("a path"))];
+    alpha.start_again(&environment);
+    let mut terminal = Terminal::open(&alpha, &[]);
+    terminal.expect("1/6 name of this box [alpha]> ");
+    for answer in ["north", "none", "later"] {
+        terminal.line(answer);
+    }
+    terminal.send(b"yes\r");
+    terminal.expect("starts again");
+    let ended = alpha.wait_end(Duration::from_secs(10)).expect("it ends");
+    assert_eq!(ended.code(), Some(75), "{}", alpha.log());
+    alpha.start_again(&environment);
+    let shown = terminal.expect("tombolo> ");
+    assert!(
+        shown.contains("the box is back") && shown.contains("\nok\n"),
+        "{shown}"
+    );
+    terminal.ok("confirm");
+    assert!(terminal.ok("show").contains("north"));
 }
 
 /// Killed at 50 moments while one change follows the other: there is always a whole configuration, one that was

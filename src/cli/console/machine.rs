@@ -18,6 +18,8 @@ use crate::supervise::changes::{self, Changes};
 
 /// A box that starts again answers within this, ms.
 const RESTART_MS: u64 = 40_000;
+/// A box that makes its keys at its first start answers within this, ms.
+const START_MS: u64 = 30_000;
 /// What `tombolo provision` leaves behind.
 const PROVISIONED: &str = "/run/tombolo/provision.json";
 
@@ -150,6 +152,10 @@ impl<'a> Machine<'a> {
             status,
             trouble,
             peers: config.as_ref().map(|config| config.peers.len()).ok(),
+            unconfirmed_seconds: match self.request(&Request::ConfigText) {
+                Ok(Response::Config(config)) => config.unconfirmed_seconds,
+                _ => None,
+            },
             interfaces: interfaces(),
             own: config
                 .as_ref()
@@ -160,6 +166,14 @@ impl<'a> Machine<'a> {
             hears_requests: system::hears_requests(),
             has_pin: pin::is_set(&self.places.state),
             wrong_pins: pin::wrong(&self.places.state),
+        }
+    }
+
+    /// Waits a while for a box that is just starting, as after power on.
+    pub(super) fn await_start(&self) {
+        let began = self.clock.now().mono_ms;
+        while self.status().is_err() && self.clock.now().mono_ms - began < START_MS {
+            system::pause(Duration::from_millis(500));
         }
     }
 
