@@ -67,7 +67,7 @@ fn state(sight: &Sight) -> String {
     };
     let state = match status.node.state.as_str() {
         "safe" => format!(
-            "SAFE MODE, no peers and no clients: {}; `safe-mode leave` ends it;",
+            "SAFE MODE, no peers and no clients ({}; `safe-mode leave` ends it),",
             status.node.reason
         ),
         state => state.to_owned(),

@@ -57,7 +57,7 @@ fn perform_in(run: &Path, order: &SystemOrder, has_slots: bool) -> Result<String
                 let words = format!("{file}: there is no such file on this box");
                 return Err(Fault::new(ErrorCode::NotFound, words));
             }
-            let text = json!({"file": file, "allow_downgrade": allow_downgrade});
+            let text = json!({"path": file, "allow_downgrade": allow_downgrade});
             ("update", text, UPDATE_MS)
         }
     };
