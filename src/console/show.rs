@@ -21,6 +21,23 @@ pub(super) fn banner(sight: &Sight) -> String {
             .label("its CA", &own.authority_fingerprint);
     }
     page.label("clock", &clock(sight));
+    if let Some(status) = &sight.status {
+        page.label("STORAGE", &status.storage.fault);
+        match status.power.under_voltage {
+            Some(true) => page.label(
+                "POWER",
+                "the voltage is too low: use a better supply or cable",
+            ),
+            _ => &mut page,
+        };
+    }
+    if let Some(seconds) = sight.unconfirmed_seconds {
+        let words = format!(
+            "waits for `confirm`, else it is taken back in {}",
+            duration(seconds.into())
+        );
+        page.label("configuration", &words);
+    }
     for mistake in &sight.mistakes {
         page.label("MISTAKE", mistake);
     }
@@ -48,13 +65,15 @@ fn state(sight: &Sight) -> String {
             is(PeerState::Flowing)
         ),
     };
-    let safe = match status.node.state.as_str() {
-        "safe" => ": SAFE MODE, no links; it did not stay up several times, `log` may say why",
-        _ => "",
+    let state = match status.node.state.as_str() {
+        "safe" => format!(
+            "SAFE MODE, no peers and no clients ({}; `safe-mode leave` ends it),",
+            status.node.reason
+        ),
+        state => state.to_owned(),
     };
     format!(
-        "{}{safe} for {}, {peers}, {} clients",
-        status.node.state,
+        "{state} for {}, {peers}, {} clients",
         duration(status.node.uptime_seconds),
         status.clients
     )
