@@ -14,6 +14,7 @@ pub mod demo;
 pub mod export;
 pub mod failure;
 pub mod inject;
+pub mod led;
 pub mod local;
 pub mod output;
 pub mod own;
@@ -69,6 +70,9 @@ enum Command {
     Request(request::Arguments),
     /// Make the running box read its configuration again
     Reload,
+    /// Show on the status LED that the box is not running, for units
+    #[command(subcommand)]
+    Led(led::LedArgs),
     /// Leave safe mode
     #[command(subcommand)]
     SafeMode(safe_mode::SafeMode),
@@ -126,6 +130,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Console(arguments) => console::run(arguments, &places()?),
         Command::Request(arguments) => request::run(arguments),
         Command::Reload => reload::run(&places()?),
+        Command::Led(arguments) => led::run(arguments, &places()?),
         Command::SafeMode(SafeMode::Leave) => safe_mode::leave(&places()?),
         Command::Slot(arguments) => slot::run(arguments),
         Command::Completions(arguments) => pages::completions(arguments, Cli::command()),

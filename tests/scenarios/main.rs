@@ -28,4 +28,5 @@ mod strangers_at_the_door_keep_nobody_out;
 mod support;
 mod the_console_sets_a_box_up;
 mod the_demo_shows_everything_crossing;
+mod the_led_tells_what_the_box_does;
 mod the_service_manager_is_told;

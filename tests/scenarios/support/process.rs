@@ -173,6 +173,11 @@ impl TomboloBox {
         self.setup.state()
     }
 
+    /// The root of its machine, where it was given one of its own.
+    pub fn machine(&self) -> PathBuf {
+        self.setup.machine()
+    }
+
     /// What it logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.setup.log()).unwrap_or_default()
@@ -243,6 +248,7 @@ fn spawn(setup: &Setup, environment: &[(&str, &str)]) -> Child {
         .arg(setup.config())
         .arg("--state")
         .arg(setup.state())
+        .args(setup.machine_arguments())
         .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("the log"))
