@@ -22,6 +22,7 @@ pub(super) fn banner(sight: &Sight) -> String {
     }
     page.label("clock", &clock(sight));
     if let Some(status) = &sight.status {
+        page.label("LED", &led(status));
         page.label("STORAGE", &status.storage.fault);
         match status.power.under_voltage {
             Some(true) => page.label(
@@ -79,6 +80,15 @@ fn state(sight: &Sight) -> String {
     )
 }
 
+fn led(status: &Status) -> String {
+    let led = &status.led;
+    match (&led.problem, led.back_end.as_str()) {
+        (Some(problem), _) => format!("{}, but it cannot be shown: {problem}", led.meaning),
+        (None, "none") => String::new(),
+        (None, _) => format!("{}: {}", led.pattern, led.meaning),
+    }
+}
+
 fn addresses(sight: &Sight) -> Vec<String> {
     let one = |(name, addresses): &(String, Vec<String>)| match addresses.is_empty() {
         true => format!("{name} without address"),
@@ -132,6 +142,7 @@ pub(super) fn status(status: &Status) -> String {
             "clock",
             &format!("{}, quality {}", status.clock.utc, status.clock.quality),
         )
+        .label("LED", &led(status))
         .label("listening", &places.join(", "))
         .label("clients", &status.clients.to_string())
         .label(
