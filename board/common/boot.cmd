@@ -26,6 +26,12 @@ if test "${good}" != "B"; then setenv good A; fi
 if test "${trial}" != "A" && test "${trial}" != "B"; then setenv trial none; fi
 if test "${left}" = ""; then setenv left 0; fi
 
+# Further words for the kernel, if somebody put a file there: one line, tombolo_arguments=...
+setenv tombolo_arguments
+if test -e ${devtype} ${devnum}:1 kernel-arguments.txt; then
+  if load ${devtype} ${devnum}:1 @BUFFER@ kernel-arguments.txt; then env import -t -r @BUFFER@ ${filesize} tombolo_arguments; fi
+fi
+@BOARD_SCRIPT@
 # Leaves the addresses in ramdisk_at and tree_at; fails if anything of the slot is damaged.
 setenv load_slot '
   setenv loaded 0; setenv start @SLOT_A@; setenv magic none;
