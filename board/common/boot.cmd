@@ -86,8 +86,8 @@ setenv own_tree '
     fdt set /tombolo-leds/status label tombolo:status;
     fdt set /tombolo-leds/status gpios <${controller} @LED_LINE@ @LED_ACTIVE_LOW@>;
     fdt set /tombolo-leds/status default-state on;
-    fdt set /tombolo-leds/status linux,default-trigger timer;
-    fdt set /tombolo-leds/status led-pattern <100 100>;
+    fdt set /tombolo-leds/status linux,default-trigger pattern;
+    fdt set /tombolo-leds/status led-pattern <1 100 1 0 0 100 0 0>;
   fi'
 
 setenv boot_slot '
