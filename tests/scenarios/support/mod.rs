@@ -6,6 +6,8 @@ mod corpus;
 mod cot;
 mod device;
 mod foreign;
+#[path = "../../support/led.rs"]
+pub mod led;
 mod manager;
 mod process;
 mod setup;

@@ -84,6 +84,7 @@ impl TomboloBox {
             .arg(setup.config())
             .arg("--state")
             .arg(setup.state())
+            .args(setup.machine_arguments())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log"))
             .stderr(log)
@@ -169,6 +170,11 @@ impl TomboloBox {
     /// Its state directory.
     pub fn state(&self) -> PathBuf {
         self.setup.state()
+    }
+
+    /// The root of its machine, where it was given one of its own.
+    pub fn machine(&self) -> PathBuf {
+        self.setup.machine()
     }
 
     /// What it logged so far.
