@@ -14,6 +14,7 @@ pub mod demo;
 pub mod export;
 pub mod failure;
 pub mod inject;
+pub mod led;
 pub mod local;
 pub mod output;
 pub mod own;
@@ -27,6 +28,7 @@ pub mod run;
 pub mod safe_mode;
 pub mod slot;
 pub mod status;
+pub mod update;
 
 use failure::{Exit, Failure};
 use paths::{Global, Places};
@@ -69,9 +71,14 @@ enum Command {
     Request(request::Arguments),
     /// Make the running box read its configuration again
     Reload,
+    /// Show on the status LED that the box is not running, for units
+    #[command(subcommand)]
+    Led(led::LedArgs),
     /// Leave safe mode
     #[command(subcommand)]
     SafeMode(safe_mode::SafeMode),
+    /// Install a new system, show how updates went, go back
+    Update(update::Arguments),
     /// Show and change which slot of the card boots
     Slot(slot::Arguments),
     /// Print a completion script
@@ -126,7 +133,9 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Console(arguments) => console::run(arguments, &places()?),
         Command::Request(arguments) => request::run(arguments),
         Command::Reload => reload::run(&places()?),
+        Command::Led(arguments) => led::run(arguments, &places()?),
         Command::SafeMode(SafeMode::Leave) => safe_mode::leave(&places()?),
+        Command::Update(arguments) => update::run(arguments, &places()?),
         Command::Slot(arguments) => slot::run(arguments),
         Command::Completions(arguments) => pages::completions(arguments, Cli::command()),
         Command::Man(arguments) => pages::man(arguments, Cli::command()),

@@ -6,10 +6,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use toml::Spanned;
 
+use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
 
 /// Keys of each table, for suggestions; the shapes below refuse all others.
-pub(super) const TOP_KEYS: &[&str] = &["node", "identity", "listen", "limits", "console", "peer"];
+pub(super) const TOP_KEYS: &[&str] = &[
+    "node", "identity", "listen", "led", "limits", "console", "peer",
+];
 const NODE_KEYS: &[&str] = &["name", "advertised_host"];
 const IDENTITY_KEYS: &[&str] = &["certificate", "key"];
 const LISTEN_KEYS: &[&str] = &["clients_tcp", "clients_tls", "federation", "api"];
@@ -31,6 +34,7 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "node" => Some(("[node]", NODE_KEYS)),
         "identity" => Some(("[identity]", IDENTITY_KEYS)),
         "listen" => Some(("[listen]", LISTEN_KEYS)),
+        "led" => Some(("[led]", LED_KEYS)),
         "limits" => Some(("[limits]", Limits::KEYS)),
         "console" => Some(("[console]", CONSOLE_KEYS)),
         "peer" => Some(("[[peer]]", PEER_KEYS)),
@@ -51,7 +55,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing") => {
+        ("peer", "enabled" | "incoming" | "outgoing") | ("led", "active_low") => {
             "write true or false, without quotes".into()
         }
         ("listen", key) if key != table => {
@@ -72,6 +76,7 @@ pub(super) struct RawConfig {
     pub(super) node: RawNode,
     pub(super) identity: Option<Spanned<RawIdentity>>,
     pub(super) listen: RawListen,
+    pub(super) led: RawLed,
     pub(super) limits: RawLimits,
     pub(super) console: RawConsole,
     pub(super) peer: Vec<Spanned<RawPeer>>,

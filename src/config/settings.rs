@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rustls_pki_types::CertificateDer;
 
+use super::led::Led;
 use super::limits::Limits;
 use crate::pki::Fingerprint;
 
@@ -31,6 +32,8 @@ pub struct Config {
     pub identity: Option<IdentityFiles>,
     /// Addresses to listen on.
     pub listen: Listen,
+    /// The status LED.
+    pub led: Led,
     /// Every bound of the box.
     pub limits: Limits,
     /// Minutes after which a console with a PIN locks by itself; 0 = never.
@@ -89,6 +92,7 @@ impl Default for Config {
             advertised_host: None,
             identity: None,
             listen: Listen::default(),
+            led: Led::default(),
             limits: Limits::default(),
             console_idle_minutes: CONSOLE_IDLE_MINUTES,
             peers: Vec::new(),
