@@ -26,5 +26,5 @@ mod strangers_at_the_door_keep_nobody_out;
 #[allow(dead_code, unused_imports, reason = "shared with the benchmark")]
 mod support;
 mod the_demo_shows_everything_crossing;
-mod updates_are_tried_and_rolled_back;
 mod the_service_manager_is_told;
+mod updates_are_tried_and_rolled_back;
