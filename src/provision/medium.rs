@@ -69,17 +69,20 @@ impl Medium {
     /// Whatever the file system says.
     pub fn destroy(&mut self, path: &Path) -> io::Result<()> {
         self.make_writable()?;
+        // Half destroyed it must not be taken for something else after a power cut.
+        let dying = path.with_file_name(source::DYING);
+        fs::rename(path, &dying)?;
         let mut file = OpenOptions::new()
             .write(true)
             .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-            .open(path)?;
+            .open(&dying)?;
         let facts = file.metadata()?;
         if !facts.is_file() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         io::copy(&mut io::repeat(0).take(facts.len()), &mut file)?;
         file.sync_all()?;
-        fs::remove_file(path)?;
+        fs::remove_file(&dying)?;
         File::open(path.parent().unwrap_or(&self.directory))?.sync_all()
     }
 

@@ -114,6 +114,9 @@ fn take(
     let state = &setup.machine.state;
     let mut memory = Memory::read(state);
     let mut mistakes = Vec::new();
+    for secret in &offer.remains {
+        let _ = medium.destroy(secret);
+    }
     match taken(setup, name, offer, &mut memory) {
         Ok(plan) => {
             outcome.network |= !plan.network.is_empty();

@@ -13,6 +13,8 @@ use crate::files;
 /// Most files of a folder of ours; the root of a stick may hold much else.
 const MOST_FILES: usize = 256;
 const MOST_ROOT_FILES: usize = 4096;
+/// Name of a file that is being destroyed.
+pub const DYING: &str = "TOMBOLO.DEL";
 /// Largest file of each kind, bytes.
 const MOST_TEXT: u64 = 1024 * 1024;
 const MOST_SMALL: u64 = 256 * 1024;
@@ -47,6 +49,8 @@ pub struct Offer {
     pub network: Vec<Item>,
     /// `*.raucb`, by name
     pub bundles: Vec<PathBuf>,
+    /// Secrets whose destruction was cut short.
+    pub remains: Vec<PathBuf>,
     /// What is wrong already.
     pub mistakes: Vec<String>,
 }
@@ -91,6 +95,7 @@ pub fn read(directory: &Path) -> Option<Offer> {
                 &name,
                 &["pem", "crt", "cer", "key", "p12", "pfx", "txt"],
                 &mut offer.certs,
+                &mut offer.remains,
                 &mut offer.mistakes,
             ),
             "peers" => folder(
@@ -98,9 +103,17 @@ pub fn read(directory: &Path) -> Option<Offer> {
                 &name,
                 &["pem", "crt", "cer", "toml"],
                 &mut offer.peers,
+                &mut offer.remains,
                 &mut offer.mistakes,
             ),
-            "network" => folder(&path, &name, &[], &mut offer.network, &mut offer.mistakes),
+            "network" => folder(
+                &path,
+                &name,
+                &[],
+                &mut offer.network,
+                &mut offer.remains,
+                &mut offer.mistakes,
+            ),
             "tombolo.toml.txt" | "federation.json.txt" | "authorized_keys.txt" => {
                 let wanted = lower.trim_end_matches(".txt");
                 offer.mistakes.push(format!(
@@ -143,6 +156,7 @@ fn folder(
     shown: &str,
     endings: &[&str],
     into: &mut Vec<Item>,
+    remains: &mut Vec<PathBuf>,
     mistakes: &mut Vec<String>,
 ) {
     // Not followed: a link could lead anywhere.
@@ -152,6 +166,10 @@ fn folder(
     }
     for (name, path) in list(path, shown, MOST_FILES, mistakes) {
         let lower = name.to_lowercase();
+        if name == DYING {
+            remains.push(path);
+            continue;
+        }
         let is_ours = endings.is_empty()
             || lower
                 .rsplit_once('.')

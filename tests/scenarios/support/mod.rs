@@ -6,9 +6,11 @@ mod corpus;
 mod cot;
 mod device;
 mod foreign;
+mod machine;
 mod manager;
 mod process;
 mod setup;
+mod source;
 mod status;
 
 pub use canonical::Element;
@@ -17,9 +19,11 @@ pub use corpus::corpus;
 pub use cot::{Event, chat, position, stamp, stamp_of_now, track};
 pub use device::{Device, RawDevice, client_config, tls_stream};
 pub use foreign::{FOREIGN_ID, Foreign};
+pub use machine::Machine;
 pub use manager::Managed;
 pub use process::{Finished, TomboloBox, ask, peak_kib, tombolo};
 pub use setup::{Registration, Setup};
+pub use source::{NETWORK, TOML, World};
 pub use status::Status;
 
 use std::time::{Duration, Instant};
