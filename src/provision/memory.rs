@@ -63,7 +63,8 @@ pub struct Memory {
 impl Memory {
     /// Reads it; what is not there or cannot be understood is empty.
     pub fn read(state: &Path) -> Self {
-        let bytes = files::read_bounded(&state.join(NAME), MOST_BYTES).unwrap_or_default();
+        let bytes =
+            as_owner(|| files::read_bounded(&state.join(NAME), MOST_BYTES)).unwrap_or_default();
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 

@@ -25,6 +25,7 @@ use crate::config::transaction;
 use crate::files;
 use crate::update::install;
 use crate::update::machine::Machine;
+use crate::update::owner::as_owner;
 use medium::Medium;
 use memory::Memory;
 use plan::Present;
@@ -199,7 +200,11 @@ fn taken(
     memory: &mut Memory,
 ) -> Result<plan::Plan, Vec<String>> {
     let one = |mistake: String| vec![mistake];
-    let config = transaction::text(&setup.config_file).map_err(|error| one(error.to_string()))?;
+    let config = as_owner(|| {
+        let text = transaction::text(&setup.config_file);
+        text.map_err(|error| std::io::Error::other(error.to_string()))
+    })
+    .map_err(|error| one(error.to_string()))?;
     let before = memory.sources.get(name).cloned().unwrap_or_default();
     let plan = plan::make(
         offer,

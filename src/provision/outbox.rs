@@ -24,22 +24,25 @@ pub fn files(
     config_file: &Path,
     updates: &str,
 ) -> Result<Vec<(&'static str, String)>, String> {
-    let config = match config_file.exists() {
-        true => Config::load(config_file).map_err(|error| error.to_string())?,
-        false => Config::default(),
-    };
-    let identity = config.identity.as_ref();
-    let own = as_owner(|| {
-        Own::open(
+    // Read as the daemon reads it: root must not open what the daemon may not.
+    let opened = as_owner(|| {
+        let other = |error: String| io::Error::other(error);
+        let config = match config_file.exists() {
+            true => Config::load(config_file).map_err(|error| other(error.to_string()))?,
+            false => Config::default(),
+        };
+        let identity = config.identity.as_ref();
+        let own = Own::open(
             &machine.state,
             &config.name,
             identity.map(|files| (files.certificate.as_path(), files.key.as_path())),
             KeyAlgorithm::default(),
             UnixTime::now(),
         )
-        .map_err(|error| io::Error::other(error.to_string()))
-    })
-    .map_err(|error| error.to_string())?;
+        .map_err(|error| other(error.to_string()))?;
+        Ok((config, own))
+    });
+    let (config, own) = opened.map_err(|error: io::Error| error.to_string())?;
     let issuer = Fingerprint::of(own.issuer());
     let ours = own.identity.fingerprint();
     let fingerprints = format!(

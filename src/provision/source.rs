@@ -176,7 +176,10 @@ fn folder(
                 .is_some_and(|(_, ending)| endings.contains(&ending));
         let is_theirs =
             lower.starts_with('.') || matches!(lower.as_str(), "desktop.ini" | "thumbs.db");
-        if !is_ours || is_theirs || (lower.ends_with(".txt") && lower != "password.txt") {
+        if !is_ours
+            || is_theirs
+            || (!endings.is_empty() && lower.ends_with(".txt") && lower != "password.txt")
+        {
             continue;
         }
         let shown = format!("{shown}/{name}");
