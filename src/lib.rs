@@ -10,7 +10,7 @@
 //! | 3 | [`route`] | who gets an event, and what waits |
 //! | 4 | [`link`] | everything with a socket |
 //! | 5 | [`api`] | the typed requests that console, socket and HTTPS share |
-//! | 6 | [`console`] [`supervise`] | what is typed and what it means; start, reload, drain, stop |
+//! | 6 | [`console`] [`supervise`] [`update`] [`provision`] | what is typed; start, reload, drain, stop; new systems; sticks |
 //! | 7 | [`cli`] | one file per subcommand |
 //!
 //! `wire`, `cot`, `route` and `led` are pure: same inputs, same outputs, no sockets, files, clock or environment.
@@ -35,4 +35,5 @@ pub mod slot;
 pub mod state;
 pub mod supervise;
 pub mod system;
+pub mod update;
 pub mod wire;

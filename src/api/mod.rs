@@ -9,6 +9,7 @@ pub mod inject;
 pub mod request;
 mod socket;
 pub mod status;
+pub mod update;
 
 pub use client::{AskError, ask};
 pub use control::{BindError, Control, ControlListener, serve};
@@ -17,3 +18,4 @@ pub use request::{
     Response,
 };
 pub use status::{PeerState, PeerStatus, Status};
+pub use update::{PastUpdate, UpdateEnd, UpdateReport};

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::status::{PeerState, Status};
+use super::update::UpdateReport;
 use crate::config::{EditError, Peer, PeerChange, PeerSpec};
 use crate::pki::Fingerprint;
 
@@ -65,6 +66,13 @@ pub enum Request {
     ConfigConfirm,
     /// Go back to the configuration before.
     ConfigRollback,
+    /// How do updates stand?
+    UpdateStatus,
+    /// Install the bundle at that path, if it is newer; the box restarts to try it.
+    UpdateInstall {
+        /// On the stick, the boot partition, or the data partition.
+        path: String,
+    },
     /// The latest lines of the log.
     Log {
         /// At most so many.
@@ -87,6 +95,8 @@ impl Request {
                 | Self::ConfigCommit { .. }
                 | Self::ConfigConfirm
                 | Self::ConfigRollback
+                | Self::UpdateStatus
+                | Self::UpdateInstall { .. }
         )
     }
 }
@@ -114,6 +124,8 @@ pub enum Response {
     Committed(Committed),
     /// To [`Request::Log`], the oldest first.
     Log(Vec<String>),
+    /// To [`Request::UpdateStatus`].
+    Update(Box<UpdateReport>),
     /// Done; what happened, in words.
     Done(String),
     /// Not done.

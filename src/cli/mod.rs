@@ -28,6 +28,7 @@ pub mod run;
 pub mod safe_mode;
 pub mod slot;
 pub mod status;
+pub mod update;
 
 use failure::{Exit, Failure};
 use paths::{Global, Places};
@@ -76,6 +77,8 @@ enum Command {
     /// Leave safe mode
     #[command(subcommand)]
     SafeMode(safe_mode::SafeMode),
+    /// Install a new system, show how updates went, go back
+    Update(update::Arguments),
     /// Show and change which slot of the card boots
     Slot(slot::Arguments),
     /// Print a completion script
@@ -132,6 +135,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Reload => reload::run(&places()?),
         Command::Led(arguments) => led::run(arguments, &places()?),
         Command::SafeMode(SafeMode::Leave) => safe_mode::leave(&places()?),
+        Command::Update(arguments) => update::run(arguments, &places()?),
         Command::Slot(arguments) => slot::run(arguments),
         Command::Completions(arguments) => pages::completions(arguments, Cli::command()),
         Command::Man(arguments) => pages::man(arguments, Cli::command()),

@@ -176,6 +176,10 @@ impl Device {
             .custom_flags(OFlag::O_SYNC.bits())
             .open(&self.path)
             .map_err(|error| self.error(&error))?;
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "a command that ends; no event loop runs here"
+        )]
         for _ in 0..LOCK_TRIES {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(locked) => return Ok(locked),

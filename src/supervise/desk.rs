@@ -13,6 +13,8 @@ use crate::config::{Config, ConfigError, EditError};
 use crate::link::hub::Port;
 use crate::log;
 use crate::route::Verdict;
+use crate::update::request::UpdateRequest;
+use crate::update::{self, UpdateError, install};
 
 /// The desk that requests come to.
 #[derive(Debug)]
@@ -22,13 +24,20 @@ pub(super) struct Desk {
     commands: Port,
     /// Held while the configuration is changed: by a request, or because nobody confirmed it.
     changing: Mutex<()>,
+    /// The machine that updates go to.
+    machine: update::machine::Machine,
 }
 
 impl Desk {
-    pub(super) fn new(shared: Arc<Shared>, commands: Port) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        commands: Port,
+        machine: update::machine::Machine,
+    ) -> Self {
         Self {
             shared,
             commands,
+            machine,
             changing: Mutex::default(),
         }
     }
@@ -172,9 +181,36 @@ impl Control for Desk {
             Request::ConfigRollback => {
                 answer(self.change("there is no configuration to go back to", Changes::rollback))
             }
+            Request::UpdateStatus => answer(
+                install::report(&self.machine)
+                    .map(|report| Response::Update(Box::new(report)))
+                    .map_err(update_fault),
+            ),
+            Request::UpdateInstall { path } => {
+                let request = UpdateRequest {
+                    path: path.into(),
+                    // Only the console may ask for that, and it has its own way.
+                    allow_downgrade: false,
+                };
+                let left = update::request::leave(&self.machine, &request);
+                answer(left.map_err(update_fault).map(|()| {
+                    Response::Done(
+                        "the update is asked for; `update status` tells how it goes".into(),
+                    )
+                }))
+            }
             Request::Log { lines } => Response::Log(log::recent::last(lines as usize)),
         }
     }
+}
+
+fn update_fault(error: UpdateError) -> Fault {
+    let code = match &error {
+        UpdateError::Refused(_) => ErrorCode::Invalid,
+        UpdateError::Io(_) | UpdateError::Slot(_) => ErrorCode::Io,
+        _ => ErrorCode::Unavailable,
+    };
+    Fault::new(code, error.to_string())
 }
 
 fn answer(done: Result<Response, Fault>) -> Response {

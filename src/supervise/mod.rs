@@ -254,7 +254,11 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     announce(&shared, &own, &config);
 
     let commands = hub.attach(LinkSpec::Commands);
-    let desk = Arc::new(Desk::new(Arc::clone(&shared), commands));
+    let desk = Arc::new(Desk::new(
+        Arc::clone(&shared),
+        commands,
+        crate::update::machine::Machine::new(&root, &state),
+    ));
     let controlling = tokio::spawn(api::serve(control, Arc::clone(&desk) as Arc<dyn Control>));
     let clients = listeners
         .serve(

@@ -7,7 +7,8 @@ make_boot_script() {
         -e "s|@DEVICE_TREES@|$ADDRESS_DEVICE_TREES|g" -e "s|@KERNEL_CONSOLE@|$KERNEL_CONSOLE|g" \
         -e "s|@DISK_SIGNATURE@|${DISK_SIGNATURE#0x}|g" -e "s|@KERNEL_ARGUMENTS@|$KERNEL_ARGUMENTS|g" \
         -e "s|@LED_CONTROLLER@|$LED_CONTROLLER|g" -e "s|@LED_LINE@|$LED_LINE|g" -e "s|@LED_ACTIVE_LOW@|$LED_ACTIVE_LOW|g" \
-        "$common/boot.cmd" >"$work/boot.cmd"
+        -e "/^@BOARD_SCRIPT@$/{ r $([ -f "$board_dir/boot.cmd" ] && echo "$board_dir/boot.cmd" || echo /dev/null)
+            d }" "$common/boot.cmd" >"$work/boot.cmd"
     if grep -n '@[A-Z_0-9]*@' "$work/boot.cmd"; then die "board/$BOARD/meta leaves these words of the boot script open"; fi
     mkimage -A "$ARCH" -O linux -T script -C none -n "tombolo" -d "$work/boot.cmd" "$1" >/dev/null
 }
