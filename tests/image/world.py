@@ -53,12 +53,6 @@ class Built:
         keys = self.folder.parent / "keys"
         return keys / "development.cert.pem", keys / "development.key.pem"
 
-    def boot_arguments(self):
-        """QEMU's arguments that start U-Boot on this board."""
-        if self.board == VIRT:
-            return ["-bios", self.file("u-boot.bin")]
-        return ["-kernel", self.file("u-boot.bin"), "-dtb", self.file("bcm2837-rpi-3-b.dtb")]
-
 
 class World:
     """Of one scenario."""
