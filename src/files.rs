@@ -183,6 +183,25 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
+    /// Only root can give files away, so only root can try.
+    #[test]
+    fn what_root_writes_belongs_to_whom_its_directory_belongs() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(directory.path(), Some(900), Some(901)).unwrap();
+        let file = directory.path().join("file");
+        for owner in [(900, 901), (900, 901), (902, 903)] {
+            if owner.0 == 902 {
+                std::os::unix::fs::chown(&file, Some(902), Some(903)).unwrap();
+            }
+            replace(&file, b"x", PRIVATE).unwrap();
+            let there = fs::metadata(&file).unwrap();
+            assert_eq!((there.uid(), there.gid()), owner);
+        }
+    }
+
     #[test]
     fn a_link_stays_a_link_and_a_leftover_does_not_matter() {
         let directory = tempfile::tempdir().unwrap();

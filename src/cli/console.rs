@@ -56,6 +56,9 @@ pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
         clock: SystemClock::new(),
     };
     let mut terminal = Terminal::new(input);
+    if manner.stays {
+        session.machine.await_start();
+    }
     let first = session.console.start();
     let mut goes_on = session.perform(first)?;
     while goes_on {

@@ -2,7 +2,8 @@
 //! units as root. Nothing that stands in the file is trusted: it is read and checked as if a stranger had written it.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -20,6 +21,7 @@ const VOLATILE: &str = "/run/systemd/network";
 const KEPT: &str = "/data/system/network";
 /// Before the files of a distribution, which begin with higher numbers.
 const UNIT: &str = "10-tombolo.network";
+const RESET_MARK: &str = "/data/factory-reset";
 const MOST_BYTES: u64 = 4096;
 const READABLE: u32 = 0o644;
 
@@ -35,6 +37,10 @@ pub struct Arguments {
 enum Name {
     /// Write the network's file and have it read
     Network,
+    /// Start the machine again
+    Reboot,
+    /// Have the next start forget configuration, keys and state; start the machine again
+    FactoryReset,
 }
 
 /// Runs `request`.
@@ -42,32 +48,72 @@ enum Name {
 /// # Errors
 /// What is wrong with the request, or what the system says; the result file says it too.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    match arguments.name {
-        Name::Network => {
-            let done = network();
-            let message = match &done {
-                Ok(words) => words.clone(),
-                Err(failure) => failure.message.clone(),
-            };
-            let result = json!({"ok": done.is_ok(), "message": message});
-            let results = Path::new(RUN).join("results");
-            let written = fs::create_dir_all(&results).and_then(|()| {
-                let text = result.to_string();
-                files::replace(&results.join("network.json"), text.as_bytes(), READABLE)
-            });
-            done?;
-            written.map_err(|error| io_failure(&results, &error))
-        }
+    let (name, done) = match arguments.name {
+        Name::Network => ("network", network()),
+        Name::Reboot => ("reboot", taken("reboot").and_then(|_| reboot())),
+        Name::FactoryReset => ("factory-reset", factory_reset()),
+    };
+    let message = match &done {
+        Ok(words) => words.clone(),
+        Err(failure) => failure.message.clone(),
+    };
+    let result = json!({"ok": done.is_ok(), "message": message});
+    let results = Path::new(RUN).join("results");
+    let file = results.join(format!("{name}.json"));
+    let written = fs::create_dir_all(&results)
+        .and_then(|()| files::replace(&file, result.to_string().as_bytes(), READABLE));
+    done?;
+    written.map_err(|error| io_failure(&file, &error))
+}
+
+/// The text of a request, which is gone by then: one that fails must not be tried again for ever.
+fn taken(name: &str) -> Result<Vec<u8>, Failure> {
+    let request = Path::new(RUN).join("requests").join(name);
+    let read =
+        read_own(&request).map_err(|error| unreadable(&request, &error, "the console writes it"));
+    let _ = files::remove(&request);
+    read
+}
+
+/// The directory belongs to another user: a link there could lead anywhere, a pipe would block.
+fn read_own(request: &Path) -> io::Result<Vec<u8>> {
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+        .open(request)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no ordinary file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn reboot() -> Result<String, Failure> {
+    let ended = Command::new("systemctl").arg("reboot").status();
+    match ended {
+        Ok(status) if status.success() => Ok("the machine starts again".to_owned()),
+        Ok(status) => Err(Failure::new(
+            Exit::Unavailable,
+            format!("systemctl reboot: {status}"),
+        )),
+        Err(error) => Err(Failure::new(
+            Exit::Unavailable,
+            format!("systemctl does not run: {error}"),
+        )),
     }
 }
 
+/// The early part of the next start empties the data partition when it sees the mark, and removes it last.
+fn factory_reset() -> Result<String, Failure> {
+    taken("factory-reset")?;
+    let mark = Path::new(RESET_MARK);
+    files::replace(mark, b"", files::PRIVATE).map_err(|error| io_failure(mark, &error))?;
+    reboot()
+}
+
 fn network() -> Result<String, Failure> {
-    let request = Path::new(RUN).join("requests/network");
-    let read = files::read_bounded(&request, MOST_BYTES)
-        .map_err(|error| unreadable(&request, &error, "the console writes it"));
-    // Gone before anything else: a request that fails must not be tried again for ever.
-    let _ = files::remove(&request);
-    let network = understood(&read?)?;
+    let network = understood(&taken("network")?)?;
     let unit = network.unit();
     write(&[PERSISTENT, VOLATILE, KEPT].map(Path::new), &unit)?;
     // On the image systemd-networkd always runs; elsewhere the file waits for it.
@@ -136,6 +182,12 @@ mod tests {
             assert_eq!(understood(bad).unwrap_err().exit, Exit::Data);
         }
         let directory = tempfile::tempdir().unwrap();
+        let request = directory.path().join("request");
+        std::os::unix::fs::symlink("/etc/passwd", &request).unwrap();
+        assert!(read_own(&request).is_err() && read_own(directory.path()).is_err());
+        fs::remove_file(&request).unwrap();
+        fs::write(&request, "{}").unwrap();
+        assert_eq!(read_own(&request).unwrap(), b"{}");
         let places = ["a/etc", "run", "kept"].map(|name| directory.path().join(name));
         let unit = understood(b"{\"dhcp\":true}").unwrap().unit();
         let paths = [places[0].as_path(), &places[1], &places[2]];

@@ -86,6 +86,10 @@ impl Console {
             (Then::Committed, Answer::Response(Response::Committed(committed))) => {
                 self.committed(&committed);
             }
+            (Then::SafeLeft, Answer::Response(Response::Done(words))) => {
+                self.say(&words);
+                self.order(Order::AwaitRestart, Then::Restarted);
+            }
             (Then::Restarted, Answer::Done(words)) => {
                 self.say(&words);
                 self.ok();
@@ -97,6 +101,10 @@ impl Console {
                 let guide = Guide::new(&self.sight.name, self.sight.hears_requests, taken);
                 self.print(Guide::greeting());
                 self.mode = Mode::Guide(Box::new(guide));
+            }
+            (Then::GuideAnswered(answers), Answer::Sight(sight)) => {
+                self.sight = *sight;
+                self.guide_finished(answers);
             }
             (Then::Guide(mut end), Answer::Response(Response::Committed(committed))) => {
                 self.say(&committed.words);

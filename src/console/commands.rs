@@ -65,6 +65,7 @@ impl Console {
             },
             ["update", file] => self.update(file, false),
             ["update", file, "downgrade"] => self.update(file, true),
+            ["safe-mode", "leave"] => self.request(Request::SafeLeave, Then::SafeLeft),
             ["reboot"] => self.mode = Mode::Word("reboot", SystemOrder::Reboot),
             ["factory-reset"] => self.mode = Mode::Word("erase", SystemOrder::FactoryReset),
             ["pin", "set"] => self.mode = Mode::NewPin(None),

@@ -48,6 +48,7 @@ commands! {
     "log", "[N]", "the latest lines of the log, 20 or N", "";
     "update", "FILE [downgrade]", "install a signed bundle that lies on this box",
         "Only on a box with two system slots. Also an older one with `downgrade`.";
+    "safe-mode", "leave", "forget what led to safe mode, and start as configured", "";
     "reboot", "", "start the machine again", "The word reboot is asked for.";
     "factory-reset", "", "forget configuration, keys and state", "The word erase is asked for.";
     "pin", "set|clear", "lock this console by a PIN, or no longer",

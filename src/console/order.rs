@@ -105,6 +105,8 @@ pub struct Sight {
     pub trouble: Option<String>,
     /// Configured peers; none when the configuration cannot be read.
     pub peers: Option<usize>,
+    /// Seconds until the configuration is taken back; none = it waits for no confirmation.
+    pub unconfirmed_seconds: Option<u32>,
     /// Network interfaces with their addresses, without loopback.
     pub interfaces: Vec<(String, Vec<String>)>,
     /// Our certificates; none before the first start.

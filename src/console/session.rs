@@ -1,6 +1,6 @@
 //! One session at the console: which prompt stands, and what a line means there.
 
-use super::guide::{Guide, Turn};
+use super::guide::{Answers, Guide, Turn};
 use super::lock::{Lock, pin_fault};
 use super::network::Network;
 use super::order::{Action, Input, Order, PinOrder, Sight, SystemOrder};
@@ -81,7 +81,9 @@ pub(super) enum Then {
     },
     Committed,
     Restarted,
+    SafeLeft,
     GuideBegins,
+    GuideAnswered(Answers),
     Guide(GuideEnd),
     PinIs(bool),
 }
@@ -229,7 +231,8 @@ impl Console {
                 self.say("nothing is changed; `setup` begins again, `help` lists the commands");
                 self.ok();
             }
-            Turn::Finished(answers) => self.guide_finished(answers),
+            // The box may have come up, or gone, since the banner.
+            Turn::Finished(answers) => self.order(Order::Look, Then::GuideAnswered(answers)),
         }
     }
 

@@ -21,6 +21,24 @@ pub(super) fn banner(sight: &Sight) -> String {
             .label("its CA", &own.authority_fingerprint);
     }
     page.label("clock", &clock(sight));
+    if let Some(status) = &sight.status {
+        page.label("LED", &led(status));
+        page.label("STORAGE", &status.storage.fault);
+        match status.power.under_voltage {
+            Some(true) => page.label(
+                "POWER",
+                "the voltage is too low: use a better supply or cable",
+            ),
+            _ => &mut page,
+        };
+    }
+    if let Some(seconds) = sight.unconfirmed_seconds {
+        let words = format!(
+            "waits for `confirm`, else it is taken back in {}",
+            duration(seconds.into())
+        );
+        page.label("configuration", &words);
+    }
     for mistake in &sight.mistakes {
         page.label("MISTAKE", mistake);
     }
@@ -48,16 +66,27 @@ fn state(sight: &Sight) -> String {
             is(PeerState::Flowing)
         ),
     };
-    let safe = match status.node.state.as_str() {
-        "safe" => ": SAFE MODE, no links; it did not stay up several times, `log` may say why",
-        _ => "",
+    let state = match status.node.state.as_str() {
+        "safe" => format!(
+            "SAFE MODE, no peers and no clients ({}; `safe-mode leave` ends it),",
+            status.node.reason
+        ),
+        state => state.to_owned(),
     };
     format!(
-        "{}{safe} for {}, {peers}, {} clients",
-        status.node.state,
+        "{state} for {}, {peers}, {} clients",
         duration(status.node.uptime_seconds),
         status.clients
     )
+}
+
+fn led(status: &Status) -> String {
+    let led = &status.led;
+    match (&led.problem, led.back_end.as_str()) {
+        (Some(problem), _) => format!("{}, but it cannot be shown: {problem}", led.meaning),
+        (None, "none") => String::new(),
+        (None, _) => format!("{}: {}", led.pattern, led.meaning),
+    }
 }
 
 fn addresses(sight: &Sight) -> Vec<String> {
@@ -113,6 +142,7 @@ pub(super) fn status(status: &Status) -> String {
             "clock",
             &format!("{}, quality {}", status.clock.utc, status.clock.quality),
         )
+        .label("LED", &led(status))
         .label("listening", &places.join(", "))
         .label("clients", &status.clients.to_string())
         .label(

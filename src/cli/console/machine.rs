@@ -18,6 +18,8 @@ use crate::supervise::changes::{self, Changes};
 
 /// A box that starts again answers within this, ms.
 const RESTART_MS: u64 = 40_000;
+/// A box that makes its keys at its first start answers within this, ms.
+const START_MS: u64 = 30_000;
 /// What `tombolo provision` leaves behind.
 const PROVISIONED: &str = "/run/tombolo/provision.json";
 
@@ -150,6 +152,10 @@ impl<'a> Machine<'a> {
             status,
             trouble,
             peers: config.as_ref().map(|config| config.peers.len()).ok(),
+            unconfirmed_seconds: match self.request(&Request::ConfigText) {
+                Ok(Response::Config(config)) => config.unconfirmed_seconds,
+                _ => None,
+            },
             interfaces: interfaces(),
             own: config
                 .as_ref()
@@ -163,10 +169,18 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Waits a while for a box that is just starting, as after power on.
+    pub(super) fn await_start(&self) {
+        let began = self.clock.now().mono_ms;
+        while self.status().is_err() && self.clock.now().mono_ms - began < START_MS {
+            system::pause(Duration::from_millis(500));
+        }
+    }
+
     fn await_restart(&self) -> Result<String, Fault> {
         let began = self.clock.now().mono_ms;
         loop {
-            pause(Duration::from_millis(200));
+            system::pause(Duration::from_millis(200));
             let elapsed = self.clock.now().mono_ms - began;
             // Whoever is up for less time than we wait is the new one.
             let is_new = |status: &Status| (status.node.uptime_seconds + 1) * 1000 <= elapsed;
@@ -192,14 +206,6 @@ impl<'a> Machine<'a> {
             PinOrder::Clear => pin::clear(state).map(|()| "there is no PIN any more".to_owned()),
         }
     }
-}
-
-#[allow(
-    clippy::disallowed_methods,
-    reason = "a command of its own process, with nothing else to do"
-)]
-pub(super) fn pause(time: Duration) {
-    std::thread::sleep(time);
 }
 
 /// Interfaces that are up, with their addresses; without loopback and link-local IPv6.

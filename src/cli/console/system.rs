@@ -8,7 +8,6 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::machine::pause;
 use crate::api::{ErrorCode, Fault};
 use crate::console::SystemOrder;
 use crate::files;
@@ -58,7 +57,7 @@ fn perform_in(run: &Path, order: &SystemOrder, has_slots: bool) -> Result<String
                 let words = format!("{file}: there is no such file on this box");
                 return Err(Fault::new(ErrorCode::NotFound, words));
             }
-            let text = json!({"file": file, "allow_downgrade": allow_downgrade});
+            let text = json!({"path": file, "allow_downgrade": allow_downgrade});
             ("update", text, UPDATE_MS)
         }
     };
@@ -100,6 +99,14 @@ fn perform_in(run: &Path, order: &SystemOrder, has_slots: bool) -> Result<String
     let words =
         format!("{name}: nobody did it within {seconds} s; the units of the machine do not run");
     Err(Fault::new(ErrorCode::Unavailable, words))
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a command of its own process, with nothing else to do"
+)]
+pub(super) fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 fn outcome(result: &Path) -> Option<Outcome> {

@@ -1,4 +1,5 @@
-//! Lines from a terminal, a pipe or a file. Echo and erasing are left to the kernel's terminal.
+//! Lines from a terminal, a pipe or a file. On a terminal the echo and the few editing keys are ours: the kernel's own
+//! would take the CR LF that many terminal programs send for two line ends, and so for two answers.
 
 use std::fs::File;
 use std::io::{IsTerminal, Read};
@@ -11,12 +12,16 @@ use nix::sys::termios::{
     tcgetattr, tcsetattr,
 };
 
+use crate::cli::output::print;
 use crate::console::Input;
 
-/// Longest line taken, bytes; a terminal's own limit is 4095.
+/// Longest line taken, bytes.
 const MOST_LINE: usize = 8192;
 const INTERRUPT: u8 = 0x03;
 const END: u8 = 0x04;
+const BACKSPACE: u8 = 0x08;
+const ERASE_LINE: u8 = 0x15;
+const DELETE: u8 = 0x7f;
 /// Ends in a row after which an input that is no terminal has nothing more.
 const MOST_ENDS: u32 = 3;
 
@@ -24,8 +29,8 @@ const MOST_ENDS: u32 = 3;
 #[derive(Debug)]
 pub(super) struct Terminal {
     input: File,
-    /// How the terminal was, and how it is while lines are read.
-    settings: Option<(Termios, Termios)>,
+    /// How the terminal was; none when it is no terminal.
+    was: Option<Termios>,
     lines: Lines,
     ends: u32,
     is_gone: bool,
@@ -34,46 +39,28 @@ pub(super) struct Terminal {
 impl Terminal {
     pub(super) fn new(input: OwnedFd) -> Self {
         let input = File::from(input);
-        let settings = input
-            .is_terminal()
-            .then(|| tcgetattr(&input).ok())
-            .flatten()
-            .map(|was| (was.clone(), suited(was)));
-        let terminal = Self {
+        let is_terminal = input.is_terminal();
+        let was = is_terminal.then(|| tcgetattr(&input).ok()).flatten();
+        if let Some(was) = &was {
+            // A terminal that went away shows at the first reading.
+            let _ = tcsetattr(&input, SetArg::TCSADRAIN, &suited(was.clone()));
+        }
+        Self {
             input,
-            settings,
-            lines: Lines::default(),
+            lines: Lines::new(was.is_some()),
+            was,
             ends: 0,
             is_gone: false,
-        };
-        terminal.echo(true);
-        terminal
+        }
     }
 
     /// The next line, at most after `idle`.
     pub(super) fn read(&mut self, is_secret: bool, idle: Option<Duration>) -> Input {
-        if is_secret {
-            self.echo(false);
-        }
-        let input = self.next(idle);
-        if is_secret {
-            self.echo(true);
-            if self.settings.is_some() {
-                // The line's own end was not echoed either.
-                let _ = super::print("\n");
-            }
-        }
-        input
-    }
-
-    /// Nothing more will ever come.
-    pub(super) fn is_gone(&self) -> bool {
-        self.is_gone
-    }
-
-    fn next(&mut self, idle: Option<Duration>) -> Input {
         loop {
-            if let Some(input) = self.lines.next() {
+            let (input, echo) = self.lines.next(is_secret);
+            // A terminal that cannot be written shows at the next answer.
+            let _ = print(&echo);
+            if let Some(input) = input {
                 self.ends = 0;
                 return input;
             }
@@ -82,9 +69,6 @@ impl Terminal {
             });
             let mut wait = [PollFd::new(self.input.as_fd(), PollFlags::POLLIN)];
             let is_idle = poll(&mut wait, timeout) == Ok(0);
-            let hung_up = wait[0]
-                .revents()
-                .is_some_and(|events| events.contains(PollFlags::POLLHUP));
             if is_idle {
                 return Input::Idle;
             }
@@ -92,57 +76,51 @@ impl Terminal {
             match self.input.read(&mut bytes) {
                 Ok(count) if count > 0 => self.lines.add(&bytes[..count]),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                // A terminal gives nothing only when its other side is gone.
                 ended => {
                     self.ends += 1;
-                    let no_terminal = self.settings.is_none();
-                    self.is_gone =
-                        ended.is_err() || hung_up || no_terminal && self.ends >= MOST_ENDS;
+                    self.is_gone = ended.is_err() || self.was.is_some() || self.ends >= MOST_ENDS;
                     return self.lines.last().unwrap_or(Input::End);
                 }
             }
         }
     }
 
-    fn echo(&self, on: bool) {
-        if let Some((_, suited)) = &self.settings {
-            let mut settings = suited.clone();
-            settings.local_flags.set(LocalFlags::ECHO, on);
-            // A terminal that went away shows at the next reading.
-            let _ = tcsetattr(&self.input, SetArg::TCSADRAIN, &settings);
-        }
+    /// Nothing more will ever come.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_gone
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        if let Some((was, _)) = &self.settings {
+        if let Some(was) = &self.was {
             let _ = tcsetattr(&self.input, SetArg::TCSADRAIN, was);
         }
     }
 }
 
-/// Whole lines with echo, either line end, and Ctrl-C as a character that ends a line.
+/// Every byte as it comes, without echo and signals; a line feed in the output goes to the beginning of the line.
 fn suited(mut settings: Termios) -> Termios {
-    settings.input_flags |= InputFlags::ICRNL;
-    settings.input_flags &= !(InputFlags::IGNCR | InputFlags::INLCR | InputFlags::ISTRIP);
+    settings.input_flags &=
+        !(InputFlags::ICRNL | InputFlags::IGNCR | InputFlags::INLCR | InputFlags::ISTRIP);
     settings.output_flags |= OutputFlags::OPOST | OutputFlags::ONLCR;
     settings.control_flags |= ControlFlags::CREAD;
-    settings.local_flags |=
-        LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ECHOE | LocalFlags::ECHOK;
-    let off = nix::libc::_POSIX_VDISABLE;
-    let keys = &mut settings.control_chars;
-    keys[SpecialCharacterIndices::VINTR as usize] = off;
-    keys[SpecialCharacterIndices::VQUIT as usize] = off;
-    keys[SpecialCharacterIndices::VSUSP as usize] = off;
-    keys[SpecialCharacterIndices::VEOL as usize] = INTERRUPT;
-    keys[SpecialCharacterIndices::VEOF as usize] = END;
+    settings.local_flags &=
+        !(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG | LocalFlags::IEXTEN);
+    settings.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
+    settings.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
     settings
 }
 
 /// Bytes cut into lines.
 #[derive(Debug, Default)]
 struct Lines {
-    bytes: Vec<u8>,
+    /// Somebody types: what comes is echoed and can be erased.
+    is_typed: bool,
+    /// What came and was not looked at.
+    bytes: std::collections::VecDeque<u8>,
+    line: Vec<u8>,
     /// The line is too long: what still comes of it is dropped.
     overflows: bool,
     /// A line ended in a carriage return: a line feed behind it belongs to that.
@@ -150,49 +128,94 @@ struct Lines {
 }
 
 impl Lines {
-    fn add(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+    fn new(is_typed: bool) -> Self {
+        Self {
+            is_typed,
+            ..Self::default()
+        }
     }
 
-    fn next(&mut self) -> Option<Input> {
-        if std::mem::take(&mut self.skips_feed) {
-            match self.bytes.first() {
-                Some(b'\n') => drop(self.bytes.remove(0)),
-                Some(_) => {}
-                None => self.skips_feed = true,
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+    }
+
+    /// The next line or key, if it is whole, and what is to be echoed.
+    fn next(&mut self, is_secret: bool) -> (Option<Input>, String) {
+        let mut echo = String::new();
+        while let Some(byte) = self.bytes.pop_front() {
+            let skips_feed = std::mem::take(&mut self.skips_feed);
+            match byte {
+                b'\n' if skips_feed => {}
+                b'\n' | b'\r' => {
+                    self.skips_feed = byte == b'\r';
+                    if self.is_typed {
+                        echo.push('\n');
+                    }
+                    return (Some(self.whole()), echo);
+                }
+                INTERRUPT => {
+                    self.line.clear();
+                    self.overflows = false;
+                    if self.is_typed {
+                        echo.push_str("^C");
+                    }
+                    return (Some(Input::Interrupt), echo);
+                }
+                END if self.line.is_empty() && !self.overflows => return (Some(Input::End), echo),
+                BACKSPACE | DELETE if self.is_typed => self.erase(is_secret, &mut echo),
+                ERASE_LINE if self.is_typed => {
+                    while !self.line.is_empty() {
+                        self.erase(is_secret, &mut echo);
+                    }
+                }
+                _ => {
+                    self.line.push(byte);
+                    if self.line.len() > MOST_LINE {
+                        self.line.clear();
+                        self.overflows = true;
+                    }
+                    // Only what cannot steer the terminal. The console's own words are ASCII too.
+                    if self.is_typed
+                        && !is_secret
+                        && !self.overflows
+                        && (b' '..=b'~').contains(&byte)
+                    {
+                        echo.push(char::from(byte));
+                    }
+                }
             }
         }
-        if self.bytes.first() == Some(&END) && !self.overflows {
-            self.bytes.remove(0);
-            return Some(Input::End);
-        }
-        let ends = |byte: &u8| matches!(*byte, b'\n' | b'\r' | INTERRUPT);
-        let Some(at) = self.bytes.iter().position(ends) else {
-            if self.bytes.len() > MOST_LINE {
-                self.overflows = true;
-                self.bytes.clear();
-            }
-            return None;
+        (None, echo)
+    }
+
+    /// Takes the last letter away, all its bytes.
+    fn erase(&mut self, is_secret: bool, echo: &mut String) {
+        let Some(mut last) = self.line.pop() else {
+            return;
         };
-        let end = self.bytes[at];
-        let line: Vec<u8> = self.bytes.drain(..=at).take(at).collect();
-        self.skips_feed = end == b'\r';
-        let overflowed = std::mem::take(&mut self.overflows) || line.len() > MOST_LINE;
-        Some(match end {
-            INTERRUPT => Input::Interrupt,
-            _ if overflowed => Input::TooLong,
-            _ => String::from_utf8(line).map_or(Input::NotText, Input::Line),
-        })
+        let was_shown = (b' '..=b'~').contains(&last);
+        while last & 0xc0 == 0x80 {
+            match self.line.pop() {
+                Some(byte) => last = byte,
+                None => break,
+            }
+        }
+        if was_shown && !is_secret {
+            echo.push_str("\u{8} \u{8}");
+        }
+    }
+
+    fn whole(&mut self) -> Input {
+        let line = std::mem::take(&mut self.line);
+        match std::mem::take(&mut self.overflows) {
+            true => Input::TooLong,
+            false => String::from_utf8(line).map_or(Input::NotText, Input::Line),
+        }
     }
 
     /// What came before the end of the input without an end of its own.
     fn last(&mut self) -> Option<Input> {
-        let rest = std::mem::take(&mut self.bytes);
-        match std::mem::take(&mut self.overflows) {
-            true => Some(Input::TooLong),
-            false if rest.is_empty() => None,
-            false => Some(String::from_utf8(rest).map_or(Input::NotText, Input::Line)),
-        }
+        (self.overflows || !self.line.is_empty()).then(|| self.whole())
     }
 }
 
@@ -201,15 +224,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn cut(pieces: &[&[u8]]) -> Vec<Input> {
-        let mut lines = Lines::default();
-        let mut found = Vec::new();
+    fn cut(is_typed: bool, pieces: &[&[u8]]) -> (Vec<Input>, String) {
+        let mut lines = Lines::new(is_typed);
+        let (mut found, mut echoed) = (Vec::new(), String::new());
         for piece in pieces {
             lines.add(piece);
-            found.extend(std::iter::from_fn(|| lines.next()));
+            loop {
+                let (input, echo) = lines.next(false);
+                echoed += &echo;
+                match input {
+                    Some(input) => found.push(input),
+                    None => break,
+                }
+            }
         }
         found.extend(lines.last());
-        found
+        (found, echoed)
     }
 
     fn line(text: &str) -> Input {
@@ -219,30 +249,57 @@ mod tests {
     #[test]
     fn every_line_end_is_one_line_end() {
         let wanted = [line("a"), line("b"), line(""), line("c"), line("d")];
-        assert_eq!(cut(&[b"a\r\nb\r", b"\n\r\nc\rd"]), wanted);
-        assert_eq!(cut(&[b"a\nb\n\nc\nd\n"]), wanted);
+        for is_typed in [true, false] {
+            assert_eq!(cut(is_typed, &[b"a\r\nb\r", b"\n\r\nc\rd"]).0, wanted);
+            assert_eq!(cut(is_typed, &[b"a\nb\n\nc\nd\n"]).0, wanted);
+        }
     }
 
     #[test]
     fn keys_and_broken_lines_are_told_apart() {
         assert_eq!(
-            cut(&[b"half\x03whole\n\x04\xff\xfe\n"]),
+            cut(false, &[b"half\x03whole\n\x04\xff\xfe\n"]).0,
             [Input::Interrupt, line("whole"), Input::End, Input::NotText]
         );
         let long = vec![b'x'; 10_000];
-        assert_eq!(cut(&[&long, b"\nfine\n"]), [Input::TooLong, line("fine")]);
-        assert_eq!(cut(&[&long, &long, b"\x03"]), [Input::Interrupt]);
-        assert_eq!(cut(&[&long]), [Input::TooLong]);
+        assert_eq!(
+            cut(false, &[&long, b"\nfine\n"]).0,
+            [Input::TooLong, line("fine")]
+        );
+        assert_eq!(cut(false, &[&long, &long, b"\x03"]).0, [Input::Interrupt]);
+        assert_eq!(cut(false, &[&long]).0, [Input::TooLong]);
+    }
+
+    #[test]
+    fn what_is_typed_is_echoed_and_erased() {
+        let (found, echoed) = cut(true, &[b"ax\x7fb\xc3\xa9\x08\x1b[A\r"]);
+        assert_eq!(found, [line("ab\u{1b}[A")]);
+        assert_eq!(echoed, "ax\u{8} \u{8}b[A\n");
+        let (found, echoed) = cut(true, &[b"wrong\x15right\r\x7f\x7fx\x03"]);
+        assert_eq!(found, [line("right"), Input::Interrupt]);
+        assert!(echoed.ends_with("right\nx^C"), "{echoed:?}");
+        let mut secret = Lines::new(true);
+        secret.add(b"12x\x7f34\r");
+        assert_eq!(secret.next(true), (Some(line("1234")), "\n".to_owned()));
     }
 
     proptest! {
         #[test]
-        fn no_bytes_panic_and_nothing_grows(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..20)) {
-            let mut lines = Lines::default();
+        fn no_bytes_panic_and_nothing_grows(
+            is_typed in any::<bool>(),
+            pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..20),
+        ) {
+            let mut lines = Lines::new(is_typed);
             for piece in pieces {
                 lines.add(&piece);
-                while lines.next().is_some() {}
-                prop_assert!(lines.bytes.len() <= MOST_LINE);
+                loop {
+                    let (input, echo) = lines.next(false);
+                    prop_assert!(echo.is_ascii());
+                    if input.is_none() {
+                        break;
+                    }
+                }
+                prop_assert!(lines.line.len() <= MOST_LINE && lines.bytes.is_empty());
             }
         }
     }

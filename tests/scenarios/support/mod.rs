@@ -12,6 +12,7 @@ mod manager;
 mod process;
 mod setup;
 mod status;
+mod terminal;
 
 pub use canonical::Element;
 pub use certificates::{Authority, Leaf, Profile};
@@ -23,6 +24,7 @@ pub use manager::Managed;
 pub use process::{Finished, TomboloBox, ask, peak_kib, tombolo};
 pub use setup::{Registration, Setup};
 pub use status::Status;
+pub use terminal::Terminal;
 
 use std::time::{Duration, Instant};
 
