@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::config::Limits;
+use crate::log::recent;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -316,6 +317,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             1,
             Some("max_event_kib"),
             "its line and the event decoded from it",
+        ),
+        row(
+            "log line kept",
+            recent::LINE_BYTES as u64 + 16,
+            recent::LINES as u64,
+            None,
+            "for the console: its text and its place",
         ),
     ]
 }

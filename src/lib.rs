@@ -5,15 +5,15 @@
 //!
 //! | floor | modules | owns |
 //! |---|---|---|
-//! | 1 | [`wire`] [`clock`] [`pki`] [`config`] [`counters`] [`files`] [`state`] [`log`] | bytes, time, keys, settings, tallies, disk, words |
+//! | 1 | [`wire`] [`clock`] [`pki`] [`led`] [`config`] [`counters`] [`files`] [`state`] [`log`] [`slot`] [`system`] | bytes, time, keys, light, settings, tallies, disk, words, card, machine |
 //! | 2 | [`cot`] [`budget`] | one event in its forms; the memory sum |
 //! | 3 | [`route`] | who gets an event, and what waits |
 //! | 4 | [`link`] | everything with a socket |
 //! | 5 | [`api`] | the typed requests that console, socket and HTTPS share |
-//! | 6 | [`supervise`] | start, reload, drain, stop |
+//! | 6 | [`console`] [`supervise`] [`update`] [`provision`] | what is typed; start, reload, drain, stop; new systems; sticks |
 //! | 7 | [`cli`] | one file per subcommand |
 //!
-//! `wire`, `cot` and `route` are pure: same inputs, same outputs, no sockets, files, clock or environment.
+//! `wire`, `cot`, `route` and `led` are pure: same inputs, same outputs, no sockets, files, clock or environment.
 
 #![forbid(unsafe_code)]
 
@@ -22,13 +22,19 @@ pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod cot;
 pub mod counters;
 pub mod files;
+pub mod led;
 pub mod link;
 pub mod log;
 pub mod pki;
+pub mod provision;
 pub mod route;
+pub mod slot;
 pub mod state;
 pub mod supervise;
+pub mod system;
+pub mod update;
 pub mod wire;

@@ -1,5 +1,7 @@
 //! What the box says: to the journal where there is one, else in plain lines on standard error.
 
+pub mod recent;
+
 use std::env;
 use std::fmt;
 use std::io;
@@ -60,7 +62,8 @@ pub fn start(verbose: u8) -> Result<Destination, LogError> {
         .ok()
         .filter(|stream| is_standard_error(stream))
         .and_then(|_| tracing_journald::layer().ok());
-    let registry = tracing_subscriber::registry();
+    let recent = lines(recent::Writer).with_filter(levels.clone());
+    let registry = tracing_subscriber::registry().with(recent);
     match journal {
         Some(layer) => registry
             .with(

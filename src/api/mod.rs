@@ -9,8 +9,13 @@ pub mod inject;
 pub mod request;
 mod socket;
 pub mod status;
+pub mod update;
 
 pub use client::{AskError, ask};
 pub use control::{BindError, Control, ControlListener, serve};
-pub use request::{ErrorCode, Fault, PeerEntry, RefusedEvent, Request, Response};
+pub use request::{
+    Committed, ConfigFault, ConfigText, ErrorCode, Fault, PeerEntry, RefusedEvent, Request,
+    Response,
+};
 pub use status::{PeerState, PeerStatus, Status};
+pub use update::{PastUpdate, UpdateEnd, UpdateReport};

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::status::{PeerState, Status};
+use super::update::UpdateReport;
 use crate::config::{EditError, Peer, PeerChange, PeerSpec};
 use crate::pki::Fingerprint;
 
@@ -41,14 +42,61 @@ pub enum Request {
     },
     /// Read the configuration again.
     Reload,
+    /// End safe mode: forget what led to it, and start as configured.
+    SafeLeave,
+    /// The text of the configuration, and how it stands.
+    ConfigText,
+    /// Would this be a valid configuration?
+    ConfigCheck {
+        /// The whole text.
+        text: String,
+    },
+    /// Make this the configuration.
+    ConfigCommit {
+        /// The whole text.
+        text: String,
+        /// Take it back after so many seconds (1 to 86,400) unless it is confirmed; also when the power goes meanwhile.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confirm_seconds: Option<u32>,
+        /// The generation that was changed: refused when the file is another by now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        generation: Option<String>,
+    },
+    /// Keep the configuration that waits for it.
+    ConfigConfirm,
+    /// Go back to the configuration before.
+    ConfigRollback,
+    /// How do updates stand?
+    UpdateStatus,
+    /// Install the bundle at that path, if it is newer; the box restarts to try it.
+    UpdateInstall {
+        /// On the stick, the boot partition, or the data partition.
+        path: String,
+    },
+    /// The latest lines of the log.
+    Log {
+        /// At most so many.
+        lines: u32,
+    },
 }
 
 impl Request {
-    /// It writes files, so it must not hold up the traffic.
+    /// It reads or writes files, so it must not hold up the traffic.
     pub fn touches_files(&self) -> bool {
         matches!(
             self,
-            Self::PeerAdd { .. } | Self::PeerSet { .. } | Self::PeerRemove { .. } | Self::Reload
+            Self::PeerAdd { .. }
+                | Self::PeerSet { .. }
+                | Self::PeerRemove { .. }
+                | Self::Reload
+                | Self::SafeLeave
+                | Self::ConfigText
+                | Self::ConfigCheck { .. }
+                | Self::ConfigCommit { .. }
+                | Self::ConfigConfirm
+                | Self::ConfigRollback
+                | Self::UpdateStatus
+                | Self::UpdateInstall { .. }
         )
     }
 }
@@ -68,6 +116,16 @@ pub enum Response {
         /// Events refused.
         refused: Vec<RefusedEvent>,
     },
+    /// To [`Request::ConfigText`].
+    Config(ConfigText),
+    /// To [`Request::ConfigCheck`]: what is wrong, from the top; empty when it is valid.
+    Checked(Vec<ConfigFault>),
+    /// To [`Request::ConfigCommit`], [`Request::ConfigConfirm`], [`Request::ConfigRollback`].
+    Committed(Committed),
+    /// To [`Request::Log`], the oldest first.
+    Log(Vec<String>),
+    /// To [`Request::UpdateStatus`].
+    Update(Box<UpdateReport>),
     /// Done; what happened, in words.
     Done(String),
     /// Not done.
@@ -100,6 +158,43 @@ pub struct RefusedEvent {
     pub event: u32,
     /// The word of the reason, as in `status`.
     pub reason: String,
+}
+
+/// The configuration as it stands in its file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigText {
+    /// The file.
+    pub file: String,
+    /// Its text; empty when there is no file.
+    pub text: String,
+    /// The name of that text, for [`Request::ConfigCommit`].
+    pub generation: String,
+    /// Seconds until it is taken back; none = it needs no confirmation.
+    pub unconfirmed_seconds: Option<u32>,
+    /// There is one to roll back to.
+    pub has_previous: bool,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigFault {
+    /// The line, counted from 1.
+    pub line: Option<u32>,
+    /// The key.
+    pub key: Option<String>,
+    /// Place, fault and cure in words.
+    pub message: String,
+}
+
+/// What came of a change of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Committed {
+    /// In words.
+    pub words: String,
+    /// The box starts again for it, within a second.
+    pub restarts: bool,
+    /// Seconds until it is taken back; none = it needs no confirmation.
+    pub unconfirmed_seconds: Option<u32>,
 }
 
 /// Why a request was not carried out.
@@ -160,6 +255,8 @@ pub enum ErrorCode {
     NotFound,
     /// What it wants to make is there already.
     Exists,
+    /// Something was changed meanwhile, or waits for its confirmation.
+    Conflict,
     /// The configuration is not valid.
     Config,
     /// A file cannot be read or written.
@@ -249,6 +346,17 @@ mod tests {
                     reason: "malformed".into(),
                 }],
             },
+            Response::Checked(vec![ConfigFault {
+                line: Some(2),
+                key: None,
+                message: "x".into(),
+            }]),
+            Response::Committed(Committed {
+                words: "x".into(),
+                restarts: true,
+                unconfirmed_seconds: Some(5),
+            }),
+            Response::Log(vec!["a".into()]),
             Response::Done("well\n\"done\"".into()),
             Fault::new(ErrorCode::TooLong, "too long").into(),
         ] {

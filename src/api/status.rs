@@ -10,6 +10,7 @@ use crate::budget::Budget;
 use crate::counters::Reason;
 use crate::files;
 use crate::link::board;
+use crate::system::{Power, Storage};
 use crate::wire::stamp;
 
 /// Counts by reason; the words are those of [`Reason`] and of refused handshakes.
@@ -34,6 +35,12 @@ pub struct Status {
     pub local: LocalStatus,
     /// What it takes and what it may take.
     pub memory: MemoryStatus,
+    /// What its LED says.
+    pub led: LedStatus,
+    /// The card, or whatever holds the state directory.
+    pub storage: StorageStatus,
+    /// The power supply.
+    pub power: PowerStatus,
 }
 
 /// The box itself.
@@ -49,8 +56,10 @@ pub struct NodeStatus {
     pub uptime_seconds: u64,
     /// SHA-256 of its certificate, as a peer's administrator registers it.
     pub fingerprint: String,
-    /// `running` or `draining`.
+    /// `running`, `draining`, or `safe`: safe mode, without peers and clients.
     pub state: String,
+    /// Why it is in safe mode, in words; else empty.
+    pub reason: String,
 }
 
 /// The clock.
@@ -163,6 +172,27 @@ pub struct LocalStatus {
     pub dropped: Counts,
 }
 
+/// The status LED.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedStatus {
+    /// What it says, in one word: `flowing`, `connected`, `some_down`, `retrying`, `connecting`, `booting`,
+    /// `provisioning`, `paused`, `dark`, `safe_mode`, or `fault_` and which.
+    pub signal: String,
+    /// The same in words.
+    pub meaning: String,
+    /// How it looks, in words.
+    pub pattern: String,
+    /// Who makes it blink: `kernel`, `class` or `gpio` (this program), `none` = there is none, `lost` = it cannot be
+    /// reached.
+    pub back_end: String,
+    /// Where it is; empty where there is none.
+    pub place: String,
+    /// Why it cannot be reached, in words.
+    pub problem: Option<String>,
+    /// How often it vanished since the start.
+    pub losses: u64,
+}
+
 /// Memory, KiB.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryStatus {
@@ -187,6 +217,48 @@ impl MemoryStatus {
             peak_kib: field(&text, "VmHWM:"),
             budget_kib: budget.total().div_ceil(1024),
             ceiling_kib: budget.ceiling() / 1024,
+        }
+    }
+}
+
+/// The card, or whatever holds the state directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageStatus {
+    /// Name of the disk; none where it is not on a single disk.
+    pub device: Option<String>,
+    /// Bytes written to that disk, by anybody, since the machine booted. A box at rest writes nothing.
+    pub written_bytes: Option<u64>,
+    /// What is wrong with it, in words; empty when nothing is.
+    pub fault: String,
+}
+
+impl From<&Storage> for StorageStatus {
+    fn from(storage: &Storage) -> Self {
+        Self {
+            device: storage.device.clone(),
+            written_bytes: storage.written_bytes,
+            fault: storage
+                .fault
+                .map(|fault| fault.to_string())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// The power supply; none = the board does not know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PowerStatus {
+    /// The voltage is too low now.
+    pub under_voltage: Option<bool>,
+    /// It was too low since the boot.
+    pub under_voltage_seen: Option<bool>,
+}
+
+impl From<Power> for PowerStatus {
+    fn from(power: Power) -> Self {
+        Self {
+            under_voltage: power.low,
+            under_voltage_seen: power.was_low,
         }
     }
 }
@@ -236,6 +308,7 @@ pub(crate) mod tests {
                 uptime_seconds: 93_784,
                 fingerprint: format!("SHA256:{}", "AB".repeat(32)),
                 state: "running".into(),
+                reason: String::new(),
             },
             clock: ClockStatus {
                 utc: "2026-11-20T12:00:00.000Z".into(),
@@ -263,6 +336,24 @@ pub(crate) mod tests {
             refused: Counts::from([("unknown_ca".into(), 2)]),
             local: LocalStatus::default(),
             memory: MemoryStatus::measure(&Budget::of(&Limits::default())),
+            led: LedStatus {
+                signal: "flowing".into(),
+                meaning: "every enabled peer flowing".into(),
+                pattern: "steady".into(),
+                back_end: "kernel".into(),
+                place: "/sys/class/leds/tombolo:status".into(),
+                problem: None,
+                losses: 0,
+            },
+            storage: StorageStatus {
+                device: Some("mmcblk0".into()),
+                written_bytes: Some(5_400_000),
+                fault: String::new(),
+            },
+            power: PowerStatus {
+                under_voltage: Some(false),
+                under_voltage_seen: Some(true),
+            },
         }
     }
 
@@ -292,6 +383,11 @@ pub(crate) mod tests {
         assert_eq!(peer["last_heard"], "2023-11-14T22:13:20.000Z");
         assert_eq!(peer["dropped"], serde_json::json!({"duplicate": 2}));
         assert_eq!(json["memory"]["ceiling_kib"], 16 * 1024);
+        assert_eq!(json["led"]["signal"], "flowing");
+        assert_eq!(json["led"]["back_end"], "kernel");
+        assert_eq!(json["node"]["reason"], "");
+        assert_eq!(json["storage"]["written_bytes"], 5_400_000);
+        assert_eq!(json["power"]["under_voltage_seen"], true);
         let read: Status = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(serde_json::to_value(read).unwrap(), json);
     }

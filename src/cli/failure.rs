@@ -29,6 +29,8 @@ pub enum Exit {
     CannotCreate = 73,
     /// A file cannot be read or written.
     Io = 74,
+    /// The box wants to be started again (sysexits: temporary failure).
+    Again = 75,
     /// Not allowed.
     NoPermission = 77,
     /// The configuration is not valid.
@@ -106,7 +108,7 @@ impl From<Fault> for Failure {
             ErrorCode::Argument => Exit::Usage,
             ErrorCode::Config => Exit::Config,
             ErrorCode::Io => Exit::Io,
-            ErrorCode::Unavailable => Exit::Unavailable,
+            ErrorCode::Unavailable | ErrorCode::Conflict => Exit::Unavailable,
             ErrorCode::Internal => Exit::Internal,
             _ => Exit::Data,
         };

@@ -9,23 +9,31 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub mod cert;
 pub mod config;
+pub mod console;
 pub mod demo;
 pub mod export;
 pub mod failure;
 pub mod inject;
+pub mod led;
 pub mod local;
 pub mod output;
 pub mod own;
 pub mod pages;
 pub mod paths;
 pub mod peer;
+pub mod provision;
 pub mod reload;
+pub mod request;
 pub mod restamp;
 pub mod run;
+pub mod safe_mode;
+pub mod slot;
 pub mod status;
+pub mod update;
 
 use failure::{Exit, Failure};
 use paths::{Global, Places};
+use safe_mode::SafeMode;
 
 #[derive(Debug, Parser)]
 #[command(name = "tombolo", version, about, arg_required_else_help = true)]
@@ -57,8 +65,25 @@ enum Command {
     /// Print a commented configuration, or check one
     #[command(subcommand)]
     Config(config::ConfigArgs),
+    /// Set the box up and look after it at a serial line, or by a script
+    Console(console::Arguments),
+    /// Carry out what the console asked for by a file (for the machine's own units, as root)
+    #[command(hide = true)]
+    Request(request::Arguments),
     /// Make the running box read its configuration again
     Reload,
+    /// Show on the status LED that the box is not running, for units
+    #[command(subcommand)]
+    Led(led::LedArgs),
+    /// Leave safe mode
+    #[command(subcommand)]
+    SafeMode(safe_mode::SafeMode),
+    /// Install a new system, show how updates went, go back
+    Update(update::Arguments),
+    /// Take over configuration, certificates, peers and updates from the boot partition and from a stick
+    Provision(provision::Arguments),
+    /// Show and change which slot of the card boots
+    Slot(slot::Arguments),
     /// Print a completion script
     Completions(pages::Completions),
     /// Print the manual page
@@ -108,7 +133,14 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Cert(arguments) => own::cert(arguments, &places()?),
         Command::Export(arguments) => own::export(arguments, &places()?),
         Command::Config(arguments) => config::run(arguments, &places()?),
+        Command::Console(arguments) => console::run(arguments, &places()?),
+        Command::Request(arguments) => request::run(arguments),
         Command::Reload => reload::run(&places()?),
+        Command::Led(arguments) => led::run(arguments, &places()?),
+        Command::SafeMode(SafeMode::Leave) => safe_mode::leave(&places()?),
+        Command::Update(arguments) => update::run(arguments, &places()?),
+        Command::Provision(arguments) => provision::run(arguments, &cli.global, &places()?),
+        Command::Slot(arguments) => slot::run(arguments),
         Command::Completions(arguments) => pages::completions(arguments, Cli::command()),
         Command::Man(arguments) => pages::man(arguments, Cli::command()),
     }
@@ -166,6 +198,8 @@ mod tests {
             &["tombolo", "config", "check", "c.toml"],
             &["tombolo", "peer", "set", "bravo", "--no-address"],
             &["tombolo", "peer", "pause", "bravo"],
+            &["tombolo", "run", "--safe"],
+            &["tombolo", "safe-mode", "leave"],
         ] {
             assert!(parse(words).is_ok(), "{words:?}");
         }

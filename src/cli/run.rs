@@ -1,5 +1,8 @@
 //! `tombolo run`: the box itself.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use clap::Args;
 
 use super::config;
@@ -7,8 +10,11 @@ use super::failure::{Exit, Failure};
 use super::paths::{Global, Places};
 use crate::api::BindError;
 use crate::budget::Budget;
+use crate::config::{Config, Led};
 use crate::log;
-use crate::supervise::{self, Setup, StartError};
+use crate::supervise::safe::Safe;
+use crate::supervise::{self, Ended, Setup, StartError, changes};
+use crate::system::Manager;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -16,6 +22,12 @@ pub struct Arguments {
     /// Do not run: the same as `config check`
     #[arg(long)]
     check: bool,
+    /// Start in safe mode: answer commands, without peers and clients
+    #[arg(long, conflicts_with = "check")]
+    safe: bool,
+    /// The machine lies below this directory (proc, sys); for tests
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    machine: PathBuf,
 }
 
 /// Runs the box.
@@ -26,10 +38,34 @@ pub fn run(arguments: &Arguments, global: &Global, places: &Places) -> Result<()
     if arguments.check {
         return config::check(places);
     }
-    let config = places.load_config()?;
+    let manager = Arc::new(Manager::from_environment());
+    let standing = changes::at_start(&places.config);
+    let unconfirmed = standing.unconfirmed_seconds.is_some();
+    let loaded = places
+        .load_config()
+        .and_then(|config| {
+            config::fits(&Budget::of(&config.limits), places)?;
+            Ok(config)
+        })
+        .map_err(|failure| taken_back(unconfirmed, places, failure));
+    let asked = arguments.safe.then_some(Safe::Asked);
+    let (config, safe) = match loaded {
+        Ok(config) => (config, asked),
+        Err(failure) => {
+            let safe = asked.or_else(|| instead_of_ending(&failure, &manager));
+            // Light discipline holds, whatever else is wrong in the file.
+            let config = Config {
+                led: Led::of_file(&places.config),
+                ..Config::default()
+            };
+            (config, Some(safe.ok_or(failure)?))
+        }
+    };
     let budget = Budget::of(&config.limits);
-    config::fits(&budget, places)?;
     log::start(global.verbose)?;
+    if let Some(words) = standing.words {
+        tracing::warn!("{words}");
+    }
     tracing::info!("configuration: {}", places.config_in_words());
     tracing::info!("state directory: {}", places.state.display());
     tracing::info!(
@@ -42,7 +78,39 @@ pub fn run(arguments: &Arguments, global: &Global, places: &Places) -> Result<()
         config,
         config_file: places.config.clone(),
         state: places.state.clone(),
+        unconfirmed_seconds: standing.unconfirmed_seconds,
+        manager: Arc::clone(&manager),
+        safe,
+        root: arguments.machine.clone(),
     };
+    match start(setup.clone()) {
+        Ok(Ended::Stopped) => Ok(()),
+        Ok(Ended::Restart) => Err(again()),
+        Err(failure) => {
+            let failure = taken_back(unconfirmed, places, failure);
+            let safe = instead_of_ending(&failure, &manager).filter(|_| setup.safe.is_none());
+            let safe = Some(safe.ok_or(failure)?);
+            match start(Setup { safe, ..setup })? {
+                Ended::Stopped => Ok(()),
+                Ended::Restart => Err(again()),
+            }
+        }
+    }
+}
+
+/// A configuration that is no good stays so: under a manager, which would start us again and again, the box goes into
+/// safe mode and says why. Started by hand, it ends and says why.
+fn instead_of_ending(failure: &Failure, manager: &Manager) -> Option<Safe> {
+    let is_config = matches!(failure.exit, Exit::Config | Exit::NoInput);
+    (manager.is_there() && is_config).then(|| Safe::Configuration(failure.message.clone()))
+}
+
+fn again() -> Failure {
+    Failure::new(Exit::Again, "ends to be started again")
+}
+
+/// Runs the box in an event loop of its own.
+fn start(setup: Setup) -> Result<Ended, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -53,6 +121,19 @@ pub fn run(arguments: &Arguments, global: &Global, places: &Places) -> Result<()
     // A name lookup that hangs must not hold up the end.
     runtime.shutdown_background();
     Ok(ended?)
+}
+
+/// A configuration that waits for its confirmation and with which the box does not start is taken back at once.
+fn taken_back(unconfirmed: bool, places: &Places, failure: Failure) -> Failure {
+    match unconfirmed && changes::take_back_at_start(&places.config) {
+        true => Failure::new(
+            Exit::Again,
+            format!(
+                "{failure}; that configuration was not confirmed, so the one before is back: start the box again"
+            ),
+        ),
+        false => failure,
+    }
 }
 
 /// For files and name lookups: two, so that a lookup that hangs does not stop a change of the configuration.

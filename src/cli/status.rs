@@ -7,7 +7,9 @@ use clap::Args;
 use super::failure::{Exit, Failure};
 use super::output::{clean, column, print, wrap};
 use super::paths::Places;
-use crate::api::status::{Counts, ListenStatus, MemoryStatus, PeerStatus};
+use crate::api::status::{
+    Counts, LedStatus, ListenStatus, MemoryStatus, PeerStatus, PowerStatus, StorageStatus,
+};
 use crate::api::{Request, Response, Status, ask};
 use crate::wire::stamp;
 
@@ -84,6 +86,7 @@ fn table(status: &Status) -> String {
         clean(&node.version),
     );
     let lines = [
+        ("safe mode", safe_mode(&node.reason)),
         ("certificate", node.fingerprint.clone()),
         ("federate id", node.federate_id.clone()),
         (
@@ -99,7 +102,10 @@ fn table(status: &Status) -> String {
                 memory.rss_kib, memory.peak_kib, memory.budget_kib, memory.ceiling_kib
             ),
         ),
+        ("led", led(&status.led)),
         ("warning", over_ceiling(memory)),
+        ("storage", storage(&status.storage)),
+        ("power", power(&status.power)),
         ("refused", counts(&status.refused)),
         // Clients and injected events together.
         ("local drops", counts(&status.local.dropped)),
@@ -122,6 +128,59 @@ fn table(status: &Status) -> String {
         text.push_str(&row(peer, &status.clock.utc));
     }
     text
+}
+
+/// Nothing to say where there is no LED.
+fn led(led: &LedStatus) -> String {
+    match (led.back_end.as_str(), &led.problem) {
+        ("none" | "", _) => String::new(),
+        (_, Some(problem)) => format!("{}; not to be seen: {problem}", clean(&led.meaning)),
+        _ => format!("{}: {}", clean(&led.pattern), clean(&led.meaning)),
+    }
+}
+
+/// Why nothing moves, and the way out.
+fn safe_mode(reason: &str) -> String {
+    match reason {
+        "" => String::new(),
+        reason => format!(
+            "no peers and no clients: {reason}. When that is put right: `tombolo safe-mode leave`"
+        ),
+    }
+}
+
+fn storage(storage: &StorageStatus) -> String {
+    let written = match (&storage.device, storage.written_bytes) {
+        (Some(device), Some(bytes)) => format!("{} written to {device} since boot", size(bytes)),
+        _ => String::new(),
+    };
+    let parts = [written.as_str(), storage.fault.as_str()];
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join("; ")
+}
+
+fn power(power: &PowerStatus) -> String {
+    match (power.under_voltage, power.under_voltage_seen) {
+        (Some(true), _) => {
+            "the voltage is too low; use a stronger supply or a shorter cable".into()
+        }
+        (_, Some(true)) => {
+            "the voltage was too low since the boot; use a stronger supply or a shorter cable"
+                .into()
+        }
+        (None, None) => String::new(),
+        _ => "the voltage is good".into(),
+    }
+}
+
+/// A size for people; thousands, as cards are sold.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..10_000_000 => format!("{} kB", bytes / 1000),
+        10_000_000..10_000_000_000 => format!("{} MB", bytes / 1_000_000),
+        _ => format!("{} GB", bytes / 1_000_000_000),
+    }
 }
 
 /// The sum of the limits bounds what is allocated, not what the system makes resident.
@@ -263,6 +322,41 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn the_card_the_power_and_safe_mode_have_their_lines() {
+        let mut status = example();
+        let text = table(&status);
+        for part in [
+            "storage         5400 kB written to mmcblk0 since boot",
+            "power           the voltage was too low since the boot",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        assert!(!text.contains("safe mode"), "{text}");
+        status.power = PowerStatus::default();
+        status.storage = StorageStatus {
+            fault: "full: nothing more can be kept; remove files".into(),
+            ..StorageStatus::default()
+        };
+        status.node.state = "safe".into();
+        status.node.reason = "it crashed 5 times in a row, each time within 20 seconds".into();
+        let text = table(&status);
+        assert!(!text.contains("power  "), "{text}");
+        for part in [
+            "alpha   safe, up",
+            "storage         full: nothing more can be kept",
+            "safe mode       no peers and no clients: it crashed 5 times",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        assert!(
+            text.lines().all(|line| line.chars().count() <= WIDTH),
+            "{text}"
+        );
+        assert_eq!(size(9_999), "9999 bytes");
+        assert_eq!(size(12_345_678_901), "12 GB");
     }
 
     #[test]

@@ -13,7 +13,10 @@ pub(super) fn socket_address(text: &str, port: u16) -> Option<SocketAddr> {
 }
 
 /// `host:port` with the default port filled in and IPv6 in brackets.
-pub(super) fn peer_address(text: &str) -> Result<String, &'static str> {
+///
+/// # Errors
+/// What is wrong with it, as the end of a sentence.
+pub fn peer_address(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     if text.contains("://") {
         return Err("has a scheme in front");

@@ -97,6 +97,29 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The line, where it is known.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::Unreadable { .. } => None,
+            Self::Syntax { place, .. }
+            | Self::UnknownKey { place, .. }
+            | Self::WrongType { place, .. }
+            | Self::OutOfRange { place, .. }
+            | Self::BadValue { place, .. } => Some(place.line),
+        }
+    }
+
+    /// The key, where it is about one.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Unreadable { .. } | Self::Syntax { .. } => None,
+            Self::UnknownKey { key, .. } | Self::WrongType { key, .. } => Some(key),
+            Self::OutOfRange { key, .. } | Self::BadValue { key, .. } => Some(key),
+        }
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

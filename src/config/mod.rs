@@ -5,8 +5,10 @@
 
 mod address;
 pub mod authority;
+pub mod candidate;
 pub mod edit;
 pub mod error;
+pub mod led;
 pub mod limits;
 mod listeners;
 pub mod parse;
@@ -18,9 +20,12 @@ pub mod spec;
 pub mod suggest;
 mod table;
 pub mod template;
+pub mod transaction;
 
+pub use address::peer_address;
 pub use edit::EditError;
 pub use error::ConfigError;
+pub use led::{Led, LedPlace};
 pub use limits::Limits;
 pub use settings::{Config, IdentityFiles, Listen, Peer};
 pub use spec::{Cleared, PeerChange, PeerSpec};

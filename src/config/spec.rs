@@ -31,6 +31,22 @@ pub struct PeerSpec {
     pub keepalive_seconds: Option<u32>,
 }
 
+impl PeerSpec {
+    /// A peer of that name, with nothing else said.
+    pub fn of(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            address: None,
+            ca_pem: None,
+            fingerprint: None,
+            enabled: true,
+            incoming: true,
+            outgoing: true,
+            keepalive_seconds: None,
+        }
+    }
+}
+
 /// What to change of a registered peer; what is not named stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

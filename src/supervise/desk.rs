@@ -1,16 +1,20 @@
 //! Carries out what is asked over the control socket.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::{Order, Shared};
-use crate::api::{self, Control, ErrorCode, Fault, PeerEntry, Request, Response};
+use super::changes::{self, Changes};
+use super::{Order, Shared, Taken};
+use crate::api::{self, Committed, Control, ErrorCode, Fault, PeerEntry, Request, Response};
 use crate::config::edit::{add_peer, remove_peer, set_peer};
 use crate::config::{Config, ConfigError, EditError};
 use crate::link::hub::Port;
+use crate::log;
 use crate::route::Verdict;
+use crate::update::request::UpdateRequest;
+use crate::update::{self, UpdateError, install};
 
 /// The desk that requests come to.
 #[derive(Debug)]
@@ -18,15 +22,28 @@ pub(super) struct Desk {
     shared: Arc<Shared>,
     /// Where injected events enter.
     commands: Port,
+    /// Held while the configuration is changed: by a request, or because nobody confirmed it.
+    changing: Mutex<()>,
+    /// The machine that updates go to.
+    machine: update::machine::Machine,
 }
 
 impl Desk {
-    pub(super) fn new(shared: Arc<Shared>, commands: Port) -> Self {
-        Self { shared, commands }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        commands: Port,
+        machine: update::machine::Machine,
+    ) -> Self {
+        Self {
+            shared,
+            commands,
+            machine,
+            changing: Mutex::default(),
+        }
     }
 
     /// Reads the configuration again and has it taken over. Runs on a thread that may block.
-    fn reload(&self) -> Result<String, Fault> {
+    fn reload(&self) -> Result<Taken, Fault> {
         let config = load(&self.shared.setup_file)
             .map_err(|error| Fault::new(ErrorCode::Config, error.to_string()))?;
         let (done, answer) = oneshot::channel();
@@ -43,12 +60,72 @@ impl Desk {
     }
 
     fn edit(&self, edit: impl FnOnce(&Path) -> Result<(), EditError>) -> Response {
-        let done = edit(&self.shared.setup_file)
-            .map_err(Fault::from)
-            .and_then(|()| self.reload());
+        let _changing = self.lock();
+        let done = self.shared.changes.edit(edit).and_then(|()| self.reload());
         match done {
-            Ok(words) => Response::Done(words),
+            Ok(taken) => Response::Done(taken.words),
             Err(fault) => fault.into(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.shared.hub.now().mono_ms
+    }
+
+    /// Changes the file, then takes over what it says.
+    fn change(
+        &self,
+        unchanged: &str,
+        change: impl FnOnce(&Changes) -> Result<bool, Fault>,
+    ) -> Result<Response, Fault> {
+        let _changing = self.lock();
+        let changes = &self.shared.changes;
+        let taken = match change(changes)? {
+            true => self.reload()?,
+            false => Taken {
+                words: unchanged.to_owned(),
+                restarts: false,
+            },
+        };
+        Ok(Response::Committed(Committed {
+            words: taken.words,
+            restarts: taken.restarts,
+            unconfirmed_seconds: changes.unconfirmed_seconds(self.now_ms()),
+        }))
+    }
+
+    fn confirm(&self) -> Result<Response, Fault> {
+        let _changing = self.lock();
+        let words = match self.shared.changes.confirm()? {
+            true => "the configuration stays",
+            false => "nothing waited for a confirmation",
+        };
+        Ok(Response::Committed(Committed {
+            words: words.to_owned(),
+            restarts: false,
+            unconfirmed_seconds: None,
+        }))
+    }
+
+    /// Takes back what nobody confirmed in time. Runs on a thread that may block.
+    pub(super) fn take_back(&self) {
+        let _changing = self.lock();
+        let changes = &self.shared.changes;
+        // Confirmed while this waited for its turn.
+        if !changes.is_due(self.now_ms()) {
+            return;
+        }
+        tracing::warn!("nobody confirmed the configuration: going back to the one before");
+        match changes.rollback().and_then(|_| self.reload()) {
+            Ok(taken) => tracing::warn!("the configuration before is back: {}", taken.words),
+            Err(fault) => {
+                tracing::error!("cannot go back: {fault}");
+                changes.give_up();
+            }
         }
     }
 
@@ -77,11 +154,67 @@ impl Control for Desk {
             Request::PeerRemove { name } => self.edit(|file| remove_peer(file, &name)),
             Request::Inject { events } => self.inject(&events),
             Request::Reload => match self.reload() {
-                Ok(words) => Response::Done(words),
+                Ok(taken) => Response::Done(taken.words),
                 Err(fault) => fault.into(),
             },
+            Request::SafeLeave => answer(self.shared.leave_safe_mode()),
+            Request::ConfigText => answer(
+                self.shared
+                    .changes
+                    .text(self.now_ms())
+                    .map(Response::Config),
+            ),
+            Request::ConfigCheck { text } => {
+                let faults = changes::check(&text, &self.shared.setup_file).err();
+                Response::Checked(faults.into_iter().collect())
+            }
+            Request::ConfigCommit {
+                text,
+                confirm_seconds,
+                generation,
+            } => answer(
+                self.change("it is the configuration in use already", |changes| {
+                    changes.commit(&text, confirm_seconds, generation.as_deref(), self.now_ms())
+                }),
+            ),
+            Request::ConfigConfirm => answer(self.confirm()),
+            Request::ConfigRollback => {
+                answer(self.change("there is no configuration to go back to", Changes::rollback))
+            }
+            Request::UpdateStatus => answer(
+                install::report(&self.machine)
+                    .map(|report| Response::Update(Box::new(report)))
+                    .map_err(update_fault),
+            ),
+            Request::UpdateInstall { path } => {
+                let request = UpdateRequest {
+                    path: path.into(),
+                    // Only the console may ask for that, and it has its own way.
+                    allow_downgrade: false,
+                };
+                let left = update::request::leave(&self.machine, &request);
+                answer(left.map_err(update_fault).map(|()| {
+                    Response::Done(
+                        "the update is asked for; `update status` tells how it goes".into(),
+                    )
+                }))
+            }
+            Request::Log { lines } => Response::Log(log::recent::last(lines as usize)),
         }
     }
+}
+
+fn update_fault(error: UpdateError) -> Fault {
+    let code = match &error {
+        UpdateError::Refused(_) => ErrorCode::Invalid,
+        UpdateError::Io(_) | UpdateError::Slot(_) => ErrorCode::Io,
+        _ => ErrorCode::Unavailable,
+    };
+    Fault::new(code, error.to_string())
+}
+
+fn answer(done: Result<Response, Fault>) -> Response {
+    done.unwrap_or_else(Response::from)
 }
 
 /// Loads a configuration file; one that is not there is the default, as at the start.

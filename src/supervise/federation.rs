@@ -15,6 +15,7 @@ use crate::link::fed2::node::MESSAGE_OVERHEAD;
 use crate::link::fed2::{
     Acceptor, AcceptorSettings, Dialler, Identify, Node, PeerSettings, Registry, Timing,
 };
+use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
 use crate::link::refusals::Refusals;
 use crate::link::tls::{self, Credentials, Observer};
@@ -174,6 +175,8 @@ impl Federation {
         // Dropping the dialler ends its connection at once.
         self.diallers.remove(name);
         self.acceptor.cut(name, why);
+        // What failed before says nothing about what is configured now.
+        self.node.board.clear_hindrance(name);
         tracing::info!(peer = name, "federation link cut: {why}");
     }
 
@@ -223,6 +226,7 @@ fn tell_refused(node: &Node) -> Observer {
             .status(&peer)
             .is_some_and(|known| known.state == PeerState::Waiting);
         if waits && !registry.is_live(&peer) {
+            board.set_hindrance(&peer, Failure::Refused(refusal).hindrance());
             let words = format!("we refused it: {refusal}");
             board.set(&peer, PeerState::Waiting, words, hub.now().wall_ms);
         }

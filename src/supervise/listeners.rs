@@ -53,8 +53,8 @@ impl fmt::Display for ListenError {
     }
 }
 
-/// Sockets that are bound and not yet served.
-#[derive(Debug)]
+/// Sockets that are bound and not yet served; none by default.
+#[derive(Debug, Default)]
 pub(super) struct Listeners {
     clients_tcp: Option<TcpListener>,
     clients_tls: Option<TcpListener>,
@@ -62,11 +62,13 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Binds them all.
+    /// Binds them all. A `patient` box takes an address that no interface has yet: at its start the network may not be
+    /// there.
     ///
     /// # Errors
     /// The first address that cannot be had.
-    pub(super) fn bind(listen: &Listen) -> Result<Self, ListenError> {
+    pub(super) fn bind(listen: &Listen, patient: bool) -> Result<Self, ListenError> {
+        let bind = |key, address| bind(key, address, patient);
         let one = |key, address: &Option<SocketAddr>| {
             address.map(|address| bind(key, address)).transpose()
         };
@@ -137,8 +139,8 @@ impl Listeners {
     }
 }
 
-fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
-    let bound = || {
+fn bind(key: &'static str, address: SocketAddr, patient: bool) -> Result<TcpListener, ListenError> {
+    let bound = |free: bool| {
         let socket = Socket::new(
             Domain::for_address(address),
             Type::STREAM.nonblocking(),
@@ -150,11 +152,23 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, ListenErr
             // "[::]" is for IPv6 alone, so that 0.0.0.0 can stand beside it in the same list.
             socket.set_only_v6(true)?;
         }
+        match address {
+            SocketAddr::V4(_) if free => socket.set_freebind_v4(true)?,
+            SocketAddr::V6(_) if free => socket.set_freebind_v6(true)?,
+            _ => {}
+        }
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         TcpListener::from_std(socket.into())
     };
-    bound().map_err(|error| ListenError {
+    let bound = match bound(false) {
+        Err(error) if patient && error.kind() == io::ErrorKind::AddrNotAvailable => {
+            tracing::warn!(%address, "no interface has the address of {key} yet: nobody gets through until one has");
+            bound(true)
+        }
+        bound => bound,
+    };
+    bound.map_err(|error| ListenError {
         key,
         address,
         error,

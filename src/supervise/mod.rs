@@ -1,26 +1,31 @@
 //! The box as a whole: everything is bound and started here, reloaded, drained and stopped.
 
+pub mod changes;
 mod desk;
 mod federation;
+pub mod lamp;
 mod listeners;
+mod machine;
 mod rates;
 mod report;
+pub mod safe;
 mod watch;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls_pki_types::UnixTime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot, watch as channel};
+use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
+use tokio::sync::{Notify, mpsc, oneshot, watch as channel};
 
-use crate::api::{self, BindError, ControlListener};
+use crate::api::{self, BindError, Control, ControlListener};
 use crate::budget::{self, Budget};
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::led::Signal;
 use crate::link::board::PeerBoard;
 use crate::link::hub::Hub;
 use crate::link::refusals::Refusals;
@@ -28,14 +33,19 @@ use crate::pki::store::PkiError;
 use crate::pki::{Fingerprint, KeyAlgorithm, Own};
 use crate::route::{LinkSpec, Router, Settings};
 use crate::state::{NodeState, Origin, StateError};
+use crate::system::{BootLog, Manager, Vitals};
+use changes::Changes;
 use desk::Desk;
 use federation::Federation;
+use lamp::{Fitting, Shown};
 use listeners::{ListenError, Listeners};
+use machine::Machine;
 use rates::Rates;
+use safe::Safe;
 use watch::Watch;
 
 /// What a box is started with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Setup {
     /// The configuration, checked.
     pub config: Config,
@@ -43,7 +53,27 @@ pub struct Setup {
     pub config_file: PathBuf,
     /// The state directory.
     pub state: PathBuf,
+    /// Seconds that the configuration has to be confirmed, when it waits for that.
+    pub unconfirmed_seconds: Option<u32>,
+    /// Who started the box. A manager starts it again when it ends, so it may end to take over what needs a restart.
+    pub manager: Arc<Manager>,
+    /// Safe mode from the start, and why.
+    pub safe: Option<Safe>,
+    /// `/`; below it lies what the kernel tells about the machine.
+    pub root: PathBuf,
 }
+
+/// How a box that ran came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// A signal.
+    Stopped,
+    /// It wants to be started again.
+    Restart,
+}
+
+/// Before a restart, so that whoever asked for it hears the answer.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// After a signal, what is under way may take this long to end; `systemd` and people expect less than 5 s.
 const DRAIN: Duration = Duration::from_secs(4);
@@ -90,14 +120,33 @@ struct Shared {
     board: PeerBoard,
     refusals: Refusals,
     rates: Mutex<Rates>,
+    shown: Shown,
     federate_id: String,
     fingerprint: Fingerprint,
     bound: api::status::ListenStatus,
     stop: channel::Sender<bool>,
     orders: mpsc::Sender<Order>,
+    changes: Changes,
+    manager: Arc<Manager>,
+    /// Why the box is in safe mode, when it is.
+    safe: Option<Safe>,
+    /// What is remembered of this start; none where starts are not judged.
+    boots: Mutex<Option<BootLog>>,
+    vitals: Mutex<Vitals>,
+    /// Told when the box is to end and be started again.
+    restart: Notify,
 }
 
 impl Shared {
+    /// Ends the box in a moment, to be started again.
+    fn restart_soon(self: &Arc<Self>) {
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(LAST_WORDS).await;
+            shared.restart.notify_one();
+        });
+    }
+
     fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -111,42 +160,61 @@ impl Shared {
 #[derive(Debug)]
 struct Order {
     config: Box<Config>,
-    done: oneshot::Sender<String>,
+    done: oneshot::Sender<Taken>,
+}
+
+/// What came of an [`Order`].
+#[derive(Debug)]
+struct Taken {
+    words: String,
+    restarts: bool,
 }
 
 /// Runs the box until it is told to stop. The runtime must be one that lives on a single thread.
 ///
 /// # Errors
-/// If it cannot start. Once it runs, nothing but a signal ends it.
-pub async fn run(setup: Setup) -> Result<(), StartError> {
+/// If it cannot start. Once it runs, nothing but a signal or a change that takes a restart ends it.
+pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     let mut signals = Signals::listen()?;
     let Setup {
         config,
         config_file,
         state,
+        unconfirmed_seconds,
+        manager,
+        safe,
+        root,
     } = setup;
     let budget = Budget::of(&config.limits);
     // The socket first: it is the lock on the state directory.
     let control = ControlListener::bind(&state, budget::control_line(&config.limits))
         .map_err(StartError::Control)?;
+    // Before anything that takes time or may fail.
+    let mut fitting = Fitting::new(config.led.clone());
+    fitting.show(Signal::Booting, 0);
     let (node, origin) = NodeState::open(&state).map_err(StartError::State)?;
     if origin == Origin::Replaced {
         tracing::warn!("the state files were damaged: this box has a new federate id");
     }
-    let identity = config
-        .identity
-        .as_ref()
-        .map(|files| (files.certificate.as_path(), files.key.as_path()));
-    let now = UnixTime::now();
-    let own = Own::open(&state, &config.name, identity, KeyAlgorithm::default(), now)
-        .map_err(StartError::Pki)?;
+    let own = open_identity(&state, &config, safe.is_some()).map_err(StartError::Pki)?;
     let federate_id = node.federate_id_hex();
     let settings = Settings::of(&config.limits, federate_id.clone(), seed()?);
     let hub = Hub::new(Router::new(settings), Arc::new(SystemClock::new()));
     let (board, refusals) = (PeerBoard::new(), Refusals::default());
     let stop = channel::Sender::new(false);
 
-    let listeners = Listeners::bind(&config.listen).map_err(StartError::Listen)?;
+    let patient = manager.is_there();
+    let mut listeners = match safe {
+        None => Listeners::bind(&config.listen, patient).map_err(StartError::Listen)?,
+        Some(_) => Listeners::default(),
+    };
+    // Only now: an address that another program has is no crash of ours.
+    let (boots, verdict) = safe::judge(&state, &root, patient);
+    let safe = safe.or(verdict);
+    if let Some(safe) = &safe {
+        listeners = Listeners::default();
+        tracing::error!("safe mode, no peers and no clients: {safe}");
+    }
     let bound = listeners.bound();
     let mut federation = Federation::new(
         &config,
@@ -158,11 +226,22 @@ pub async fn run(setup: Setup) -> Result<(), StartError> {
     )
     .map_err(StartError::Tls)?;
     let (orders, mut inbox) = mpsc::channel(4);
+    let changes = Changes::new(&config_file);
+    if let Some(seconds) = unconfirmed_seconds {
+        changes.wait(seconds, hub.now().mono_ms);
+    }
     let shared = Arc::new(Shared {
+        changes,
+        manager,
+        safe,
+        boots: Mutex::new(boots),
+        vitals: Mutex::default(),
+        restart: Notify::new(),
         setup_file: config_file,
         budget,
         board,
         rates: Mutex::default(),
+        shown: Shown::default(),
         federate_id,
         fingerprint: own.identity.fingerprint(),
         bound,
@@ -175,8 +254,12 @@ pub async fn run(setup: Setup) -> Result<(), StartError> {
     announce(&shared, &own, &config);
 
     let commands = hub.attach(LinkSpec::Commands);
-    let desk = Arc::new(Desk::new(Arc::clone(&shared), commands));
-    let controlling = tokio::spawn(api::serve(control, desk));
+    let desk = Arc::new(Desk::new(
+        Arc::clone(&shared),
+        commands,
+        crate::update::machine::Machine::new(&root, &state),
+    ));
+    let controlling = tokio::spawn(api::serve(control, Arc::clone(&desk) as Arc<dyn Control>));
     let clients = listeners
         .serve(
             &own,
@@ -187,25 +270,44 @@ pub async fn run(setup: Setup) -> Result<(), StartError> {
             &shared.stop,
         )
         .map_err(StartError::Tls)?;
-    federation.apply(&config);
+    if shared.safe.is_none() {
+        federation.apply(&config);
+    }
 
     let mut watch = Watch::new();
+    let mut machine = Machine::new(&root, &state);
+    shared.manager.ready();
+    machine.look(&shared);
+    let light = tokio::spawn(lamp::run(Arc::clone(&shared), fitting, root));
+    let mut pulse = shared.manager.pulse().map(tokio::time::interval);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    loop {
+    let ended = loop {
         tokio::select! {
-            _ = second.tick() => watch.look(&shared),
-            Some(order) = inbox.recv() => {
-                let words = take_over(&shared, &mut federation, *order.config);
-                // Whoever asked may have gone away meanwhile.
-                let _ = order.done.send(words);
+            () = machine::beat(&mut pulse) => shared.manager.alive(),
+            _ = second.tick() => {
+                watch.look(&shared);
+                machine.look(&shared);
+                if shared.changes.is_due(shared.hub.now().mono_ms) {
+                    drop(tokio::task::spawn_blocking({
+                        let desk = Arc::clone(&desk);
+                        move || desk.take_back()
+                    }));
+                }
             }
+            Some(order) = inbox.recv() => {
+                let taken = take_over(&shared, &mut federation, *order.config);
+                // Whoever asked may have gone away meanwhile.
+                let _ = order.done.send(taken);
+            }
+            () = shared.restart.notified() => break Ended::Restart,
             _ = signals.hangup.recv() => drop(tokio::spawn(reload(Arc::clone(&shared)))),
-            _ = signals.terminate.recv() => break,
-            _ = signals.interrupt.recv() => break,
+            _ = signals.terminate.recv() => break Ended::Stopped,
+            _ = signals.interrupt.recv() => break Ended::Stopped,
         }
-    }
+    };
     tracing::info!("stopping");
+    shared.manager.stopping("stopping");
     shared.stop.send_replace(true);
     let drained = async {
         tokio::join!(federation.shutdown(), async {
@@ -219,12 +321,31 @@ pub async fn run(setup: Setup) -> Result<(), StartError> {
         tracing::warn!("some neighbours did not take their goodbye in time");
     }
     controlling.abort();
+    // It ends by itself once it is told to stop; one that panicked has nothing left to show.
+    let _ = light.await;
+    shared.end_in_order();
     tracing::info!("stopped");
-    Ok(())
+    Ok(ended)
+}
+
+/// Our certificate and key. In safe mode those of `[identity]` may be the fault: the box's own then do.
+fn open_identity(state: &Path, config: &Config, safe: bool) -> Result<Own, PkiError> {
+    let open = |identity| {
+        let (algorithm, now) = (KeyAlgorithm::default(), UnixTime::now());
+        Own::open(state, &config.name, identity, algorithm, now)
+    };
+    let files = config.identity.as_ref();
+    match open(files.map(|files| (files.certificate.as_path(), files.key.as_path()))) {
+        Err(_) if safe && files.is_some() => open(None),
+        own => own,
+    }
 }
 
 /// Makes a new configuration the one in use; the words tell what happened.
-fn take_over(shared: &Shared, federation: &mut Federation, config: Config) -> String {
+fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) -> Taken {
+    if let Some(safe) = &shared.safe {
+        return shared.take_over_safely(safe, config);
+    }
     let old = shared.config();
     let mut later = Vec::new();
     if config.listen != old.listen {
@@ -242,18 +363,33 @@ fn take_over(shared: &Shared, federation: &mut Federation, config: Config) -> St
     let words = federation.apply(&config);
     shared.set_config(Config {
         peers: config.peers,
+        led: config.led,
         advertised_host: config.advertised_host,
         // What takes a restart stays as it is until then, so that `status` tells the truth.
         ..(*old).clone()
     });
-    match later.as_slice() {
-        [] => words,
-        later => format!("{words}; changes of {} take a restart", later.join(" and ")),
+    let restarts = shared.manager.is_there() && !later.is_empty();
+    if restarts {
+        tracing::info!("starting again for changes of {}", later.join(" and "));
+        shared.restart_soon();
     }
+    let words = match later.as_slice() {
+        [] => words,
+        later if restarts => format!("{words}; starting again for {}", later.join(" and ")),
+        later => format!("{words}; changes of {} take a restart", later.join(" and ")),
+    };
+    Taken { words, restarts }
 }
 
 /// After SIGHUP. Files are read beside the event loop, and the loop takes the result over.
 async fn reload(shared: Arc<Shared>) {
+    shared.manager.reloading();
+    read_again(&shared).await;
+    // Whatever came of it, the box goes on.
+    shared.manager.ready();
+}
+
+async fn read_again(shared: &Shared) {
     let file = shared.setup_file.clone();
     let loaded = tokio::task::spawn_blocking(move || desk::load(&file)).await;
     let config = match loaded {
@@ -269,9 +405,9 @@ async fn reload(shared: Arc<Shared>) {
     };
     let (done, answer) = oneshot::channel();
     if shared.orders.send(Order { config, done }).await.is_ok()
-        && let Ok(words) = answer.await
+        && let Ok(taken) = answer.await
     {
-        tracing::info!("configuration read again: {words}");
+        tracing::info!("configuration read again: {}", taken.words);
     }
 }
 
@@ -314,9 +450,9 @@ fn seed() -> Result<u64, StartError> {
 }
 
 struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
+    hangup: Listener,
+    terminate: Listener,
+    interrupt: Listener,
 }
 
 impl Signals {

@@ -3,8 +3,10 @@
 use std::sync::PoisonError;
 
 use super::Shared;
+use super::safe::Safe;
 use crate::api::status::{
-    ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerState, PeerStatus, Status, counts, time,
+    ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerState, PeerStatus, PowerStatus, Status,
+    StorageStatus, counts, time,
 };
 use crate::config::Peer;
 use crate::counters::Counters;
@@ -27,6 +29,7 @@ impl Shared {
             let local = router.local_counters().clone();
             (now, router.clients(), local, peers)
         });
+        let vitals = self.vitals();
         Status {
             node: NodeStatus {
                 name: config.name.clone(),
@@ -34,12 +37,13 @@ impl Shared {
                 federate_id: self.federate_id.clone(),
                 uptime_seconds: now.mono_ms / 1000,
                 fingerprint: self.fingerprint.to_string(),
-                state: if *self.stop.borrow() {
-                    "draining"
-                } else {
-                    "running"
+                state: match &self.safe {
+                    _ if *self.stop.borrow() => "draining",
+                    Some(_) => "safe",
+                    None => "running",
                 }
                 .to_owned(),
+                reason: self.safe.as_ref().map(Safe::to_string).unwrap_or_default(),
             },
             clock: ClockStatus {
                 utc: time(now.wall_ms).unwrap_or_default(),
@@ -65,6 +69,9 @@ impl Shared {
                 dropped: counts(local.reasons()),
             },
             memory: MemoryStatus::measure(&self.budget),
+            led: self.shown.status(),
+            storage: StorageStatus::from(&vitals.storage),
+            power: PowerStatus::from(vitals.power),
         }
     }
 
@@ -83,12 +90,14 @@ impl Shared {
             .status_with(&peer.name, counters, now_ms)
             .unwrap_or_default();
         let state = match PeerState::from(known.state) {
+            _ if self.safe.is_some() => PeerState::Paused,
             PeerState::Connected | PeerState::Flowing if !peer.incoming && !peer.outgoing => {
                 PeerState::Paused
             }
             state => state,
         };
         let reason = match state {
+            PeerState::Paused if self.safe.is_some() => "the box is in safe mode".to_owned(),
             PeerState::Paused => "incoming and outgoing are both off".to_owned(),
             PeerState::Connected if known.reason.is_empty() => {
                 "no event has crossed in the last minute".to_owned()

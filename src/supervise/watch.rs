@@ -52,7 +52,7 @@ impl Watch {
         for (name, counters) in &links {
             let line = self.news(name, counters);
             if !line.is_empty() {
-                tracing::warn!("{name}: not passed on in {EVERY} s: {line}");
+                tracing::warn!(peer = name, "{name}: not passed on in {EVERY} s: {line}");
             }
         }
         self.told = links.into_iter().collect();

@@ -1,0 +1,57 @@
+# The tools the build needs, and the program itself. Sourced by scripts/image.
+
+install_tools() {
+    local missing=() pair
+    QEMU_USER=$([ "$ARCH" = arm64 ] && echo aarch64 || echo x86_64)
+    for pair in mmdebstrap:mmdebstrap "qemu-$QEMU_USER-static:qemu-user-static" mksquashfs:squashfs-tools mkimage:u-boot-tools \
+        genimage:genimage mcopy:mtools mkfs.vfat:dosfstools mke2fs:e2fsprogs cpio:cpio fdtget:device-tree-compiler \
+        dtc:device-tree-compiler xz:xz-utils openssl:openssl python3:python3 rauc:rauc; do
+        PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+    done
+    [ -n "$binary" ] || command -v aarch64-linux-gnu-gcc >/dev/null || missing+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+    export PATH=$PATH:/usr/sbin:/sbin
+    [ ${#missing[@]} -eq 0 ] && return
+    local root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || die "missing: ${missing[*]}. Install them as root (apt-get install ${missing[*]}), then run scripts/image again."
+        root=(sudo)
+    fi
+    say "installing ${missing[*]}"
+    "${root[@]}" apt-get update -qq
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# The standard library for the board's processor comes from rustup, or from Debian's packages where rustup has none. Those
+# must be of the very version of their compiler.
+build_program() {
+    local cargo=(cargo) newest
+    if ! rustup target list --installed 2>/dev/null | grep -qx "$RUST_TARGET" && ! rustup target add "$RUST_TARGET" >/dev/null 2>&1; then
+        newest=$(debian_rust) || die "no Rust for $RUST_TARGET: neither rustup nor apt (rustc-web) has one. Give a built program with --binary."
+        say "Rust $newest from Debian"
+        [ "$(id -u)" -eq 0 ] || die "install as root: apt-get install rustc-web=$newest libstd-rust-web-dev:$ARCH=$newest; or give a built program with --binary"
+        apt-get install -y -qq --no-install-recommends "rustc-web=$newest" "libstd-rust-web-dev:$ARCH=$newest" >/dev/null
+        export RUSTC=/usr/bin/rustc
+    fi
+    say "building the program for $RUST_TARGET"
+    (
+        cd "$project"
+        export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+        export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc AR_aarch64_unknown_linux_gnu=aarch64-linux-gnu-ar
+        # No path of this machine in the program
+        export RUSTFLAGS="--remap-path-prefix=$project=/tombolo --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+        "${cargo[@]}" build --locked --profile firmware --target "$RUST_TARGET" --bin tombolo
+    )
+    binary=$project/target/$RUST_TARGET/firmware/tombolo
+}
+
+debian_rust() {
+    local version
+    dpkg --print-foreign-architectures | grep -qx "$ARCH" || { dpkg --add-architecture "$ARCH" && apt-get update -qq; } || return 1
+    for version in $(apt-cache madison rustc-web | awk '{ print $3 }'); do
+        if apt-cache madison "libstd-rust-web-dev:$ARCH" | awk '{ print $3 }' | grep -qxF "$version"; then
+            echo "$version"
+            return
+        fi
+    done
+    return 1
+}
