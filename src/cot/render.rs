@@ -217,7 +217,7 @@ fn put_marti<'r>(mut room: Room<'r>, event: &Geo<'_>) -> Room<'r> {
         match addressee {
             Addressee::Uid(uid) => put_attribute(&mut room, b"<dest uid=\"", uid, false),
             Addressee::Callsign(name) => {
-                put_attribute(&mut room, b"<dest callsign=\"", name, false)
+                put_attribute(&mut room, b"<dest callsign=\"", name, false);
             }
             Addressee::Mission(name) => put_attribute(&mut room, b"<dest mission=\"", name, false),
         }
