@@ -10,7 +10,7 @@ use super::shape::{
 };
 use crate::counters::Reason;
 use crate::wire::stamp;
-use crate::wire::text::{self, Survey};
+use crate::wire::survey::{self, Survey};
 
 /// Shapes remembered at once.
 const SHAPES: usize = 8;
@@ -152,7 +152,7 @@ impl Shape {
     fn add_quotes(&mut self, bytes: &[u8]) {
         self.quotes += bytes
             .iter()
-            .filter(|&&byte| text::is_quotelike(byte))
+            .filter(|&&byte| survey::is_quotelike(byte))
             .count();
     }
 

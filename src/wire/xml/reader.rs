@@ -6,7 +6,7 @@ use super::event::{Detail, Event};
 use super::learn::Shapes;
 use super::parser::{self, Floor};
 use crate::counters::Reason;
-use crate::wire::text;
+use crate::wire::survey::{Survey, survey};
 
 /// Checks a piece as [`crate::wire::scan::Scanner`] cuts it.
 ///
@@ -65,7 +65,7 @@ fn read_event<'a>(
     piece: &'a [u8],
     shapes: Option<&mut Shapes>,
 ) -> Result<(), Reason> {
-    let survey = text::survey(piece)?;
+    let survey = survey(piece)?;
     let references = read(event, piece, &survey, Floor::Event, shapes)?;
     event.plain = survey.blanks_only && !references;
     if event.uid.is_empty() || event.kind.is_empty() {
@@ -79,7 +79,7 @@ fn read_detail<'a>(
     other: &'a [u8],
     shapes: Option<&mut Shapes>,
 ) -> Result<(), Reason> {
-    let mut survey = text::survey(other)?;
+    let mut found = survey(other)?;
     let mut bytes = match other {
         [b'<', .., b'>'] => other,
         _ => other.trim_ascii(),
@@ -87,9 +87,9 @@ fn read_detail<'a>(
     if bytes.starts_with(b"<?xml") {
         let end = memmem::find(bytes, b"?>").ok_or(Reason::Malformed)?;
         bytes = bytes[end + 2..].trim_ascii();
-        survey = text::survey(bytes)?;
+        found = survey(bytes)?;
     }
-    read(event, bytes, &survey, Floor::Detail, shapes)?;
+    read(event, bytes, &found, Floor::Detail, shapes)?;
     match event.detail {
         Some(_) => Ok(()),
         None => Err(Reason::Malformed),
@@ -100,7 +100,7 @@ fn read_detail<'a>(
 fn read<'a>(
     event: &mut Event<'a>,
     bytes: &'a [u8],
-    survey: &text::Survey,
+    survey: &Survey,
     floor: Floor,
     shapes: Option<&mut Shapes>,
 ) -> Result<bool, Reason> {
@@ -161,7 +161,7 @@ mod tests {
     }
 
     fn is_known(reader: &mut Reader, piece: &str) -> bool {
-        let survey = text::survey(piece.as_bytes()).unwrap();
+        let survey = survey(piece.as_bytes()).unwrap();
         let mut event = Event::NOTHING;
         let known = reader.events.read(&mut event, piece.as_bytes(), &survey);
         known.is_some()

@@ -17,7 +17,7 @@ use super::event::{Child, Detail, Event, Point};
 use super::parser::Part;
 use crate::counters::Reason;
 use crate::wire::stamp;
-use crate::wire::text::Survey;
+use crate::wire::survey::Survey;
 
 /// Events with more values are not remembered.
 pub(super) const VALUES: usize = 48;
