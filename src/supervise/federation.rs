@@ -175,7 +175,7 @@ impl Federation {
         // Dropping the dialler ends its connection at once.
         self.diallers.remove(name);
         self.acceptor.cut(name, why);
-        tracing::info!(peer = name, "federation link cut: {why}");
+        tracing::info!(peer = name, "{name}: federation link cut: {why}");
     }
 
     /// Starts what is configured and not running.
