@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Mode of a file that only its owner may read.
@@ -10,7 +10,8 @@ pub const PRIVATE: u32 = 0o600;
 
 /// Replaces a file in one step: whoever reads it sees the old bytes or the new ones, even after a power cut.
 ///
-/// An existing file keeps its mode, a new one gets `mode`. A symbolic link stays one: what it points to is replaced.
+/// An existing file keeps its mode, a new one gets `mode`. What root replaces keeps its owner, and what root makes gets
+/// that of its directory: the box itself is another user, and must read it. A symbolic link stays one: what it points to is replaced.
 ///
 /// # Errors
 /// Whatever the file system says; the old file is then untouched.
@@ -25,8 +26,8 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         Err(_) => mode,
     };
     let temporary = beside(&target)?;
-    let written =
-        write_whole(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, &target));
+    let written = write_whole(&temporary, bytes, mode, owner(&target))
+        .and_then(|()| fs::rename(&temporary, &target));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
         return written;
@@ -85,7 +86,16 @@ pub fn fault(error: &io::Error) -> String {
     words.to_owned()
 }
 
-fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+/// Whose a file is to be when root writes it.
+fn owner(target: &Path) -> Option<(u32, u32)> {
+    if !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    let there = fs::metadata(target).or_else(|_| fs::metadata(directory_of(target)));
+    there.ok().map(|there| (there.uid(), there.gid()))
+}
+
+fn write_whole(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
     // A leftover of a crash may have another mode or owner: start afresh.
     remove_leftover(path)?;
     let mut file = OpenOptions::new()
@@ -95,6 +105,10 @@ fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         .open(path)?;
     // The umask may have taken bits away that an existing file had.
     file.set_permissions(Permissions::from_mode(mode))?;
+    if let Some((user, group)) = owner {
+        // A file system without owners (FAT) refuses, and has nobody else to keep out.
+        let _ = std::os::unix::fs::fchown(&file, Some(user), Some(group));
+    }
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -116,12 +130,15 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(temporary))
 }
 
-fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = match path.parent() {
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
-    File::open(directory)?.sync_all()
+    }
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(directory_of(path))?.sync_all()
 }
 
 #[cfg(test)]
@@ -164,6 +181,25 @@ mod tests {
         assert_eq!(mode(&file), 0o664);
         assert_eq!(fs::read(&file).unwrap(), b"two");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    /// Only root can give files away, so only root can try.
+    #[test]
+    fn what_root_writes_belongs_to_whom_its_directory_belongs() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(directory.path(), Some(900), Some(901)).unwrap();
+        let file = directory.path().join("file");
+        for owner in [(900, 901), (900, 901), (902, 903)] {
+            if owner.0 == 902 {
+                std::os::unix::fs::chown(&file, Some(902), Some(903)).unwrap();
+            }
+            replace(&file, b"x", PRIVATE).unwrap();
+            let there = fs::metadata(&file).unwrap();
+            assert_eq!((there.uid(), there.gid()), owner);
+        }
     }
 
     #[test]

@@ -5,12 +5,12 @@
 //!
 //! | floor | modules | owns |
 //! |---|---|---|
-//! | 1 | [`wire`] [`clock`] [`pki`] [`led`] [`config`] [`counters`] [`files`] [`state`] [`log`] [`slot`] [`system`] | bytes, time, keys, light, settings, tallies, disk, words |
+//! | 1 | [`wire`] [`clock`] [`pki`] [`led`] [`config`] [`counters`] [`files`] [`state`] [`log`] [`slot`] [`system`] | bytes, time, keys, light, settings, tallies, disk, words, card, machine |
 //! | 2 | [`cot`] [`budget`] | one event in its forms; the memory sum |
 //! | 3 | [`route`] | who gets an event, and what waits |
 //! | 4 | [`link`] | everything with a socket |
 //! | 5 | [`api`] | the typed requests that console, socket and HTTPS share |
-//! | 6 | [`supervise`] [`update`] [`provision`] | start, reload, drain, stop; new systems; sticks |
+//! | 6 | [`console`] [`supervise`] [`update`] [`provision`] | what is typed; start, reload, drain, stop; new systems; sticks |
 //! | 7 | [`cli`] | one file per subcommand |
 //!
 //! `wire`, `cot`, `route` and `led` are pure: same inputs, same outputs, no sockets, files, clock or environment.
@@ -22,6 +22,7 @@ pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod cot;
 pub mod counters;
 pub mod files;

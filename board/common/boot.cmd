@@ -26,6 +26,12 @@ if test "${good}" != "B"; then setenv good A; fi
 if test "${trial}" != "A" && test "${trial}" != "B"; then setenv trial none; fi
 if test "${left}" = ""; then setenv left 0; fi
 
+# Further words for the kernel, if somebody put a file there: one line, tombolo_arguments=...
+setenv tombolo_arguments
+if test -e ${devtype} ${devnum}:1 kernel-arguments.txt; then
+  if load ${devtype} ${devnum}:1 @BUFFER@ kernel-arguments.txt; then env import -t -r @BUFFER@ ${filesize} tombolo_arguments; fi
+fi
+@BOARD_SCRIPT@
 # Leaves the addresses in ramdisk_at and tree_at; fails if anything of the slot is damaged.
 setenv load_slot '
   setenv loaded 0; setenv start @SLOT_A@; setenv magic none;
@@ -80,8 +86,8 @@ setenv own_tree '
     fdt set /tombolo-leds/status label tombolo:status;
     fdt set /tombolo-leds/status gpios <${controller} @LED_LINE@ @LED_ACTIVE_LOW@>;
     fdt set /tombolo-leds/status default-state on;
-    fdt set /tombolo-leds/status linux,default-trigger timer;
-    fdt set /tombolo-leds/status led-pattern <100 100>;
+    fdt set /tombolo-leds/status linux,default-trigger pattern;
+    fdt set /tombolo-leds/status led-pattern <1 100 1 0 0 100 0 0>;
   fi'
 
 setenv boot_slot '

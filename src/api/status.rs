@@ -35,6 +35,8 @@ pub struct Status {
     pub local: LocalStatus,
     /// What it takes and what it may take.
     pub memory: MemoryStatus,
+    /// What its LED says.
+    pub led: LedStatus,
     /// The card, or whatever holds the state directory.
     pub storage: StorageStatus,
     /// The power supply.
@@ -168,6 +170,27 @@ pub struct LocalStatus {
     pub events_out: u64,
     /// Events that did not go on, by reason.
     pub dropped: Counts,
+}
+
+/// The status LED.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedStatus {
+    /// What it says, in one word: `flowing`, `connected`, `some_down`, `retrying`, `connecting`, `booting`,
+    /// `provisioning`, `paused`, `dark`, `safe_mode`, or `fault_` and which.
+    pub signal: String,
+    /// The same in words.
+    pub meaning: String,
+    /// How it looks, in words.
+    pub pattern: String,
+    /// Who makes it blink: `kernel`, `class` or `gpio` (this program), `none` = there is none, `lost` = it cannot be
+    /// reached.
+    pub back_end: String,
+    /// Where it is; empty where there is none.
+    pub place: String,
+    /// Why it cannot be reached, in words.
+    pub problem: Option<String>,
+    /// How often it vanished since the start.
+    pub losses: u64,
 }
 
 /// Memory, KiB.
@@ -313,6 +336,15 @@ pub(crate) mod tests {
             refused: Counts::from([("unknown_ca".into(), 2)]),
             local: LocalStatus::default(),
             memory: MemoryStatus::measure(&Budget::of(&Limits::default())),
+            led: LedStatus {
+                signal: "flowing".into(),
+                meaning: "every enabled peer flowing".into(),
+                pattern: "steady".into(),
+                back_end: "kernel".into(),
+                place: "/sys/class/leds/tombolo:status".into(),
+                problem: None,
+                losses: 0,
+            },
             storage: StorageStatus {
                 device: Some("mmcblk0".into()),
                 written_bytes: Some(5_400_000),
@@ -351,6 +383,8 @@ pub(crate) mod tests {
         assert_eq!(peer["last_heard"], "2023-11-14T22:13:20.000Z");
         assert_eq!(peer["dropped"], serde_json::json!({"duplicate": 2}));
         assert_eq!(json["memory"]["ceiling_kib"], 16 * 1024);
+        assert_eq!(json["led"]["signal"], "flowing");
+        assert_eq!(json["led"]["back_end"], "kernel");
         assert_eq!(json["node"]["reason"], "");
         assert_eq!(json["storage"]["written_bytes"], 5_400_000);
         assert_eq!(json["power"]["under_voltage_seen"], true);

@@ -9,10 +9,12 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub mod cert;
 pub mod config;
+pub mod console;
 pub mod demo;
 pub mod export;
 pub mod failure;
 pub mod inject;
+pub mod led;
 pub mod local;
 pub mod output;
 pub mod own;
@@ -21,6 +23,7 @@ pub mod paths;
 pub mod peer;
 pub mod provision;
 pub mod reload;
+pub mod request;
 pub mod restamp;
 pub mod run;
 pub mod safe_mode;
@@ -62,8 +65,16 @@ enum Command {
     /// Print a commented configuration, or check one
     #[command(subcommand)]
     Config(config::ConfigArgs),
+    /// Set the box up and look after it at a serial line, or by a script
+    Console(console::Arguments),
+    /// Carry out what the console asked for by a file (for the machine's own units, as root)
+    #[command(hide = true)]
+    Request(request::Arguments),
     /// Make the running box read its configuration again
     Reload,
+    /// Show on the status LED that the box is not running, for units
+    #[command(subcommand)]
+    Led(led::LedArgs),
     /// Leave safe mode
     #[command(subcommand)]
     SafeMode(safe_mode::SafeMode),
@@ -122,7 +133,10 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Cert(arguments) => own::cert(arguments, &places()?),
         Command::Export(arguments) => own::export(arguments, &places()?),
         Command::Config(arguments) => config::run(arguments, &places()?),
+        Command::Console(arguments) => console::run(arguments, &places()?),
+        Command::Request(arguments) => request::run(arguments),
         Command::Reload => reload::run(&places()?),
+        Command::Led(arguments) => led::run(arguments, &places()?),
         Command::SafeMode(SafeMode::Leave) => safe_mode::leave(&places()?),
         Command::Update(arguments) => update::run(arguments, &places()?),
         Command::Provision(arguments) => provision::run(arguments, &cli.global, &places()?),

@@ -94,7 +94,11 @@ impl Places {
         };
         Ok(Self {
             config,
-            config_is_named: global.config.is_some(),
+            // The units name it to be sure. A box that nobody has set up yet has none there.
+            config_is_named: global
+                .config
+                .as_deref()
+                .is_some_and(|named| named != Path::new(SYSTEM_CONFIG)),
             state,
         })
     }
@@ -192,6 +196,19 @@ mod tests {
             find(&global, &Surroundings::default()),
             ("x.toml".into(), "s".into())
         );
+    }
+
+    #[test]
+    fn the_box_s_own_place_need_not_hold_a_configuration() {
+        for (named, must_be_there) in [(SYSTEM_CONFIG, false), ("/etc/other.toml", true)] {
+            let global = Global {
+                config: Some(named.into()),
+                state: Some("s".into()),
+                verbose: 0,
+            };
+            let places = Places::among(&global, &Surroundings::default()).unwrap();
+            assert_eq!(places.config_is_named, must_be_there, "{named}");
+        }
     }
 
     #[test]

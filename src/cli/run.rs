@@ -10,7 +10,7 @@ use super::failure::{Exit, Failure};
 use super::paths::{Global, Places};
 use crate::api::BindError;
 use crate::budget::Budget;
-use crate::config::Config;
+use crate::config::{Config, Led};
 use crate::log;
 use crate::supervise::safe::Safe;
 use crate::supervise::{self, Ended, Setup, StartError, changes};
@@ -53,7 +53,12 @@ pub fn run(arguments: &Arguments, global: &Global, places: &Places) -> Result<()
         Ok(config) => (config, asked),
         Err(failure) => {
             let safe = asked.or_else(|| instead_of_ending(&failure, &manager));
-            (Config::default(), Some(safe.ok_or(failure)?))
+            // Light discipline holds, whatever else is wrong in the file.
+            let config = Config {
+                led: Led::of_file(&places.config),
+                ..Config::default()
+            };
+            (config, Some(safe.ok_or(failure)?))
         }
     };
     let budget = Budget::of(&config.limits);

@@ -8,7 +8,7 @@ use super::failure::{Exit, Failure};
 use super::output::{clean, column, print, wrap};
 use super::paths::Places;
 use crate::api::status::{
-    Counts, ListenStatus, MemoryStatus, PeerStatus, PowerStatus, StorageStatus,
+    Counts, LedStatus, ListenStatus, MemoryStatus, PeerStatus, PowerStatus, StorageStatus,
 };
 use crate::api::{Request, Response, Status, ask};
 use crate::wire::stamp;
@@ -102,6 +102,7 @@ fn table(status: &Status) -> String {
                 memory.rss_kib, memory.peak_kib, memory.budget_kib, memory.ceiling_kib
             ),
         ),
+        ("led", led(&status.led)),
         ("warning", over_ceiling(memory)),
         ("storage", storage(&status.storage)),
         ("power", power(&status.power)),
@@ -127,6 +128,15 @@ fn table(status: &Status) -> String {
         text.push_str(&row(peer, &status.clock.utc));
     }
     text
+}
+
+/// Nothing to say where there is no LED.
+fn led(led: &LedStatus) -> String {
+    match (led.back_end.as_str(), &led.problem) {
+        ("none" | "", _) => String::new(),
+        (_, Some(problem)) => format!("{}; not to be seen: {problem}", clean(&led.meaning)),
+        _ => format!("{}: {}", clean(&led.pattern), clean(&led.meaning)),
+    }
 }
 
 /// Why nothing moves, and the way out.

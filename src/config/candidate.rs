@@ -106,16 +106,22 @@ pub fn unset(text: &str, key: &str) -> Result<String, CandidateError> {
 /// See [`CandidateError`].
 pub fn add_peer(text: &str, spec: &PeerSpec) -> Result<String, CandidateError> {
     let mut document = parsed(text)?;
-    let begins_the_file = document.is_empty();
+    let remarks = leading_remarks(&mut document);
     let tables = table::made(&mut document)
         .ok_or_else(|| CandidateError::Text("peers must be [[peer]] tables".to_owned()))?;
     if table::of_peer(tables, &spec.name).is_some() {
         return Err(CandidateError::Peer(spec.name.clone()));
     }
-    let mut new = table::new(begins_the_file);
+    let mut new = table::new(false);
+    new.decor_mut().set_prefix(remarks);
     table::fill(&mut new, spec, spec.ca_pem.as_deref());
     tables.push(new);
     Ok(document.to_string())
+}
+
+/// The names of the peers in a text; none when it cannot be read.
+pub fn peer_names(text: &str) -> Vec<String> {
+    parsed(text).map_or_else(|_| Vec::new(), |document| table::names(&document))
 }
 
 /// The lines that differ, `-` before those that went and `+` before those that came, in the order of the file.
@@ -194,13 +200,24 @@ fn find<'a, 'k>(
             return Err(CandidateError::NotSet(key.to_owned()));
         }
         let mut table = Table::new();
-        if !document.is_empty() {
-            table.decor_mut().set_prefix("\n");
-        }
+        table.decor_mut().set_prefix(leading_remarks(document));
         document.insert(place, Item::Table(table));
     }
     let table = document.get_mut(place).and_then(Item::as_table_mut);
     Ok((table.ok_or_else(no_key)?, last))
+}
+
+/// What stands before a table that is added: a blank line, or all the remarks of a file that holds nothing else.
+fn leading_remarks(document: &mut DocumentMut) -> String {
+    if !document.is_empty() {
+        return "\n".to_owned();
+    }
+    let remarks = document.trailing().as_str().unwrap_or_default().to_owned();
+    document.set_trailing("");
+    match remarks.is_empty() {
+        true => remarks,
+        false => remarks.trim_end().to_owned() + "\n\n",
+    }
 }
 
 fn is_word(part: &str) -> bool {

@@ -14,7 +14,7 @@ use super::settings::{Config, IdentityFiles};
 use crate::files;
 
 /// Largest configuration file, bytes.
-const MOST_BYTES: u64 = 1024 * 1024;
+pub(super) const MOST_BYTES: u64 = 1024 * 1024;
 
 impl Config {
     /// Reads a configuration file, and the certificates it names.
@@ -68,6 +68,11 @@ impl Config {
                 .map(|identity| reader.identity(identity))
                 .transpose()?,
             listen: reader.listen(&raw.listen, default.listen)?,
+            console_idle_minutes: match &raw.console.idle_minutes {
+                Some(minutes) => reader.idle_minutes(minutes)?,
+                None => default.console_idle_minutes,
+            },
+            led: reader.led(&raw.led)?,
             peers: reader.peers(&raw.peer, &limits)?,
             limits,
         })
@@ -115,6 +120,20 @@ impl Reader<'_> {
                 .or_else(|| line(lower))
                 .map_or(1, |&(_, line)| line),
         }
+    }
+
+    fn idle_minutes(&self, minutes: &Spanned<i64>) -> Result<u32, ConfigError> {
+        const MOST: u32 = 1440;
+        u32::try_from(*minutes.get_ref())
+            .ok()
+            .filter(|minutes| *minutes <= MOST)
+            .ok_or_else(|| ConfigError::OutOfRange {
+                place: self.place(minutes.span().start),
+                key: "idle_minutes",
+                value: *minutes.get_ref(),
+                least: 0,
+                most: MOST,
+            })
     }
 
     fn host(&self, host: &Spanned<String>) -> Result<String, ConfigError> {
@@ -366,7 +385,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_written_is_read_or_explained(lines in proptest::collection::vec(
-            "(\\[\\[?(node|identity|listen|limits|peer)\\]\\]?|(name|api|federation|memory_mib|address|key|peer) = (1|-1|true|\"\"|\"é:1\"|\\[\\]|\\[\"[::]\"\\]|\\{name=1\\})|.{0,8})", 0..8,
+            "(\\[\\[?(node|identity|listen|led|limits|peer)\\]\\]?|(name|api|gpio|mode|federation|memory_mib|address|key|peer) = (1|-1|true|\"\"|\"é:1\"|\\[\\]|\\[\"[::]\"\\]|\\{name=1\\})|.{0,8})", 0..8,
         )) {
             if let Err(error) = parse(&lines.join("\n")) {
                 prop_assert!(error.to_string().starts_with("/etc/tombolo/tombolo.toml:"), "{}", error);

@@ -6,13 +6,17 @@ use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use toml::Spanned;
 
+use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
 
 /// Keys of each table, for suggestions; the shapes below refuse all others.
-pub(super) const TOP_KEYS: &[&str] = &["node", "identity", "listen", "limits", "peer"];
+pub(super) const TOP_KEYS: &[&str] = &[
+    "node", "identity", "listen", "led", "limits", "console", "peer",
+];
 const NODE_KEYS: &[&str] = &["name", "advertised_host"];
 const IDENTITY_KEYS: &[&str] = &["certificate", "key"];
 const LISTEN_KEYS: &[&str] = &["clients_tcp", "clients_tls", "federation", "api"];
+const CONSOLE_KEYS: &[&str] = &["idle_minutes"];
 const PEER_KEYS: &[&str] = &[
     "name",
     "address",
@@ -30,7 +34,9 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "node" => Some(("[node]", NODE_KEYS)),
         "identity" => Some(("[identity]", IDENTITY_KEYS)),
         "listen" => Some(("[listen]", LISTEN_KEYS)),
+        "led" => Some(("[led]", LED_KEYS)),
         "limits" => Some(("[limits]", Limits::KEYS)),
+        "console" => Some(("[console]", CONSOLE_KEYS)),
         "peer" => Some(("[[peer]]", PEER_KEYS)),
         _ => None,
     }
@@ -46,7 +52,10 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
     }
     match (table, key) {
         ("peer", "keepalive_seconds") => "write a whole number of seconds without quotes".into(),
-        ("peer", "enabled" | "incoming" | "outgoing") => {
+        ("console", "idle_minutes") => {
+            "write a whole number of minutes without quotes, 0 to 1440".into()
+        }
+        ("peer", "enabled" | "incoming" | "outgoing") | ("led", "active_low") => {
             "write true or false, without quotes".into()
         }
         ("listen", key) if key != table => {
@@ -67,7 +76,9 @@ pub(super) struct RawConfig {
     pub(super) node: RawNode,
     pub(super) identity: Option<Spanned<RawIdentity>>,
     pub(super) listen: RawListen,
+    pub(super) led: RawLed,
     pub(super) limits: RawLimits,
+    pub(super) console: RawConsole,
     pub(super) peer: Vec<Spanned<RawPeer>>,
 }
 
@@ -92,6 +103,12 @@ pub(super) struct RawListen {
     pub(super) clients_tls: Option<Spanned<AddressList>>,
     pub(super) federation: Option<Spanned<AddressList>>,
     pub(super) api: Option<Spanned<AddressList>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawConsole {
+    pub(super) idle_minutes: Option<Spanned<i64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rustls_pki_types::CertificateDer;
 
+use super::led::Led;
 use super::limits::Limits;
 use crate::pki::Fingerprint;
 
@@ -17,6 +18,9 @@ pub const FEDERATION_PORT: u16 = 9001;
 /// Port of the HTTPS API.
 pub const API_PORT: u16 = 8443;
 
+/// Minutes without a key pressed after which a console with a PIN locks.
+const CONSOLE_IDLE_MINUTES: u32 = 10;
+
 /// Everything that can be set. Defaults make a box that runs with no file at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -28,8 +32,12 @@ pub struct Config {
     pub identity: Option<IdentityFiles>,
     /// Addresses to listen on.
     pub listen: Listen,
+    /// The status LED.
+    pub led: Led,
     /// Every bound of the box.
     pub limits: Limits,
+    /// Minutes after which a console with a PIN locks by itself; 0 = never.
+    pub console_idle_minutes: u32,
     /// Registered federates.
     pub peers: Vec<Peer>,
 }
@@ -84,7 +92,9 @@ impl Default for Config {
             advertised_host: None,
             identity: None,
             listen: Listen::default(),
+            led: Led::default(),
             limits: Limits::default(),
+            console_idle_minutes: CONSOLE_IDLE_MINUTES,
             peers: Vec::new(),
         }
     }

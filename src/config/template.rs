@@ -22,10 +22,19 @@ clients_tls = "0.0.0.0:8089"          # CoT over mutual TLS
 federation = ["0.0.0.0:9001"]         # other federates
 api = "0.0.0.0:8443"                  # reserved
 
+[led]                                 # the status LED; default: /sys/class/leds/tombolo:status if it is there
+# device = "/sys/class/leds/act"      # a LED that the kernel knows; "" = none
+# gpio = "gpiochip0:17"               # instead of device: a bare line, in the words of `gpioinfo`
+# active_low = true                   # with gpio: lit while the line is low
+mode = "status"                       # or "dark": light discipline, never lit
+
 [limits]
 "#;
 
 const PEERS: &str = r#"
+[console]
+idle_minutes = 10   # a console with a PIN locks after it, 0 to 1440; 0 = never
+
 # [[peer]]
 # name = "bravo"
 # address = "tak.battalion.example:9001" # dial it; without: it dials us
@@ -58,6 +67,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LedPlace;
     use std::path::Path;
 
     #[test]
@@ -75,6 +85,8 @@ mod tests {
         let fingerprint = format!("SHA256:{}", "AB".repeat(32));
         let uncommented: Vec<String> = Config::template()
             .replace("SHA256:AB12...", &fingerprint)
+            // It stands for `gpio`, not beside it.
+            .replace("# device =", "#device =")
             .lines()
             .map(|line| match line.strip_prefix("# ") {
                 Some(rest) if rest.starts_with('[') || rest.contains(" = ") => rest.to_owned(),
@@ -89,5 +101,6 @@ mod tests {
             Some("tak.battalion.example:9001")
         );
         assert!(config.identity.is_some());
+        assert!(matches!(config.led.place, LedPlace::Line { line: 17, .. }));
     }
 }

@@ -55,6 +55,25 @@ impl fmt::Display for PeerState {
     }
 }
 
+/// What ended a link's last attempt, as far as somebody must do something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Hindrance {
+    /// No network leads there.
+    NoNetwork,
+    /// The peer's name has no address.
+    NameLookup,
+    /// Refused or timed out.
+    Unanswered,
+    /// A certificate or registration, here or there.
+    Certificate,
+    /// A certificate that is out of date for one of the two clocks, and not for the other.
+    Clock,
+    /// Another protocol or version.
+    Version,
+    /// None of these: it may pass.
+    Passing,
+}
+
 /// What is known about one peer's link.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PeerStatus {
@@ -62,6 +81,8 @@ pub struct PeerStatus {
     pub state: PeerState,
     /// What it waits for or why it stopped; empty while all is well.
     pub reason: String,
+    /// What ended the last attempt; none while connected or disabled, or as long as none failed.
+    pub hindrance: Option<Hindrance>,
     /// Wall clock of the last change of state, milliseconds since 1970.
     pub since_ms: i64,
     /// Wall clock of the moment from which on events could pass on this connection, milliseconds since 1970.
@@ -72,6 +93,18 @@ pub struct PeerStatus {
     pub federate_id: String,
     /// Address of the connection, or of the last one.
     pub address: String,
+}
+
+impl PeerStatus {
+    fn state_with(&self, counters: &Counters, now_ms: i64) -> PeerState {
+        let age = now_ms.saturating_sub(counters.last_event_ms);
+        // An event from before this connection proves nothing about it.
+        let of_this_connection = counters.last_event_ms >= self.attached_ms;
+        match self.state {
+            PeerState::Connected if of_this_connection && age <= FLOWING_MS => PeerState::Flowing,
+            state => state,
+        }
+    }
 }
 
 /// The board. Clones share it; a reader never waits for a link.
@@ -95,7 +128,30 @@ impl PeerBoard {
             }
             status.state = state;
             status.reason = reason;
+            if matches!(state, PeerState::Connected | PeerState::Disabled) {
+                status.hindrance = None;
+            }
         });
+    }
+
+    /// Notes what ended an attempt; it stands until the peer is connected.
+    ///
+    /// A peer that refuses us often hangs up before it has said so: what passes does not hide a refusal.
+    pub fn set_hindrance(&self, peer: &str, hindrance: Hindrance) {
+        self.with(peer, |status| {
+            let refused = matches!(
+                status.hindrance,
+                Some(Hindrance::Certificate | Hindrance::Clock | Hindrance::Version)
+            );
+            if hindrance != Hindrance::Passing || !refused {
+                status.hindrance = Some(hindrance);
+            }
+        });
+    }
+
+    /// Begins afresh: what failed before a change of settings says nothing any more.
+    pub fn clear_hindrance(&self, peer: &str) {
+        self.with(peer, |status| status.hindrance = None);
     }
 
     /// Notes that events can pass from now on.
@@ -135,15 +191,24 @@ impl PeerBoard {
         self.lock().get(peer).cloned()
     }
 
+    /// How a peer stands, in short: what [`PeerBoard::status_with`] says, without its texts.
+    pub fn standing(
+        &self,
+        peer: &str,
+        counters: &Counters,
+        now_ms: i64,
+    ) -> (PeerState, Option<Hindrance>) {
+        let peers = self.lock();
+        let Some(status) = peers.get(peer) else {
+            return (PeerState::default(), None);
+        };
+        (status.state_with(counters, now_ms), status.hindrance)
+    }
+
     /// What is noted about a peer, with [`PeerState::Flowing`] worked out from its counters and the wall time.
     pub fn status_with(&self, peer: &str, counters: &Counters, now_ms: i64) -> Option<PeerStatus> {
         let mut status = self.status(peer)?;
-        let age = now_ms.saturating_sub(counters.last_event_ms);
-        // An event from before this connection proves nothing about it.
-        let of_this_connection = counters.last_event_ms >= status.attached_ms;
-        if status.state == PeerState::Connected && of_this_connection && age <= FLOWING_MS {
-            status.state = PeerState::Flowing;
-        }
+        status.state = status.state_with(counters, now_ms);
         Some(status)
     }
 
@@ -193,6 +258,24 @@ mod tests {
         board.set("bravo", PeerState::Waiting, "timed out", 1_060_600);
         counters.last_event_ms = 1_060_600;
         assert_eq!(state(&counters, 1_060_601), PeerState::Waiting);
+    }
+
+    #[test]
+    fn a_hindrance_stands_until_the_link_is_up() {
+        let board = PeerBoard::new();
+        let hindrance = || board.status("bravo").unwrap().hindrance;
+        board.set("bravo", PeerState::Connecting, "", 1);
+        board.set_hindrance("bravo", Hindrance::Certificate);
+        for state in [PeerState::Waiting, PeerState::Connecting] {
+            board.set("bravo", state, "", 2);
+            assert_eq!(hindrance(), Some(Hindrance::Certificate));
+        }
+        board.set_hindrance("bravo", Hindrance::Passing);
+        assert_eq!(hindrance(), Some(Hindrance::Certificate));
+        board.set_hindrance("bravo", Hindrance::Unanswered);
+        assert_eq!(hindrance(), Some(Hindrance::Unanswered));
+        board.set("bravo", PeerState::Connected, "", 3);
+        assert_eq!(hindrance(), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
+use super::board::Hindrance;
 use crate::pki::Refusal;
 
 /// Why a TLS connection was not made.
@@ -94,6 +95,18 @@ impl Failure {
                 | Self::OutOfDate
                 | Self::Revoked
         )
+    }
+
+    /// What a person must look at.
+    pub const fn hindrance(&self) -> Hindrance {
+        match self {
+            // Ours cannot be from the future: the clock that says so is behind.
+            Self::Refused(Refusal::NotYetValid) | Self::OutOfDate => Hindrance::Clock,
+            failure if failure.is_certificate() => Hindrance::Certificate,
+            Self::NothingInCommon | Self::NoFederation | Self::NotTls => Hindrance::Version,
+            Self::TimedOut => Hindrance::Unanswered,
+            _ => Hindrance::Passing,
+        }
     }
 
     /// One word that scripts may rely on; a refusal's own word where we refused.

@@ -15,6 +15,7 @@ use crate::link::fed2::node::MESSAGE_OVERHEAD;
 use crate::link::fed2::{
     Acceptor, AcceptorSettings, Dialler, Identify, Node, PeerSettings, Registry, Timing,
 };
+use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
 use crate::link::refusals::Refusals;
 use crate::link::tls::{self, Credentials, Observer};
@@ -200,6 +201,7 @@ impl Federation {
             }
             board.set_address(name, address);
             board.set(name, PeerState::Connecting, "starting", now);
+            board.clear_hindrance(name);
             match tls::federation_client(&self.credentials, rule(peer), tls::unobserved()) {
                 Ok(tls) => {
                     let node = Arc::clone(&self.node);
@@ -223,6 +225,7 @@ fn tell_refused(node: &Node) -> Observer {
             .status(&peer)
             .is_some_and(|known| known.state == PeerState::Waiting);
         if waits && !registry.is_live(&peer) {
+            board.set_hindrance(&peer, Failure::Refused(refusal).hindrance());
             let words = format!("we refused it: {refusal}");
             board.set(&peer, PeerState::Waiting, words, hub.now().wall_ms);
         }

@@ -3,6 +3,7 @@
 pub mod changes;
 mod desk;
 mod federation;
+pub mod lamp;
 mod listeners;
 mod machine;
 mod rates;
@@ -17,13 +18,14 @@ use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls_pki_types::UnixTime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot, watch as channel};
 
 use crate::api::{self, BindError, Control, ControlListener};
 use crate::budget::{self, Budget};
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::led::Signal;
 use crate::link::board::PeerBoard;
 use crate::link::hub::Hub;
 use crate::link::refusals::Refusals;
@@ -35,6 +37,7 @@ use crate::system::{BootLog, Manager, Vitals};
 use changes::Changes;
 use desk::Desk;
 use federation::Federation;
+use lamp::{Fitting, Shown};
 use listeners::{ListenError, Listeners};
 use machine::Machine;
 use rates::Rates;
@@ -117,6 +120,7 @@ struct Shared {
     board: PeerBoard,
     refusals: Refusals,
     rates: Mutex<Rates>,
+    shown: Shown,
     federate_id: String,
     fingerprint: Fingerprint,
     bound: api::status::ListenStatus,
@@ -185,6 +189,9 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     // The socket first: it is the lock on the state directory.
     let control = ControlListener::bind(&state, budget::control_line(&config.limits))
         .map_err(StartError::Control)?;
+    // Before anything that takes time or may fail.
+    let mut fitting = Fitting::new(config.led.clone());
+    fitting.show(Signal::Booting, 0);
     let (node, origin) = NodeState::open(&state).map_err(StartError::State)?;
     if origin == Origin::Replaced {
         tracing::warn!("the state files were damaged: this box has a new federate id");
@@ -234,6 +241,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         budget,
         board,
         rates: Mutex::default(),
+        shown: Shown::default(),
         federate_id,
         fingerprint: own.identity.fingerprint(),
         bound,
@@ -270,6 +278,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     let mut machine = Machine::new(&root, &state);
     shared.manager.ready();
     machine.look(&shared);
+    let light = tokio::spawn(lamp::run(Arc::clone(&shared), fitting, root));
     let mut pulse = shared.manager.pulse().map(tokio::time::interval);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -312,6 +321,8 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         tracing::warn!("some neighbours did not take their goodbye in time");
     }
     controlling.abort();
+    // It ends by itself once it is told to stop; one that panicked has nothing left to show.
+    let _ = light.await;
     shared.end_in_order();
     tracing::info!("stopped");
     Ok(ended)
@@ -352,6 +363,7 @@ fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) 
     let words = federation.apply(&config);
     shared.set_config(Config {
         peers: config.peers,
+        led: config.led,
         advertised_host: config.advertised_host,
         // What takes a restart stays as it is until then, so that `status` tells the truth.
         ..(*old).clone()
@@ -438,9 +450,9 @@ fn seed() -> Result<u64, StartError> {
 }
 
 struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
+    hangup: Listener,
+    terminate: Listener,
+    interrupt: Listener,
 }
 
 impl Signals {

@@ -69,6 +69,7 @@ impl Shared {
                 dropped: counts(local.reasons()),
             },
             memory: MemoryStatus::measure(&self.budget),
+            led: self.shown.status(),
             storage: StorageStatus::from(&vitals.storage),
             power: PowerStatus::from(vitals.power),
         }

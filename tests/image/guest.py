@@ -10,29 +10,25 @@ import led
 from host import free_port
 from machine import Machine, Trouble
 
-# Cards are powers of two for QEMU's SD controller.
 VIRT = "qemu-aarch64"
 RASPI = "rpi3-64"
 
-# The UART on which the console is: the second one of the Raspberry Pi.
-CONSOLE = {VIRT: "ttyAMA0", RASPI: "ttyS1"}
 
-
-def arguments(board, build, card, ports, memory=512, processors=2, cache="writeback", trace=False):
-    """QEMU's arguments for a board. `ports`: host port -> port of the guest."""
-    forward = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for host, guest in ports.items())
-    drive = f"file={os.path.abspath(card)},format=raw,cache={cache}"
-    common = ["nice", "qemu-system-aarch64", "-accel", "tcg,thread=multi", "-netdev", f"user,id=net{forward}"]
-    if board == VIRT:
-        machine = ["-M", "virt,acpi=off", "-cpu", "cortex-a72", "-smp", processors, "-m", memory]
-        machine += build.boot_arguments()
-        machine += ["-drive", f"if=none,id=card,{drive}", "-device", "virtio-blk-device,drive=card"]
-        machine += ["-device", "virtio-net-device,netdev=net", "-device", "i6300esb", "-action", "watchdog=reset"]
-        machine += ["-trace", "pl061_set_output"] if trace else []
-        return common + machine
-    machine = ["-M", "raspi3b"] + build.boot_arguments()
-    machine += ["-drive", f"if=sd,{drive}", "-device", "usb-net,netdev=net"]
-    return common + machine
+def arguments(build, card, ports, processors=2, cache="writeback", trace=False):
+    """QEMU's command line, as `scripts/image` wrote it down. `ports`: host port -> port of the guest."""
+    places = {
+        "dir": build.folder,
+        "card": os.path.abspath(card),
+        "forward": "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for host, guest in ports.items()),
+    }
+    how = json.loads(build.file("qemu.json").read_text())
+    words = ["nice"]
+    for part in ("machine", "boot", "card", "network", "further"):
+        words += [word.format(**places) for word in how[part]]
+    words = [f"{word},cache={cache}" if word.startswith("file=") else word for word in words]
+    if "-smp" in words:
+        words[words.index("-smp") + 1] = str(processors)
+    return words + (["-trace", "pl061_set_output"] if trace and build.board == VIRT else []), how
 
 
 class Guest:
@@ -42,8 +38,9 @@ class Guest:
         self.world, self.board, self.card = world, board, card
         self.ssh_port, self.federation_port = free_port(), free_port()
         ports = {self.ssh_port: 22, self.federation_port: 9001}
-        before = ["-serial", "null"] if board == RASPI else []
-        command = arguments(board, world.build(board), card.path, ports, **more)
+        command, how = arguments(world.build(board), card.path, ports, **more)
+        # Lines in front of the one that the console is on.
+        before = ["-serial", "null"] * how["serial"]
         self.machine = Machine(world.folder, command, name, before)
         self.lamp = led.Lamp(self.machine, board)
 

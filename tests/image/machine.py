@@ -75,7 +75,7 @@ class Serial:
         """Types it."""
         self.connection.sendall(text.encode())
 
-    def send_slowly(self, text, pause=0.002):
+    def send_slowly(self, text, pause=0.0005):
         """Types it as a person's terminal does: a guest whose receiver has a short queue loses nothing."""
         for begin in range(0, len(text), 16):
             self.connection.sendall(text[begin : begin + 16].encode())

@@ -100,6 +100,12 @@ class Tree:
         target.write_bytes(text if isinstance(text, bytes) else text.encode())
         target.chmod(mode)
 
+    def version(self, version):
+        """Says that it is that release."""
+        release = "usr/lib/tombolo/image-release"
+        lines = (self.folder / release).read_text().splitlines()
+        self.put(release, "".join(f"VERSION={version}\n" if line.startswith("VERSION=") else f"{line}\n" for line in lines))
+
     def squashfs(self, path):
         """Quickly packed: size does not matter here."""
         Path(path).unlink(missing_ok=True)

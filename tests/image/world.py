@@ -10,6 +10,7 @@ from card import MEBIBYTE, Card, call
 from guest import RASPI, VIRT, Guest
 from host import HostBox, Identity
 from machine import Trouble
+from variants import variant
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BIG = ("*.card", "*.raw", "*.ext2", "*.squashfs", "*.raucb", "tree-*")
@@ -47,11 +48,10 @@ class Built:
         """The slot image."""
         return self.file("slot.img")
 
-    def boot_arguments(self):
-        """QEMU's arguments that start U-Boot on this board."""
-        if self.board == VIRT:
-            return ["-bios", self.file("u-boot.bin")]
-        return ["-kernel", self.file("u-boot.bin"), "-dtb", self.file("bcm2837-rpi-3-b.dtb")]
+    def development_keys(self):
+        """(certificate, key) that an image for development accepts bundles from."""
+        keys = self.folder.parent / "keys"
+        return keys / "development.cert.pem", keys / "development.key.pem"
 
 
 class World:
@@ -120,6 +120,10 @@ class World:
         for path, text in files.items():
             card.put_text(text, f"tombolo/{path}", self.folder)
         return identity
+
+    def bundle(self, name, board=VIRT):
+        """A signed update for tests; see variants.py."""
+        return variant(name, self.build(board), self.cache)
 
     def package(self, architecture):
         """The newest .deb for it that `scripts/package` made."""

@@ -10,6 +10,7 @@ mod a_broken_configuration_is_refused_with_file_and_key;
 mod a_slow_client_delays_nobody;
 mod a_track_crosses_from_client_to_client_over_federation;
 mod bad_input_is_counted_and_hurts_nobody;
+mod configuration_changes_are_taken_back;
 mod directed_chat_reaches_only_its_addressee;
 mod every_corpus_event_crosses_unchanged;
 mod federates_on_another_stack;
@@ -26,6 +27,8 @@ mod strangers_are_refused_in_the_handshake;
 mod strangers_at_the_door_keep_nobody_out;
 #[allow(dead_code, unused_imports, reason = "shared with the benchmark")]
 mod support;
+mod the_console_sets_a_box_up;
 mod the_demo_shows_everything_crossing;
+mod the_led_tells_what_the_box_does;
 mod the_service_manager_is_told;
 mod updates_are_tried_and_rolled_back;

@@ -7,7 +7,8 @@ make_boot_script() {
         -e "s|@DEVICE_TREES@|$ADDRESS_DEVICE_TREES|g" -e "s|@KERNEL_CONSOLE@|$KERNEL_CONSOLE|g" \
         -e "s|@DISK_SIGNATURE@|${DISK_SIGNATURE#0x}|g" -e "s|@KERNEL_ARGUMENTS@|$KERNEL_ARGUMENTS|g" \
         -e "s|@LED_CONTROLLER@|$LED_CONTROLLER|g" -e "s|@LED_LINE@|$LED_LINE|g" -e "s|@LED_ACTIVE_LOW@|$LED_ACTIVE_LOW|g" \
-        "$common/boot.cmd" >"$work/boot.cmd"
+        -e "/^@BOARD_SCRIPT@$/{ r $([ -f "$board_dir/boot.cmd" ] && echo "$board_dir/boot.cmd" || echo /dev/null)
+            d }" "$common/boot.cmd" >"$work/boot.cmd"
     if grep -n '@[A-Z_0-9]*@' "$work/boot.cmd"; then die "board/$BOARD/meta leaves these words of the boot script open"; fi
     mkimage -A "$ARCH" -O linux -T script -C none -n "tombolo" -d "$work/boot.cmd" "$1" >/dev/null
 }
@@ -61,4 +62,18 @@ make_card() {
     genimage --loglevel 0 --rootpath "$work/genimage/root" --tmppath "$work/genimage/tmp" --inputpath "$input" \
         --outputpath "$work/genimage/out" --config "$work/genimage.cfg"
     mv "$work/genimage/out/card.img" "$card"
+}
+
+# describe_qemu FILE: how to start the card in QEMU, for those who test it: {dir} = the folder of the results, {card} = a copy of the
+# card (QEMU wants a power of two: truncate it to 1 GiB), {forward} = nothing, or ",hostfwd=tcp:127.0.0.1:PORT-:22".
+describe_qemu() {
+    [ -n "${QEMU:-}" ] || return 0
+    python3 - "$1" "$QEMU" "$QEMU_BOOT" "$QEMU_CARD" "$QEMU_NETWORK" "$QEMU_FURTHER" "$QEMU_SERIAL" "$CONSOLE" <<-'END'
+	import json, sys
+	path, machine, boot, card, network, further, serial, console = sys.argv[1:]
+	json.dump({"machine": machine.split(), "boot": boot.split(), "card": card.split(), "network": network.split(),
+	           "further": further.split(), "serial": int(serial), "console": console,
+	           "direct": ["-kernel", "{dir}/Image", "-initrd", "{dir}/initramfs.img"],
+	           "card_bytes": 1 << 30}, open(path, "w"), indent=1)
+	END
 }

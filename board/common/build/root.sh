@@ -113,6 +113,8 @@ finish_root() {
 	BUILD_DATE=$(date -u -d "@$SOURCE_DATE_EPOCH" +%FT%TZ)
 	COMMIT=$commit
 	END
+    # A box without a battery-backed clock starts no earlier than its system was built.
+    : >"$root/usr/lib/clock-epoch"
     sed "s|@COMPATIBLE@|$COMPATIBLE|" "$common/rauc/system.conf.in" >"$root/etc/rauc/system.conf"
     cp "$keyring" "$root/etc/rauc/keyring.pem"
 

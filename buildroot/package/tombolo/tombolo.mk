@@ -32,7 +32,7 @@ define TOMBOLO_USERS
 endef
 
 define TOMBOLO_INSTALL_INIT_SYSTEMD
-	$(@D)/systemd/install --root $(TARGET_DIR) --image
+	$(@D)/systemd/install --box $(TARGET_DIR)
 endef
 
 define TOMBOLO_LINK_TAK_INJECT

@@ -117,6 +117,8 @@ impl Island {
         config += &format!(
             "\n[listen]\nclients_tcp = \"127.0.0.1:0\"\nclients_tls = \"\"\nfederation = {federation}\napi = \"\"\n"
         );
+        // A demonstration on a box leaves the box's own LED alone.
+        config += "\n[led]\ndevice = \"\"\n";
         if let Some(neighbour) = neighbour {
             config += &format!(
                 "\n[[peer]]\nname = \"{}\"\nca_cert = {:?}\nfingerprint = \"{}\"\n",

@@ -103,6 +103,7 @@ fn report(node: &Node, peer: &str, methods: &Methods, trouble: &Trouble) {
     tracing::info!(peer, %trouble, "connection ended");
     // A connection that was refused in favour of another one has nothing to say about the peer.
     if methods.flow().is_attached() || !node.registry.is_live(peer) {
+        node.board.set_hindrance(peer, trouble.hindrance());
         let reason = format!("{trouble}; waiting for the peer to connect again");
         node.board
             .set(peer, PeerState::Waiting, reason, node.hub.now().wall_ms);

@@ -278,6 +278,8 @@ async fn handshake(
         let node = &shared.node;
         if !node.registry.is_live(&peer.name) {
             let reason = Trouble::NoHttp2.to_string();
+            node.board
+                .set_hindrance(&peer.name, Trouble::NoHttp2.hindrance());
             node.board.set(
                 &peer.name,
                 PeerState::Waiting,

@@ -130,6 +130,7 @@ fn report(node: &Node, peer: &PeerSettings, trouble: &Trouble, pause: Duration) 
     }
     let seconds = pause.as_secs_f64().ceil();
     tracing::warn!(peer = peer.name, %trouble, next_attempt_seconds = seconds, "not connected");
+    node.board.set_hindrance(&peer.name, trouble.hindrance());
     let reason = format!("{trouble}; waiting {seconds} s before the next attempt");
     node.board.set(
         &peer.name,

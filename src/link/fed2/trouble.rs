@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::link::board::Hindrance;
 use crate::link::grpc::status::{Code, Status};
 use crate::link::handshake::Failure;
 
@@ -20,6 +21,8 @@ pub enum Trouble {
     NameLookup(String),
     /// Nothing listens there.
     Refused,
+    /// No network leads there.
+    NoNetwork(String),
     /// Any other TCP failure.
     Tcp(String),
     /// Not done in time; says what.
@@ -93,7 +96,30 @@ impl Trouble {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused,
             io::ErrorKind::TimedOut => Self::TimedOut("connecting"),
+            io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::AddrNotAvailable => Self::NoNetwork(error.to_string()),
             _ => Self::Tcp(error.to_string()),
+        }
+    }
+
+    /// What a person must look at.
+    pub fn hindrance(&self) -> Hindrance {
+        match self {
+            Self::NoNetwork(_) => Hindrance::NoNetwork,
+            Self::Address(_) | Self::NameLookup(_) => Hindrance::NameLookup,
+            // "No route to host" too: the network is there, and the host does not answer in it.
+            Self::Refused | Self::TimedOut(_) | Self::Tcp(_) => Hindrance::Unanswered,
+            Self::Handshake(failure) => failure.hindrance(),
+            Self::NoHttp2 => Hindrance::Version,
+            Self::Call { status, .. } => match status.code {
+                Code::Unauthenticated | Code::PermissionDenied => Hindrance::Certificate,
+                Code::Unimplemented => Hindrance::Version,
+                _ => Hindrance::Passing,
+            },
+            Self::Lost(_) | Self::NoGroups(_) | Self::Unwell(_) | Self::Taken | Self::Cut(_) => {
+                Hindrance::Passing
+            }
         }
     }
 
@@ -116,7 +142,7 @@ impl fmt::Display for Trouble {
             Self::Refused => {
                 f.write_str("refused by host: nothing listens at that address and port")
             }
-            Self::Tcp(why) => write!(f, "no TCP connection: {why}"),
+            Self::NoNetwork(why) | Self::Tcp(why) => write!(f, "no TCP connection: {why}"),
             Self::TimedOut(what) => write!(f, "timed out while {what}"),
             Self::Handshake(failure) => failure.fmt(f),
             Self::NoHttp2 => f.write_str(
@@ -189,6 +215,32 @@ pub fn chance() -> u32 {
 mod tests {
     use super::*;
     use rustls::AlertDescription;
+
+    #[test]
+    fn each_trouble_hinders_in_its_way() {
+        let connect = |kind: io::ErrorKind| Trouble::of_connect(&kind.into()).hindrance();
+        assert_eq!(
+            connect(io::ErrorKind::NetworkUnreachable),
+            Hindrance::NoNetwork
+        );
+        assert_eq!(
+            connect(io::ErrorKind::HostUnreachable),
+            Hindrance::Unanswered
+        );
+        assert_eq!(
+            connect(io::ErrorKind::ConnectionRefused),
+            Hindrance::Unanswered
+        );
+        for (failure, hindrance) in [
+            (Failure::Distrusted, Hindrance::Certificate),
+            (Failure::OutOfDate, Hindrance::Clock),
+            (Failure::NoFederation, Hindrance::Version),
+            (Failure::HungUp, Hindrance::Passing),
+        ] {
+            assert_eq!(Trouble::of_failure(failure).hindrance(), hindrance);
+        }
+        assert_eq!(Trouble::Taken.hindrance(), Hindrance::Passing);
+    }
 
     #[test]
     fn pauses_double_up_to_the_cap_and_begin_again() {

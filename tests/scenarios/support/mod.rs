@@ -6,12 +6,15 @@ mod corpus;
 mod cot;
 mod device;
 mod foreign;
+#[path = "../../support/led.rs"]
+pub mod led;
 mod machine;
 mod manager;
 mod process;
 mod setup;
 mod source;
 mod status;
+mod terminal;
 
 pub use canonical::Element;
 pub use certificates::{Authority, Leaf, Profile};
@@ -25,6 +28,7 @@ pub use process::{Finished, TomboloBox, ask, peak_kib, tombolo};
 pub use setup::{Registration, Setup};
 pub use source::{NETWORK, TOML, World};
 pub use status::Status;
+pub use terminal::Terminal;
 
 use std::time::{Duration, Instant};
 

@@ -77,36 +77,38 @@ pub struct TomboloBox {
 impl TomboloBox {
     /// Starts the box whose configuration is written.
     pub(super) fn start(setup: Setup) -> Self {
-        let log = File::create(setup.log()).expect("the log");
-        let child = Command::new(tombolo())
-            .arg("run")
-            .arg("--config")
-            .arg(setup.config())
-            .arg("--state")
-            .arg(setup.state())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("the log"))
-            .stderr(log)
-            .spawn()
-            .expect("the box starts");
+        let child = spawn(&setup, &[]);
         let mut started = Self {
             setup,
             child,
             first: Status::default(),
         };
+        started.wait_start();
+        started
+    }
+
+    /// Kills it as a power cut does, and starts it again with these variables in its environment.
+    pub fn start_again(&mut self, environment: &[(&str, &str)]) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.child = spawn(&self.setup, environment);
+        self.first = Status::default();
+        self.wait_start();
+    }
+
+    fn wait_start(&mut self) {
         let deadline = Instant::now() + PATIENCE;
-        while started.first.is_empty() {
-            if let Some(ended) = started.child.try_wait().expect("its exit status") {
-                panic!("the box ended: {ended}\n{}", started.log());
+        while self.first.is_empty() {
+            if let Some(ended) = self.child.try_wait().expect("its exit status") {
+                panic!("the box ended: {ended}\n{}", self.log());
             }
-            assert!(Instant::now() < deadline, "no status\n{}", started.log());
-            if let Some(status) = started.try_status() {
-                started.first = status;
+            assert!(Instant::now() < deadline, "no status\n{}", self.log());
+            if let Some(status) = self.try_status() {
+                self.first = status;
             } else {
                 std::thread::sleep(Duration::from_millis(30));
             }
         }
-        started
     }
 
     /// What it says of itself now.
@@ -171,6 +173,11 @@ impl TomboloBox {
         self.setup.state()
     }
 
+    /// The root of its machine, where it was given one of its own.
+    pub fn machine(&self) -> PathBuf {
+        self.setup.machine()
+    }
+
     /// What it logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.setup.log()).unwrap_or_default()
@@ -227,6 +234,27 @@ impl TomboloBox {
             }
         }
     }
+}
+
+fn spawn(setup: &Setup, environment: &[(&str, &str)]) -> Child {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(setup.log())
+        .expect("the log");
+    Command::new(tombolo())
+        .arg("run")
+        .arg("--config")
+        .arg(setup.config())
+        .arg("--state")
+        .arg(setup.state())
+        .args(setup.machine_arguments())
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("the log"))
+        .stderr(log)
+        .spawn()
+        .expect("the box starts")
 }
 
 impl Drop for TomboloBox {

@@ -1,5 +1,6 @@
 //! A box that is not started yet: its directory and its configuration.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
@@ -50,7 +51,8 @@ impl Registration {
         self
     }
 
-    fn section(&self) -> String {
+    /// As it stands in a configuration.
+    pub fn in_file(&self) -> String {
         format!("\n[[peer]]\nname = \"{}\"\n{}", self.name, self.keys)
     }
 }
@@ -62,6 +64,7 @@ pub struct Setup {
     directory: TempDir,
     identity: Option<Leaf>,
     limits: String,
+    led: String,
     peers: String,
 }
 
@@ -76,6 +79,7 @@ impl Setup {
                 .expect("a temporary directory"),
             identity: None,
             limits: String::new(),
+            led: String::new(),
             peers: String::new(),
         }
     }
@@ -96,10 +100,17 @@ impl Setup {
         self
     }
 
+    /// Sets one key of the status LED.
+    #[must_use]
+    pub fn led(mut self, line: &str) -> Self {
+        let _ = writeln!(self.led, "{line}");
+        self
+    }
+
     /// Registers a federate.
     #[must_use]
     pub fn peer(mut self, registration: Registration) -> Self {
-        self.peers += &registration.section();
+        self.peers += &registration.in_file();
         self
     }
 
@@ -124,6 +135,25 @@ impl Setup {
         self.directory.path().join("state")
     }
 
+    /// Gives it a machine of its own to look at (proc, sys, run), an empty one.
+    #[must_use]
+    pub fn own_machine(self) -> Self {
+        fs::create_dir(self.machine()).expect("a machine");
+        self
+    }
+
+    /// The root of its machine, where it was given one of its own.
+    pub fn machine(&self) -> PathBuf {
+        self.directory.path().join("machine")
+    }
+
+    pub(super) fn machine_arguments(&self) -> Vec<OsString> {
+        match self.machine().exists() {
+            true => vec!["--machine".into(), self.machine().into()],
+            false => Vec::new(),
+        }
+    }
+
     /// Where its log is caught.
     pub fn log(&self) -> PathBuf {
         self.directory.path().join("log")
@@ -137,8 +167,8 @@ impl Setup {
         };
         let text = format!(
             "[node]\nname = \"{}\"\n\n{identity}[listen]\nclients_tcp = \"127.0.0.1:0\"\n\
-             clients_tls = \"127.0.0.1:0\"\nfederation = [\"127.0.0.1:0\"]\napi = \"\"\n\n[limits]\n{}{}",
-            self.name, self.limits, self.peers
+             clients_tls = \"127.0.0.1:0\"\nfederation = [\"127.0.0.1:0\"]\napi = \"\"\n\n[led]\n{}\n[limits]\n{}{}",
+            self.name, self.led, self.limits, self.peers
         );
         fs::write(self.config(), text).expect("tombolo.toml");
     }

@@ -28,6 +28,12 @@ impl Status {
         self.0.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
     }
 
+    /// The text at a JSON pointer; empty when it is not there.
+    pub fn text(&self, pointer: &str) -> &str {
+        let value = self.0.pointer(pointer).and_then(Value::as_str);
+        value.unwrap_or_default()
+    }
+
     /// The address at a JSON pointer.
     #[track_caller]
     pub fn address(&self, pointer: &str) -> SocketAddr {

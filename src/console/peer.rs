@@ -1,0 +1,181 @@
+//! `peer add|set ...` as the command line has it, with or without dashes.
+
+use crate::config::{Cleared, PeerChange, PeerSpec};
+
+/// What a line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum PeerCommand {
+    List,
+    Add {
+        peer: PeerSpec,
+        replace: bool,
+        paste: bool,
+    },
+    Set {
+        change: PeerChange,
+        paste: bool,
+    },
+    Remove(String),
+}
+
+/// Reads the words behind `peer`.
+///
+/// # Errors
+/// What is wrong with them.
+pub(super) fn read(words: &[String]) -> Result<PeerCommand, String> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] | ["list"] => Ok(PeerCommand::List),
+        ["add", name, options @ ..] => add(name, options),
+        ["set", name, options @ ..] => set(name, options),
+        ["pause", name] => Ok(switched(name, false)),
+        ["resume", name] => Ok(switched(name, true)),
+        ["remove", name] => Ok(PeerCommand::Remove((*name).to_owned())),
+        ["add" | "set" | "pause" | "resume" | "remove"] => {
+            Err(format!("peer {} needs the NAME of a peer", words[0]))
+        }
+        _ => Err(
+            "write peer list, add, set, pause, resume or remove; `help peer` says more".to_owned(),
+        ),
+    }
+}
+
+fn switched(name: &str, enabled: bool) -> PeerCommand {
+    PeerCommand::Set {
+        change: PeerChange {
+            enabled: Some(enabled),
+            ..PeerChange::of(name)
+        },
+        paste: false,
+    }
+}
+
+fn add(name: &str, options: &[&str]) -> Result<PeerCommand, String> {
+    let mut peer = PeerSpec::of(name);
+    let (mut replace, mut paste) = (false, false);
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        let mut value = || {
+            options
+                .next()
+                .map(|&value| value.to_owned())
+                .ok_or_else(|| lacks(option))
+        };
+        match option.trim_start_matches("--") {
+            "address" => peer.address = Some(value()?),
+            "fingerprint" => peer.fingerprint = Some(value()?),
+            "keepalive-seconds" => peer.keepalive_seconds = Some(number(&value()?)?),
+            "no-incoming" => peer.incoming = false,
+            "no-outgoing" => peer.outgoing = false,
+            "disabled" => peer.enabled = false,
+            "replace" => replace = true,
+            "ca-cert" => paste = true,
+            _ => return Err(unknown(option)),
+        }
+    }
+    let paste = paste || peer.fingerprint.is_none();
+    Ok(PeerCommand::Add {
+        peer,
+        replace,
+        paste,
+    })
+}
+
+fn set(name: &str, options: &[&str]) -> Result<PeerCommand, String> {
+    let mut change = PeerChange::of(name);
+    let mut paste = false;
+    if options.is_empty() {
+        return Err("name what to change; `help peer` says what there is".to_owned());
+    }
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        let mut value = || {
+            options
+                .next()
+                .map(|&value| value.to_owned())
+                .ok_or_else(|| lacks(option))
+        };
+        match option.trim_start_matches("--") {
+            "address" => change.address = Some(value()?),
+            "fingerprint" => change.fingerprint = Some(value()?),
+            "keepalive-seconds" => change.keepalive_seconds = Some(number(&value()?)?),
+            "no-address" => change.clear.push(Cleared::Address),
+            "no-ca-cert" => change.clear.push(Cleared::CaCert),
+            "no-fingerprint" => change.clear.push(Cleared::Fingerprint),
+            "incoming" => change.incoming = Some(true),
+            "no-incoming" => change.incoming = Some(false),
+            "outgoing" => change.outgoing = Some(true),
+            "no-outgoing" => change.outgoing = Some(false),
+            "enabled" => change.enabled = Some(true),
+            "disabled" => change.enabled = Some(false),
+            "ca-cert" => paste = true,
+            _ => return Err(unknown(option)),
+        }
+    }
+    Ok(PeerCommand::Set { change, paste })
+}
+
+fn number(text: &str) -> Result<u32, String> {
+    text.parse()
+        .map_err(|_| format!("{text} is no whole number of seconds"))
+}
+
+fn lacks(option: &str) -> String {
+    format!("{option} needs a value behind it")
+}
+
+fn unknown(option: &str) -> String {
+    format!("{option}: unknown; `help peer` says what there is")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Result<PeerCommand, String> {
+        read(&super::super::words::split(line).unwrap())
+    }
+
+    #[test]
+    fn the_words_of_the_command_line_are_understood() {
+        let Ok(PeerCommand::Add {
+            peer,
+            replace,
+            paste,
+        }) = words("add bravo --address b:9001 --no-incoming --keepalive-seconds 20 replace")
+        else {
+            panic!("not understood");
+        };
+        assert_eq!(peer.address.as_deref(), Some("b:9001"));
+        assert!(!peer.incoming && peer.outgoing && replace && paste);
+        let Ok(PeerCommand::Add { paste, .. }) = words("add \"two words\" fingerprint ab") else {
+            panic!("not understood");
+        };
+        assert!(!paste);
+        let Ok(PeerCommand::Set { change, paste }) = words("set b no-address outgoing ca-cert")
+        else {
+            panic!("not understood");
+        };
+        assert_eq!(
+            (change.clear.as_slice(), change.outgoing, paste),
+            (&[Cleared::Address][..], Some(true), true)
+        );
+        assert_eq!(words("pause b"), Ok(switched("b", false)));
+        assert_eq!(words(""), Ok(PeerCommand::List));
+    }
+
+    #[test]
+    fn anything_else_is_refused_in_words() {
+        for line in [
+            "add",
+            "set b",
+            "add b address",
+            "add b colour red",
+            "explode",
+            "set b keepalive-seconds x",
+            "remove",
+        ] {
+            assert!(words(line).is_err(), "{line}");
+        }
+    }
+}
