@@ -78,7 +78,7 @@ class DebianGuest:
     """A Debian with root logged in on the serial line. Use it with `with`."""
 
     def __init__(self, folder, kernel, ramdisk, root, packages):
-        command = ["nice", "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "512"]
+        command = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "512"]
         command += ["-accel", "tcg,thread=multi", "-kernel", kernel, "-initrd", ramdisk]
         command += ["-append", "console=ttyAMA0 quiet panic=-1 systemd.show_status=no"]
         for name, path in (("root", root), ("packages", packages)):

@@ -8,7 +8,7 @@ import time
 
 import led
 from host import free_port
-from machine import Machine, Trouble
+from machine import PATIENCE, Machine, Trouble
 
 VIRT = "qemu-aarch64"
 RASPI = "rpi3-64"
@@ -22,7 +22,7 @@ def arguments(build, card, ports, processors=2, cache="writeback", trace=False):
         "forward": "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for host, guest in ports.items()),
     }
     how = json.loads(build.file("qemu.json").read_text())
-    words = ["nice"]
+    words = []
     for part in ("machine", "boot", "card", "network", "further"):
         words += [word.format(**places) for word in how[part]]
     words = [f"{word},cache={cache}" if word.startswith("file=") else word for word in words]
@@ -73,7 +73,7 @@ class Guest:
         return words
 
     def _ssh(self, command, input, timeout):
-        return subprocess.run(self.ssh_words(command), input=input, capture_output=True, timeout=timeout)
+        return subprocess.run(self.ssh_words(command), input=input, capture_output=True, timeout=timeout * PATIENCE)
 
     def call(self, command, timeout=60, check=True, input=b""):
         """Runs a shell command in the box, as root over ssh; gives its output."""
@@ -95,7 +95,7 @@ class Guest:
 
     def wait_for_shell(self, timeout):
         """Waits until the box lets us in."""
-        end = self.seconds + timeout
+        end = self.seconds + timeout * PATIENCE
         while self.seconds < end:
             if not self.machine.running():
                 break
@@ -116,7 +116,7 @@ class Guest:
 
     def wait_for_peer(self, name, state, timeout):
         """Waits until the box sees that federate in that state."""
-        end = self.seconds + timeout
+        end = self.seconds + timeout * PATIENCE
         seen = None
         while self.seconds < end:
             for peer in (self.status() or {}).get("peers", []):
@@ -129,7 +129,7 @@ class Guest:
 
     def wait_for_led(self, word, timeout):
         """Watches the LED until it shows that pattern."""
-        end = self.seconds + timeout
+        end = self.seconds + timeout * PATIENCE
         seen = []
         while True:
             seen.append(self.look())

@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from machine import Trouble, die_with_parent
+from machine import PATIENCE, Trouble, die_with_parent
 
 HOST = "10.0.2.2"
 
@@ -167,7 +167,7 @@ class HostBox(Identity):
             seen = self.peer(name)
             if seen["state"] == state:
                 return time.monotonic() - begin
-            if time.monotonic() - begin > timeout:
+            if time.monotonic() - begin > timeout * PATIENCE:
                 raise Trouble(f"{name} is {seen['state']} ({seen.get('reason')}), not {state}, after {timeout:.0f} s")
             time.sleep(0.2)
 

@@ -17,6 +17,10 @@ import time
 from pathlib import Path
 
 
+# Everything waits so many times longer; for a machine that has other work.
+PATIENCE = float(os.environ.get("TOMBOLO_PATIENCE", "1"))
+
+
 class Trouble(Exception):
     """What went wrong, in words, with the last that the machine said."""
 
@@ -85,7 +89,7 @@ class Serial:
         """Waits for it, behind what was found before; gives the match. `unless` ends the waiting as a failure."""
         wanted = re.compile(pattern)
         unwanted = re.compile(unless) if unless else None
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         begin = 0 if anywhere else self.position
         with self.changed:
             while True:
@@ -235,7 +239,7 @@ class Machine:
     def wait_off(self, timeout):
         """Waits until the guest switched the power off."""
         try:
-            self.process.wait(timeout)
+            self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             raise Trouble(f"not off within {timeout:.0f} s:\n{self.serial.tail()}") from None
 

@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
-from machine import Trouble  # noqa: E402
+from machine import PATIENCE, Trouble  # noqa: E402
 from world import Skipped, World, build  # noqa: E402
 
 # In the order in which they are run: what tells the most comes first.
@@ -110,7 +110,7 @@ class Runner:
         command += ["--power-cuts", str(options.power_cuts), "--seed", str(options.seed)]
         command += ["--keep"] if options.keep else []
         seconds = scenario.SECONDS(options) if callable(scenario.SECONDS) else scenario.SECONDS
-        limit = 60 + 4 * seconds
+        limit = (60 + 4 * seconds) * PATIENCE
         print(f"== {name}", flush=True)
         begin = time.monotonic()
         with open(folder / "transcript.log", "w+b") as log:

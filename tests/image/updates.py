@@ -3,7 +3,7 @@
 import time
 
 from guest import VIRT
-from machine import Trouble
+from machine import PATIENCE, Trouble
 
 SLOT_STARTS = r"tombolo: slot ([AB]), trial ([01])[^\r\n]*\r?\n"
 MARK = "/usr/lib/tombolo/test-variant"
@@ -78,7 +78,7 @@ class Updated:
 
     def committed(self, slot, timeout):
         """The slot comes to be the committed one, and no trial is left."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         while True:
             state = self.card.state()
             if state.get("good") == slot and state.get("trial", "none") == "none":

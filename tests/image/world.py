@@ -148,7 +148,9 @@ def build(options, needs):
         if board in needs:
             steps[f"scripts/image {board}"] = [ROOT / "scripts/image", board]
     if "package" in needs:
-        steps["scripts/package"] = [ROOT / "scripts/package", "arm64"]
+        # The program of the image, so that it is built once.
+        program = ROOT / "target/image" / VIRT / "tombolo"
+        steps["scripts/package"] = [ROOT / "scripts/package", "--arch", "arm64", "--binary", program]
     rows = []
     for name, command in {} if options.no_build else steps.items():
         print(f"== building: {name}", flush=True)

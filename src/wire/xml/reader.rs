@@ -66,8 +66,8 @@ fn read_event<'a>(
     shapes: Option<&mut Shapes>,
 ) -> Result<(), Reason> {
     let survey = text::survey(piece)?;
-    read(event, piece, &survey, Floor::Event, shapes)?;
-    event.plain = survey.blanks_only && !survey.references;
+    let references = read(event, piece, &survey, Floor::Event, shapes)?;
+    event.plain = survey.blanks_only && !references;
     if event.uid.is_empty() || event.kind.is_empty() {
         return Err(Reason::Incomplete);
     }
@@ -80,7 +80,10 @@ fn read_detail<'a>(
     shapes: Option<&mut Shapes>,
 ) -> Result<(), Reason> {
     let mut survey = text::survey(other)?;
-    let mut bytes = other.trim_ascii();
+    let mut bytes = match other {
+        [b'<', .., b'>'] => other,
+        _ => other.trim_ascii(),
+    };
     if bytes.starts_with(b"<?xml") {
         let end = memmem::find(bytes, b"?>").ok_or(Reason::Malformed)?;
         bytes = bytes[end + 2..].trim_ascii();
@@ -93,22 +96,27 @@ fn read_detail<'a>(
     }
 }
 
+/// Tells whether there are references.
 fn read<'a>(
     event: &mut Event<'a>,
     bytes: &'a [u8],
     survey: &text::Survey,
     floor: Floor,
     shapes: Option<&mut Shapes>,
-) -> Result<(), Reason> {
+) -> Result<bool, Reason> {
     let Some(shapes) = shapes else {
-        return parser::read(event, bytes, survey, floor).map(|_| ());
+        let references = survey.has_references(bytes);
+        return parser::read(event, bytes, survey.openings, references, floor).map(|_| references);
     };
     if let Some(known) = shapes.read(event, bytes, survey) {
-        return known;
+        return known.map(|()| false);
     }
-    let stamps = parser::read(event, bytes, survey, floor)?;
-    shapes.learn(bytes, survey, event, &stamps);
-    Ok(())
+    let references = survey.has_references(bytes);
+    let stamps = parser::read(event, bytes, survey.openings, references, floor)?;
+    if !references {
+        shapes.learn(bytes, survey, event, &stamps);
+    }
+    Ok(references)
 }
 
 #[cfg(test)]
