@@ -49,20 +49,20 @@ pub fn put_event(
     let expected = HEAD + event.bytes.len() + TYPED + behind.len();
     let times = [time, start, stale];
     room::append(out, expected, |room| {
-        put_fields(room, event, &times, &point)
+        put_fields(room, event, &times, &point, behind)
     });
-    put_head(out, field, begin);
-    out.extend_from_slice(behind);
+    put_head(out, field, begin, behind.len());
     Ok(())
 }
 
 /// What typed fields need beyond the length of the XML, if they need more.
 const TYPED: usize = 64;
 
-/// Writes key and length of the field whose content begins at `begin`, into the [`HEAD`] bytes left before it.
+/// Writes key and length of the field whose content begins at `begin`, into the [`HEAD`] bytes left before it; so many
+/// bytes stand behind it.
 #[inline]
-fn put_head(out: &mut Vec<u8>, field: u32, begin: usize) {
-    let mut rest = out.len() - begin;
+fn put_head(out: &mut Vec<u8>, field: u32, begin: usize, behind: usize) {
+    let mut rest = out.len() - begin - behind;
     let key = (field << 3 | 2) as u8;
     let room = begin - HEAD..begin;
     if (0x80..0x4000).contains(&rest) {
@@ -81,13 +81,14 @@ fn put_head(out: &mut Vec<u8>, field: u32, begin: usize) {
     out.splice(room, head[..=length].iter().copied());
 }
 
-/// Room for the head, and all fields of the event.
+/// Room for the head, all fields of the event, and what stands behind it.
 #[inline(never)]
 fn put_fields<'r>(
     room: Room<'r>,
     event: &Event<'_>,
     times: &[i64; 3],
     point: &[f64; 5],
+    behind: &[u8],
 ) -> Room<'r> {
     let mut room = room.own();
     room.put_array(&[0; HEAD]);
@@ -110,6 +111,7 @@ fn put_fields<'r>(
     put_given(&mut room, geo::ACCESS, event.access, plain);
     put_given(&mut room, geo::CAVEAT, event.caveat, plain);
     put_given(&mut room, geo::RELEASABLE_TO, event.releasable_to, plain);
+    room.put_some(behind);
     room
 }
 
@@ -189,7 +191,7 @@ fn put_other(room: &mut Room<'_>, detail: &[u8], lifted: &Lifted<'_>) {
     let mut rest = detail;
     for part in lifted.parts() {
         let (before, after) = rest.split_at(offset(rest, part));
-        room.put(before);
+        room.put_some(before);
         rest = &after[part.len()..];
     }
     room.put(rest);

@@ -134,6 +134,21 @@ impl<'a> Room<'a> {
         }
     }
 
+    /// Puts bytes that are mostly more than a few, but not many.
+    #[inline(always)]
+    pub fn put_some(&mut self, bytes: &[u8]) {
+        if !(2 * WIDE..=4 * WIDE).contains(&bytes.len()) {
+            return self.put(bytes);
+        }
+        match std::mem::take(&mut self.rest).split_at_mut_checked(bytes.len()) {
+            Some((room, rest)) => {
+                overlapping::<{ 2 * WIDE }>(room, bytes);
+                self.rest = rest;
+            }
+            None => self.lack(bytes.len()),
+        }
+    }
+
     /// Puts the key and length of a length-delimited field; its content must follow.
     #[inline(always)]
     pub fn put_header(&mut self, number: u32, content: usize) {
@@ -279,6 +294,7 @@ mod tests {
             append(&mut out, expected, |mut room| {
                 for piece in &pieces {
                     match piece {
+                        Piece::Bytes(bytes) if expected % 2 == 0 => room.put_some(bytes),
                         Piece::Bytes(bytes) => room.put(bytes),
                         Piece::Word(word, length) => room.put_word(*word, *length),
                         Piece::Array(bytes) => room.put_array(bytes),

@@ -51,7 +51,7 @@ impl Reader {
     }
 
     /// The form that nearly every time has: milliseconds and `Z`. Digits are taken eight bytes at a time.
-    #[inline]
+    #[inline(always)]
     fn read_common(&mut self, text: &[u8; WIDTH]) -> Option<i64> {
         /// The bytes of the second word that belong to the date, and the `T`.
         const OF_DATE: u64 = 0xff_ffff;

@@ -3,8 +3,8 @@
 use memchr::memmem;
 
 use super::event::{Detail, Event};
+use super::learn::Shapes;
 use super::parser::{self, Floor};
-use super::shape::Shapes;
 use crate::counters::Reason;
 use crate::wire::text;
 
@@ -204,6 +204,34 @@ mod tests {
         for inside in ["<a>text</a>", "<!-- note -->", "<![CDATA[x]]>"] {
             assert!(!known(&event(VALUES, inside)));
             assert!(!known(&event(VALUES, inside)));
+        }
+    }
+
+    #[test]
+    fn a_byte_too_many_or_too_few_anywhere_is_noticed() {
+        let mut reader = Reader::default();
+        // Between these values stand runs of all lengths, longer than what is compared at once too.
+        let inside = format!(
+            "<{0}  b='1'/><{1}   c='2'/>",
+            "long".repeat(20),
+            "a".repeat(28)
+        );
+        let usual = event(VALUES, &inside).into_bytes();
+        for at in 0..=usual.len() {
+            agree(&mut reader, &usual);
+            assert!(is_known(&mut reader, std::str::from_utf8(&usual).unwrap()));
+            for byte in *b" x'\"<>=/" {
+                let mut more = usual.clone();
+                more.insert(at, byte);
+                agree(&mut reader, &more);
+                let mut other = usual.clone();
+                if let Some(here) = other.get_mut(at) {
+                    *here = byte;
+                    agree(&mut reader, &other);
+                    other.remove(at);
+                    agree(&mut reader, &other);
+                }
+            }
         }
     }
 
