@@ -30,6 +30,7 @@ pub mod led;
 pub mod link;
 pub mod log;
 pub mod pki;
+pub mod provision;
 pub mod route;
 pub mod slot;
 pub mod state;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Slot, card and bundle out of what Buildroot built, in the same layout as the image of Debian's packages.
 set -euo pipefail
-# shellcheck source=common.sh
+board=$2
+# shellcheck source=/dev/null
 . "$(dirname "$0")/common.sh"
 
 out=$BINARIES_DIR
@@ -30,6 +31,7 @@ cp "$BINARIES_DIR/u-boot.bin" "$work/u-boot.bin"
 if [ -d "$BINARIES_DIR/rpi-firmware" ]; then
     from=$BINARIES_DIR/rpi-firmware
     BOOT_FILES=$(cd "$from" && find . -maxdepth 1 -type f \( -name '*.bin' -o -name '*.elf' -o -name '*.dat' \) -printf '%P ')
+    export BOOT_FILES
 fi
 make_card "$from" "$out/slot.img" "$out/tombolo-$board.img"
 

@@ -21,6 +21,7 @@ pub mod own;
 pub mod pages;
 pub mod paths;
 pub mod peer;
+pub mod provision;
 pub mod reload;
 pub mod request;
 pub mod restamp;
@@ -79,6 +80,8 @@ enum Command {
     SafeMode(safe_mode::SafeMode),
     /// Install a new system, show how updates went, go back
     Update(update::Arguments),
+    /// Take over configuration, certificates, peers and updates from the boot partition and from a stick
+    Provision(provision::Arguments),
     /// Show and change which slot of the card boots
     Slot(slot::Arguments),
     /// Print a completion script
@@ -136,6 +139,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Led(arguments) => led::run(arguments, &places()?),
         Command::SafeMode(SafeMode::Leave) => safe_mode::leave(&places()?),
         Command::Update(arguments) => update::run(arguments, &places()?),
+        Command::Provision(arguments) => provision::run(arguments, &cli.global, &places()?),
         Command::Slot(arguments) => slot::run(arguments),
         Command::Completions(arguments) => pages::completions(arguments, Cli::command()),
         Command::Man(arguments) => pages::man(arguments, Cli::command()),

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use toml_edit::{DocumentMut, Item, Table, Value};
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, Value};
 
 use super::spec::PeerSpec;
 use super::table;
@@ -117,6 +117,30 @@ pub fn add_peer(text: &str, spec: &PeerSpec) -> Result<String, CandidateError> {
     table::fill(&mut new, spec, spec.ca_pem.as_deref());
     tables.push(new);
     Ok(document.to_string())
+}
+
+/// The text with the CA of every peer inline that stands in a file, as far as `read` gives it: such a text can be used
+/// after the files are gone.
+pub fn with_authorities(text: &str, read: impl Fn(&str) -> Option<String>) -> String {
+    let Ok(mut document) = parsed(text) else {
+        return text.to_owned();
+    };
+    let tables = document
+        .get_mut("peer")
+        .and_then(Item::as_array_of_tables_mut);
+    for table in tables.into_iter().flat_map(ArrayOfTables::iter_mut) {
+        let written = table.get_mut("ca_cert").and_then(Item::as_value_mut);
+        let Some(value) = written else {
+            continue;
+        };
+        let path = value.as_str().filter(|path| !path.contains("-----BEGIN"));
+        if let Some(pem) = path.and_then(&read) {
+            let mut inline = Value::from(pem);
+            *inline.decor_mut() = value.decor().clone();
+            *value = inline;
+        }
+    }
+    document.to_string()
 }
 
 /// The names of the peers in a text; none when it cannot be read.

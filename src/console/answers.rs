@@ -165,6 +165,7 @@ impl Console {
                 }
                 self.print(page.into_text());
             }
+            Answer::Response(Response::Update(report)) => self.print(show::update(&report)),
             Answer::Response(Response::Done(words)) | Answer::Done(words) => self.say(&words),
             Answer::Checks(checks) => {
                 let (text, faults) = show::checks(&checks);

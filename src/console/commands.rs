@@ -14,6 +14,8 @@ use crate::config::{PeerChange, candidate};
 
 /// How long what the guide wrote waits for its confirmation, seconds.
 const GUIDE_CONFIRM: u32 = 600;
+/// Letters of an unknown command that are repeated in the answer.
+const MOST_SHOWN: usize = 32;
 /// Lines of `log` without a number.
 const LOG_LINES: u32 = 20;
 
@@ -63,6 +65,7 @@ impl Console {
                 Ok(lines) if lines > 0 => self.log(lines),
                 _ => self.fault(ErrorCode::Argument, "write how many lines, such as log 20"),
             },
+            ["update", "status"] => self.request(Request::UpdateStatus, Then::Show),
             ["update", file] => self.update(file, false),
             ["update", file, "downgrade"] => self.update(file, true),
             ["safe-mode", "leave"] => self.request(Request::SafeLeave, Then::SafeLeft),
@@ -95,7 +98,8 @@ impl Console {
 
     fn unknown(&mut self, word: &str) {
         let known = help::COMMANDS.iter().find(|command| command.name == word);
-        let words = match (known, help::nearest(word)) {
+        let word: String = word.chars().take(MOST_SHOWN).collect();
+        let words = match (known, help::nearest(&word)) {
             (Some(command), _) => format!("write it as: {} {}", command.name, command.usage),
             (None, Some(meant)) => format!("no command {word}; did you mean {meant}?"),
             (None, None) => format!("no command {word}; `help` lists them"),
@@ -276,6 +280,7 @@ impl Console {
         };
         let end = GuideEnd {
             network: answers.network,
+            peer: answers.peer.map(|peer| peer.name),
             ..GuideEnd::default()
         };
         if text == base.text {
@@ -307,6 +312,12 @@ impl Console {
     pub(super) fn guide_ends(&mut self, end: &GuideEnd) {
         if let Some(own) = &self.sight.own {
             self.print(show::for_the_peer(own));
+        }
+        if let Some(peer) = &end.peer {
+            self.say(&format!(
+                "A peer that does not know it yet refuses us, and is tried again after a minute. At once: \
+                 peer pause {peer}, then peer resume {peer}."
+            ));
         }
         if let Some(seconds) = end.unconfirmed_seconds {
             self.say(&format!(

@@ -46,7 +46,7 @@ commands! {
     "cert", "show|export", "our certificates; export shows them as PEM", "";
     "selftest", "", "try everything and say what is wrong", "";
     "log", "[N]", "the latest lines of the log, 20 or N", "";
-    "update", "FILE [downgrade]", "install a signed bundle that lies on this box",
+    "update", "status | FILE [downgrade]", "install a signed bundle that lies on this box, or see how it went",
         "Only on a box with two system slots. Also an older one with `downgrade`.";
     "safe-mode", "leave", "forget what led to safe mode, and start as configured", "";
     "reboot", "", "start the machine again", "The word reboot is asked for.";

@@ -101,6 +101,8 @@ pub(super) struct Edit {
 pub(super) struct GuideEnd {
     pub(super) restarts: bool,
     pub(super) network: Option<Network>,
+    /// The peer that was added.
+    pub(super) peer: Option<String>,
     pub(super) unconfirmed_seconds: Option<u32>,
 }
 

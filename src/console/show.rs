@@ -3,7 +3,7 @@
 use super::order::{Check, OwnCertificates, Sight};
 use super::text::{Page, column, duration};
 use crate::api::status::{Counts, PeerState, Status};
-use crate::api::{ConfigText, PeerEntry};
+use crate::api::{ConfigText, PeerEntry, UpdateReport};
 use crate::wire::stamp;
 
 /// What stands above the first prompt.
@@ -262,6 +262,17 @@ pub(super) fn config(config: &ConfigText, candidate: Option<&str>) -> String {
         true => page.line("# empty: everything is at its default"),
         false => page.verbatim(text),
     };
+    page.into_text()
+}
+
+pub(super) fn update(report: &UpdateReport) -> String {
+    let trial = if report.on_trial { ", on trial" } else { "" };
+    let mut page = Page::new();
+    page.line(&format!(
+        "version {} for {} in slot {}{trial}",
+        report.version, report.board, report.running
+    ))
+    .line(&report.words);
     page.into_text()
 }
 

@@ -2,21 +2,21 @@
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Appends the padded standard encoding.
-pub fn write(out: &mut Vec<u8>, data: &[u8]) {
+use crate::wire::room::Room;
+
+/// Puts the padded standard encoding.
+pub fn put(room: &mut Room<'_>, data: &[u8]) {
     for chunk in data.chunks(3) {
         let bits = chunk
             .iter()
             .chain(std::iter::repeat(&0))
             .take(3)
             .fold(0u32, |bits, &byte| bits << 8 | u32::from(byte));
-        for place in 0..4 {
-            out.push(if place <= chunk.len() {
-                ALPHABET[(bits >> (18 - 6 * place)) as usize & 63]
-            } else {
-                b'='
-            });
+        let mut four = [b'='; 4];
+        for (place, letter) in four.iter_mut().enumerate().take(chunk.len() + 1) {
+            *letter = ALPHABET[(bits >> (18 - 6 * place)) as usize & 63];
         }
+        room.put_array(&four);
     }
 }
 
@@ -34,7 +34,10 @@ mod tests {
             ("foobar", "Zm9vYmFy"),
         ] {
             let mut out = Vec::new();
-            super::write(&mut out, data.as_bytes());
+            crate::wire::room::append(&mut out, 8, |mut room| {
+                super::put(&mut room, data.as_bytes());
+                room
+            });
             assert_eq!(out, text.as_bytes());
         }
     }

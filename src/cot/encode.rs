@@ -4,27 +4,31 @@
 //! stays in the text *and* sets the typed fields, because TAK Server builds `<track>` from the fields alone
 //! (protocol reference 1.8, rule 3). Nothing is invented: what the event does not say is not on the wire.
 
-use heapless::Vec as Fixed;
-
 use super::marti::holds_only_destinations;
 use crate::counters::Reason;
 use crate::wire::fig::geo;
-use crate::wire::proto::{put_bytes, put_double, put_header, put_int};
+use crate::wire::room::{self, Room};
 use crate::wire::xml::{Child, Detail, Event, Named, destinations};
 use crate::wire::{number, text};
 
 /// Room left for the key and length of the event field, which is right for 128 to 16 383 bytes.
 const HEAD: usize = 3;
 
-/// Appends the event as field `field` of an outer message.
+/// Appends the event as field `field` of an outer message, and `behind` behind it.
 ///
 /// # Errors
-/// [`Reason::Incomplete`] when something is missing that federation requires: time, start, stale, how, point.
-pub fn put_event(out: &mut Vec<u8>, field: u32, event: &Event<'_>) -> Result<(), Reason> {
+/// [`Reason::Incomplete`] when something is missing that federation requires: time, start, stale, how, point. `out` is
+/// as before then.
+pub fn put_event(
+    out: &mut Vec<u8>,
+    field: u32,
+    event: &Event<'_>,
+    behind: &[u8],
+) -> Result<(), Reason> {
     let (Some(time), Some(start), Some(stale)) = (event.time, event.start, event.stale) else {
         return Err(Reason::Incomplete);
     };
-    let point = event.point.ok_or(Reason::Incomplete)?;
+    let point = event.point.as_ref().ok_or(Reason::Incomplete)?;
     if event.how.is_empty() {
         return Err(Reason::Incomplete);
     }
@@ -41,44 +45,32 @@ pub fn put_event(out: &mut Vec<u8>, field: u32, event: &Event<'_>) -> Result<(),
         error(point.ce)?,
         error(point.le)?,
     ];
-    out.reserve(event.bytes.len() + ROOM);
-    out.extend_from_slice(&[0; HEAD]);
-    let begin = out.len();
-    put_int(out, geo::SEND_TIME, time);
-    put_int(out, geo::START_TIME, start);
-    put_int(out, geo::STALE_TIME, stale);
-    // Zeros too: very old peers required these five (protocol reference 1.2, legacy note).
-    for (number, value) in (geo::LAT..).zip(point) {
-        put_double(out, number, value);
-    }
-    let plain = event.plain;
-    put_string(out, geo::UID, event.uid, plain);
-    put_string(out, geo::TYPE, event.kind, plain);
-    put_string(out, geo::COORD_SOURCE, event.how, plain);
-    if let Some(detail) = &event.detail {
-        put_detail(out, detail, plain);
-    }
-    for (number, raw) in [
-        (geo::ACCESS, event.access),
-        (geo::CAVEAT, event.caveat),
-        (geo::RELEASABLE_TO, event.releasable_to),
-    ] {
-        if !raw.is_empty() {
-            put_string(out, number, raw, plain);
-        }
-    }
-    put_head(out, field, begin);
+    let begin = out.len() + HEAD;
+    let expected = HEAD + event.bytes.len() + TYPED + behind.len();
+    let times = [time, start, stale];
+    room::append(out, expected, |room| {
+        put_fields(room, event, &times, &point, behind)
+    });
+    put_head(out, field, begin, behind.len());
     Ok(())
 }
 
-/// What typed fields may need beyond the length of the XML, at most.
-const ROOM: usize = 256;
+/// What typed fields need beyond the length of the XML, if they need more.
+const TYPED: usize = 64;
 
-/// Writes key and length of the field whose content begins at `begin`, into the room before it.
-fn put_head(out: &mut Vec<u8>, field: u32, begin: usize) {
-    let mut rest = out.len() - begin;
+/// Writes key and length of the field whose content begins at `begin`, into the [`HEAD`] bytes left before it; so many
+/// bytes stand behind it.
+#[inline]
+fn put_head(out: &mut Vec<u8>, field: u32, begin: usize, behind: usize) {
+    let mut rest = out.len() - begin - behind;
+    let key = (field << 3 | 2) as u8;
+    let room = begin - HEAD..begin;
+    if (0x80..0x4000).contains(&rest) {
+        let head = [key, rest as u8 | 0x80, (rest >> 7) as u8];
+        return out[room].copy_from_slice(&head);
+    }
     // One byte of key for the few fields there are; five of length hold what a buffer can.
-    let mut head = [(field << 3 | 2) as u8, 0, 0, 0, 0, 0];
+    let mut head = [key, 0, 0, 0, 0, 0];
     let mut length = 1;
     while rest >= 0x80 {
         head[length] = rest as u8 | 0x80;
@@ -86,62 +78,123 @@ fn put_head(out: &mut Vec<u8>, field: u32, begin: usize) {
         length += 1;
     }
     head[length] = rest as u8;
-    length += 1;
-    let room = begin - HEAD..begin;
-    if length == HEAD {
-        out[room].copy_from_slice(&head[..HEAD]);
-    } else {
-        out.splice(room, head[..length].iter().copied());
+    out.splice(room, head[..=length].iter().copied());
+}
+
+/// Room for the head, all fields of the event, and what stands behind it.
+#[inline(never)]
+fn put_fields<'r>(
+    room: Room<'r>,
+    event: &Event<'_>,
+    times: &[i64; 3],
+    point: &[f64; 5],
+    behind: &[u8],
+) -> Room<'r> {
+    let mut room = room.own();
+    room.put_array(&[0; HEAD]);
+    room.put_int(geo::SEND_TIME, times[0]);
+    room.put_int(geo::START_TIME, times[1]);
+    room.put_int(geo::STALE_TIME, times[2]);
+    // Zeros too: very old peers required these five (protocol reference 1.2, legacy note).
+    room.put_double(geo::LAT, point[0]);
+    room.put_double(geo::LON, point[1]);
+    room.put_double(geo::HAE, point[2]);
+    room.put_double(geo::CE, point[3]);
+    room.put_double(geo::LE, point[4]);
+    let plain = event.plain;
+    put_string(&mut room, geo::UID, event.uid, plain);
+    put_string(&mut room, geo::TYPE, event.kind, plain);
+    put_string(&mut room, geo::COORD_SOURCE, event.how, plain);
+    if let Some(detail) = &event.detail {
+        put_detail(&mut room, detail, plain);
+    }
+    put_given(&mut room, geo::ACCESS, event.access, plain);
+    put_given(&mut room, geo::CAVEAT, event.caveat, plain);
+    put_given(&mut room, geo::RELEASABLE_TO, event.releasable_to, plain);
+    room.put_some(behind);
+    room
+}
+
+/// The detail, in the text or as typed fields, in the order of their numbers as far as that costs nothing.
+#[inline(always)]
+fn put_detail<'a>(room: &mut Room<'_>, detail: &Detail<'a>, plain: bool) {
+    let mut lifted = Lifted::default();
+    let track = track(&detail.track);
+    if let Some((_, _, true)) = track
+        && detail.track.is_exact()
+    {
+        lifted.add(detail.track.bytes);
+    }
+    let battery = battery(&detail.status);
+    if let Some((_, true)) = battery {
+        let status = &detail.status;
+        if status.count == 1 && status.empty && !status.others {
+            lifted.add(status.bytes);
+        }
+    }
+    let precision = match detail.precision.values {
+        [Some(source), Some(altitude)] => [source, altitude],
+        _ => [&b""[..]; 2],
+    };
+    if precision.iter().all(|raw| !raw.is_empty()) && detail.precision.is_exact() {
+        lifted.add(detail.precision.bytes);
+    }
+    if detail.marti.count > 0 {
+        let mut all = false;
+        room.aside(|room| put_addressees(room, &detail.marti, plain, &mut all));
+        if all {
+            lifted.add(detail.marti.bytes);
+        }
+    }
+    put_other(room, detail.bytes, &lifted);
+    if let Some((battery, _)) = battery {
+        room.put_int(geo::BATTERY, i64::from(battery));
+    }
+    put_given(room, geo::PLOC, precision[0], plain);
+    put_given(room, geo::PALT, precision[1], plain);
+    if let Some((speed, course, _)) = track {
+        room.put_double(geo::SPEED, speed);
+        room.put_double(geo::COURSE, course);
     }
 }
 
-/// The detail, in the text or as typed fields.
-fn put_detail<'a>(out: &mut Vec<u8>, detail: &Detail<'a>, plain: bool) {
-    let mut lifted: Fixed<&'a [u8], 4> = Fixed::new();
-    // Four children can be lifted, and four places there are.
-    let mut lift = |child: &Child<'a>, whole: bool| {
-        if whole {
-            let _ = lifted.push(child.bytes);
+/// Parts of the detail that typed fields say, in the order in which they stand there. Four can be lifted, and four
+/// places there are.
+#[derive(Debug, Default)]
+struct Lifted<'a> {
+    parts: [&'a [u8]; 4],
+    count: usize,
+}
+
+impl<'a> Lifted<'a> {
+    #[inline(always)]
+    fn add(&mut self, part: &'a [u8]) {
+        let mut at = self.count.min(self.parts.len() - 1);
+        while at > 0 && self.parts[at - 1].as_ptr() > part.as_ptr() {
+            self.parts[at] = self.parts[at - 1];
+            at -= 1;
         }
-    };
-    if let Some((speed, course, canonical)) = track(&detail.track) {
-        put_double(out, geo::SPEED, speed);
-        put_double(out, geo::COURSE, course);
-        lift(&detail.track, canonical && detail.track.is_exact());
+        self.parts[at] = part;
+        self.count += 1;
     }
-    if let Some((battery, canonical)) = battery(&detail.status) {
-        put_int(out, geo::BATTERY, i64::from(battery));
-        let status = &detail.status;
-        let alone = status.count == 1 && status.empty && !status.others;
-        lift(status, canonical && alone);
+
+    fn parts(&self) -> &[&'a [u8]] {
+        self.parts.get(..self.count).unwrap_or_default()
     }
-    if let [Some(source), Some(altitude)] = detail.precision.values {
-        for (number, raw) in [(geo::PLOC, source), (geo::PALT, altitude)] {
-            if !raw.is_empty() {
-                put_string(out, number, raw, plain);
-            }
-        }
-        let said = !source.is_empty() && !altitude.is_empty();
-        lift(&detail.precision, said && detail.precision.is_exact());
-    }
-    if detail.marti.count > 0 {
-        lift(&detail.marti, put_addressees(out, &detail.marti, plain));
-    }
-    put_other(out, detail.bytes, &mut lifted);
 }
 
 /// What is left of the detail when the lifted parts are taken out.
-fn put_other(out: &mut Vec<u8>, detail: &[u8], lifted: &mut [&[u8]]) {
-    let taken: usize = lifted.iter().map(|part| part.len()).sum();
-    put_header(out, geo::OTHER, detail.len() - taken);
-    lifted.sort_unstable_by_key(|part| offset(detail, part));
+#[inline(always)]
+fn put_other(room: &mut Room<'_>, detail: &[u8], lifted: &Lifted<'_>) {
+    let taken: usize = lifted.parts().iter().map(|part| part.len()).sum();
+    room.put_header(geo::OTHER, detail.len() - taken);
     let mut rest = detail;
-    for part in lifted {
+    for part in lifted.parts() {
         let (before, after) = rest.split_at(offset(rest, part));
-        out.extend_from_slice(before);
+        room.put_some(before);
         rest = &after[part.len()..];
     }
-    out.extend_from_slice(rest);
+    room.put(rest);
 }
 
 /// Speed and course, and whether both are written as they would be written again.
@@ -173,9 +226,15 @@ fn battery(status: &Child<'_>) -> Option<(i32, bool)> {
     Some((battery, canonical))
 }
 
-/// Puts the addressees, and tells whether they are all that `<marti>` says.
-fn put_addressees(out: &mut Vec<u8>, marti: &Child<'_>, plain: bool) -> bool {
-    let mut all = marti.count == 1 && !marti.others;
+/// Puts the addressees, and notes whether they are `all` that `<marti>` says.
+#[inline(never)]
+fn put_addressees<'r>(
+    mut room: Room<'r>,
+    marti: &Child<'_>,
+    plain: bool,
+    all: &mut bool,
+) -> Room<'r> {
+    *all = marti.count == 1 && !marti.others;
     let mut some = false;
     for dest in destinations(marti.bytes) {
         let number = match dest.named {
@@ -183,27 +242,48 @@ fn put_addressees(out: &mut Vec<u8>, marti: &Child<'_>, plain: bool) -> bool {
             Named::Callsign => geo::PTP_CALLSIGNS,
             Named::Mission => geo::MISSION_NAMES,
             Named::Other => {
-                all = false;
+                *all = false;
                 continue;
             }
         };
         if !dest.value.is_empty() {
-            put_string(out, number, dest.value, plain);
+            put_string(&mut room, number, dest.value, plain);
             some = true;
         }
-        all &= !dest.others && !dest.value.is_empty();
+        *all &= !dest.others && !dest.value.is_empty();
     }
     // An empty `<marti/>` means everybody, and typed fields cannot say it.
-    all && some && holds_only_destinations(marti.bytes)
+    *all &= some && holds_only_destinations(marti.bytes);
+    room
 }
 
-#[inline]
-fn put_string(out: &mut Vec<u8>, number: u32, raw: &[u8], plain: bool) {
-    if plain {
-        return put_bytes(out, number, raw);
+#[inline(always)]
+fn put_given(room: &mut Room<'_>, number: u32, raw: &[u8], plain: bool) {
+    if !raw.is_empty() {
+        put_string(room, number, raw, plain);
     }
-    put_header(out, number, text::unescaped_length(raw));
-    text::write_unescaped(out, raw);
+}
+
+#[inline(always)]
+fn put_string(room: &mut Room<'_>, number: u32, raw: &[u8], plain: bool) {
+    if plain {
+        return room.put_bytes(number, raw);
+    }
+    room.aside(|room| put_meaning(room, number, raw));
+}
+
+#[inline(never)]
+fn put_meaning<'r>(mut room: Room<'r>, number: u32, raw: &[u8]) -> Room<'r> {
+    room.put_header(number, text::unescaped_length(raw));
+    for chunk in text::unescaped(raw) {
+        match chunk {
+            text::Chunk::Plain(plain) => room.put(plain),
+            text::Chunk::Character(character) => {
+                room.put(character.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+    }
+    room
 }
 
 /// Where `part` begins in `whole`, of which it is a slice.

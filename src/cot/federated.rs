@@ -55,9 +55,7 @@ impl Envelope {
     /// # Errors
     /// [`Reason::Incomplete`]; `out` is as before.
     pub fn put_event(&self, out: &mut Vec<u8>, event: &Event<'_>) -> Result<(), Reason> {
-        encode::put_event(out, federated::EVENT, event)?;
-        out.extend_from_slice(&self.own);
-        Ok(())
+        encode::put_event(out, federated::EVENT, event, &self.own)
     }
 
     /// Appends a contact as a field of the message being written; follow with [`Envelope::finish`] or an event.

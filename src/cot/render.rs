@@ -3,6 +3,7 @@
 use super::base64;
 use crate::counters::Reason;
 use crate::wire::fig::{Addressee, Geo};
+use crate::wire::room::{self, Room};
 use crate::wire::xml::{Detail, Event, Reader};
 use crate::wire::{number, stamp, text};
 
@@ -16,40 +17,60 @@ pub fn read_detail<'a>(
     event: &Geo<'a>,
     reader: &mut Reader,
 ) -> Result<(), Reason> {
-    match event.other.trim_ascii() {
+    match event.other.trim_ascii_start() {
         [] => Ok(()),
         other => reader.parse_detail(shown, other),
     }
 }
 
-/// Appends the event as XML; `detail` is what [`read_detail`] noted.
+/// Appends the event as XML; `detail` is what [`read_detail`] noted, `stamps` writes its times.
 ///
 /// # Errors
-/// [`Reason::BadTime`] for a time no calendar has; `out` may then hold a part of the event.
+/// [`Reason::BadTime`] for a time no calendar has; `out` is as before then.
 pub fn put_event(
     out: &mut Vec<u8>,
     event: &Geo<'_>,
     detail: Option<&Detail<'_>>,
+    stamps: &mut stamp::Writer,
 ) -> Result<(), Reason> {
-    out.extend_from_slice(b"<event version=\"2.0\"");
-    put_attribute(out, b" uid=\"", event.uid);
-    put_attribute(out, b" type=\"", event.kind);
-    put_times(out, [event.time, event.start, event.stale])?;
-    put_attribute(out, b" how=\"", event.how);
-    put_given(out, b" access=\"", event.access);
-    put_given(out, b" caveat=\"", event.caveat);
-    put_given(out, b" releasableTo=\"", event.releasable_to);
-    out.extend_from_slice(b"><point");
-    let [lat, lon, hae, ce, le] = event.point;
-    put_number(out, b" lat=\"", lat);
-    put_number(out, b" lon=\"", lon);
-    put_number(out, b" hae=\"", hae);
-    put_number(out, b" ce=\"", ce);
-    put_number(out, b" le=\"", le);
-    out.extend_from_slice(b"/>");
-    put_detail(out, event, detail);
-    out.extend_from_slice(b"</event>");
+    let times = written(stamps, [event.time, event.start, event.stale])?;
+    room::append(out, event.bytes.len() + TAGS, |room| {
+        put_tags(room, event, detail, &times)
+    });
     Ok(())
+}
+
+/// What tags and numbers need beyond the length of the message, if they need no more.
+const TAGS: usize = 480;
+
+#[inline(never)]
+fn put_tags<'r>(
+    room: Room<'r>,
+    event: &Geo<'_>,
+    detail: Option<&Detail<'_>>,
+    times: &Times,
+) -> Room<'r> {
+    let mut room = room.own();
+    let simple = event.simple;
+    put_attribute(&mut room, b"<event version=\"2.0\" uid=\"", event.uid, simple);
+    put_attribute(&mut room, b" type=\"", event.kind, simple);
+    put_times(&mut room, times);
+    put_attribute(&mut room, b" how=\"", event.how, simple);
+    put_given(&mut room, b" access=\"", event.access, simple);
+    put_given(&mut room, b" caveat=\"", event.caveat, simple);
+    put_given(&mut room, b" releasableTo=\"", event.releasable_to, simple);
+    let [lat, lon, hae, ce, le] = event.point;
+    put_number(&mut room, b"><point lat=\"", lat);
+    put_number(&mut room, b" lon=\"", lon);
+    put_number(&mut room, b" hae=\"", hae);
+    room.put_array(b" ce=\"");
+    number::put_error(&mut room, ce);
+    room.put_array(b"\" le=\"");
+    number::put_error(&mut room, le);
+    room.put_array(b"\"/>");
+    put_detail(&mut room, event, detail);
+    room.put_array(b"</event>");
+    room
 }
 
 /// Appends a `t-x-d-d`: the item is gone (protocol reference 1.9).
@@ -57,14 +78,16 @@ pub fn put_event(
 /// # Errors
 /// [`Reason::BadTime`] when `now_ms` lies outside the calendar.
 pub fn put_delete(out: &mut Vec<u8>, uid: &[u8], kind: &[u8], now_ms: i64) -> Result<(), Reason> {
-    out.extend_from_slice(b"<event version=\"2.0\"");
-    put_attribute(out, b" uid=\"", uid);
-    out.extend_from_slice(b" type=\"t-x-d-d\" how=\"h-g-i-g-o\"");
-    put_now(out, now_ms)?;
-    out.extend_from_slice(b"<detail><link relation=\"p-p\"");
-    put_attribute(out, b" uid=\"", uid);
-    put_attribute(out, b" type=\"", kind);
-    out.extend_from_slice(b"/></detail></event>");
+    let times = from_now(now_ms)?;
+    room::append(out, uid.len() + kind.len() + TAGS, |mut room| {
+        put_attribute(&mut room, b"<event version=\"2.0\" uid=\"", uid, false);
+        room.put(b" type=\"t-x-d-d\" how=\"h-g-i-g-o\"");
+        put_now(&mut room, &times);
+        put_attribute(&mut room, b"<detail><link relation=\"p-p\" uid=\"", uid, false);
+        put_attribute(&mut room, b" type=\"", kind, false);
+        room.put(b"/></detail></event>");
+        room
+    });
     Ok(())
 }
 
@@ -73,156 +96,201 @@ pub fn put_delete(out: &mut Vec<u8>, uid: &[u8], kind: &[u8], now_ms: i64) -> Re
 /// # Errors
 /// [`Reason::BadTime`] when `now_ms` lies outside the calendar.
 pub fn put_pong(out: &mut Vec<u8>, now_ms: i64) -> Result<(), Reason> {
-    out.extend_from_slice(
-        b"<event version=\"2.0\" uid=\"takPong\" type=\"t-x-c-t-r\" how=\"h-g-i-g-o\"",
-    );
-    put_now(out, now_ms)?;
-    out.extend_from_slice(b"</event>");
+    let times = from_now(now_ms)?;
+    room::append(out, TAGS, |mut room| {
+        room.put(b"<event version=\"2.0\" uid=\"takPong\" type=\"t-x-c-t-r\" how=\"h-g-i-g-o\"");
+        put_now(&mut room, &times);
+        room.put(b"</event>");
+        room
+    });
     Ok(())
 }
 
-/// Times of something made here and now, good for 20 s, and a point that says "unknown".
-fn put_now(out: &mut Vec<u8>, now_ms: i64) -> Result<(), Reason> {
-    put_times(out, [now_ms, now_ms, now_ms.saturating_add(20_000)])?;
-    out.extend_from_slice(
+/// Time, start and stale as they are written.
+type Times = [[u8; stamp::WIDTH]; 3];
+
+fn written(stamps: &mut stamp::Writer, times: [i64; 3]) -> Result<Times, Reason> {
+    let mut write = |time| stamps.write(time).copied().ok_or(Reason::BadTime);
+    let [time, start, stale] = times;
+    let first = write(time)?;
+    // Mostly two of an event are equal.
+    let second = if start == time { first } else { write(start)? };
+    Ok([first, second, write(stale)?])
+}
+
+/// Times of something made here and now, good for 20 s.
+fn from_now(now_ms: i64) -> Result<Times, Reason> {
+    let times = [now_ms, now_ms, now_ms.saturating_add(20_000)];
+    written(&mut stamp::Writer::default(), times)
+}
+
+/// Times, and a point that says "unknown".
+fn put_now(room: &mut Room<'_>, times: &Times) {
+    put_times(room, times);
+    room.put(
         b"><point lat=\"0.0\" lon=\"0.0\" hae=\"9999999.0\" ce=\"9999999.0\" le=\"9999999.0\"/>",
     );
-    Ok(())
 }
 
-fn put_detail(out: &mut Vec<u8>, event: &Geo<'_>, detail: Option<&Detail<'_>>) {
+#[inline(always)]
+fn put_detail(room: &mut Room<'_>, event: &Geo<'_>, detail: Option<&Detail<'_>>) {
     let shown = detail.unwrap_or(&Detail::NOTHING);
-    let track = shown.track.count == 0 && (event.speed.is_some() || event.course.is_some());
-    let battery = event.battery.filter(|_| shown.status.count == 0);
-    let precision = shown.precision.count == 0 && !(event.ploc.is_empty() && event.palt.is_empty());
-    let marti = shown.marti.count == 0 && event.directed;
-    let added = track || battery.is_some() || precision || marti;
-    let Some(detail) = detail else {
-        if added {
-            out.extend_from_slice(b"<detail>");
-        }
-        put_typed(out, event, track, battery, precision, marti);
-        if added {
-            out.extend_from_slice(b"</detail>");
-        }
-        return;
+    let typed = Typed {
+        track: shown.track.count == 0 && (event.speed.is_some() || event.course.is_some()),
+        battery: event.battery.filter(|_| shown.status.count == 0),
+        precision: shown.precision.count == 0
+            && !(event.ploc.is_empty() && event.palt.is_empty()),
+        marti: shown.marti.count == 0 && event.directed,
     };
-    let written = detail.bytes;
-    if !added {
-        put_with_image(out, event, detail, written);
+    let added = typed.track || typed.battery.is_some() || typed.precision || typed.marti;
+    let written = detail.map_or(&b""[..], |detail| detail.bytes);
+    // Typed fields go before the end tag, which nearly always is just that.
+    let (open, close): (&[u8], &[u8]) = if !added {
+        (written, b"")
+    } else if detail.is_none() {
+        (b"<detail>", b"</detail>")
+    } else if let Some(open) = written.strip_suffix(b"</detail>") {
+        (open, b"</detail>")
     } else if let Some(open) = written.strip_suffix(b"/>") {
-        out.extend_from_slice(open);
-        out.push(b'>');
-        put_typed(out, event, track, battery, precision, marti);
-        out.extend_from_slice(b"</detail>");
+        room.put(open);
+        (b">", b"</detail>")
     } else {
         // The end tag may hold blanks, so it is looked for from behind.
-        let end = memchr::memrchr(b'<', written).unwrap_or(written.len());
-        put_with_image(out, event, detail, &written[..end]);
-        put_typed(out, event, track, battery, precision, marti);
-        out.extend_from_slice(&written[end..]);
+        written.split_at(memchr::memrchr(b'<', written).unwrap_or(written.len()))
+    };
+    match detail {
+        Some(detail) if !event.image.is_empty() => {
+            room.aside(|room| put_with_image(room, event, detail, open));
+        }
+        _ => room.put(open),
     }
+    if added {
+        put_typed(room, event, &typed);
+    }
+    room.put(close);
 }
 
-fn put_typed(
-    out: &mut Vec<u8>,
-    event: &Geo<'_>,
+/// What the typed fields say that the detail does not.
+struct Typed {
     track: bool,
     battery: Option<i32>,
     precision: bool,
     marti: bool,
-) {
-    if track {
-        out.extend_from_slice(b"<track");
-        put_number(out, b" speed=\"", event.speed.unwrap_or(0.0));
-        put_number(out, b" course=\"", event.course.unwrap_or(0.0));
-        out.extend_from_slice(b"/>");
+}
+
+#[inline(always)]
+fn put_typed(room: &mut Room<'_>, event: &Geo<'_>, typed: &Typed) {
+    if typed.track {
+        put_number(room, b"<track speed=\"", event.speed.unwrap_or(0.0));
+        put_number(room, b" course=\"", event.course.unwrap_or(0.0));
+        room.put_array(b"/>");
     }
-    if let Some(battery) = battery {
-        out.extend_from_slice(b"<status battery=\"");
-        number::write_integer(out, battery);
-        out.extend_from_slice(b"\"/>");
+    if let Some(battery) = typed.battery {
+        room.put_array(b"<status battery=\"");
+        number::put_integer(room, battery);
+        room.put_array(b"\"/>");
     }
-    if precision {
-        out.extend_from_slice(b"<precisionlocation");
-        put_given(out, b" geopointsrc=\"", event.ploc);
-        put_given(out, b" altsrc=\"", event.palt);
-        out.extend_from_slice(b"/>");
+    if typed.precision {
+        room.put_array(b"<precisionlocation");
+        put_given(room, b" geopointsrc=\"", event.ploc, event.simple);
+        put_given(room, b" altsrc=\"", event.palt, event.simple);
+        room.put_array(b"/>");
     }
-    if marti {
-        out.extend_from_slice(b"<marti>");
-        for addressee in event.destinations() {
-            match addressee {
-                Addressee::Uid(uid) => put_attribute(out, b"<dest uid=\"", uid),
-                Addressee::Callsign(name) => put_attribute(out, b"<dest callsign=\"", name),
-                Addressee::Mission(name) => put_attribute(out, b"<dest mission=\"", name),
-            }
-            out.extend_from_slice(b"/>");
-        }
-        out.extend_from_slice(b"</marti>");
+    if typed.marti {
+        room.aside(|room| put_marti(room, event));
     }
 }
 
-/// Copies `written`, and puts the picture back into an `<image>` that a peer has emptied (protocol reference 1.7, rule 5).
-fn put_with_image(out: &mut Vec<u8>, event: &Geo<'_>, detail: &Detail<'_>, written: &[u8]) {
+#[inline(never)]
+fn put_marti<'r>(mut room: Room<'r>, event: &Geo<'_>) -> Room<'r> {
+    room.put_array(b"<marti>");
+    for addressee in event.destinations() {
+        match addressee {
+            Addressee::Uid(uid) => put_attribute(&mut room, b"<dest uid=\"", uid, false),
+            Addressee::Callsign(name) => put_attribute(&mut room, b"<dest callsign=\"", name, false),
+            Addressee::Mission(name) => put_attribute(&mut room, b"<dest mission=\"", name, false),
+        }
+        room.put_array(b"/>");
+    }
+    room.put_array(b"</marti>");
+    room
+}
+
+/// Puts `written`, and the picture back into an `<image>` that a peer has emptied (protocol reference 1.7, rule 5).
+#[inline(never)]
+fn put_with_image<'r>(
+    mut room: Room<'r>,
+    event: &Geo<'_>,
+    detail: &Detail<'_>,
+    written: &[u8],
+) -> Room<'r> {
     let image = detail.image.bytes;
     let at = image.as_ptr().addr().wrapping_sub(written.as_ptr().addr());
-    if event.image.is_empty() || image.is_empty() || at >= written.len() {
-        return out.extend_from_slice(written);
+    if image.is_empty() || at >= written.len() {
+        room.put(written);
+        return room;
     }
-    let tag_end = at + image.len();
-    if let Some(open) = image.strip_suffix(b"/>") {
-        out.extend_from_slice(&written[..at + open.len()]);
-        out.push(b'>');
-        base64::write(out, event.image);
-        out.extend_from_slice(b"</image>");
-        out.extend_from_slice(&written[tag_end..]);
-        return;
-    }
-    let end_tag = memchr::memrchr(b'<', image).unwrap_or(image.len());
-    if image[..end_tag].trim_ascii_end().ends_with(b">") {
-        out.extend_from_slice(&written[..at + end_tag]);
-        base64::write(out, event.image);
-        out.extend_from_slice(&written[at + end_tag..]);
-    } else {
-        out.extend_from_slice(written);
-    }
+    let end = at + image.len();
+    // Where the picture goes, and what closes the element if nothing does yet.
+    let (into, close): (usize, &[u8]) = match image.strip_suffix(b"/>") {
+        Some(open) => {
+            room.put(&written[..at + open.len()]);
+            room.put_array(b">");
+            (end, b"</image>")
+        }
+        None => {
+            let tag = memchr::memrchr(b'<', image).unwrap_or(image.len());
+            if !image[..tag].trim_ascii_end().ends_with(b">") {
+                room.put(written);
+                return room;
+            }
+            room.put(&written[..at + tag]);
+            (at + tag, b"")
+        }
+    };
+    base64::put(&mut room, event.image);
+    room.put(close);
+    room.put(&written[into..]);
+    room
 }
 
-/// ` name="` and an escaped value and `"`.
-fn put_attribute<const N: usize>(out: &mut Vec<u8>, name: &[u8; N], value: &[u8]) {
-    out.extend_from_slice(name);
-    text::write_attribute(out, value);
-    out.push(b'"');
-}
-
-fn put_given<const N: usize>(out: &mut Vec<u8>, name: &[u8; N], value: &[u8]) {
-    if !value.is_empty() {
-        put_attribute(out, name, value);
-    }
-}
-
-fn put_number<const N: usize>(out: &mut Vec<u8>, name: &[u8; N], value: f64) {
-    out.extend_from_slice(name);
-    number::write(out, value);
-    out.push(b'"');
-}
-
-fn put_times(out: &mut Vec<u8>, times: [i64; 3]) -> Result<(), Reason> {
-    let mut writer = stamp::Writer::default();
-    let [time, start, stale] = times;
-    put_time(out, b" time=\"", writer.write(time))?;
-    put_time(out, b" start=\"", writer.write(start))?;
-    put_time(out, b" stale=\"", writer.write(stale))
-}
-
-fn put_time<const N: usize>(
-    out: &mut Vec<u8>,
+/// ` name="` and a value and `"`; the value is escaped unless it is known to be simple.
+#[inline(always)]
+fn put_attribute<const N: usize>(
+    room: &mut Room<'_>,
     name: &[u8; N],
-    written: Option<&[u8; stamp::WIDTH]>,
-) -> Result<(), Reason> {
-    out.extend_from_slice(name);
-    out.extend_from_slice(written.ok_or(Reason::BadTime)?);
-    out.push(b'"');
-    Ok(())
+    value: &[u8],
+    simple: bool,
+) {
+    room.put_array(name);
+    match simple {
+        true => room.put(value),
+        false => room.aside(|room| text::with_attribute(room, value)),
+    }
+    room.put_array(b"\"");
+}
+
+#[inline(always)]
+fn put_given<const N: usize>(room: &mut Room<'_>, name: &[u8; N], value: &[u8], simple: bool) {
+    if !value.is_empty() {
+        put_attribute(room, name, value, simple);
+    }
+}
+
+#[inline(always)]
+fn put_number<const N: usize>(room: &mut Room<'_>, name: &[u8; N], value: f64) {
+    room.put_array(name);
+    number::put(room, value);
+    room.put_array(b"\"");
+}
+
+#[inline(always)]
+fn put_times(room: &mut Room<'_>, [time, start, stale]: &Times) {
+    room.put_array(b" time=\"");
+    room.put_array(time);
+    room.put_array(b"\" start=\"");
+    room.put_array(start);
+    room.put_array(b"\" stale=\"");
+    room.put_array(stale);
+    room.put_array(b"\"");
 }

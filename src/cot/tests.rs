@@ -36,7 +36,8 @@ fn shown(message: &[u8]) -> Result<String, Reason> {
     let mut checked = xml::Event::NOTHING;
     render::read_detail(&mut checked, &event, &mut xml::Reader::default())?;
     let mut out = Vec::new();
-    render::put_event(&mut out, &event, checked.detail.as_ref())?;
+    let mut stamps = stamp::Writer::default();
+    render::put_event(&mut out, &event, checked.detail.as_ref(), &mut stamps)?;
     Ok(String::from_utf8(out).expect("text"))
 }
 

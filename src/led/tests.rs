@@ -174,7 +174,17 @@ fn a_lease_shows_what_is_wanted_and_then_the_fault() {
     assert!(then.iter().filter(|stretch| stretch.lit).count() >= 10);
 }
 
-/// Renewals by the lease's own schedule, on a kernel whose timers are late by so much at every step: what is seen.
+/// The pieces of a text, each of which is a timer of the kernel.
+fn pieces(text: &str) -> Vec<(bool, u64)> {
+    let numbers: Vec<u64> = text
+        .split_whitespace()
+        .map(|word| word.parse().unwrap())
+        .collect();
+    let pairs = numbers.chunks(2).map(|pair| (pair[0] > 0, pair[1]));
+    pairs.filter(|&(_, ms)| ms > 0).collect()
+}
+
+/// Renewals by the lease's own schedule, on a kernel whose timers are late by so much at every piece: what is seen.
 fn renewed(pattern: Pattern, lag_ms: u64, until_ms: u64) -> Vec<Stretch> {
     let mut lease = Lease::new(1);
     lease.show(pattern, 0);
@@ -186,12 +196,12 @@ fn renewed(pattern: Pattern, lag_ms: u64, until_ms: u64) -> Vec<Stretch> {
         assert!(next - now >= RENEW_MS, "{pattern:?}: after {}", next - now);
         assert!(next - now <= LEASE_MS - 1000, "{pattern:?}: {}", next - now);
         let mut at = now;
-        for stretch in played(&text, 1) {
+        for (lit, ms) in pieces(&text) {
             if at < next {
-                seen.push((at, stretch.lit));
-                visible = Some(stretch.lit);
+                seen.push((at, lit));
+                visible = Some(lit);
             }
-            at += stretch.ms + lag_ms;
+            at += ms + lag_ms;
         }
         now = next;
     }
@@ -201,7 +211,7 @@ fn renewed(pattern: Pattern, lag_ms: u64, until_ms: u64) -> Vec<Stretch> {
 #[test]
 fn renewing_disturbs_nothing_that_can_be_seen() {
     for pattern in Pattern::ALL {
-        for lag in [0, 4, 8, 15] {
+        for lag in [0, 2, 4, 8] {
             let seen = renewed(pattern, lag, 60_000);
             if pattern.still().is_some() {
                 assert_eq!(seen.len(), 1, "{pattern:?}");

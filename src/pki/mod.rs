@@ -4,6 +4,7 @@ pub mod certificate;
 mod chain;
 pub mod files;
 pub mod fingerprint;
+pub mod gather;
 pub mod identity;
 pub mod issue;
 pub mod own;

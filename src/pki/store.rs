@@ -316,19 +316,22 @@ impl Files {
 pub fn pem(chain: &[CertificateDer<'_>]) -> String {
     chain
         .iter()
-        .map(|certificate| {
-            let base64 = base64(certificate);
-            let lines: Vec<&str> = base64
-                .as_bytes()
-                .chunks(64)
-                .filter_map(|line| std::str::from_utf8(line).ok())
-                .collect();
-            format!(
-                "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-                lines.join("\n")
-            )
-        })
+        .map(|certificate| pem_section("CERTIFICATE", certificate))
         .collect()
+}
+
+/// One section of a PEM file.
+pub(super) fn pem_section(label: &str, der: &[u8]) -> String {
+    let base64 = base64(der);
+    let lines: Vec<&str> = base64
+        .as_bytes()
+        .chunks(64)
+        .filter_map(|line| std::str::from_utf8(line).ok())
+        .collect();
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        lines.join("\n")
+    )
 }
 
 /// The CN of a certificate, for files and people; its fingerprint when it has none.

@@ -10,6 +10,8 @@ use rustls_pki_types::UnixTime;
 
 use crate::api::{ConfigFault, ConfigText, ErrorCode, Fault};
 use crate::budget::Budget;
+use crate::config::authority::MOST_PEM_BYTES;
+use crate::config::candidate;
 use crate::config::transaction::{self, Confirmation, Standing};
 use crate::config::{Config, EditError};
 use crate::files;
@@ -222,8 +224,18 @@ impl Changes {
             return Err(Fault::new(ErrorCode::Conflict, message));
         }
         let was = transaction::text(&self.file)?;
+        // A peer that goes takes its CA's file along, which the text before still names.
+        let whole = candidate::with_authorities(&was, |path| self.authority(path));
         edit(&self.file)?;
-        Ok(transaction::remember(&self.file, &was)?)
+        let is_usable = check(&was, &self.file).is_ok();
+        let previous = if is_usable { &was } else { &whole };
+        Ok(transaction::remember(&self.file, previous)?)
+    }
+
+    fn authority(&self, path: &str) -> Option<String> {
+        let directory = self.file.parent().unwrap_or(Path::new(""));
+        let bytes = files::read_bounded(&directory.join(path), MOST_PEM_BYTES).ok()?;
+        String::from_utf8(bytes).ok()
     }
 
     /// No longer waits, whatever the files say: what cannot be taken back is not tried again every second.
@@ -249,6 +261,8 @@ fn boot_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PeerSpec;
+    use crate::config::edit::{add_peer, remove_peer};
     use std::fs;
 
     fn place(text: &str) -> (tempfile::TempDir, Changes) {
@@ -345,5 +359,23 @@ mod tests {
         assert!(changes.rollback().unwrap());
         let text = fs::read_to_string(directory.path().join("tombolo.toml")).unwrap();
         assert_eq!(text, "# before\n");
+    }
+
+    #[test]
+    fn a_peer_that_was_removed_with_its_authority_comes_back() {
+        let (directory, changes) = place("# mine\n");
+        let mut peer = PeerSpec::of("bravo");
+        peer.ca_pem = Some(crate::config::authority::tests::certificate("b", true));
+        let file = directory.path().join("tombolo.toml");
+        changes.edit(|file| add_peer(file, &peer, false)).unwrap();
+        let before = Config::load(&file).unwrap();
+        changes.edit(|file| remove_peer(file, "bravo")).unwrap();
+        assert!(!directory.path().join("peers/bravo-ca.pem").exists());
+        assert!(changes.rollback().unwrap());
+        let after = Config::load(&file).unwrap();
+        assert_eq!(after.peers, before.peers);
+        // And gone again.
+        assert!(changes.rollback().unwrap());
+        assert!(Config::load(&file).unwrap().peers.is_empty());
     }
 }

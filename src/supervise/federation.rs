@@ -175,7 +175,9 @@ impl Federation {
         // Dropping the dialler ends its connection at once.
         self.diallers.remove(name);
         self.acceptor.cut(name, why);
-        tracing::info!(peer = name, "federation link cut: {why}");
+        // What failed before says nothing about what is configured now.
+        self.node.board.clear_hindrance(name);
+        tracing::info!(peer = name, "{name}: federation link cut: {why}");
     }
 
     /// Starts what is configured and not running.
@@ -201,7 +203,6 @@ impl Federation {
             }
             board.set_address(name, address);
             board.set(name, PeerState::Connecting, "starting", now);
-            board.clear_hindrance(name);
             match tls::federation_client(&self.credentials, rule(peer), tls::unobserved()) {
                 Ok(tls) => {
                     let node = Arc::clone(&self.node);

@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::power::Power;
-use super::storage::{self, Disk, Storage};
+use super::storage::{self, Disk, Storage, StorageFault};
 use crate::files;
 
 /// The word of the kernel's command line that only a box with slots has (and so a card of its own).
 const SLOT: &str = "tombolo.slot=";
+
+/// An image writes it when it cannot use the data partition, and has put memory in its place.
+const NO_DATA: &str = "run/tombolo-storage-fault";
 
 /// How the machine is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,8 +47,12 @@ impl Watcher {
     /// How it is now. Reads a few files of the kernel, writes nothing.
     pub fn look(&mut self) -> Vitals {
         self.power = self.power.look(&self.root);
+        let mut storage = storage::look(&self.state, self.disk.as_ref(), self.keeps);
+        if self.root.join(NO_DATA).exists() {
+            storage.fault = Some(StorageFault::Volatile);
+        }
         Vitals {
-            storage: storage::look(&self.state, self.disk.as_ref(), self.keeps),
+            storage,
             power: self.power,
         }
     }
@@ -71,6 +78,16 @@ mod tests {
             vitals.storage.written_bytes.is_some(),
             "{vitals:?}"
         );
+    }
+
+    #[test]
+    fn an_image_without_its_data_partition_says_so() {
+        let (root, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut watcher = Watcher::new(root.path(), state.path());
+        assert_eq!(watcher.look().storage.fault, None);
+        std::fs::create_dir(root.path().join("run")).unwrap();
+        std::fs::write(root.path().join(NO_DATA), "no such partition").unwrap();
+        assert_eq!(watcher.look().storage.fault, Some(StorageFault::Volatile));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A message may hold a field twice: a relay appends its corrections, and the later one counts, which is how
 //! protobuf merges. So these views walk everything and keep the last.
 
-use super::proto::{self, Unreadable, Value};
+use super::proto::{self, Unreadable, Value, gather};
 use super::text;
 use crate::counters::Reason;
 
@@ -137,6 +137,8 @@ pub struct Geo<'a> {
     pub caveat: &'a [u8],
     /// `event@releasableTo`.
     pub releasable_to: &'a [u8],
+    /// Every string [is simple](text::is_simple).
+    pub simple: bool,
 }
 
 /// Whom an event is addressed to.
@@ -155,10 +157,20 @@ pub enum Addressee<'a> {
 /// # Errors
 /// [`Reason::BadMessage`], [`Reason::NotText`], [`Reason::Incomplete`] for an event without uid or type.
 pub fn parse<'a>(message: &'a [u8], own_id: &[u8]) -> Result<Federated<'a>, Reason> {
-    let mut federated = Federated {
-        bytes: message,
-        ..Federated::default()
-    };
+    let mut federated = Federated::default();
+    read(&mut federated, message, own_id).map(|()| federated)
+}
+
+/// The same as [`parse`], into `federated`, which must hold nothing yet; a message's view is large, and is not moved then.
+///
+/// # Errors
+/// Those of [`parse`]; `federated` may then hold some parts.
+pub fn read<'a>(
+    federated: &mut Federated<'a>,
+    message: &'a [u8],
+    own_id: &[u8],
+) -> Result<(), Reason> {
+    federated.bytes = message;
     for field in proto::fields(message) {
         let (number, value) = field?;
         match number {
@@ -166,6 +178,7 @@ pub fn parse<'a>(message: &'a [u8], own_id: &[u8]) -> Result<Federated<'a>, Reas
                 let bytes = value.bytes().ok_or(Reason::BadMessage)?;
                 let event = federated.event.get_or_insert(Geo {
                     bytes,
+                    simple: true,
                     ..Geo::default()
                 });
                 merge_event(event, bytes)?;
@@ -209,7 +222,7 @@ pub fn parse<'a>(message: &'a [u8], own_id: &[u8]) -> Result<Federated<'a>, Reas
             return Err(Reason::BadMessage);
         }
     }
-    Ok(federated)
+    Ok(())
 }
 
 impl<'a> Geo<'a> {
@@ -230,15 +243,127 @@ impl From<Unreadable> for Reason {
     }
 }
 
+/// Length of what nearly every event begins with: three times that take six bytes each, and five doubles.
+const HEAD: usize = 3 * 7 + 5 * 9;
+
+/// Reads the times and the place of an event that begins with them, and tells whether it does. Writers put fields in the
+/// order of their numbers, so all of these are where they should be, or they are read one by one.
+#[inline(always)]
+fn read_head(event: &mut Geo<'_>, head: &[u8; HEAD]) -> bool {
+    /// A key, five bytes of a varint that goes on, and one that ends it.
+    const FORM: u64 = 0x0080_8080_8080_80ff;
+    let word = |at: usize| {
+        let mut word = [0; 8];
+        word.copy_from_slice(&head[at..at + 8]);
+        u64::from_le_bytes(word)
+    };
+    let time = |number: u32| {
+        let field = word(7 * (number as usize - 1));
+        let is = field & FORM == 0x0000_8080_8080_8000 | u64::from(number << 3);
+        (is, gather(field >> 8 & 0x7f7f_7f7f_7f7f).cast_signed())
+    };
+    let times = [geo::SEND_TIME, geo::START_TIME, geo::STALE_TIME].map(time);
+    let doubles = |place: usize| 3 * 7 + 9 * place;
+    let keys = (0..5).all(|place| u32::from(head[doubles(place)]) == (geo::LAT + place as u32) << 3 | 1);
+    if !(times[0].0 && times[1].0 && times[2].0 && keys) {
+        return false;
+    }
+    [event.time, event.start, event.stale] = times.map(|(_, time)| time);
+    for (place, value) in event.point.iter_mut().enumerate() {
+        *value = f64::from_bits(word(doubles(place) + 1));
+    }
+    true
+}
+
+/// Reads what an event begins with, as far as its fields stand in the order of their numbers and are written as nearly
+/// all are; gives what is left to be read one by one. Strings and numbers are judged as they are there.
+#[inline(always)]
+fn read_usual<'a>(event: &mut Geo<'a>, bytes: &'a [u8]) -> Result<&'a [u8], Reason> {
+    let Some((head, mut rest)) = bytes.split_first_chunk() else {
+        return Ok(bytes);
+    };
+    if !read_head(event, head) {
+        return Ok(bytes);
+    }
+    event.uid = usual_string(&mut rest, geo::UID, &mut event.simple)?;
+    event.kind = usual_string(&mut rest, geo::TYPE, &mut event.simple)?;
+    event.how = usual_string(&mut rest, geo::COORD_SOURCE, &mut event.simple)?;
+    if let Some((other, behind)) = long_string(rest, geo::OTHER) {
+        (event.other, rest) = (other, behind);
+    }
+    if let [key, battery @ ..0x80, behind @ ..] = rest
+        && *key == (geo::BATTERY << 3) as u8
+    {
+        (event.battery, rest) = (Some(i32::from(*battery)), behind);
+    }
+    event.ploc = usual_string(&mut rest, geo::PLOC, &mut event.simple)?;
+    event.palt = usual_string(&mut rest, geo::PALT, &mut event.simple)?;
+    for (number, part) in [
+        (geo::SPEED, &mut event.speed),
+        (geo::COURSE, &mut event.course),
+    ] {
+        if let Some((head, behind)) = rest.split_first_chunk::<10>()
+            && let [low, 1, bits @ ..] = head
+            && *low == (number << 3 | 1) as u8 | 0x80
+        {
+            let value = f64::from_bits(u64::from_le_bytes(*bits));
+            (*part, rest) = (Some(value).filter(|value| value.is_finite()), behind);
+        }
+    }
+    Ok(rest)
+}
+
+/// The string of that number at the start, if it is there.
+#[inline(always)]
+fn usual_string<'a>(
+    rest: &mut &'a [u8],
+    number: u32,
+    simple: &mut bool,
+) -> Result<&'a [u8], Reason> {
+    let Some((text, behind)) = short_string(rest, number) else {
+        return Ok(&[]);
+    };
+    if !text::is_simple(text) {
+        text::check(text)?;
+        *simple = false;
+    }
+    *rest = behind;
+    Ok(text)
+}
+
+/// A field of that number at the start, shorter than 128 bytes, and what follows it.
+#[inline(always)]
+fn short_string(rest: &[u8], number: u32) -> Option<(&[u8], &[u8])> {
+    let [key, length @ ..0x80, behind @ ..] = rest else {
+        return None;
+    };
+    let is = *key == (number << 3 | 2) as u8;
+    is.then(|| behind.split_at_checked(usize::from(*length)))?
+}
+
+/// A field of that number at the start, of 128 to 16 383 bytes, and what follows it.
+#[inline(always)]
+fn long_string(rest: &[u8], number: u32) -> Option<(&[u8], &[u8])> {
+    let [key, low @ 0x80..=0xff, high @ ..0x80, behind @ ..] = rest else {
+        return None;
+    };
+    let is = *key == (number << 3 | 2) as u8;
+    let length = usize::from(low & 0x7f) | usize::from(*high) << 7;
+    is.then(|| behind.split_at_checked(length))?
+}
+
 fn merge_event<'a>(event: &mut Geo<'a>, bytes: &'a [u8]) -> Result<(), Reason> {
-    for field in proto::fields(bytes) {
+    let rest = match event.bytes.as_ptr() == bytes.as_ptr() {
+        true => read_usual(event, bytes)?,
+        // What is said a second time is merged with what is there, field by field.
+        false => bytes,
+    };
+    for field in proto::fields(rest) {
         let (number, value) = field?;
         let int = || value.int().ok_or(Reason::BadMessage);
         let double = || value.double().ok_or(Reason::BadMessage);
-        let string = || {
-            let bytes = value.bytes().ok_or(Reason::BadMessage)?;
-            text::check(bytes).map(|_| bytes)
-        };
+        let mut simple = true;
+        let mut string = || string(value, &mut simple);
         match number {
             geo::SEND_TIME => event.time = int()?,
             geo::START_TIME => event.start = int()?,
@@ -263,8 +388,20 @@ fn merge_event<'a>(event: &mut Geo<'a>, bytes: &'a [u8]) -> Result<(), Reason> {
             geo::RELEASABLE_TO => event.releasable_to = string()?,
             _ => {}
         }
+        event.simple &= simple;
     }
     Ok(())
+}
+
+/// A checked string; `simple` becomes whether it is.
+#[inline(never)]
+fn string<'a>(value: Value<'a>, simple: &mut bool) -> Result<&'a [u8], Reason> {
+    let bytes = value.bytes().ok_or(Reason::BadMessage)?;
+    *simple = text::is_simple(bytes);
+    if !*simple {
+        text::check(bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// The data of a `BinaryBlob` of type IMAGE (2), empty for any other.

@@ -2,12 +2,14 @@
 //!
 //! Everything here is a checked view over the caller's bytes: no tree, no copy, no clock, no allocation per event.
 //! [`scan`] cuts a stream into pieces, [`xml`] checks one piece and notes where its parts are, [`fig`] does the same
-//! for a `FederatedEvent`, [`cold`] holds the messages that are rare; [`stamp`], [`text`], [`number`] and [`proto`] are the letters they are written in.
+//! for a `FederatedEvent`, [`cold`] holds the messages that are rare; [`stamp`], [`text`], [`number`], [`proto`] and [`room`] are the letters
+//! they are written in.
 
 pub mod cold;
 pub mod fig;
 pub mod number;
 pub mod proto;
+pub mod room;
 pub mod scan;
 pub mod stamp;
 pub mod text;

@@ -1,20 +1,30 @@
 //! Decimal numbers of the `point` and `track` attributes.
 
+use super::room::Room;
 use super::text;
 
 /// What CoT writes for an altitude or error that nobody knows (protocol reference 1.7, rule 2).
 pub const UNKNOWN: f64 = 9_999_999.0;
 
+/// As it is written: two of three numbers that say how far off a position may be.
+const UNKNOWN_TEXT: &[u8; 9] = b"9999999.0";
+
 /// Reads a finite decimal number; surrounding blanks are forgiven, as Java's parser does.
-#[inline]
+#[inline(never)]
 pub fn read(raw: &[u8]) -> Option<f64> {
-    Decimal::read(raw).map_or_else(|| read_any(raw), |decimal| Some(decimal.value()))
+    if raw == UNKNOWN_TEXT {
+        return Some(UNKNOWN);
+    }
+    match Decimal::read(raw) {
+        Some(decimal) => Some(decimal.value()),
+        None => read_any(raw),
+    }
 }
 
-/// Reads a number, and tells whether it is written as [`write`] would: in the shortest form, with a point.
+/// Reads a number, and tells whether it is written as [`put`] would: in the shortest form, with a point.
 ///
 /// Of numbers with 17 digits some have a shorter form that means the same; those count as canonical too.
-#[inline]
+#[inline(never)]
 pub fn read_canonical(raw: &[u8]) -> Option<(f64, bool)> {
     match Decimal::read(raw) {
         Some(decimal) => Some((decimal.value(), decimal.is_canonical(raw))),
@@ -22,21 +32,43 @@ pub fn read_canonical(raw: &[u8]) -> Option<(f64, bool)> {
     }
 }
 
-/// Appends a finite number in the shortest form that reads back equal, always with a point or an exponent
+/// Puts a finite number in the shortest form that reads back equal, always with a point or an exponent
 /// (`9999999.0`), which is how TAK writes it (protocol reference 1.8, rule 2).
-#[inline]
-pub fn write(out: &mut Vec<u8>, number: f64) {
+#[inline(always)]
+pub fn put(room: &mut Room<'_>, number: f64) {
     if number == UNKNOWN {
-        // Two of three numbers that say how far off a position may be.
-        return out.extend_from_slice(b"9999999.0");
+        return room.put_array(UNKNOWN_TEXT);
     }
     let mut buffer = zmij::Buffer::new();
-    out.extend_from_slice(buffer.format_finite(number).as_bytes());
+    room.put(buffer.format_finite(number).as_bytes());
 }
 
-/// Appends a whole number.
+/// Puts a number that says how far off a position may be, which many write to a tenth; the same as [`put`].
+#[inline(always)]
+pub fn put_error(room: &mut Room<'_>, number: f64) {
+    let tenths = number * 10.0;
+    if (0.0..1000.0).contains(&tenths) {
+        let whole = tenths as u16;
+        // Ten times a double is rounded, so what it would be read as decides.
+        if f64::from(whole) / 10.0 == number && (whole > 0 || number.is_sign_positive()) {
+            return put_tenths(room, whole);
+        }
+    }
+    put(room, number);
+}
+
+/// Puts tenths below 1000: a number with one digit behind the point.
+#[inline(always)]
+fn put_tenths(room: &mut Room<'_>, tenths: u16) {
+    let (whole, tenth) = (u32::from(tenths / 10), u32::from(tenths % 10));
+    let text = whole / 10 | (whole % 10) << 8 | tenth << 24 | u32::from_le_bytes(*b"00.0");
+    let leading = usize::from(whole < 10);
+    room.put_word(u64::from(text >> (8 * leading)), 4 - leading);
+}
+
+/// Puts a whole number.
 #[inline]
-pub fn write_integer(out: &mut Vec<u8>, number: i32) {
+pub fn put_integer(room: &mut Room<'_>, number: i32) {
     let mut digits = [0; 10];
     let mut at = digits.len();
     let mut rest = number.unsigned_abs();
@@ -49,9 +81,9 @@ pub fn write_integer(out: &mut Vec<u8>, number: i32) {
         }
     }
     if number < 0 {
-        out.push(b'-');
+        room.put_array(b"-");
     }
-    out.extend_from_slice(&digits[at..]);
+    room.put(&digits[at..]);
 }
 
 /// A number as nearly all are written: an optional minus, digits, and a point with digits behind it.
@@ -66,7 +98,7 @@ struct Decimal {
 
 impl Decimal {
     /// `None` for any other form, however good.
-    #[inline]
+    #[inline(always)]
     fn read(raw: &[u8]) -> Option<Self> {
         let (negative, rest) = match raw.split_first()? {
             (b'-', rest) => (true, rest),
@@ -84,29 +116,43 @@ impl Decimal {
     }
 
     /// Eight bytes and more, taken eight at a time: digits, and how many of them stand behind the point.
-    #[inline]
+    #[inline(always)]
     fn long(rest: &[u8], first: u64) -> Option<(u64, u32)> {
         let points = first ^ (ONES * u64::from(b'.'));
         let hit = points.wrapping_sub(ONES) & !points & HIGH;
         // In these forms the point is among the first eight, and not the very first.
         let whole = hit.trailing_zeros() / 8;
-        if whole == 0 || whole == 8 || rest.len() > 20 {
+        let length = rest.len() as u32;
+        if whole == 0 || whole == 8 || length > 20 {
             return None;
         }
-        let mut digits = number(last_of(first << (64 - 8 * whole), whole))?;
-        let (words, end) = rest.get(whole as usize + 1..)?.as_chunks();
-        for word in words {
-            digits = digits.wrapping_mul(100_000_000) + number(u64::from_le_bytes(*word) ^ ZEROS)?;
+        // What stands behind the point moves up to what stands before it: seven digits, and room for an eighth.
+        let before = u64::MAX >> (64 - 8 * whole);
+        let values = first ^ ZEROS;
+        let seven = values & before | values >> 8 & !before;
+        let places = length - whole - 1;
+        let Some(&eighth) = rest.get(8) else {
+            let digits = number(seven << 8);
+            return (places > 0 && excess(seven << 8) & HIGH == 0).then_some((digits, places));
+        };
+        let first = seven | u64::from(eighth ^ b'0') << 56;
+        let mut spoiled = excess(first);
+        let mut digits = number(first);
+        let mut left = length - 9;
+        if left > 8 {
+            let values = u64::from_le_bytes(*rest[9..].first_chunk()?) ^ ZEROS;
+            spoiled |= excess(values);
+            digits = digits * 100_000_000 + number(values);
+            left -= 8;
         }
-        if !end.is_empty() {
+        if left > 0 {
             // The last eight bytes, of which those count that are new.
-            let last = u64::from_le_bytes(*rest.last_chunk()?);
-            let new = end.len() as u32;
-            let power = POWERS[new as usize & 7];
-            digits = digits.wrapping_mul(power) + number(last_of(last, new))?;
+            let values = last_of(u64::from_le_bytes(*rest.last_chunk()?), left);
+            spoiled |= excess(values);
+            let power = POWERS[left as usize & 15];
+            digits = digits.wrapping_mul(power).wrapping_add(number(values));
         }
-        let places = rest.len() as u32 - whole - 1;
-        (places > 0).then_some((digits, places))
+        (spoiled & HIGH == 0).then_some((digits, places))
     }
 
     /// Less than eight bytes.
@@ -130,27 +176,26 @@ impl Decimal {
     }
 
     /// The nearest double, ties to even.
-    #[inline]
+    #[inline(always)]
     fn value(self) -> f64 {
         let power = POWERS[self.places as usize & 31];
         let value = if self.digits < 1 << 53 && self.places <= 22 {
             // Both are exact as doubles, so one division rounds once.
             self.digits.cast_signed() as f64 / power.cast_signed() as f64
         } else {
-            divide(self.digits, power)
+            nearly(self.digits, self.places).unwrap_or_else(|| divide(self.digits, power))
         };
         if self.negative { -value } else { value }
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_canonical(self, raw: &[u8]) -> bool {
         let unsigned = &raw[usize::from(self.negative)..];
         let leads = unsigned[0] == b'0' && unsigned[1] != b'.';
         let trails = raw.ends_with(b"0") && self.places > 1;
-        // Beyond these bounds the shortest form has an exponent.
-        let plain = self.digits == 0 && !self.negative
-            || (self.digits >= POWERS[self.places.saturating_sub(3) as usize & 31]
-                && unsigned.len() - self.places as usize <= 16);
+        // Below this the shortest form has an exponent; so large that it has one is nothing that gets here.
+        let plain = self.digits >= POWERS[self.places.saturating_sub(3) as usize & 31]
+            || self.digits == 0 && !self.negative;
         !leads && !trails && plain && unsigned.len() <= 18
     }
 }
@@ -165,17 +210,19 @@ fn last_of(word: u64, count: u32) -> u64 {
     (word ^ ZEROS) & u64::MAX << (64 - 8 * count)
 }
 
-/// The number that eight digit values make, if they are that.
+/// High bits where a byte is more than 9; what one carries to the next does not matter then.
 #[inline]
-fn number(values: u64) -> Option<u64> {
-    // A byte's high bit comes up when it exceeds 9; what it may carry to the next does not matter then.
-    if (values.wrapping_add(ONES * (0x7f - 9)) | values) & HIGH != 0 {
-        return None;
-    }
-    let pairs = values * 10 + (values >> 8);
+fn excess(values: u64) -> u64 {
+    values.wrapping_add(ONES * (0x7f - 9)) | values
+}
+
+/// The number that eight digit values make.
+#[inline]
+fn number(values: u64) -> u64 {
+    let pairs = values.wrapping_mul(10).wrapping_add(values >> 8);
     let even = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(100 + (1_000_000 << 32));
     let odd = (pairs >> 16 & 0x0000_00ff_0000_00ff).wrapping_mul(1 + (10_000 << 32));
-    Some(even.wrapping_add(odd) >> 32)
+    even.wrapping_add(odd) >> 32
 }
 
 /// Powers of ten as far as a u64 goes.
@@ -190,8 +237,41 @@ static POWERS: [u64; 32] = {
     table
 };
 
+/// `1 / 10^places` as a fraction of 64 bits, the highest of them set, cut off; and the bits of `10^places`.
+static RECIPROCALS: [(u64, u32); 20] = {
+    let mut table = [(0, 0); 20];
+    let mut places = 1;
+    while places < 20 {
+        let bits = 64 - POWERS[places].leading_zeros();
+        table[places] = (((1 << (63 + bits)) / POWERS[places] as u128) as u64, bits);
+        places += 1;
+    }
+    table
+};
+
+/// `digits / 10^places`, rounded once, for digits of 53 bits and more. `None` when it lies so near to the middle between
+/// two doubles that the reciprocal does not tell which is nearer.
+#[inline(always)]
+fn nearly(digits: u64, places: u32) -> Option<f64> {
+    let &(reciprocal, bits) = RECIPROCALS.get(places as usize)?;
+    let zeros = digits.leading_zeros();
+    // What is cut off here, and off the reciprocal, is less than two units of the last place together.
+    let product = u128::from(digits << zeros) * u128::from(reciprocal);
+    let high = (product >> 64) as u64;
+    let cut = 11 - high.leading_zeros();
+    let half = 1 << (cut - 1);
+    let rest = high & (2 * half - 1);
+    if rest.wrapping_sub(half - 1) < 2 {
+        return None;
+    }
+    let mantissa = (high >> cut) + u64::from(rest >= half);
+    let exponent = 1024 + cut - bits - zeros;
+    Some(mantissa.cast_signed() as f64 * f64::from_bits(u64::from(exponent) << 52))
+}
+
 /// `digits / power`, rounded once: the quotient is made with more bits than a double has, and its last bit tells of
 /// everything behind it.
+#[cold]
 #[inline(never)]
 fn divide(digits: u64, power: u64) -> f64 {
     let shift = 63 + (64 - power.leading_zeros()) - (64 - digits.leading_zeros());
@@ -216,7 +296,17 @@ fn read_any(raw: &[u8]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::room;
     use proptest::prelude::*;
+
+    fn written(put: impl Fn(&mut Room<'_>)) -> Vec<u8> {
+        let mut out = Vec::new();
+        room::append(&mut out, 24, |mut room| {
+            put(&mut room);
+            room
+        });
+        out
+    }
 
     #[test]
     fn numbers_of_the_field_are_read() {
@@ -291,15 +381,23 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_reads_back(number in proptest::num::f64::NORMAL | proptest::num::f64::ZERO) {
-            let mut out = Vec::new();
-            write(&mut out, number);
+            let out = written(|room| put(room, number));
             prop_assert_eq!(read(&out), Some(number));
         }
 
         #[test]
+        fn tenths_are_written_as_all_numbers_are(tenths in 0u16..1100, nudge in -2i64..3, negative: bool) {
+            let number = f64::from(tenths) / 10.0;
+            let number = f64::from_bits(number.to_bits().saturating_add_signed(nudge));
+            let number = if negative { -number } else { number };
+            let out = written(|room| put_error(room, number));
+            let plain = zmij::Buffer::new().format_finite(number).to_owned();
+            prop_assert_eq!(String::from_utf8(out).unwrap(), plain);
+        }
+
+        #[test]
         fn integers_are_written(number in any::<i32>().prop_flat_map(|number| (0..32).prop_map(move |bits| number >> bits))) {
-            let mut out = Vec::new();
-            write_integer(&mut out, number);
+            let out = written(|room| put_integer(room, number));
             prop_assert_eq!(out, number.to_string().into_bytes());
         }
 
@@ -319,17 +417,29 @@ mod tests {
         }
 
         #[test]
+        fn seventeen_digits_are_exact_too(text in "-?[0-9]{1,3}\\.[0-9]{12,18}", bits: u64, places in 1u32..20) {
+            let exact: f64 = text.parse().unwrap();
+            prop_assert_eq!(read(text.as_bytes()).map(f64::to_bits), Some(exact.to_bits()));
+            // Halves between two doubles, and their neighbours, are where a reciprocal could err.
+            let near = (bits >> 11 | 1 << 53) << 10;
+            for digits in [bits | 1 << 53, near.wrapping_sub(1), near, near + 1] {
+                if let Some(value) = nearly(digits | 1 << 53, places) {
+                    let plain = divide(digits | 1 << 53, POWERS[places as usize]);
+                    prop_assert_eq!(value.to_bits(), plain.to_bits());
+                }
+            }
+        }
+
+        #[test]
         fn canonical_text_is_what_would_be_written(text in "-?[0-9]{1,6}\\.[0-9]{1,9}") {
             let (number, canonical) = read_canonical(text.as_bytes()).unwrap();
-            let mut out = Vec::new();
-            write(&mut out, number);
+            let out = written(|room| put(room, number));
             prop_assert!(!canonical || out == text.as_bytes(), "{}", text);
         }
 
         #[test]
         fn canonical_text_means_the_same_when_written(number in proptest::num::f64::NORMAL) {
-            let mut out = Vec::new();
-            write(&mut out, number);
+            let out = written(|room| put(room, number));
             if let Some((read, true)) = read_canonical(&out) {
                 prop_assert_eq!(read, number);
             }

@@ -76,69 +76,90 @@ impl<'a> Fields<'a> {
     // Walking a message is one loop then, and no field goes through memory.
     #[inline(always)]
     fn field(&mut self) -> Option<(u32, Value<'a>)> {
-        let key = self.varint()?;
-        let number = u32::try_from(key >> 3).ok().filter(|&number| number > 0)?;
-        let value = match key & 7 {
-            0 => Value::Varint(self.varint()?),
-            1 => Value::Fixed64(u64::from_le_bytes(*self.take(8)?.first_chunk()?)),
-            2 => {
-                let length = usize::try_from(self.varint()?).ok()?;
-                Value::Bytes(self.take(length)?)
-            }
-            5 => Value::Fixed32(u32::from_le_bytes(*self.take(4)?.first_chunk()?)),
-            // Groups (3 and 4) are no part of proto3.
-            _ => return None,
-        };
+        // Most fields are short strings: one byte of key, one of length.
+        if let [key @ 8..0x80, length @ ..0x80, rest @ ..] = self.rest
+            && key & 7 == 2
+        {
+            let (value, rest) = rest.split_at_checked(usize::from(*length))?;
+            self.rest = rest;
+            return Some((u32::from(key >> 3), Value::Bytes(value)));
+        }
+        let (number, value, rest) = any_field(self.rest)?;
+        self.rest = rest;
         Some((number, value))
     }
+}
 
-    #[inline]
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.rest.split_at_checked(count)?;
-        self.rest = rest;
-        Some(taken)
-    }
-
-    #[inline]
-    fn varint(&mut self) -> Option<u64> {
-        if let Some((&byte @ ..0x80, rest)) = self.rest.split_first() {
-            self.rest = rest;
-            return Some(u64::from(byte));
+#[inline(always)]
+fn any_field(rest: &[u8]) -> Option<(u32, Value<'_>, &[u8])> {
+    let (key, rest) = varint(rest)?;
+    let number = u32::try_from(key >> 3).ok().filter(|&number| number > 0)?;
+    let (value, rest) = match key & 7 {
+        0 => {
+            let (value, rest) = varint(rest)?;
+            (Value::Varint(value), rest)
         }
-        self.more_bytes()
-    }
-
-    /// A varint of more than one byte.
-    #[inline(never)]
-    fn more_bytes(&mut self) -> Option<u64> {
-        if let Some(word) = self.rest.first_chunk() {
-            let word = u64::from_le_bytes(*word);
-            let ends = !word & ENDS;
-            if ends != 0 {
-                let bits = ends.trailing_zeros() + 1;
-                self.rest = self.rest.get(bits as usize / 8..)?;
-                return Some(gather(word & (u64::MAX >> (64 - bits))));
-            }
+        1 => {
+            let (bytes, rest) = rest.split_first_chunk()?;
+            (Value::Fixed64(u64::from_le_bytes(*bytes)), rest)
         }
-        self.long_varint()
-    }
-
-    /// One of nine or ten bytes, or near the end of the message.
-    fn long_varint(&mut self) -> Option<u64> {
-        let mut value = 0u64;
-        for (at, &byte) in self.rest.iter().enumerate().take(10) {
-            let bits = u64::from(byte & 0x7f);
-            if at == 9 && bits > 1 {
-                return None;
-            }
-            value |= bits << (7 * at);
-            if byte < 0x80 {
-                self.rest = &self.rest[at + 1..];
-                return Some(value);
-            }
+        2 => {
+            let (length, rest) = varint(rest)?;
+            let (bytes, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+            (Value::Bytes(bytes), rest)
         }
-        None
+        5 => {
+            let (bytes, rest) = rest.split_first_chunk()?;
+            (Value::Fixed32(u32::from_le_bytes(*bytes)), rest)
+        }
+        // Groups (3 and 4) are no part of proto3.
+        _ => return None,
+    };
+    Some((number, value, rest))
+}
+
+/// A varint, and what follows it.
+#[inline(always)]
+fn varint(rest: &[u8]) -> Option<(u64, &[u8])> {
+    match rest {
+        [byte @ ..0x80, rest @ ..] => Some((u64::from(*byte), rest)),
+        [low, high @ ..0x80, rest @ ..] => {
+            Some((u64::from(low & 0x7f) | u64::from(*high) << 7, rest))
+        }
+        _ => more_bytes(rest),
     }
+}
+
+/// A varint of more than two bytes.
+#[inline(never)]
+fn more_bytes(rest: &[u8]) -> Option<(u64, &[u8])> {
+    if let Some(word) = rest.first_chunk() {
+        let word = u64::from_le_bytes(*word);
+        let ends = !word & ENDS;
+        if ends != 0 {
+            let bits = ends.trailing_zeros() + 1;
+            let value = gather(word & (u64::MAX >> (64 - bits)));
+            return Some((value, rest.get(bits as usize / 8..)?));
+        }
+        // Minus one, as in every message that may go as far as it likes, takes ten bytes.
+        if let [low @ 0x80..=0xff, high @ ..2, behind @ ..] = &rest[8..] {
+            let value = gather(word & !ENDS) | u64::from(low & 0x7f) << 56 | u64::from(*high) << 63;
+            return Some((value, behind));
+        }
+    }
+    // One of nine bytes, or near the end of the message.
+    let mut value = 0u64;
+    for (at, &byte) in rest.iter().enumerate().take(10) {
+        let bits = u64::from(byte & 0x7f);
+        if at == 9 && bits > 1 {
+            return None;
+        }
+        value |= bits << (7 * at);
+        if byte < 0x80 {
+            return Some((value, &rest[at + 1..]));
+        }
+    }
+    None
 }
 
 /// The bit that is set in each byte of a varint but the last.
@@ -146,7 +167,7 @@ const ENDS: u64 = 0x8080_8080_8080_8080;
 
 /// Seven bits of each byte, put together.
 #[inline]
-fn gather(word: u64) -> u64 {
+pub(super) fn gather(word: u64) -> u64 {
     let pairs = (word & 0x007f_007f_007f_007f) | (word & 0x7f00_7f00_7f00_7f00) >> 1;
     let fours = (pairs & 0x0000_3fff_0000_3fff) | (pairs & 0x3fff_0000_3fff_0000) >> 2;
     (fours & 0x0fff_ffff) | (fours & 0x0fff_ffff_0000_0000) >> 4
@@ -154,7 +175,7 @@ fn gather(word: u64) -> u64 {
 
 /// A varint of up to eight bytes, for values below 2^56.
 #[inline]
-fn varint_word(value: u64) -> u64 {
+pub(super) fn varint_word(value: u64) -> u64 {
     let more = ENDS & ((1 << (8 * varint_length(value) - 8)) - 1);
     spread(value) | more
 }

@@ -4,6 +4,7 @@
 //! else would let a sender show us one event and the receivers behind us two. Whether a piece is one well-formed
 //! event is for [`super::xml`] to say.
 
+use memchr::memchr;
 use memchr::memmem::Finder;
 
 use crate::counters::Reason;
@@ -73,7 +74,7 @@ impl Scanner {
         // An end far beyond the limit is not looked for: the limit bounds the work too.
         let horizon = buffer.len().min(start + self.max_event);
         let haystack = buffer.get(from..horizon).unwrap_or_default();
-        match self.end.find(haystack) {
+        match self.find_end(haystack) {
             Some(at) => {
                 self.start = None;
                 self.searched = 0;
@@ -88,6 +89,28 @@ impl Scanner {
                 Found::More { begun: true }
             }
         }
+    }
+
+    /// Where the next `</event>` begins.
+    ///
+    /// Its rarest letter is looked for, which is faster than looking for all of it, unless it turns out not to be rare.
+    #[inline]
+    fn find_end(&self, haystack: &[u8]) -> Option<usize> {
+        /// The letter stands so far behind the beginning.
+        const LETTER: usize = 3;
+        let mut from = LETTER;
+        for _ in 0..4 {
+            let letter = from + memchr(END[LETTER], haystack.get(from..)?)?;
+            let begin = letter - LETTER;
+            if haystack.get(begin..begin + END.len()) == Some(END) {
+                return Some(begin);
+            }
+            from = letter + 1;
+        }
+        let begin = from - LETTER;
+        self.end
+            .find(haystack.get(begin..)?)
+            .map(|found| begin + found)
     }
 
     fn find_start(&mut self, buffer: &[u8]) -> Option<usize> {

@@ -1,5 +1,6 @@
 //! Characters: what XML allows, and the way between raw attribute text and its meaning.
 
+use super::room::Room;
 use crate::counters::Reason;
 
 /// Checks that bytes are UTF-8 and hold no character that XML 1.0 forbids. Tells whether blanks are their only white
@@ -26,10 +27,24 @@ pub fn check(bytes: &[u8]) -> Result<bool, Reason> {
 pub struct Survey {
     /// Blanks are the only white space.
     pub blanks_only: bool,
-    /// There is a `&` somewhere.
-    pub references: bool,
     /// How often `<` is there.
     pub openings: usize,
+    /// How many bytes [are like quotes](is_quotelike), `&` among them.
+    pub quotes: usize,
+}
+
+impl Survey {
+    /// Whether there is a `&` in the bytes that were surveyed.
+    #[inline]
+    pub fn has_references(&self, bytes: &[u8]) -> bool {
+        self.quotes > 0 && memchr::memchr(b'&', bytes).is_some()
+    }
+}
+
+/// Whether it is one of `"`, `'`, `&` and `#`: those that a survey counts together, because one look finds them all.
+#[inline(always)]
+pub const fn is_quotelike(byte: u8) -> bool {
+    byte | 0x05 == b'\''
 }
 
 /// Bytes looked at together: one vector of the least capable processor that we build for.
@@ -41,61 +56,118 @@ const LANES: usize = 16;
 /// [`Reason::NotText`].
 pub fn survey(bytes: &[u8]) -> Result<Survey, Reason> {
     let (vectors, rest) = bytes.as_chunks::<LANES>();
-    let mut tail = [b' '; LANES];
-    tail[..rest.len()].copy_from_slice(rest);
-    let mut lanes = Lanes::default();
-    // A count of 255 is as much as a lane holds; nearly every event is done in one go.
-    let mut earlier = 0;
-    for some in vectors.chunks(254) {
-        if some.len() < vectors.len() {
-            earlier += lanes.take_openings();
+    let tail = match bytes.last_chunk() {
+        // The last vector, without the bytes that belong to the one before.
+        Some(last) => blank_all_but(last, rest.len()),
+        None => {
+            let mut tail = [b' '; LANES];
+            tail[..rest.len()].copy_from_slice(rest);
+            tail
         }
-        for vector in some {
-            lanes.add(vector);
-        }
+    };
+    let mut found = Found::of(vectors.get(..MOST).unwrap_or(vectors), &tail);
+    let mut more = vectors.get(MOST..).unwrap_or_default();
+    while !more.is_empty() {
+        let (some, others) = more.split_at(more.len().min(MOST));
+        found.add(Found::of(some, &[b' '; LANES]));
+        more = others;
     }
-    lanes.add(&tail);
-    let low = lanes.any_low();
-    if low
+    if found.low
         && bytes
             .iter()
             .any(|&byte| byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r'))
     {
         return Err(Reason::NotText);
     }
-    if lanes.any_beyond_ascii() {
+    if found.beyond_ascii {
         let text = std::str::from_utf8(bytes).map_err(|_| Reason::NotText)?;
         if text.contains(['\u{FFFE}', '\u{FFFF}']) {
             return Err(Reason::NotText);
         }
     }
     Ok(Survey {
-        blanks_only: !low,
-        references: u128::from_le_bytes(lanes.ampersands) != 0,
-        openings: earlier + lanes.take_openings(),
+        blanks_only: !found.low,
+        openings: found.openings,
+        quotes: found.quotes,
     })
+}
+
+/// The last `count` bytes of a vector, behind blanks.
+#[inline(always)]
+fn blank_all_but(vector: &[u8; LANES], count: usize) -> [u8; LANES] {
+    static MASKS: [u8; 2 * LANES] = {
+        let mut masks = [0; 2 * LANES];
+        let mut at = LANES;
+        while at < 2 * LANES {
+            masks[at] = 0xff;
+            at += 1;
+        }
+        masks
+    };
+    let mask = MASKS[count % LANES..].first_chunk().unwrap_or(&[0; LANES]);
+    let mut kept = [0; LANES];
+    for (lane, kept) in kept.iter_mut().enumerate() {
+        *kept = vector[lane] & mask[lane] | b' ' & !mask[lane];
+    }
+    kept
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = ONES << 7;
 
-/// What was found in each lane, without a branch, so that the compiler makes vector code of it.
+/// Vectors that are counted in one go; a lane counts no further than 255.
+const MOST: usize = 254;
+
+/// What was found in some vectors.
+struct Found {
+    low: bool,
+    beyond_ascii: bool,
+    openings: usize,
+    quotes: usize,
+}
+
+impl Found {
+    /// Looks at up to [`MOST`] vectors and one more, without a branch, so that the compiler makes vector code of it.
+    #[inline(always)]
+    fn of(vectors: &[[u8; LANES]], tail: &[u8; LANES]) -> Self {
+        let mut lanes = Lanes {
+            bits: [0; LANES],
+            lowest: [u8::MAX; LANES],
+            openings: [0; LANES],
+            quotes: [0; LANES],
+        };
+        let (pairs, odd) = vectors.as_chunks::<2>();
+        for [one, other] in pairs {
+            lanes.add(one);
+            lanes.add(other);
+        }
+        for vector in odd {
+            lanes.add(vector);
+        }
+        lanes.add(tail);
+        let sum = |counts: &[u8; LANES]| counts.iter().map(|&count| usize::from(count)).sum();
+        Self {
+            low: halves(&lanes.lowest).into_iter().any(has_low),
+            beyond_ascii: halves(&lanes.bits).into_iter().any(|word| word & HIGH != 0),
+            openings: sum(&lanes.openings),
+            quotes: sum(&lanes.quotes),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.low |= other.low;
+        self.beyond_ascii |= other.beyond_ascii;
+        self.openings += other.openings;
+        self.quotes += other.quotes;
+    }
+}
+
+/// What was found in each lane.
 struct Lanes {
     bits: [u8; LANES],
     lowest: [u8; LANES],
-    ampersands: [u8; LANES],
     openings: [u8; LANES],
-}
-
-impl Default for Lanes {
-    fn default() -> Self {
-        Self {
-            bits: [0; LANES],
-            lowest: [u8::MAX; LANES],
-            ampersands: [0; LANES],
-            openings: [0; LANES],
-        }
-    }
+    quotes: [u8; LANES],
 }
 
 impl Lanes {
@@ -104,25 +176,9 @@ impl Lanes {
         for (lane, &byte) in vector.iter().enumerate() {
             self.bits[lane] |= byte;
             self.lowest[lane] = self.lowest[lane].min(byte);
-            self.ampersands[lane] |= if byte == b'&' { 0xff } else { 0 };
             self.openings[lane] = self.openings[lane].wrapping_add(u8::from(byte == b'<'));
+            self.quotes[lane] = self.quotes[lane].wrapping_add(u8::from(is_quotelike(byte)));
         }
-    }
-
-    #[inline(always)]
-    fn take_openings(&mut self) -> usize {
-        let counts = halves(&std::mem::take(&mut self.openings));
-        counts.into_iter().map(sum_of_bytes).sum()
-    }
-
-    #[inline(always)]
-    fn any_low(&self) -> bool {
-        halves(&self.lowest).into_iter().any(has_low)
-    }
-
-    #[inline(always)]
-    fn any_beyond_ascii(&self) -> bool {
-        halves(&self.bits).into_iter().any(|word| word & HIGH != 0)
     }
 }
 
@@ -132,20 +188,19 @@ fn halves(lanes: &[u8; LANES]) -> [u64; 2] {
     [both as u64, (both >> 64) as u64]
 }
 
-#[inline(always)]
-fn sum_of_bytes(word: u64) -> usize {
-    const EVERY_OTHER: u64 = 0x00ff_00ff_00ff_00ff;
-    const EVERY_FOURTH: u64 = 0x0001_0001_0001_0001;
-    let pairs = (word & EVERY_OTHER) + (word >> 8 & EVERY_OTHER);
-    (pairs.wrapping_mul(EVERY_FOURTH) >> 48) as usize
-}
-
-/// Whether all bytes are good, eight at a time as far as there are so many.
+/// Whether all bytes are good, eight at a time, of which the last may overlap.
 #[inline(always)]
 fn all(bytes: &[u8], word_is_good: impl Fn(u64) -> bool, is_good: impl Fn(u8) -> bool) -> bool {
-    let (words, rest) = bytes.as_chunks();
-    (words.iter()).all(|word| word_is_good(u64::from_le_bytes(*word)))
-        && rest.iter().all(|&byte| is_good(byte))
+    if let Some(last) = bytes.last_chunk() {
+        let (words, _) = bytes[..bytes.len() - 1].as_chunks();
+        return word_is_good(u64::from_le_bytes(*last))
+            && (words.iter()).all(|word| word_is_good(u64::from_le_bytes(*word)));
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return word_is_good(u64::from(first) | u64::from(last) << 32);
+    }
+    bytes.iter().all(|&byte| is_good(byte))
 }
 
 /// Whether a byte of the word is this one.
@@ -315,25 +370,38 @@ pub fn means(raw: &[u8], text: &[u8]) -> bool {
     rest.is_empty()
 }
 
-/// Appends text so that it can stand between double quotes; white space other than blanks survives as references.
-pub fn write_attribute(out: &mut Vec<u8>, text: &[u8]) {
-    if all(text, is_unescaped, |byte| !ESCAPED[usize::from(byte)]) {
-        return out.extend_from_slice(text);
-    }
+/// Puts text so that it can stand between double quotes; white space other than blanks survives as references.
+#[inline(never)]
+pub fn with_attribute<'r>(mut room: Room<'r>, text: &[u8]) -> Room<'r> {
     let mut rest = text;
     while let Some(at) = rest.iter().position(|&byte| escape(byte).is_some()) {
-        out.extend_from_slice(&rest[..at]);
-        out.extend_from_slice(escape(rest[at]).unwrap_or_default());
+        room.put(&rest[..at]);
+        room.put(escape(rest[at]).unwrap_or_default());
         rest = &rest[at + 1..];
     }
-    out.extend_from_slice(rest);
+    room.put(rest);
+    room
 }
 
-/// Whether no byte of the word is one that [`escape`] knows.
+/// High bits where a byte of the word is one that [`escape`] knows, or below the blank.
 #[inline(always)]
-fn is_unescaped(word: u64) -> bool {
+fn escaped(word: u64) -> u64 {
     // One bit tells `"` from `&`, and another one `<` from `>`.
-    !has_low(word) && !has(word | (ONES * 0x04), b'&') && !has(word | (ONES * 0x02), b'>')
+    let quoting = (word | (ONES * 0x04)) ^ (ONES * u64::from(b'&'));
+    let tagging = (word | (ONES * 0x02)) ^ (ONES * u64::from(b'>'));
+    let low = word.wrapping_sub(ONES * u64::from(b' ')) & !word;
+    // A byte that has become zero has its high bit set when one is taken away.
+    low | quoting.wrapping_sub(ONES) & !quoting | tagging.wrapping_sub(ONES) & !tagging
+}
+
+/// Whether text is printable ASCII that may stand between double quotes as it is.
+#[inline(always)]
+pub fn is_simple(text: &[u8]) -> bool {
+    all(
+        text,
+        |word| (escaped(word) | word) & HIGH == 0,
+        |byte| (b' '..0x80).contains(&byte) && !ESCAPED[usize::from(byte)],
+    )
 }
 
 /// The bytes that [`escape`] knows.
@@ -363,6 +431,7 @@ const fn escape(byte: u8) -> Option<&'static [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::room;
     use proptest::prelude::*;
 
     fn meaning(raw: &str) -> String {
@@ -409,17 +478,23 @@ mod tests {
             let text = std::str::from_utf8(&bytes).ok().filter(|text| !text.contains('\0'));
             let expected = text.map(|text| Survey {
                 blanks_only: !text.contains('\t'),
-                references: text.contains('&'),
                 openings: text.matches('<').count(),
+                quotes: text.matches(['"', '\'', '&', '#']).count(),
             });
-            prop_assert_eq!(survey(&bytes), expected.ok_or(Reason::NotText));
+            let found = survey(&bytes);
+            prop_assert_eq!(found, expected.ok_or(Reason::NotText));
+            if let Ok(found) = found {
+                prop_assert_eq!(found.has_references(&bytes), bytes.contains(&b'&'));
+            }
         }
 
         #[test]
         fn any_text_survives_an_attribute(text in "[^\u{0}-\u{8}\u{b}\u{c}\u{e}-\u{1f}]*") {
             let mut raw = Vec::new();
-            write_attribute(&mut raw, text.as_bytes());
+            room::append(&mut raw, text.len(), |room| with_attribute(room, text.as_bytes()));
             prop_assert!(!raw.iter().any(|byte| b"<\"\n\r\t".contains(byte)));
+            prop_assert!(raw == text.as_bytes() || !is_simple(text.as_bytes()));
+            prop_assert_eq!(is_simple(text.as_bytes()), raw == text.as_bytes() && text.bytes().all(|byte| (b' '..0x80).contains(&byte)));
             let mut back = Vec::new();
             write_unescaped(&mut back, &raw);
             prop_assert_eq!(back, text.as_bytes());

@@ -1,7 +1,15 @@
-//! The hot path alone, for counting instructions: `hot_path out N` or `hot_path in N` passes N tracks through a router.
+//! The hot path alone, for counting instructions: `hot_path WHAT N` passes N tracks.
 //!
-//! `scripts/bench instructions` runs it under callgrind with two values of N and divides the difference, so that
-//! start-up does not count.
+//! | WHAT | from | to |
+//! |---|---|---|
+//! | `codec-out` | socket bytes of a client | encoded `FederatedEvent` |
+//! | `codec-in` | `FederatedEvent` | XML |
+//! | `out` | the same, through a router | what a federate's connection is given |
+//! | `in` | the same, through a router | what a client's connection is given |
+//!
+//! The two ways through a router do everything that a passing event needs: repeats, contacts, late joiners, the
+//! outbox. `scripts/bench instructions` runs each under callgrind with two values of N and divides the difference, so
+//! that start-up does not count.
 
 #[path = "../support/track.rs"]
 mod track;
@@ -11,8 +19,13 @@ use std::task::{Context, Poll, Waker};
 
 use tombolo::clock::Now;
 use tombolo::config::Limits;
+use tombolo::cot::federated::Envelope;
+use tombolo::cot::render;
 use tombolo::route::{LinkId, LinkSpec, Router, Settings};
 use tombolo::wire::scan::{Found, Scanner, check_prelude};
+use tombolo::wire::xml::{Event, Reader};
+use tombolo::wire::fig::{self, Federated};
+use tombolo::wire::stamp;
 use track::Track;
 
 fn main() {
@@ -20,25 +33,27 @@ fn main() {
         .skip(1)
         .filter(|word| word != "--bench")
         .collect();
-    let (direction, count) = match arguments.as_slice() {
-        [direction, count] => (
-            direction.as_str(),
-            count.parse().expect("a number of tracks"),
-        ),
+    let (what, count) = match arguments.as_slice() {
+        [what, count] => (what.as_str(), count.parse().expect("a number of tracks")),
         _ => ("out", 100_000),
     };
-    let passed = match direction {
+    let passed = match what {
+        "codec-out" => codec_outward(count),
+        "codec-in" => codec_inward(count),
+        "out" => outward(count),
         "in" => inward(count),
-        _ => outward(count),
+        _ => panic!("{what} is nothing that can be passed"),
     };
-    println!("{direction}: {count} tracks, {passed} bytes");
+    println!("{what}: {count} tracks, {passed} bytes");
 }
 
 /// Tracks that come with one read, and leave with one write.
 const BURST: u64 = 10;
 
+const FAR: &str = "cccccccccccccccccccccccccccccccc";
+
 fn router(id: &str) -> Router {
-    Router::new(Settings::of(&Limits::default(), id.repeat(32), 1))
+    Router::new(Settings::of(&Limits::default(), id.to_owned(), 1))
 }
 
 fn now(number: u64) -> Now {
@@ -72,21 +87,43 @@ fn drain(router: &mut Router, link: LinkId, number: u64) -> usize {
     bytes
 }
 
-/// Socket bytes of a client to encoded `FederatedEvent`.
+/// The piece at the start of the buffer, as a client's connection finds it.
+fn cut<'a>(scanner: &mut Scanner, buffer: &'a [u8]) -> &'a [u8] {
+    let Found::Piece { start, end } = scanner.next(black_box(buffer)) else {
+        panic!("no piece");
+    };
+    check_prelude(&buffer[..start]).expect("nothing before it");
+    &buffer[start..end]
+}
+
+fn codec_outward(count: u64) -> usize {
+    let envelope = Envelope::new(FAR.as_bytes());
+    let (mut scanner, mut reader) = (Scanner::new(256 * 1024), Reader::default());
+    let (mut tracks, mut out) = (Track::new(), Vec::new());
+    let mut bytes = 0;
+    for number in 0..count {
+        let piece = cut(&mut scanner, tracks.number(number));
+        let mut event = Event::NOTHING;
+        reader.parse(&mut event, piece).expect("a good event");
+        out.clear();
+        let put = envelope.put_event(&mut out, &event);
+        put.expect("it can cross federation");
+        bytes += black_box(&out).len();
+    }
+    assert!(bytes > count as usize * 300);
+    bytes
+}
+
 fn outward(count: u64) -> usize {
-    let mut router = router("a");
+    let mut router = router(FAR);
     let (sender, peer) = (client(&mut router), federate(&mut router));
     drain(&mut router, peer, 0);
     let mut scanner = Scanner::new(256 * 1024);
-    let mut track = Track::new();
+    let mut tracks = Track::new();
     let mut bytes = 0;
     for number in 0..count {
-        let buffer = track.number(number);
-        let Found::Piece { start, end } = scanner.next(black_box(buffer)) else {
-            panic!("no piece");
-        };
-        check_prelude(&buffer[..start]).expect("nothing before it");
-        router.receive_xml(sender, &buffer[start..end], now(number));
+        let piece = cut(&mut scanner, tracks.number(number));
+        router.receive_xml(sender, piece, now(number));
         if number % BURST == BURST - 1 {
             bytes += drain(&mut router, peer, number);
         }
@@ -95,34 +132,70 @@ fn outward(count: u64) -> usize {
     bytes
 }
 
-/// `FederatedEvent` as it stands in a gRPC frame to the XML that a client is sent.
-fn inward(count: u64) -> usize {
-    let (mut near, mut far) = (router("b"), router("c"));
-    let (sender, out) = (client(&mut far), federate(&mut far));
-    drain(&mut far, out, 0);
-    far.receive_xml(sender, Track::new().number(0), now(0));
-    let mut context = Context::from_waker(Waker::noop());
-    let Poll::Ready(Some(batch)) = far.poll_batch(out, &mut context, now(0)) else {
-        panic!("nothing encoded");
-    };
-    // Contact first, then the track; both with five bytes of gRPC before them.
-    let length =
-        |at: usize| u32::from_be_bytes(*batch[at + 1..].first_chunk().expect("a prefix")) as usize;
-    let second = 5 + length(0);
-    let mut message = batch[second + 5..second + 5 + length(second)].to_vec();
-    let uid = message
-        .windows(track::UID.len())
-        .position(|window| window == track::UID)
-        .expect("the uid");
+/// Messages made beforehand.
+const MADE: u64 = 512;
 
-    let (peer, receiver) = (federate(&mut near), client(&mut near));
-    drain(&mut near, receiver, 0);
+/// Messages as they stand in gRPC frames; the uid is rewritten in place for each number.
+struct Messages {
+    made: Vec<Vec<u8>>,
+    uid: usize,
+}
+
+impl Messages {
+    fn new() -> Self {
+        let envelope = Envelope::new(FAR.as_bytes());
+        let mut tracks = Track::new();
+        let made: Vec<Vec<u8>> = (0..MADE)
+            .map(|number| {
+                let event = tombolo::wire::xml::parse(tracks.number(number));
+                let (event, mut out) = (event.expect("a good event"), Vec::new());
+                let put = envelope.put_event(&mut out, &event);
+                put.expect("it can cross federation");
+                out
+            })
+            .collect();
+        let uid = track::position(&made[0], track::UID);
+        Self { made, uid }
+    }
+
+    fn number(&mut self, number: u64) -> &[u8] {
+        let message = &mut self.made[(number % MADE) as usize];
+        track::write_number(&mut message[self.uid..self.uid + track::UID.len()], number);
+        message
+    }
+}
+
+fn codec_inward(count: u64) -> usize {
+    let (mut messages, mut reader, mut out) = (Messages::new(), Reader::default(), Vec::new());
+    let mut stamps = stamp::Writer::default();
+    let own = "b".repeat(32);
     let mut bytes = 0;
     for number in 0..count {
-        track::write_number(&mut message[uid..uid + track::UID.len()], number);
-        near.receive_federated(peer, black_box(&message), now(number));
+        let message = black_box(messages.number(number));
+        let mut read = Federated::default();
+        fig::read(&mut read, message, own.as_bytes()).expect("a good message");
+        let event = read.event.as_ref().expect("an event");
+        let mut shown = Event::NOTHING;
+        render::read_detail(&mut shown, event, &mut reader).expect("a good detail");
+        out.clear();
+        let put = render::put_event(&mut out, event, shown.detail.as_ref(), &mut stamps);
+        put.expect("times in the calendar");
+        bytes += black_box(&out).len();
+    }
+    assert!(bytes > count as usize * 300);
+    bytes
+}
+
+fn inward(count: u64) -> usize {
+    let mut router = router(&"b".repeat(32));
+    let (peer, receiver) = (federate(&mut router), client(&mut router));
+    drain(&mut router, receiver, 0);
+    let mut messages = Messages::new();
+    let mut bytes = 0;
+    for number in 0..count {
+        router.receive_federated(peer, black_box(messages.number(number)), now(number));
         if number % BURST == BURST - 1 {
-            bytes += drain(&mut near, receiver, number);
+            bytes += drain(&mut router, receiver, number);
         }
     }
     assert!(bytes > count as usize * 300);

@@ -30,6 +30,9 @@ WINDOW_S = 20.0
 # A LED that did not change for so long is steady or off; every other pattern has changed by then.
 STILL_S = 4.5
 
+# What is shorter is no step but a slip: two writers met at one edge.
+SLIP_S = 0.02
+
 # What is darker for longer than this, seconds, stands between two groups of pulses.
 GAP_S = 0.75
 
@@ -48,13 +51,19 @@ for _count in range(2, 11):
 
 def steps(seen):
     """Samples or edges as steps: [[lit, seconds], ...]."""
-    found = []
+    raw = []
     for (time, level), (after, _) in zip(seen, seen[1:]):
         level = 1 if level else 0
-        if found and found[-1][0] == level:
-            found[-1][1] += after - time
+        if raw and raw[-1][0] == level:
+            raw[-1][1] += after - time
         else:
-            found.append([level, after - time])
+            raw.append([level, after - time])
+    found = []
+    for level, seconds in raw:
+        if found and (seconds < SLIP_S or found[-1][0] == level):
+            found[-1][1] += seconds
+        else:
+            found.append([level, seconds])
     return found
 
 
@@ -114,7 +123,8 @@ def _even(lit, dark):
 
 
 def _groups(found, pulse):
-    """Pulses between two gaps, counted; every whole group must say the same. A gap that the look cut is one still."""
+    """Pulses between two gaps, counted; three of four whole groups must say the same, for a machine under load may drop
+    a pulse. A gap that the look cut is one still."""
     counts, count, inside = [], 0, False
     for level, seconds in found:
         if level:
@@ -123,9 +133,11 @@ def _groups(found, pulse):
             if inside:
                 counts.append(count)
             count, inside = 0, True
-    if not counts or len(set(counts)) != 1:
+    if not counts:
         return "unknown"
-    count = counts[0]
+    count = statistics.mode(counts)
+    if counts.count(count) < 0.75 * len(counts):
+        return "unknown"
     if count == 2 and pulse < 0.225:
         return "double"
     if 2 <= count <= 10 and 0.2 <= pulse <= 0.5:

@@ -245,10 +245,10 @@ fn killed_at_any_moment_the_configuration_is_whole() {
                     number += 1;
                     let confirm = (number % 3 == 0).then_some(600);
                     let wanted = json!({"config_commit": {"text": version(number), "confirm_seconds": confirm}});
-                    if request(&state, &wanted).is_none() {
+                    if request(state, &wanted).is_none() {
                         break;
                     }
-                    if number % 5 == 0 && request(&state, &json!("config_rollback")).is_none() {
+                    if number % 5 == 0 && request(state, &json!("config_rollback")).is_none() {
                         break;
                     }
                 }

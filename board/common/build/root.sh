@@ -17,8 +17,8 @@ prune() {
         find usr/share/doc -mindepth 1 -type d -empty -delete
         # Several packages link their folder of documents to another's
         rm -rf usr/share/{man,locale,info,lintian,bug,bash-completion,zsh,perl5,doc-base,debconf,dict,initramfs-tools,pixmaps,pkgconfig,misc,pam,pam-configs,dpkg,base-passwd/*.md5sum,base-files,polkit-1,libc-bin,gdb,menu,applications,readline,zoneinfo}
-        rm -rf usr/lib/*-linux-gnu/{gconv,perl-base,security,audit,e2fsprogs,libdb-5.3.so,libperl*} usr/lib/udev/hwdb.* usr/lib/{apt,dpkg,debconf,init,lsb,mime,terminfo,kernel,modprobe.d/fbdev-blacklist.conf}
-        rm -rf usr/bin/{perl*,dpkg*,deb*,apt*,update-alternatives,bashbug,systemd-hwdb,localectl,kernel-install,bootctl,systemd-cryptenroll,systemd-creds,systemd-repart,chsh,chfn,newgrp,passwd,gpasswd,chage,faillog,lastlog,su} usr/sbin/{dpkg*,deb*,update-*,pam*,adduser,addgroup,deluser,delgroup,nologin.dpkg,e2scrub*,e4crypt,e4defrag,debugfs,iconvconfig,ldconfig*,fsck.minix,fsck.cramfs,mkfs.minix,mkfs.bfs,mkfs.cramfs,swaplabel,cfdisk}
+        rm -rf usr/lib/*-linux-gnu/{gconv,perl-base,security,audit,e2fsprogs,tc,sasl2,krb5,engines-3,libdb-5.3.so,libperl*} usr/lib/udev/hwdb.* usr/lib/{apt,dpkg,debconf,init,lsb,mime,terminfo,kernel,modprobe.d/fbdev-blacklist.conf}
+        rm -rf usr/bin/{perl*,dpkg*,deb*,apt*,update-alternatives,bashbug,systemd-hwdb,localectl,kernel-install,bootctl,systemd-cryptenroll,systemd-creds,systemd-repart,chsh,chfn,newgrp,sg,passwd,gpasswd,chage,faillog,lastlog,su} usr/sbin/{dpkg*,deb*,update-*,pam*,adduser,addgroup,deluser,delgroup,nologin.dpkg,e2scrub*,e4crypt,e4defrag,debugfs,iconvconfig,ldconfig*,tc,rtacct,arpd,fsck.minix,fsck.cramfs,mkfs.minix,mkfs.bfs,mkfs.cramfs,swaplabel,cfdisk}
         rm -rf usr/lib/systemd/{systemd-cryptsetup,systemd-veritysetup,systemd-integritysetup,systemd-pcrphase,systemd-measure,systemd-bless-boot,systemd-boot-check-no-failures,boot,catalog} usr/lib/systemd/system-generators/systemd-{cryptsetup,veritysetup,integritysetup,bless-boot,gpt-auto,hibernate-resume,rc-local,sysv}-generator usr/lib/systemd/system-generators/systemd-bless-boot-generator
         rm -rf etc/{apt,cron.*,init.d,rc?.d,dpkg,debconf.conf,adduser.conf,deluser.conf,alternatives,kernel,initramfs-tools,logrotate.d,bash_completion.d,dhcp,ifplugd,network,update-motd.d,motd,e2scrub.conf,pam.d,security,rmt,default,binfmt.d,selinux}
         rm -rf home media mnt opt srv packages.list boot var usr/{games,include,local,src,lib/debug}
@@ -79,6 +79,7 @@ make_root() {
     configure_debian "$2"
     add_busybox "$2"
     finish_root "$2"
+    check_root "$2"
 }
 
 # target_systemctl ROOT ARGUMENT...: Buildroot's scripts set SYSTEMCTL to that of their host tools.

@@ -11,9 +11,11 @@ use serde_json::json;
 use crate::api::{ErrorCode, Fault};
 use crate::console::SystemOrder;
 use crate::files;
+use crate::update::machine::Machine;
+use crate::update::request::{self, UpdateRequest};
 
-const RUN: &str = "/run/tombolo";
-const COMMAND_LINE: &str = "/proc/cmdline";
+/// Below the root.
+const RUN: &str = "run/tombolo";
 /// A network takes this long at most, ms.
 const NETWORK_MS: u64 = 20_000;
 /// A bundle takes this long to write at most, ms.
@@ -30,15 +32,16 @@ struct Outcome {
 
 /// Whether anybody hears requests on this machine.
 pub(super) fn hears_requests() -> bool {
-    Path::new(RUN).join("requests").is_dir()
+    Path::new("/").join(RUN).join("requests").is_dir()
 }
 
 /// Asks for it, and waits for the result where there is one.
 pub(super) fn perform(order: &SystemOrder) -> Result<String, Fault> {
-    perform_in(Path::new(RUN), order, has_slots())
+    perform_on(Path::new("/"), order)
 }
 
-fn perform_in(run: &Path, order: &SystemOrder, has_slots: bool) -> Result<String, Fault> {
+fn perform_on(root: &Path, order: &SystemOrder) -> Result<String, Fault> {
+    let run = root.join(RUN);
     let (name, text, patience_ms) = match order {
         SystemOrder::Reboot => ("reboot", json!({}), 0),
         SystemOrder::FactoryReset => ("factory-reset", json!({}), 0),
@@ -46,20 +49,7 @@ fn perform_in(run: &Path, order: &SystemOrder, has_slots: bool) -> Result<String
         SystemOrder::Update {
             file,
             allow_downgrade,
-        } => {
-            if !has_slots {
-                return Err(Fault::new(
-                    ErrorCode::Unavailable,
-                    "not on this machine: it has no second system slot; update it by its package",
-                ));
-            }
-            if !Path::new(file).is_file() {
-                let words = format!("{file}: there is no such file on this box");
-                return Err(Fault::new(ErrorCode::NotFound, words));
-            }
-            let text = json!({"path": file, "allow_downgrade": allow_downgrade});
-            ("update", text, UPDATE_MS)
-        }
+        } => ("update", update(root, file, *allow_downgrade)?, UPDATE_MS),
     };
     let requests = run.join("requests");
     if !requests.is_dir() {
@@ -126,12 +116,18 @@ fn or(words: String, instead: &str) -> String {
     }
 }
 
-/// Started from one of two system slots, as the kernel's command line tells.
-fn has_slots() -> bool {
-    let bytes = files::read_bounded(COMMAND_LINE.as_ref(), 64 * 1024).unwrap_or_default();
-    let line = String::from_utf8_lossy(&bytes);
-    line.split_whitespace()
-        .any(|word| word.starts_with("tombolo.slot="))
+/// The request for an update, if this machine takes any and the bundle lies where root looks for it.
+fn update(root: &Path, file: &str, allow_downgrade: bool) -> Result<serde_json::Value, Fault> {
+    let machine = Machine::new(root, root);
+    machine
+        .booted()
+        .map_err(|error| Fault::new(ErrorCode::Unavailable, error.to_string()))?;
+    let bundle = request::bundle(&machine, Path::new(file))
+        .map_err(|error| Fault::new(ErrorCode::NotFound, error.to_string()))?;
+    Ok(json!(UpdateRequest {
+        path: bundle,
+        allow_downgrade,
+    }))
 }
 
 #[cfg(test)]
@@ -142,12 +138,13 @@ mod tests {
 
     #[test]
     fn a_request_is_written_and_its_result_read() {
-        let run = tempfile::tempdir().unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let run = root.path().join(RUN);
         let order = SystemOrder::Network(Network::read("10.0.0.2/24 10.0.0.1").unwrap());
-        let fault = perform_in(run.path(), &order, false).unwrap_err();
+        let fault = perform_on(root.path(), &order).unwrap_err();
         assert!(fault.message.contains("not on this machine"), "{fault}");
-        let (requests, results) = (run.path().join("requests"), run.path().join("results"));
-        fs::create_dir(&requests).unwrap();
+        let (requests, results) = (run.join("requests"), run.join("results"));
+        fs::create_dir_all(&requests).unwrap();
         fs::create_dir(&results).unwrap();
         fs::write(
             results.join("network.json"),
@@ -168,7 +165,7 @@ mod tests {
                 files::replace(&results.join("network.json"), result.as_bytes(), 0o644).unwrap();
                 text
             });
-            let answer = perform_in(run.path(), &order, false);
+            let answer = perform_on(root.path(), &order);
             assert_eq!(
                 answer.as_deref().map_err(|fault| fault.message.as_str()),
                 done
@@ -176,23 +173,28 @@ mod tests {
             let asked: Network = serde_json::from_str(&unit.join().unwrap()).unwrap();
             assert_eq!(SystemOrder::Network(asked), order);
         }
-        assert!(perform_in(run.path(), &SystemOrder::Reboot, false).is_ok());
+        assert!(perform_on(root.path(), &SystemOrder::Reboot).is_ok());
         assert!(requests.join("reboot").exists());
     }
 
     #[test]
     fn an_update_takes_slots_and_a_file() {
-        let run = tempfile::tempdir().unwrap();
+        let root = tempfile::tempdir().unwrap();
         let order = SystemOrder::Update {
-            file: "/nonexistent".into(),
-            allow_downgrade: false,
+            file: "/data/new.raucb".into(),
+            allow_downgrade: true,
         };
-        let words = |has_slots| {
-            perform_in(run.path(), &order, has_slots)
-                .unwrap_err()
-                .message
-        };
-        assert!(words(false).contains("no second system slot"));
-        assert!(words(true).contains("no such file"));
+        fs::create_dir_all(root.path().join("proc")).unwrap();
+        fs::create_dir_all(root.path().join("data")).unwrap();
+        let command_line = root.path().join("proc/cmdline");
+        fs::write(&command_line, "console=ttyS1\n").unwrap();
+        let code = || perform_on(root.path(), &order).unwrap_err().code;
+        assert_eq!(code(), ErrorCode::Unavailable);
+        fs::write(
+            &command_line,
+            "console=ttyS1 tombolo.slot=A tombolo.trial=0\n",
+        )
+        .unwrap();
+        assert_eq!(code(), ErrorCode::NotFound);
     }
 }

@@ -50,13 +50,15 @@ impl<'a> Forms<'a> {
 
     /// As CoT XML, with the place for its copy.
     pub(super) fn xml(&mut self) -> Result<(&[u8], &mut Option<Bytes>), Reason> {
-        let out = &mut self.scratch.xml;
+        let Scratch {
+            xml: out, stamps, ..
+        } = &mut *self.scratch;
         match self.source {
             Source::Xml(event) => Ok((event.bytes, &mut self.xml_copy)),
             Source::Federated(_, geo, detail) => {
                 (*self.xml.get_or_insert_with(|| {
                     out.clear();
-                    render::put_event(out, geo, detail)
+                    render::put_event(out, geo, detail, stamps)
                 }))?;
                 Ok((out, &mut self.xml_copy))
             }

@@ -20,7 +20,7 @@ use crate::clock::Now;
 use crate::config::Limits;
 use crate::cot::federated::Envelope;
 use crate::counters::{Counters, Reason};
-use crate::wire::text;
+use crate::wire::{stamp, text};
 use crate::wire::xml::Reader;
 use replay::Replay;
 
@@ -91,6 +91,8 @@ struct Scratch {
     names: Vec<u8>,
     xml: Vec<u8>,
     federated: Vec<u8>,
+    /// Remembers the date it wrote last.
+    stamps: stamp::Writer,
 }
 
 impl Scratch {

@@ -39,7 +39,7 @@ impl Router {
     fn judge_xml(&mut self, from: LinkId, piece: &[u8], now: Now) -> Result<Verdict, Reason> {
         let mut event = Event::NOTHING;
         self.reader.parse(&mut event, piece)?;
-        if !text::is_plain(event.kind) {
+        if !event.plain && !text::is_plain(event.kind) {
             // A type spelled with references would mean one thing to our filters and another to the receiver.
             return Err(Reason::Malformed);
         }
@@ -111,13 +111,15 @@ impl Router {
         {
             return Err(Reason::IncomingOff);
         }
-        let message = fig::parse(message, self.envelope.id())?;
+        let mut read = Federated::default();
+        fig::read(&mut read, message, self.envelope.id())?;
+        let message = &read;
         if message.seen {
             return Err(Reason::Loop);
         }
         let Some(event) = &message.event else {
             return match message.contact {
-                Some(contact) => self.contact_came(from, &message, contact, now),
+                Some(contact) => self.contact_came(from, message, contact, now),
                 // A hub's primer: neither event nor contact, and legal (protocol reference 1.9).
                 None => Ok(Verdict::Consumed),
             };
@@ -181,7 +183,7 @@ impl Router {
                 });
             }
         }
-        let source = Source::Federated(&message, event, checked.detail.as_ref());
+        let source = Source::Federated(message, event, checked.detail.as_ref());
         self.deliver(from, source, meta, &targets, now)
     }
 

@@ -9,7 +9,7 @@ use crate::cot::federated::ContactOperation;
 use crate::cot::render;
 use crate::route::latest::Form;
 use crate::route::link::LinkId;
-use crate::wire::fig;
+use crate::wire::{fig, stamp};
 use crate::wire::xml::{Event, Reader};
 
 /// How far a link's replay has come.
@@ -206,5 +206,6 @@ fn render_federated(
     let event = fig::parse(message, own_id).ok()?.event?;
     let mut checked = Event::NOTHING;
     render::read_detail(&mut checked, &event, reader).ok()?;
-    render::put_event(out, &event, checked.detail.as_ref()).ok()
+    let mut stamps = stamp::Writer::default();
+    render::put_event(out, &event, checked.detail.as_ref(), &mut stamps).ok()
 }

@@ -180,7 +180,7 @@ fn a_hop_limit_is_honoured() {
     let mut message = Vec::new();
     let track = event("t", "a-f-G", "<detail/>");
     let parsed = crate::wire::xml::parse(track.as_bytes()).unwrap();
-    crate::cot::encode::put_event(&mut message, 1, &parsed).unwrap();
+    crate::cot::encode::put_event(&mut message, 1, &parsed, b"").unwrap();
     message.extend_from_slice(&[0x2a, 4, 8, 1, 16, 1]);
     b.receive_federated(from, &message, NOW);
     assert_eq!(text(&mut b, near), track);
@@ -394,7 +394,7 @@ fn an_evil_detail_goes_nowhere() {
         let mut message = Vec::new();
         let track = event("t", "a-f-G", "<detail><remarks/></detail>");
         let parsed = crate::wire::xml::parse(track.as_bytes()).unwrap();
-        crate::cot::encode::put_event(&mut message, 1, &parsed).unwrap();
+        crate::cot::encode::put_event(&mut message, 1, &parsed, b"").unwrap();
         // A later field 12 replaces the earlier: the message is edited the way a relay would.
         let mut geo = Vec::new();
         crate::wire::proto::put_bytes(&mut geo, 12, other.as_bytes());

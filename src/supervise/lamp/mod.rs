@@ -29,7 +29,7 @@ use crate::led::{Signal, picture};
 use look::Looker;
 
 /// The facts are looked at so often, milliseconds,
-const LOOK_MS: u64 = 250;
+const LOOK_MS: u64 = 500;
 /// and where there is no LED, for `status` alone, so often.
 const IDLE_MS: u64 = 1_000;
 

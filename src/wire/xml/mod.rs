@@ -6,6 +6,7 @@
 mod cursor;
 mod destinations;
 mod event;
+mod learn;
 mod name;
 mod parser;
 mod reader;

@@ -7,7 +7,6 @@ use super::event::{Child, Detail, Event, Point};
 use super::name::Key;
 use crate::counters::Reason;
 use crate::wire::stamp;
-use crate::wire::text::Survey;
 
 /// Elements may nest this deep.
 pub const MAX_DEPTH: usize = 64;
@@ -15,18 +14,20 @@ pub const MAX_DEPTH: usize = 64;
 /// The times of an event as they are written: time, start, stale.
 pub(super) type Stamps<'a> = [Option<&'a [u8]>; 3];
 
-/// Checks one event, or one `<detail>` that travels alone, whose bytes have been surveyed, and notes its parts.
+/// Checks one event, or one `<detail>` that travels alone, and notes its parts. A survey of the bytes has told how often
+/// `<` stands in them, and whether there are `references`.
 ///
 /// # Errors
 /// The reason for which it is refused; `event` may then hold some parts.
 pub(super) fn read<'a>(
     event: &mut Event<'a>,
     bytes: &'a [u8],
-    survey: &Survey,
+    openings: usize,
+    references: bool,
     floor: Floor,
 ) -> Result<Stamps<'a>, Reason> {
-    let mut parser = Parser::new(bytes, survey.references, floor, event);
-    parser.run(survey.openings)?;
+    let mut parser = Parser::new(bytes, references, floor, event);
+    parser.run(openings)?;
     Ok(parser.stamps)
 }
 

@@ -3,8 +3,8 @@
 use memchr::memmem;
 
 use super::event::{Detail, Event};
+use super::learn::Shapes;
 use super::parser::{self, Floor};
-use super::shape::Shapes;
 use crate::counters::Reason;
 use crate::wire::text;
 
@@ -66,8 +66,8 @@ fn read_event<'a>(
     shapes: Option<&mut Shapes>,
 ) -> Result<(), Reason> {
     let survey = text::survey(piece)?;
-    read(event, piece, &survey, Floor::Event, shapes)?;
-    event.plain = survey.blanks_only && !survey.references;
+    let references = read(event, piece, &survey, Floor::Event, shapes)?;
+    event.plain = survey.blanks_only && !references;
     if event.uid.is_empty() || event.kind.is_empty() {
         return Err(Reason::Incomplete);
     }
@@ -80,7 +80,10 @@ fn read_detail<'a>(
     shapes: Option<&mut Shapes>,
 ) -> Result<(), Reason> {
     let mut survey = text::survey(other)?;
-    let mut bytes = other.trim_ascii();
+    let mut bytes = match other {
+        [b'<', .., b'>'] => other,
+        _ => other.trim_ascii(),
+    };
     if bytes.starts_with(b"<?xml") {
         let end = memmem::find(bytes, b"?>").ok_or(Reason::Malformed)?;
         bytes = bytes[end + 2..].trim_ascii();
@@ -93,22 +96,27 @@ fn read_detail<'a>(
     }
 }
 
+/// Tells whether there are references.
 fn read<'a>(
     event: &mut Event<'a>,
     bytes: &'a [u8],
     survey: &text::Survey,
     floor: Floor,
     shapes: Option<&mut Shapes>,
-) -> Result<(), Reason> {
+) -> Result<bool, Reason> {
     let Some(shapes) = shapes else {
-        return parser::read(event, bytes, survey, floor).map(|_| ());
+        let references = survey.has_references(bytes);
+        return parser::read(event, bytes, survey.openings, references, floor).map(|_| references);
     };
     if let Some(known) = shapes.read(event, bytes, survey) {
-        return known;
+        return known.map(|()| false);
     }
-    let stamps = parser::read(event, bytes, survey, floor)?;
-    shapes.learn(bytes, survey, event, &stamps);
-    Ok(())
+    let references = survey.has_references(bytes);
+    let stamps = parser::read(event, bytes, survey.openings, references, floor)?;
+    if !references {
+        shapes.learn(bytes, survey, event, &stamps);
+    }
+    Ok(references)
 }
 
 #[cfg(test)]
@@ -196,6 +204,34 @@ mod tests {
         for inside in ["<a>text</a>", "<!-- note -->", "<![CDATA[x]]>"] {
             assert!(!known(&event(VALUES, inside)));
             assert!(!known(&event(VALUES, inside)));
+        }
+    }
+
+    #[test]
+    fn a_byte_too_many_or_too_few_anywhere_is_noticed() {
+        let mut reader = Reader::default();
+        // Between these values stand runs of all lengths, longer than what is compared at once too.
+        let inside = format!(
+            "<{0}  b='1'/><{1}   c='2'/>",
+            "long".repeat(20),
+            "a".repeat(28)
+        );
+        let usual = event(VALUES, &inside).into_bytes();
+        for at in 0..=usual.len() {
+            agree(&mut reader, &usual);
+            assert!(is_known(&mut reader, std::str::from_utf8(&usual).unwrap()));
+            for byte in *b" x'\"<>=/" {
+                let mut more = usual.clone();
+                more.insert(at, byte);
+                agree(&mut reader, &more);
+                let mut other = usual.clone();
+                if let Some(here) = other.get_mut(at) {
+                    *here = byte;
+                    agree(&mut reader, &other);
+                    other.remove(at);
+                    agree(&mut reader, &other);
+                }
+            }
         }
     }
 

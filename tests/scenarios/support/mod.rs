@@ -8,9 +8,11 @@ mod device;
 mod foreign;
 #[path = "../../support/led.rs"]
 pub mod led;
+mod machine;
 mod manager;
 mod process;
 mod setup;
+mod source;
 mod status;
 mod terminal;
 
@@ -20,9 +22,11 @@ pub use corpus::corpus;
 pub use cot::{Event, chat, position, stamp, stamp_of_now, track};
 pub use device::{Device, RawDevice, client_config, tls_stream};
 pub use foreign::{FOREIGN_ID, Foreign};
+pub use machine::Machine;
 pub use manager::Managed;
 pub use process::{Finished, TomboloBox, ask, peak_kib, tombolo};
 pub use setup::{Registration, Setup};
+pub use source::{NETWORK, TOML, World};
 pub use status::Status;
 pub use terminal::Terminal;
 

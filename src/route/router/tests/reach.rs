@@ -242,7 +242,7 @@ fn mission_changes_stay_at_home_and_are_not_taken_from_federates() {
     assert_eq!(take(&mut a, to_b), b"");
     let mut message = Vec::new();
     let parsed = crate::wire::xml::parse(change.as_bytes()).unwrap();
-    crate::cot::encode::put_event(&mut message, 1, &parsed).unwrap();
+    crate::cot::encode::put_event(&mut message, 1, &parsed, b"").unwrap();
     assert_eq!(
         b.receive_federated(to_a, &message, NOW),
         Verdict::Dropped(Reason::MissionChange)
