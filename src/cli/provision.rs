@@ -47,7 +47,7 @@ pub fn run(arguments: &Arguments, global: &Global, places: &Places) -> Result<()
         text += &format!("mistake: {}\n", clean(mistake));
     }
     print(&text)?;
-    if outcome.network && arguments.root == PathBuf::from("/") {
+    if outcome.network && arguments.root == std::path::Path::new("/") {
         // Before the network is up there is nobody to tell, and nobody need be told.
         let _ = Command::new("networkctl")
             .arg("reload")

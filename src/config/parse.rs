@@ -300,6 +300,10 @@ mod tests {
                 "0.0.0.0:8089 is the address of",
             ),
             (
+                "[console]\nidle_minutes = 2000\n".into(),
+                ":2: `idle_minutes` = 2000 is out of range; write 0 to 1440",
+            ),
+            (
                 "[listen]\nclients_tcp = 5\n".into(),
                 ":2: `clients_tcp`: 5 is a number; write an address in quotes",
             ),

@@ -464,6 +464,7 @@ fn every_command_of_the_help_exists_and_ends_its_output_the_same_way() {
     ] {
         assert!(world.line(line).contains("error: "), "{line}");
     }
+    assert!(world.line(&"x".repeat(2000)).len() < 120, "{}", world.shown);
     assert!(world.line("# remark").is_empty() && world.line("").is_empty());
 }
 

@@ -30,7 +30,7 @@ impl Refusals {
     pub fn count(&self, who: &str, address: impl Display, failure: &Failure, now_ms: u64) {
         let word = failure.word();
         if self.note(word, now_ms) {
-            tracing::warn!(%address, reason = word, "{who} refused: {failure}");
+            tracing::warn!(%address, reason = word, "{who} at {address} refused: {failure}");
         }
     }
 

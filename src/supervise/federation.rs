@@ -177,7 +177,7 @@ impl Federation {
         self.acceptor.cut(name, why);
         // What failed before says nothing about what is configured now.
         self.node.board.clear_hindrance(name);
-        tracing::info!(peer = name, "federation link cut: {why}");
+        tracing::info!(peer = name, "{name}: federation link cut: {why}");
     }
 
     /// Starts what is configured and not running.

@@ -182,7 +182,7 @@ mod tests {
     fn only_plain_files_in_the_known_places_are_taken() {
         let (_directory, machine) = machine();
         let link = |to: &str, at: &str| {
-            std::os::unix::fs::symlink(machine.at(to), machine.at(at)).unwrap()
+            std::os::unix::fs::symlink(machine.at(to), machine.at(at)).unwrap();
         };
         fs::write(machine.at("etc/shadow"), "x").unwrap();
         fs::write(machine.at("data/good"), "x").unwrap();

@@ -10,8 +10,9 @@ SECONDS = 300
 
 
 def run(world):
-    with Updated(world) as box:
-        for name in ("panics", "crashes", "deaf"):
+    names = ["panics", "crashes", "deaf"]
+    with Updated(world, names) as box:
+        for name in names:
             rolls_back(world, box, name)
 
 

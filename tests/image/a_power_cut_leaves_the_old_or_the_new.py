@@ -13,6 +13,7 @@ import time
 
 from guest import VIRT
 from machine import Trouble
+from updates import bundle_disk, mount_bundles
 
 ABOUT = "power cut at random moments (--power-cuts N)"
 NEEDS = [VIRT]
@@ -30,8 +31,8 @@ def SECONDS(options):
 def run(world):
     lines = max(1, min(2, world.options.jobs, world.options.power_cuts))
     share = [world.options.power_cuts // lines + (number < world.options.power_cuts % lines) for number in range(lines)]
-    outcomes = []
-    threads = [threading.Thread(target=_line, args=(world, number, cuts, outcomes)) for number, cuts in enumerate(share)]
+    disk, outcomes = bundle_disk(world, ["good", "better"]), []
+    threads = [threading.Thread(target=_line, args=(world, number, cuts, disk, outcomes)) for number, cuts in enumerate(share)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -46,9 +47,9 @@ def run(world):
     world.note(f"{sum(counts.values())} cuts survived: " + ", ".join(f"{count} of {what}" for what, count in sorted(counts.items())))
 
 
-def _line(world, number, cuts, outcomes):
+def _line(world, number, cuts, disk, outcomes):
     try:
-        outcomes.append(Line(world, number).run(cuts))
+        outcomes.append(Line(world, number, disk).run(cuts))
     except BaseException as why:
         outcomes.append(why)
 
@@ -56,22 +57,21 @@ def _line(world, number, cuts, outcomes):
 class Line:
     """One card and its cuts."""
 
-    def __init__(self, world, number):
+    def __init__(self, world, number, disk):
         self.world, self.number = world, number
         self.random = type(world.random)(f"{world.options.seed}/{number}")
         self.card = world.card(VIRT, f"line-{number}")
         self.host = world.host_box(f"bravo-{number}")
         self.fingerprint = world.provision(self.card, f"alpha-{number}", self.host).fingerprint
         self.mark, self.possible = None, None
-        self.bundle = world.bundle("good") if "update" in TURNS else None
-        self.boots = 0
+        self.disk, self.boots, self.updates = disk, 0, 0
 
     def say(self, text):
         self.world.say(f"line {self.number}: {text}")
 
     def guest(self):
         self.boots += 1
-        return self.world.guest(VIRT, self.card, f"line-{self.number}-{self.boots}", processors=1, cache="writethrough")
+        return self.world.guest(VIRT, self.card, f"line-{self.number}-{self.boots}", processors=1, cache="writethrough", disk=self.disk)
 
     def run(self, cuts):
         done = {}
@@ -154,8 +154,10 @@ class Line:
 
     def cut_update(self, guest):
         """An update on its way: being written, being booted, or on probation."""
-        guest.copy_in(self.bundle, "/data/update.raucb")
-        words = guest.ssh_words("tombolo update install /data/update.raucb")
+        self.updates += 1
+        path = f"{mount_bundles(guest)}/{('good', 'better')[self.updates % 2]}.raucb"
+        # What an operator does: install, and restart when it is done.
+        words = guest.ssh_words(f"tombolo update install --allow-downgrade --restart {path}")
         child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         moment = self.random.uniform(0.0, 45.0)
         time.sleep(moment)

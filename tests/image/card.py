@@ -117,3 +117,14 @@ class Card:
         """What is in a folder of the FAT partition, folders below it included."""
         done = subprocess.run(["mdir", "-b", "-/", "-i", self._fat(), f"::{folder}"], capture_output=True, text=True)
         return [line.strip().removeprefix("::/") for line in done.stdout.splitlines() if line.strip()]
+
+
+def disk_of(folder, path, label, megabytes=0):
+    """An ext4 disk that holds the files of a folder."""
+    path = Path(path)
+    path.unlink(missing_ok=True)
+    content = sum(file.stat().st_size for file in Path(folder).iterdir())
+    with open(path, "wb") as file:
+        file.truncate((max(megabytes, 16) * MEBIBYTE + content * 21 // 20) // MEBIBYTE * MEBIBYTE)
+    call("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-L", label, "-d", folder, path)
+    return path

@@ -67,13 +67,3 @@ def disk(cache):
     call("resize2fs", making)
     making.rename(path)
     return path
-
-
-def disk_of(folder, path, megabytes=48):
-    """An ext4 disk that holds the files of a folder."""
-    path = Path(path)
-    path.unlink(missing_ok=True)
-    with open(path, "wb") as file:
-        file.truncate(megabytes * MEBIBYTE)
-    call("mke2fs", "-q", "-t", "ext4", "-d", folder, path)
-    return path

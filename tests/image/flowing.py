@@ -37,11 +37,24 @@ def boots_to_flowing(world, board, timeout, prepare=None):
             judge(world, guest, board)
             seen = guest.wait_for_led("steady", 60)
             world.say(f"LED: {seen}")
-            guest.send("\r")
             guest.call("poweroff", check=False)
+            guest.machine.wait_off(60)
+        consumed(world, card, alpha)
     empty = empty_userland(world, board, timeout)
     world.note(f"power-on to flowing {flowing:.1f} s; kernel to flowing {flowing - kernel:.1f} s")
     world.note(f"the same kernel with an empty userland: power-on to its end {empty[1]:.1f} s; kernel {empty[1] - empty[0]:.1f} s")
+
+
+def consumed(world, card, alpha):
+    """What provisioning left on the FAT partition: no key, and what a peer's administrator needs."""
+    names = card.names("tombolo")
+    secret = alpha.key.splitlines()[1].encode()
+    begin, length = card.partitions()[1]
+    world.check("node.key" not in " ".join(names), "the key is gone from the FAT partition")
+    world.check(secret not in card.read(begin, length), "no block of the FAT partition holds the key any more")
+    world.check(card.get("tombolo/outbox/ca.pem") == alpha.ca.encode(), "the box's CA is in the outbox")
+    report = (card.get("tombolo/TOMBOLO-REPORT.txt") or b"").decode(errors="replace")
+    world.check(report.strip(), f"a report is written: {' '.join(report.split())[:200]}")
 
 
 def judge(world, guest, board):

@@ -14,7 +14,7 @@ VIRT = "qemu-aarch64"
 RASPI = "rpi3-64"
 
 
-def arguments(build, card, ports, processors=2, cache="writeback", trace=False):
+def arguments(build, card, ports, processors=2, cache="writeback", trace=False, disk=None):
     """QEMU's command line, as `scripts/image` wrote it down. `ports`: host port -> port of the guest."""
     places = {
         "dir": build.folder,
@@ -24,8 +24,12 @@ def arguments(build, card, ports, processors=2, cache="writeback", trace=False):
     how = json.loads(build.file("qemu.json").read_text())
     words = []
     for part in ("machine", "boot", "card", "network", "further"):
+        # In front of the card: QEMU gives the first place to what comes last.
+        if part == "card" and disk:
+            words += ["-drive", f"if=none,id=second,format=raw,readonly=on,file={disk}"]
+            words += ["-device", "virtio-blk-device,drive=second"]
         words += [word.format(**places) for word in how[part]]
-    words = [f"{word},cache={cache}" if word.startswith("file=") else word for word in words]
+    words = [f"{word},cache={cache}" if word.startswith(f"file={places['card']}") else word for word in words]
     if "-smp" in words:
         words[words.index("-smp") + 1] = str(processors)
     return words + (["-trace", "pl061_set_output"] if trace and build.board == VIRT else []), how

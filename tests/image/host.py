@@ -6,7 +6,6 @@ runs, so that a link to it has something to carry.
 
 import datetime
 import json
-import shutil
 import socket
 import subprocess
 import threading

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import debian
-from card import call
+from card import call, disk_of
 from debian_guest import DebianGuest, boot_files
 from guest import VIRT
 from machine import Trouble
@@ -41,7 +41,7 @@ def run(world):
     world.say(lint.stdout)
     root = world.folder / "root.ext2"
     call("cp", "--sparse=always", debian.disk(world.cache), root)
-    disk = debian.disk_of(packages, world.folder / "packages.raw")
+    disk = disk_of(packages, world.folder / "packages.raw", "packages")
     kernel, ramdisk = boot_files(world.build(VIRT), world.folder)
     with DebianGuest(world.folder, kernel, ramdisk, root, disk) as guest:
         world.say(f"Debian is up after {guest.machine.seconds:.1f} s")

@@ -107,13 +107,14 @@ class World:
     def provision(self, card, name, host, extra="", keys=True):
         """Puts onto the card's FAT partition what makes it a box called `name` that dials `host`; gives its identity."""
         identity = self.identity(name)
-        toml = f'[node]\nname = "{name}"\n\n[identity]\ncertificate = "certs/node.pem"\nkey = "certs/node.key"\n'
-        toml += f'\n[[peer]]\nname = "{host.name}"\naddress = "{host.address}"\nca_cert = "peers/{host.name}.pem"\n'
+        # As a text editor of another system writes it.
+        toml = f"\ufeff[node]\r\nname = \"{name}\"\r\n" + extra.replace("\n", "\r\n")
         files = {
-            "tombolo.toml": toml + extra,
+            "Tombolo.TOML": toml,
             "certs/node.pem": identity.chain,
             "certs/node.key": identity.key,
             f"peers/{host.name}.pem": host.ca,
+            f"peers/{host.name}.toml": f'address = "{host.address}"\n',
         }
         if keys:
             files["authorized_keys"] = self.ssh_key().with_suffix(".pub").read_text()

@@ -89,29 +89,29 @@ fn with_any_mistake_nothing_is_taken_and_the_mistake_is_told() {
     type Spoil = fn(&World);
     let spoils: [(&str, &str, Spoil); 17] = [
         ("tombolo.toml", "naem", |world| {
-            world.put("boot", "TOMBOLO.TOML", b"[node]\nnaem = \"x\"\n")
+            world.put("boot", "TOMBOLO.TOML", b"[node]\nnaem = \"x\"\n");
         }),
         ("tombolo.toml", "tombolo.toml:1:", |world| {
-            world.put("boot", "TOMBOLO.TOML", b"[node\n")
+            world.put("boot", "TOMBOLO.TOML", b"[node\n");
         }),
         ("TOMBOLO.TOML", "UTF-8", |world| {
-            world.put("boot", "TOMBOLO.TOML", b"name = \"caf\xe9\"\n")
+            world.put("boot", "TOMBOLO.TOML", b"name = \"caf\xe9\"\n");
         }),
         ("tombolo.toml", "TOMBOLO.TOML too", |world| {
-            world.put("boot", "tombolo.toml", TOML.as_bytes())
+            world.put("boot", "tombolo.toml", TOML.as_bytes());
         }),
         ("tombolo.toml.txt", "rename it", |world| {
-            world.put("boot", "tombolo.toml.txt", TOML.as_bytes())
+            world.put("boot", "tombolo.toml.txt", TOML.as_bytes());
         }),
         ("certs", "no private key belongs", |world| {
             world.put(
                 "boot",
                 "Certs/box.key",
                 Authority::new("x").issue("x").key_pem.as_bytes(),
-            )
+            );
         }),
         ("certs", "private key of \"alpha\" is not there", |world| {
-            fs::remove_file(world.at("boot/Certs/box.key")).expect("removed")
+            fs::remove_file(world.at("boot/Certs/box.key")).expect("removed");
         }),
         ("certs", "lacks its issuer", |world| {
             fs::remove_file(world.at("boot/Certs/ca.CRT")).expect("removed");
@@ -124,28 +124,28 @@ fn with_any_mistake_nothing_is_taken_and_the_mistake_is_told() {
             world.put("boot", "Certs/Box.pem", leaf.as_bytes());
         }),
         ("Certs/box.p12", "password.txt", |world| {
-            world.put("boot", "Certs/box.p12", b"\x30\x82\x00\x00")
+            world.put("boot", "Certs/box.p12", b"\x30\x82\x00\x00");
         }),
         ("peers/BRAVO.PEM", "leaf, not a CA", |world| {
-            world.put("boot", "peers/BRAVO.PEM", world.bravo.chain_pem.as_bytes())
+            world.put("boot", "peers/BRAVO.PEM", world.bravo.chain_pem.as_bytes());
         }),
         ("peers/bravo.toml", "adress", |world| {
-            world.put("boot", "peers/bravo.toml", b"adress = \"x:1\"\n")
+            world.put("boot", "peers/bravo.toml", b"adress = \"x:1\"\n");
         }),
         ("tombolo.toml", "address", |world| {
-            world.put("boot", "peers/bravo.toml", b"address = \"no port\"\n")
+            world.put("boot", "peers/bravo.toml", b"address = \"no port\"\n");
         }),
         ("federation.json", "does not filter", |world| {
-            world.put("boot", "federation.json", br#"{"version":1,"peers":[{"name":"d","address":"x","filters":{"groups":["Blue"]}}]}"#)
+            world.put("boot", "federation.json", br#"{"version":1,"peers":[{"name":"d","address":"x","filters":{"groups":["Blue"]}}]}"#);
         }),
         ("network/10-ETH0.network", "[Match]", |world| {
-            world.put("boot", "network/10-ETH0.network", b"[Network]\nDHCP=yes\n")
+            world.put("boot", "network/10-ETH0.network", b"[Network]\nDHCP=yes\n");
         }),
         ("network/eth0.txt", "NAME.network", |world| {
-            world.put("boot", "network/eth0.txt", NETWORK.as_bytes())
+            world.put("boot", "network/eth0.txt", NETWORK.as_bytes());
         }),
         ("authorized_keys", "no public SSH key", |world| {
-            world.put("boot", "authorized_keys", b"hello\n")
+            world.put("boot", "authorized_keys", b"hello\n");
         }),
         ("network", "must be a folder", |world| {
             fs::remove_dir_all(world.at("boot/network")).expect("removed");
@@ -231,7 +231,7 @@ fn links_pipes_floods_and_giants_are_refused() {
                 &world.at("boot/federation.json"),
                 nix::sys::stat::Mode::S_IRWXU,
             )
-            .expect("a pipe")
+            .expect("a pipe");
         },
         "no ordinary file",
     );

@@ -122,7 +122,7 @@ impl ClientBounds {
     fn slot(&self, address: SocketAddr) -> Option<OwnedSemaphorePermit> {
         let slot = Arc::clone(&self.slots).try_acquire_owned().ok();
         if slot.is_none() {
-            tracing::warn!(%address, "client turned away: all places are taken (limits.max_clients)");
+            tracing::warn!(%address, "client {address} turned away: all places are taken (limits.max_clients)");
         }
         slot
     }
@@ -198,7 +198,7 @@ async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     bounds: &ClientBounds,
     mut stop: watch::Receiver<bool>,
 ) {
-    tracing::info!(%address, "client connected");
+    tracing::info!(%address, "client connected: {address}");
     let port = hub.attach(LinkSpec::Client {
         address: address.to_string(),
     });
@@ -209,12 +209,12 @@ async fn client<S: AsyncRead + AsyncWrite + Unpin>(
         _ = stop.wait_for(|&stop| stop) => Ok("the box stops"),
     };
     match ended {
-        Ok(why) => tracing::info!(%address, "client gone: {why}"),
+        Ok(why) => tracing::info!(%address, "client {address} gone: {why}"),
         // rustls words a missing close_notify for programmers; most devices never send one.
         Err(error) if hung_up(&error) => {
-            tracing::info!(%address, "client gone: the client hung up");
+            tracing::info!(%address, "client {address} gone: it hung up");
         }
-        Err(error) => tracing::info!(%address, "client gone: {error}"),
+        Err(error) => tracing::info!(%address, "client {address} gone: {error}"),
     }
     drop(port);
     let _ = timeout(GOODBYE, writer.shutdown()).await;

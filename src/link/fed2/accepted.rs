@@ -100,7 +100,7 @@ pub async fn serve<S>(
 }
 
 fn report(node: &Node, peer: &str, methods: &Methods, trouble: &Trouble) {
-    tracing::info!(peer, %trouble, "connection ended");
+    tracing::info!(peer, "{peer}: connection ended: {trouble}");
     // A connection that was refused in favour of another one has nothing to say about the peer.
     if methods.flow().is_attached() || !node.registry.is_live(peer) {
         node.board.set_hindrance(peer, trouble.hindrance());

@@ -237,14 +237,14 @@ async fn connection(
             if let Some(failure) = trouble.handshake() {
                 shared.refused(address, &failure);
             } else {
-                tracing::warn!(%address, "a federate was turned away: {trouble}");
+                tracing::warn!(%address, "a federate at {address} was turned away: {trouble}");
             }
             return;
         }
     };
     let cutter: Cutter = Arc::new(watch::Sender::new(None));
     if !shared.open(&peer.name, &cutter) {
-        tracing::warn!(%address, peer = peer.name, "this federate has {MOST_OF_ONE} connections already");
+        tracing::warn!(%address, peer = peer.name, "{}: has {MOST_OF_ONE} connections already", peer.name);
         return;
     }
     let node = Arc::clone(&shared.node);

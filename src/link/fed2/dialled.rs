@@ -159,7 +159,8 @@ impl Conductor<'_> {
                         .node
                         .board
                         .set(&self.calls.peer.name, PeerState::Connected, "", now);
-                    tracing::info!(peer = self.calls.peer.name, "connected");
+                    let peer = self.calls.peer.name.as_str();
+                    tracing::info!(peer, "{peer}: connected");
                     self.calls.open_client_rol();
                     self.calls.open_server_rol();
                 }

@@ -129,7 +129,12 @@ fn report(node: &Node, peer: &PeerSettings, trouble: &Trouble, pause: Duration) 
         return;
     }
     let seconds = pause.as_secs_f64().ceil();
-    tracing::warn!(peer = peer.name, %trouble, next_attempt_seconds = seconds, "not connected");
+    tracing::warn!(
+        peer = peer.name,
+        next_attempt_seconds = seconds,
+        "{}: not connected: {trouble}",
+        peer.name
+    );
     node.board.set_hindrance(&peer.name, trouble.hindrance());
     let reason = format!("{trouble}; waiting {seconds} s before the next attempt");
     node.board.set(

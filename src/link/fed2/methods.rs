@@ -211,7 +211,8 @@ impl Methods {
                 self.node
                     .board
                     .set(&self.peer.name, PeerState::Connected, "", now);
-                tracing::info!(peer = self.peer.name, address = self.address, "connected");
+                let peer = self.peer.name.as_str();
+                tracing::info!(peer, address = self.address, "{peer}: connected");
             }
         }
         let status = if registered {
