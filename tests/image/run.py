@@ -107,7 +107,7 @@ class Runner:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         command = [sys.executable, "-B", __file__, "--alone", name, "--folder", str(options.folder)]
-        command += ["--power-cuts", str(options.power_cuts), "--seed", str(options.seed)]
+        command += ["--power-cuts", str(options.power_cuts), "--seed", str(options.seed), "--jobs", str(options.jobs)]
         command += ["--keep"] if options.keep else []
         seconds = scenario.SECONDS(options) if callable(scenario.SECONDS) else scenario.SECONDS
         limit = (60 + 4 * seconds) * PATIENCE
