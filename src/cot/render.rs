@@ -52,7 +52,12 @@ fn put_tags<'r>(
 ) -> Room<'r> {
     let mut room = room.own();
     let simple = event.simple;
-    put_attribute(&mut room, b"<event version=\"2.0\" uid=\"", event.uid, simple);
+    put_attribute(
+        &mut room,
+        b"<event version=\"2.0\" uid=\"",
+        event.uid,
+        simple,
+    );
     put_attribute(&mut room, b" type=\"", event.kind, simple);
     put_times(&mut room, times);
     put_attribute(&mut room, b" how=\"", event.how, simple);
@@ -83,7 +88,12 @@ pub fn put_delete(out: &mut Vec<u8>, uid: &[u8], kind: &[u8], now_ms: i64) -> Re
         put_attribute(&mut room, b"<event version=\"2.0\" uid=\"", uid, false);
         room.put(b" type=\"t-x-d-d\" how=\"h-g-i-g-o\"");
         put_now(&mut room, &times);
-        put_attribute(&mut room, b"<detail><link relation=\"p-p\" uid=\"", uid, false);
+        put_attribute(
+            &mut room,
+            b"<detail><link relation=\"p-p\" uid=\"",
+            uid,
+            false,
+        );
         put_attribute(&mut room, b" type=\"", kind, false);
         room.put(b"/></detail></event>");
         room
@@ -138,8 +148,7 @@ fn put_detail(room: &mut Room<'_>, event: &Geo<'_>, detail: Option<&Detail<'_>>)
     let typed = Typed {
         track: shown.track.count == 0 && (event.speed.is_some() || event.course.is_some()),
         battery: event.battery.filter(|_| shown.status.count == 0),
-        precision: shown.precision.count == 0
-            && !(event.ploc.is_empty() && event.palt.is_empty()),
+        precision: shown.precision.count == 0 && !(event.ploc.is_empty() && event.palt.is_empty()),
         marti: shown.marti.count == 0 && event.directed,
     };
     let added = typed.track || typed.battery.is_some() || typed.precision || typed.marti;
@@ -207,7 +216,9 @@ fn put_marti<'r>(mut room: Room<'r>, event: &Geo<'_>) -> Room<'r> {
     for addressee in event.destinations() {
         match addressee {
             Addressee::Uid(uid) => put_attribute(&mut room, b"<dest uid=\"", uid, false),
-            Addressee::Callsign(name) => put_attribute(&mut room, b"<dest callsign=\"", name, false),
+            Addressee::Callsign(name) => {
+                put_attribute(&mut room, b"<dest callsign=\"", name, false);
+            }
             Addressee::Mission(name) => put_attribute(&mut room, b"<dest mission=\"", name, false),
         }
         room.put_array(b"/>");
@@ -256,12 +267,7 @@ fn put_with_image<'r>(
 
 /// ` name="` and a value and `"`; the value is escaped unless it is known to be simple.
 #[inline(always)]
-fn put_attribute<const N: usize>(
-    room: &mut Room<'_>,
-    name: &[u8; N],
-    value: &[u8],
-    simple: bool,
-) {
+fn put_attribute<const N: usize>(room: &mut Room<'_>, name: &[u8; N], value: &[u8], simple: bool) {
     room.put_array(name);
     match simple {
         true => room.put(value),

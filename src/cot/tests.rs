@@ -263,6 +263,25 @@ proptest! {
     }
 
     #[test]
+    fn fields_in_their_usual_order_are_read_as_in_any_other(geo in geo_event(), edit in proptest::option::of((any::<prop::sample::Index>(), any::<u8>()))) {
+        let mut usual = geo.encode_to_vec();
+        if let Some((at, byte)) = edit.filter(|_| !usual.is_empty()) {
+            let at = at.index(usual.len());
+            usual[at] = byte;
+        }
+        // Behind a field that nobody knows, everything is read one by one.
+        let mut other = vec![0xa0, 0x06, 0x01];
+        other.extend_from_slice(&usual);
+        let [usual, other] = [usual, other].map(|geo| {
+            let mut message = Vec::new();
+            crate::wire::proto::put_bytes(&mut message, 1, &geo);
+            let read = fig::parse(&message, b"");
+            format!("{:?}", read.map(|read| fig::Geo { bytes: b"", ..read.event.unwrap() }))
+        });
+        prop_assert_eq!(usual, other);
+    }
+
+    #[test]
     fn a_relayed_message_is_itself_and_our_mark(envelope in envelope(), geo in proptest::option::of(plain_event()), unknown in vec((100u32..2000, vec(any::<u8>(), 0..20)), 0..3)) {
         let original = FederatedEvent { event: geo, ..envelope };
         let mut message = original.encode_to_vec();

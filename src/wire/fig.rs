@@ -264,7 +264,8 @@ fn read_head(event: &mut Geo<'_>, head: &[u8; HEAD]) -> bool {
     };
     let times = [geo::SEND_TIME, geo::START_TIME, geo::STALE_TIME].map(time);
     let doubles = |place: usize| 3 * 7 + 9 * place;
-    let keys = (0..5).all(|place| u32::from(head[doubles(place)]) == (geo::LAT + place as u32) << 3 | 1);
+    let keys =
+        (0..5).all(|place| u32::from(head[doubles(place)]) == (geo::LAT + place as u32) << 3 | 1);
     if !(times[0].0 && times[1].0 && times[2].0 && keys) {
         return false;
     }

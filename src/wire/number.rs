@@ -61,7 +61,8 @@ pub fn put_error(room: &mut Room<'_>, number: f64) {
 #[inline(always)]
 fn put_tenths(room: &mut Room<'_>, tenths: u16) {
     let (whole, tenth) = (u32::from(tenths / 10), u32::from(tenths % 10));
-    let text = whole / 10 | (whole % 10) << 8 | tenth << 24 | u32::from_le_bytes(*b"00.0");
+    let digits = (whole / 10) | ((whole % 10) << 8) | (tenth << 24);
+    let text = digits | u32::from_le_bytes(*b"00.0");
     let leading = usize::from(whole < 10);
     room.put_word(u64::from(text >> (8 * leading)), 4 - leading);
 }

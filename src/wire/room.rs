@@ -44,11 +44,7 @@ fn append_more(out: &mut Vec<u8>, expected: usize, write: &dyn Fn(Room<'_>) -> R
 
 /// Appends, or tells how many bytes of room were lacking.
 #[inline(always)]
-fn try_append(
-    out: &mut Vec<u8>,
-    expected: usize,
-    write: impl Fn(Room<'_>) -> Room<'_>,
-) -> usize {
+fn try_append(out: &mut Vec<u8>, expected: usize, write: impl Fn(Room<'_>) -> Room<'_>) -> usize {
     let start = out.len();
     out.resize(start + expected + BEYOND, 0);
     let room = write(Room {

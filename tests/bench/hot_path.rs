@@ -22,10 +22,10 @@ use tombolo::config::Limits;
 use tombolo::cot::federated::Envelope;
 use tombolo::cot::render;
 use tombolo::route::{LinkId, LinkSpec, Router, Settings};
-use tombolo::wire::scan::{Found, Scanner, check_prelude};
-use tombolo::wire::xml::{Event, Reader};
 use tombolo::wire::fig::{self, Federated};
+use tombolo::wire::scan::{Found, Scanner, check_prelude};
 use tombolo::wire::stamp;
+use tombolo::wire::xml::{Event, Reader};
 use track::Track;
 
 fn main() {

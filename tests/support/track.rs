@@ -90,7 +90,10 @@ struct Noise(u64);
 impl Noise {
     /// From 0 to `limit`, all bits of the mantissa in use.
     fn below(&mut self, limit: f64) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1u64 << 53) as f64 * limit
     }
 }

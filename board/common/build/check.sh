@@ -13,7 +13,7 @@ check_root() {
     missing=$(find "$root/usr/lib/systemd/system" -name 'tombolo*' -type f -exec sed -n 's/^Exec[A-Za-z]*=[-+!@:]*\(\/[^ ]*\).*/\1/p' {} + | sort -u |
         while read -r path; do [ -e "$root$path" ] || [ -L "$root$path" ] || echo "$path"; done)
     [ -z "$missing" ] || die "our units start programs that the image does not have: $(echo "$missing" | tr '\n' ' ')"
-    missing=$(cd "$root" && find usr/bin usr/sbin usr/lib -type l -printf '%p %l\n' | while read -r path to; do
+    missing=$(cd "$root" && find usr/bin usr/sbin usr/lib/systemd usr/lib/*-linux-gnu -type l -printf '%p %l\n' | while read -r path to; do
         case $to in /dev/null | /run/* | /proc/*) continue ;; /*) to=.$to ;; *) to=${path%/*}/$to ;; esac
         [ -e "$to" ] || [ -L "$to" ] || echo "$path"
     done)

@@ -20,8 +20,8 @@ use crate::clock::Now;
 use crate::config::Limits;
 use crate::cot::federated::Envelope;
 use crate::counters::{Counters, Reason};
-use crate::wire::{stamp, text};
 use crate::wire::xml::Reader;
+use crate::wire::{stamp, text};
 use replay::Replay;
 
 /// Bounds of the router, and who we are.

@@ -9,8 +9,8 @@ use crate::cot::federated::ContactOperation;
 use crate::cot::render;
 use crate::route::latest::Form;
 use crate::route::link::LinkId;
-use crate::wire::{fig, stamp};
 use crate::wire::xml::{Event, Reader};
+use crate::wire::{fig, stamp};
 
 /// How far a link's replay has come.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,9 @@ use memchr::{memchr, memchr3};
 
 use super::event::{Child, Detail, Event};
 use super::parser::{Part, Stamps};
-use super::shape::{ChildParts, LONGEST, Mark, PLACES, Parts, Place, Run, Shape, Span, VALUES, Value};
+use super::shape::{
+    ChildParts, LONGEST, Mark, PLACES, Parts, Place, Run, Shape, Span, VALUES, Value,
+};
 use crate::counters::Reason;
 use crate::wire::stamp;
 use crate::wire::text::{self, Survey};
@@ -148,7 +150,10 @@ impl Shape {
     }
 
     fn add_quotes(&mut self, bytes: &[u8]) {
-        self.quotes += bytes.iter().filter(|&&byte| text::is_quotelike(byte)).count();
+        self.quotes += bytes
+            .iter()
+            .filter(|&&byte| text::is_quotelike(byte))
+            .count();
     }
 
     fn note(

@@ -297,7 +297,11 @@ impl Run {
             return (word & second == first).then(|| rest.get(length..))?;
         }
         let (run, behind) = rest.split_at_checked(length)?;
-        let word = |at: usize| run.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word));
+        let word = |at: usize| {
+            run.get(at..)?
+                .first_chunk()
+                .map(|word| u64::from_le_bytes(*word))
+        };
         let same = if length <= 16 {
             word(0)? == first && word(length - 8)? == second
         } else {
