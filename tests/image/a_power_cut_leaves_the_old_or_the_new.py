@@ -100,19 +100,11 @@ class Line:
         guest.machine.start()
         try:
             guest.wait_for_shell(UP)
-            self.wait_for_daemon(guest)
+            guest.wait_for_daemon(UP)
         except BaseException:
             guest.kill()
             raise
         return guest
-
-    def wait_for_daemon(self, guest):
-        end = guest.seconds + UP
-        while not (status := guest.status()):
-            if guest.seconds > end:
-                raise Trouble(f"no daemon:\n{guest.call('systemctl status tombolo; journalctl -n 40', check=False)}")
-            time.sleep(0.3)
-        return status
 
     def start_marks(self, guest):
         guest.call("tombolo peer set bravo-%d --keepalive-seconds 1000" % self.number)
@@ -172,7 +164,7 @@ class Line:
         states = self.card.states()
         if states != [None, None] and not any(states):
             raise Trouble(f"no valid slot state after a cut of {turn}: {states}")
-        status = self.wait_for_daemon(guest)
+        status = guest.wait_for_daemon(UP)
         if status["node"]["fingerprint"] != self.fingerprint:
             raise Trouble(f"after a cut of {turn} the box is somebody else: {status['node']['fingerprint']}")
         text = guest.call("cat /etc/tombolo/tombolo.toml")

@@ -103,7 +103,7 @@ class Card:
 
     def put_text(self, text, name, scratch):
         """Writes a file of the FAT partition."""
-        path = Path(scratch) / ("put-" + Path(name).name)
+        path = Path(scratch) / f"put-{self.path.stem}-{Path(name).name}"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         self.put(path, name)
         path.unlink()

@@ -118,6 +118,16 @@ class Guest:
         except (ValueError, Trouble):
             return None
 
+    def wait_for_daemon(self, timeout):
+        """Waits until the daemon answers; its status."""
+        end = self.seconds + timeout * PATIENCE
+        while not (status := self.status()):
+            if self.seconds > end:
+                why = self.call("systemctl status tombolo; journalctl -b -u tombolo -n 40 --no-pager", check=False)
+                raise Trouble(f"the daemon does not answer within {timeout:.0f} s: {why}")
+            time.sleep(0.3)
+        return status
+
     def wait_for_peer(self, name, state, timeout):
         """Waits until the box sees that federate in that state."""
         end = self.seconds + timeout * PATIENCE

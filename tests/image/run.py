@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
-from machine import PATIENCE, Trouble  # noqa: E402
+from machine import PATIENCE, Trouble, die_with_parent  # noqa: E402
 from world import Skipped, World, build  # noqa: E402
 
 # In the order in which they are run: what tells the most comes first.
@@ -87,7 +87,7 @@ class Runner:
         self.children = set()
 
     def run(self):
-        workers = [threading.Thread(target=self._work) for _ in range(max(1, self.options.jobs))]
+        workers = [threading.Thread(target=self._work, daemon=True) for _ in range(max(1, self.options.jobs))]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -107,7 +107,7 @@ class Runner:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         command = [sys.executable, "-B", __file__, "--alone", name, "--folder", str(options.folder)]
-        command += ["--power-cuts", str(options.power_cuts), "--seed", str(options.seed)]
+        command += ["--power-cuts", str(options.power_cuts), "--seed", str(options.seed), "--jobs", str(options.jobs)]
         command += ["--keep"] if options.keep else []
         seconds = scenario.SECONDS(options) if callable(scenario.SECONDS) else scenario.SECONDS
         limit = (60 + 4 * seconds) * PATIENCE
@@ -115,7 +115,12 @@ class Runner:
         begin = time.monotonic()
         with open(folder / "transcript.log", "w+b") as log:
             child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
             )
             self.children.add(child)
             try:
@@ -180,6 +185,8 @@ def main():
         show_list(options)
         return 0
     names = chosen(options)
+    # A scenario is a session of its own: what ends us ends it, through here.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(10**6)
     print(f"== seed {options.seed} (--seed {options.seed} repeats the random choices)", flush=True)
@@ -191,9 +198,10 @@ def main():
         try:
             runner.run()
         except KeyboardInterrupt:
+            return 130
+        finally:
             for child in list(runner.children):
                 end_group(child)
-            return 130
     for name in names:
         word, took, notes = runner.results.get(name, ("not run", 0.0, []))
         table.append((name, word, took, notes))

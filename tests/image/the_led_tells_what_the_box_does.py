@@ -127,10 +127,10 @@ def safe_mode(world, card):
     for count in range(SHORT_BOOTS):
         with world.guest(VIRT, card, f"short-{count + 1}") as guest:
             guest.wait_for_shell(120)
-            world.check(guest.status()["node"]["state"] != "safe", f"boot {count + 1} is an ordinary one")
+            world.check(guest.wait_for_daemon(60)["node"]["state"] != "safe", f"boot {count + 1} is an ordinary one")
             guest.call("sync")
     with world.guest(VIRT, card, "safe") as guest:
         guest.wait_for_shell(120)
-        state = guest.status()["node"]["state"]
+        state = guest.wait_for_daemon(60)["node"]["state"]
         world.check(state == "safe", f"after {SHORT_BOOTS} short boots the box is in safe mode: {state}")
         shown(world, guest, "safe mode", "flicker")
