@@ -32,6 +32,8 @@ def run(world):
     lines = max(1, min(2, world.options.jobs, world.options.power_cuts))
     share = [world.options.power_cuts // lines + (number < world.options.power_cuts % lines) for number in range(lines)]
     disk, outcomes = bundle_disk(world, ["good", "better"]), []
+    # Made once, before the lines that share it.
+    world.ssh_key()
     threads = [threading.Thread(target=_line, args=(world, number, cuts, disk, outcomes)) for number, cuts in enumerate(share)]
     for thread in threads:
         thread.start()
@@ -49,8 +51,9 @@ def run(world):
 
 def _line(world, number, cuts, disk, outcomes):
     try:
-        outcomes.append(Line(world, number, disk).run(cuts))
+        outcomes.append(Line(world, number, disk).run(cuts, outcomes))
     except BaseException as why:
+        world.say(f"line {number}: {type(why).__name__}: {why}")
         outcomes.append(why)
 
 
@@ -73,12 +76,14 @@ class Line:
         self.boots += 1
         return self.world.guest(VIRT, self.card, f"line-{self.number}-{self.boots}", processors=1, cache="writethrough", disk=self.disk)
 
-    def run(self, cuts):
+    def run(self, cuts, outcomes):
         done = {}
         guest = self.up()
         try:
             self.start_marks(guest)
             for cut in range(cuts):
+                if any(isinstance(outcome, BaseException) for outcome in outcomes):
+                    break  # the other line failed: nothing is won by going on
                 turn = TURNS[(cut + 5 * self.number) % len(TURNS)]
                 if turn == "boot":
                     guest.call("sync")
