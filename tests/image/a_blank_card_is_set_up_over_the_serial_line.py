@@ -9,7 +9,7 @@ from guest import VIRT
 
 ABOUT = "first setup over the serial line from a blank card to flowing; broken input; commit confirm reverts"
 NEEDS = [VIRT]
-SECONDS = 150
+SECONDS = 110
 REVERT = 20
 
 

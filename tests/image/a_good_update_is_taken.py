@@ -6,7 +6,7 @@ from updates import Updated
 
 ABOUT = "a signed update is taken; a foreign, damaged or older one is refused"
 NEEDS = [VIRT]
-SECONDS = 130
+SECONDS = 200
 
 
 def run(world):

@@ -25,7 +25,7 @@ UP = 150
 
 
 def SECONDS(options):
-    return 60 + 14 * options.power_cuts
+    return 60 + 20 * options.power_cuts
 
 
 def run(world):

@@ -18,10 +18,12 @@ def memory_in_use(guest):
     return values["MemTotal"] - values["MemAvailable"]
 
 
-def boots_to_flowing(world, board, timeout, prepare=None):
+def boots_to_flowing(world, board, timeout, prepare=None, kernel_arguments=""):
     """Power on to `flowing`; what is asked of the box meanwhile is left to `prepare(guest, host)`."""
     with world.host_box("bravo") as host:
         card = world.card(board)
+        if kernel_arguments:
+            card.put_text(f"tombolo_arguments={kernel_arguments}\n", "kernel-arguments.txt", world.folder)
         alpha = world.provision(card, "alpha", host)
         host.admit("alpha", ca=alpha.ca)
         with world.guest(board, card, trace=True) as guest:

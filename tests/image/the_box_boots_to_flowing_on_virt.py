@@ -5,7 +5,7 @@ from guest import VIRT
 
 ABOUT = "boots on QEMU's virt board to flowing; times, RAM, sizes"
 NEEDS = [VIRT]
-SECONDS = 60
+SECONDS = 50
 
 
 def run(world):

@@ -13,7 +13,7 @@ from machine import Trouble
 
 ABOUT = "the .deb installs, starts under systemd, upgrades, purges clean"
 NEEDS = [VIRT, "package"]
-SECONDS = 60
+SECONDS = 180
 
 
 def newer(package, folder):

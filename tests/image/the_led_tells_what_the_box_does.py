@@ -9,7 +9,7 @@ from led_decode import WINDOW_S, decode
 
 ABOUT = "the GPIO line decodes to booting, provisioning, retrying, flowing, faults, paused, dark, dead, safe mode"
 NEEDS = [VIRT]
-SECONDS = 260
+SECONDS = 480
 
 # Ends of short boots: after so many in a row the box starts in safe mode.
 SHORT_BOOTS = 3
