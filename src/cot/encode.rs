@@ -9,7 +9,7 @@ use crate::counters::Reason;
 use crate::wire::fig::geo;
 use crate::wire::room::{self, Room};
 use crate::wire::xml::{Child, Detail, Event, Named, destinations};
-use crate::wire::{number, text};
+use crate::wire::{number, proto, text};
 
 /// Room left for the key and length of the event field, which is right for 128 to 16 383 bytes.
 const HEAD: usize = 3;
@@ -91,16 +91,7 @@ fn put_fields<'r>(
     behind: &[u8],
 ) -> Room<'r> {
     let mut room = room.own();
-    room.put_array(&[0; HEAD]);
-    room.put_int(geo::SEND_TIME, times[0]);
-    room.put_int(geo::START_TIME, times[1]);
-    room.put_int(geo::STALE_TIME, times[2]);
-    // Zeros too: very old peers required these five (protocol reference 1.2, legacy note).
-    room.put_double(geo::LAT, point[0]);
-    room.put_double(geo::LON, point[1]);
-    room.put_double(geo::HAE, point[2]);
-    room.put_double(geo::CE, point[3]);
-    room.put_double(geo::LE, point[4]);
+    put_times_and_place(&mut room, times, point);
     let plain = event.plain;
     put_string(&mut room, geo::UID, event.uid, plain);
     put_string(&mut room, geo::TYPE, event.kind, plain);
@@ -113,6 +104,48 @@ fn put_fields<'r>(
     put_given(&mut room, geo::RELEASABLE_TO, event.releasable_to, plain);
     room.put_some(behind);
     room
+}
+
+/// Room for the head, then the times and the place, which stand in every event.
+#[inline(always)]
+fn put_times_and_place(room: &mut Room<'_>, times: &[i64; 3], point: &[f64; 5]) {
+    const DOUBLES: usize = HEAD + 3 * 7;
+    // The zeros of the place too: very old peers required these five (protocol reference 1.2, legacy note).
+    let put_place = |room: &mut [u8; 5 * 9]| {
+        let (fields, _) = room.as_chunks_mut::<9>();
+        for (at, (field, value)) in fields.iter_mut().zip(point).enumerate() {
+            field[0] = ((geo::LAT + at as u32) << 3 | 1) as u8;
+            field[1..].copy_from_slice(&value.to_le_bytes());
+        }
+    };
+    // From 1971 to 2109 a time takes six bytes, and where everything stands is known.
+    let [time, start, stale] = times.map(i64::cast_unsigned);
+    if (time | start | stale) < 1 << 42 && time.min(start).min(stale) >= 1 << 35 {
+        return room.put_placed::<{ DOUBLES + 5 * 9 }>(|room| {
+            let first = proto::varint_of_six(time);
+            let second = match start == time {
+                true => first,
+                false => proto::varint_of_six(start),
+            };
+            let fields = [
+                (geo::SEND_TIME, first),
+                (geo::START_TIME, second),
+                (geo::STALE_TIME, proto::varint_of_six(stale)),
+            ];
+            for (at, (number, word)) in fields.into_iter().enumerate() {
+                let field = word << 8 | u64::from(number << 3);
+                room[HEAD + 7 * at..][..8].copy_from_slice(&field.to_le_bytes());
+            }
+            if let Some(room) = room.last_chunk_mut() {
+                put_place(room);
+            }
+        });
+    }
+    room.put_array(&[0; HEAD]);
+    room.put_int(geo::SEND_TIME, times[0]);
+    room.put_int(geo::START_TIME, times[1]);
+    room.put_int(geo::STALE_TIME, times[2]);
+    room.put_placed(put_place);
 }
 
 /// The detail, in the text or as typed fields, in the order of their numbers as far as that costs nothing.

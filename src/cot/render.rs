@@ -7,7 +7,7 @@ use crate::wire::room::{self, Room};
 use crate::wire::xml::{Detail, Event, Reader};
 use crate::wire::{number, stamp, text};
 
-/// Checks the event's `other` and notes its parts in `shown`, which must be [`Event::NOTHING`] still; its detail stays
+/// Checks the event's `other` and notes its parts in `shown`, which must be [`Event::nothing()`] still; its detail stays
 /// `None` when there is no `other`.
 ///
 /// # Errors

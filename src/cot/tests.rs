@@ -33,7 +33,7 @@ fn federated(xml: &str) -> Result<FederatedEvent, Reason> {
 fn shown(message: &[u8]) -> Result<String, Reason> {
     let message = fig::parse(message, ID.as_bytes())?;
     let event = message.event.ok_or(Reason::Incomplete)?;
-    let mut checked = xml::Event::NOTHING;
+    let mut checked = xml::Event::nothing();
     render::read_detail(&mut checked, &event, &mut xml::Reader::default())?;
     let mut out = Vec::new();
     let mut stamps = stamp::Writer::default();

@@ -180,6 +180,12 @@ pub(super) fn varint_word(value: u64) -> u64 {
     spread(value) | more
 }
 
+/// The varint of a value from 2^35 to below 2^42, which takes six bytes.
+#[inline]
+pub(crate) fn varint_of_six(value: u64) -> u64 {
+    spread(value) | ENDS & 0x00ff_ffff_ffff
+}
+
 /// Seven bits into each byte; for values below 2^56.
 #[inline]
 fn spread(value: u64) -> u64 {

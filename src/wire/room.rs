@@ -94,6 +94,18 @@ impl<'a> Room<'a> {
         }
     }
 
+    /// Puts so many bytes, which `write` writes where they belong: all of them.
+    #[inline(always)]
+    pub fn put_placed<const N: usize>(&mut self, write: impl FnOnce(&mut [u8; N])) {
+        match std::mem::take(&mut self.rest).split_first_chunk_mut() {
+            Some((room, rest)) => {
+                write(room);
+                self.rest = rest;
+            }
+            None => self.lack(N),
+        }
+    }
+
     /// Puts the low `length` bytes of a word, at most eight.
     #[inline(always)]
     pub fn put_word(&mut self, word: u64, length: usize) {
@@ -200,6 +212,13 @@ impl<'a> Room<'a> {
             return self.put_array(&field);
         }
         let key = u64::from(number) << 3 | 1;
+        if number < 2048 {
+            let [low, high, ..] = varint_word(key).to_le_bytes();
+            return self.put_placed::<10>(|field| {
+                field[..2].copy_from_slice(&[low, high]);
+                field[2..].copy_from_slice(&value);
+            });
+        }
         self.put_word(varint_word(key), key_length(number));
         self.put_array(&value);
     }

@@ -126,7 +126,12 @@ impl Found {
             lanes.add(vector);
         }
         lanes.add(tail);
-        let sum = |counts: &[u8; LANES]| counts.iter().map(|&count| usize::from(count)).sum();
+        Self::sum_up(lanes)
+    }
+
+    // On its own, and given its lanes in memory: sums of parts would tempt the compiler to keep parts of vectors.
+    #[inline(never)]
+    fn sum_up(lanes: Lanes) -> Self {
         Self {
             low: halves(&lanes.lowest).into_iter().any(has_low),
             beyond_ascii: halves(&lanes.bits).into_iter().any(|word| word & HIGH != 0),
@@ -161,6 +166,15 @@ impl Lanes {
             self.quotes[lane] = self.quotes[lane].wrapping_add(u8::from(is_quotelike(byte)));
         }
     }
+}
+
+/// The sum of all counts: eight pairs at a time, which fit 16 bits together as [`LANES`] counts do.
+#[inline(always)]
+fn sum(counts: &[u8; LANES]) -> usize {
+    const EVEN: u64 = 0x00ff_00ff_00ff_00ff;
+    let [one, other] = halves(counts);
+    let pairs = (one & EVEN) + (one >> 8 & EVEN) + (other & EVEN) + (other >> 8 & EVEN);
+    (pairs.wrapping_mul(0x0001_0001_0001_0001) >> 48) as usize
 }
 
 #[inline(always)]

@@ -103,7 +103,7 @@ fn codec_outward(count: u64) -> usize {
     let mut bytes = 0;
     for number in 0..count {
         let piece = cut(&mut scanner, tracks.number(number));
-        let mut event = Event::NOTHING;
+        let mut event = Event::nothing();
         reader.parse(&mut event, piece).expect("a good event");
         out.clear();
         let put = envelope.put_event(&mut out, &event);
@@ -175,7 +175,7 @@ fn codec_inward(count: u64) -> usize {
         let mut read = Federated::default();
         fig::read(&mut read, message, own.as_bytes()).expect("a good message");
         let event = read.event.as_ref().expect("an event");
-        let mut shown = Event::NOTHING;
+        let mut shown = Event::nothing();
         render::read_detail(&mut shown, event, &mut reader).expect("a good detail");
         out.clear();
         let put = render::put_event(&mut out, event, shown.detail.as_ref(), &mut stamps);

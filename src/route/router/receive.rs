@@ -37,7 +37,7 @@ impl Router {
     }
 
     fn judge_xml(&mut self, from: LinkId, piece: &[u8], now: Now) -> Result<Verdict, Reason> {
-        let mut event = Event::NOTHING;
+        let mut event = Event::nothing();
         self.reader.parse(&mut event, piece)?;
         if !event.plain && !text::is_plain(event.kind) {
             // A type spelled with references would mean one thing to our filters and another to the receiver.
@@ -137,7 +137,7 @@ impl Router {
             return Err(Reason::Duplicate);
         }
         // Checked here, and not where it is first written, because a relay must not pass on what it would not show.
-        let mut checked = Event::NOTHING;
+        let mut checked = Event::nothing();
         render::read_detail(&mut checked, event, &mut self.reader)?;
         if ![event.time, event.start, event.stale]
             .into_iter()

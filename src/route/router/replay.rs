@@ -176,7 +176,7 @@ impl Router {
                 out.clear();
                 let made = match form {
                     Form::Xml => {
-                        let mut event = Event::NOTHING;
+                        let mut event = Event::nothing();
                         (self.reader)
                             .parse(&mut event, &kept.bytes)
                             .and_then(|()| self.envelope.put_event(out, &event))
@@ -204,7 +204,7 @@ fn render_federated(
     reader: &mut Reader,
 ) -> Option<()> {
     let event = fig::parse(message, own_id).ok()?.event?;
-    let mut checked = Event::NOTHING;
+    let mut checked = Event::nothing();
     render::read_detail(&mut checked, &event, reader).ok()?;
     let mut stamps = stamp::Writer::default();
     render::put_event(out, &event, checked.detail.as_ref(), &mut stamps).ok()

@@ -85,22 +85,26 @@ pub struct Child<'a> {
 }
 
 impl Event<'_> {
-    /// An event that says nothing, to be filled.
-    pub const NOTHING: Self = Self {
-        bytes: &[],
-        uid: &[],
-        kind: &[],
-        how: &[],
-        time: None,
-        start: None,
-        stale: None,
-        access: &[],
-        caveat: &[],
-        releasable_to: &[],
-        point: None,
-        detail: None,
-        plain: false,
-    };
+    /// An event that says nothing, to be filled. No constant, because a constant is copied whole, with the room for a
+    /// detail that it does not have.
+    #[inline(always)]
+    pub const fn nothing() -> Self {
+        Self {
+            bytes: &[],
+            uid: &[],
+            kind: &[],
+            how: &[],
+            time: None,
+            start: None,
+            stale: None,
+            access: &[],
+            caveat: &[],
+            releasable_to: &[],
+            point: None,
+            detail: None,
+            plain: false,
+        }
+    }
 }
 
 impl Detail<'_> {

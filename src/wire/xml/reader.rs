@@ -13,7 +13,7 @@ use crate::wire::survey::{Survey, survey};
 /// # Errors
 /// The reason for which it is refused.
 pub fn parse(piece: &[u8]) -> Result<Event<'_>, Reason> {
-    let mut event = Event::NOTHING;
+    let mut event = Event::nothing();
     read_event(&mut event, piece, None).map(|()| event)
 }
 
@@ -23,7 +23,7 @@ pub fn parse(piece: &[u8]) -> Result<Event<'_>, Reason> {
 /// # Errors
 /// The reason for which it is refused.
 pub fn parse_detail(other: &[u8]) -> Result<Detail<'_>, Reason> {
-    let mut event = Event::NOTHING;
+    let mut event = Event::nothing();
     read_detail(&mut event, other, None)?;
     event.detail.ok_or(Reason::Malformed)
 }
@@ -39,7 +39,7 @@ impl Reader {
     /// Bytes that it takes at most.
     pub const BYTES: usize = 2 * Shapes::BYTES;
 
-    /// The same as [`parse`], into `event`, which must be [`Event::NOTHING`] still.
+    /// The same as [`parse`], into `event`, which must be [`Event::nothing()`] still.
     ///
     /// # Errors
     /// Those of [`parse`]; `event` may then hold some parts.
@@ -47,7 +47,7 @@ impl Reader {
         read_event(event, piece, Some(&mut self.events))
     }
 
-    /// The same as [`parse_detail`], into the detail of `event`, which must be [`Event::NOTHING`] still.
+    /// The same as [`parse_detail`], into the detail of `event`, which must be [`Event::nothing()`] still.
     ///
     /// # Errors
     /// Those of [`parse_detail`]; `event` may then hold some parts.
@@ -126,7 +126,7 @@ mod tests {
 
     /// Both ways say the same, and mean the same bytes of the piece.
     fn agree(reader: &mut Reader, piece: &[u8]) {
-        let mut event = Event::NOTHING;
+        let mut event = Event::nothing();
         let short = reader.parse(&mut event, piece).map(|()| event);
         let long = parse(piece);
         assert_eq!(short, long, "{}", String::from_utf8_lossy(piece));
@@ -146,7 +146,7 @@ mod tests {
         let other = piece[at..]
             .strip_suffix(b"</event>")
             .unwrap_or(&piece[at..]);
-        let mut event = Event::NOTHING;
+        let mut event = Event::nothing();
         let short = reader.parse_detail(&mut event, other);
         assert_eq!(short.map(|()| event.detail), parse_detail(other).map(Some));
     }
@@ -162,7 +162,7 @@ mod tests {
 
     fn is_known(reader: &mut Reader, piece: &str) -> bool {
         let survey = survey(piece.as_bytes()).unwrap();
-        let mut event = Event::NOTHING;
+        let mut event = Event::nothing();
         let known = reader.events.read(&mut event, piece.as_bytes(), &survey);
         known.is_some()
     }

@@ -291,25 +291,31 @@ impl Run {
     fn strip<'a>(&self, rest: &'a [u8]) -> Option<&'a [u8]> {
         let length = usize::from(self.length);
         let [first, second, third, fourth] = self.words;
+        let word = |bytes: [u8; 8]| u64::from_le_bytes(bytes);
         if length <= 8 {
             // Near the end of a piece there may be no whole word left; such a piece goes the long way.
-            let word = u64::from_le_bytes(*rest.first_chunk()?);
-            return (word & second == first).then(|| rest.get(length..))?;
+            let here = word(*rest.first_chunk()?);
+            return (here & second == first).then(|| rest.get(length..))?;
         }
         let (run, behind) = rest.split_at_checked(length)?;
-        let word = |at: usize| {
-            run.get(at..)?
-                .first_chunk()
-                .map(|word| u64::from_le_bytes(*word))
-        };
-        let same = if length <= 16 {
-            word(0)? == first && word(length - 8)? == second
+        let mut other = word(*run.first_chunk()?) ^ first;
+        if length <= 16 {
+            other |= word(*run.last_chunk()?) ^ second;
         } else {
-            let ends = word(0)? == first && word(length - 8)? == fourth;
-            ends && word(8)? == second && word(length - 16)? == third
-        };
+            let (begin, end) = (run.first_chunk::<16>()?, run.last_chunk::<16>()?);
+            let [_, begin] = halves(begin);
+            let [end, last] = halves(end);
+            other |= begin ^ second | end ^ third | last ^ fourth;
+        }
+        let same = other == 0;
         same.then_some(behind)
     }
+}
+
+#[inline(always)]
+fn halves(bytes: &[u8; 16]) -> [u64; 2] {
+    let both = u128::from_le_bytes(*bytes);
+    [both as u64, (both >> 64) as u64]
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
