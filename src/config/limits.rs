@@ -109,7 +109,7 @@ limits! {
     /// Bytes waiting for one link, KiB, each event charged 128 bytes beside its own. Not below max_event_kib.
     outbox_kib: u32 = 768 in 4..=65536;
     /// Bytes waiting for all links together, KiB. Not below outbox_kib.
-    waiting_kib: u32 = 1536 in 4..=262144;
+    waiting_kib: u32 = 1024 in 4..=262144;
     /// One write to a link, KiB.
     batch_kib: u32 = 16 in 1..=64;
     /// An event begun must be whole within this, seconds.
