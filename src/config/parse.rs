@@ -73,6 +73,7 @@ impl Config {
                 None => default.console_idle_minutes,
             },
             led: reader.led(&raw.led)?,
+            clock: reader.clock(&raw.clock)?,
             peers: reader.peers(&raw.peer, &limits)?,
             limits,
         })

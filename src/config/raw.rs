@@ -6,12 +6,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use toml::Spanned;
 
+use super::clock::{CLOCK_KEYS, RawClock};
 use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
 
 /// Keys of each table, for suggestions; the shapes below refuse all others.
 pub(super) const TOP_KEYS: &[&str] = &[
-    "node", "identity", "listen", "led", "limits", "console", "peer",
+    "node", "identity", "listen", "led", "clock", "limits", "console", "peer",
 ];
 const NODE_KEYS: &[&str] = &["name", "advertised_host"];
 const IDENTITY_KEYS: &[&str] = &["certificate", "key"];
@@ -35,6 +36,7 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "identity" => Some(("[identity]", IDENTITY_KEYS)),
         "listen" => Some(("[listen]", LISTEN_KEYS)),
         "led" => Some(("[led]", LED_KEYS)),
+        "clock" => Some(("[clock]", CLOCK_KEYS)),
         "limits" => Some(("[limits]", Limits::KEYS)),
         "console" => Some(("[console]", CONSOLE_KEYS)),
         "peer" => Some(("[[peer]]", PEER_KEYS)),
@@ -55,9 +57,12 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing") | ("led", "active_low") => {
-            "write true or false, without quotes".into()
+        ("clock", "gpsd") => {
+            "write host:port in quotes such as \"127.0.0.1:2947\", or \"\" for off".into()
         }
+        ("peer", "enabled" | "incoming" | "outgoing")
+        | ("led", "active_low")
+        | ("clock", "peers") => "write true or false, without quotes".into(),
         ("listen", key) if key != table => {
             "write an address in quotes such as \"0.0.0.0:9001\", a list of them, or \"\" for off"
                 .into()
@@ -77,6 +82,7 @@ pub(super) struct RawConfig {
     pub(super) identity: Option<Spanned<RawIdentity>>,
     pub(super) listen: RawListen,
     pub(super) led: RawLed,
+    pub(super) clock: RawClock,
     pub(super) limits: RawLimits,
     pub(super) console: RawConsole,
     pub(super) peer: Vec<Spanned<RawPeer>>,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rustls_pki_types::CertificateDer;
 
+use super::clock::ClockSources;
 use super::led::Led;
 use super::limits::Limits;
 use crate::pki::Fingerprint;
@@ -34,6 +35,8 @@ pub struct Config {
     pub listen: Listen,
     /// The status LED.
     pub led: Led,
+    /// Where the time of day comes from.
+    pub clock: ClockSources,
     /// Every bound of the box.
     pub limits: Limits,
     /// Minutes after which a console with a PIN locks by itself; 0 = never.
@@ -93,6 +96,7 @@ impl Default for Config {
             identity: None,
             listen: Listen::default(),
             led: Led::default(),
+            clock: ClockSources::default(),
             limits: Limits::default(),
             console_idle_minutes: CONSOLE_IDLE_MINUTES,
             peers: Vec::new(),

@@ -4,6 +4,7 @@ pub mod board;
 pub mod clients;
 pub mod door;
 pub mod fed2;
+pub mod gpsd;
 pub mod grpc;
 pub mod handshake;
 pub mod hub;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::CertificateDer;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -18,9 +18,11 @@ use crate::link::fed2::{
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
 use crate::link::refusals::Refusals;
-use crate::link::tls::{self, Credentials, Observer};
+use crate::link::tls::{self, Credentials, Moments, Observer};
 use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
+
+use super::timekeeper::Timekeeper;
 
 /// All federation of the box.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ pub(super) struct Federation {
     diallers: BTreeMap<String, Dialler>,
     door: Door,
     acceptor: Acceptor,
+    clock: Timekeeper,
 }
 
 impl Federation {
@@ -49,6 +52,7 @@ impl Federation {
         hub: Hub,
         board: PeerBoard,
         refusals: Refusals,
+        clock: &Timekeeper,
     ) -> Result<Self, rustls::Error> {
         let timing = Timing {
             handshake: std::time::Duration::from_secs(config.limits.handshake_seconds.into()),
@@ -65,15 +69,15 @@ impl Federation {
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
             timing,
         });
-        let credentials = Credentials::new(&own.identity)?;
+        let credentials = Credentials::new(&own.identity)?.judging_at(clock.moments());
         let roster = Roster::default();
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
         let door = Door::default();
-        let observer = tell_refused(&node);
+        let observer = clock.telling(tell_refused(&node));
         let acceptor = Acceptor::new(AcceptorSettings {
             node: Arc::clone(&node),
             tls: tls::federation_server(&credentials, roster.clone(), observer)?,
-            identify: identify(roster.clone(), Arc::clone(&enabled)),
+            identify: identify(roster.clone(), Arc::clone(&enabled), clock.moments()),
             door: door.clone(),
             refusals,
         });
@@ -86,6 +90,7 @@ impl Federation {
             diallers: BTreeMap::new(),
             door,
             acceptor,
+            clock: clock.clone(),
         })
     }
 
@@ -97,6 +102,11 @@ impl Federation {
     /// The places for large events, which the local clients share.
     pub(super) fn large_events(&self) -> Arc<Semaphore> {
         Arc::clone(&self.node.large_events)
+    }
+
+    /// The clock, by which the local clients' certificates are judged too.
+    pub(super) fn clock(&self) -> &Timekeeper {
+        &self.clock
     }
 
     /// The door, which the local clients share.
@@ -203,7 +213,8 @@ impl Federation {
             }
             board.set_address(name, address);
             board.set(name, PeerState::Connecting, "starting", now);
-            match tls::federation_client(&self.credentials, rule(peer), tls::unobserved()) {
+            let observer = self.clock.telling(tls::unobserved());
+            match tls::federation_client(&self.credentials, rule(peer), observer) {
                 Ok(tls) => {
                     let node = Arc::clone(&self.node);
                     let dialler = Dialler::spawn(node, PeerSettings::from(peer), tls);
@@ -251,9 +262,13 @@ fn only_directions_changed(old: &Peer, new: &Peer) -> bool {
     aligned == *new
 }
 
-fn identify(roster: Roster, enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>>) -> Identify {
+fn identify(
+    roster: Roster,
+    enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>>,
+    moments: Moments,
+) -> Identify {
     Arc::new(move |chain: &[CertificateDer<'static>]| {
-        let name = roster.identify(chain, UnixTime::now()).ok()?;
+        let name = roster.identify(chain, moments()).ok()?;
         let enabled = enabled.lock().unwrap_or_else(PoisonError::into_inner);
         enabled.get(&name).cloned()
     })
@@ -287,6 +302,7 @@ mod tests {
             observer(Judgement {
                 fingerprint: Fingerprint::of(b""),
                 outcome: Err(Refusal::Expired),
+                doubt: None,
                 suspect: suspect.map(str::to_owned),
             });
         };

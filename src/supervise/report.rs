@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use super::Shared;
 use super::safe::Safe;
 use crate::api::status::{
-    ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerState, PeerStatus, PowerStatus, Status,
+    LocalStatus, MemoryStatus, NodeStatus, PeerState, PeerStatus, PowerStatus, Status,
     StorageStatus, counts, time,
 };
 use crate::config::Peer;
@@ -45,10 +45,7 @@ impl Shared {
                 .to_owned(),
                 reason: self.safe.as_ref().map(Safe::to_string).unwrap_or_default(),
             },
-            clock: ClockStatus {
-                utc: time(now.wall_ms).unwrap_or_default(),
-                quality: "unknown".to_owned(),
-            },
+            clock: self.clock.status(),
             listen: self.bound.clone(),
             peers: config
                 .peers
