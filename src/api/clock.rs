@@ -159,14 +159,15 @@ fn time(millis: i64) -> Option<String> {
     Some(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// A span of time for people.
+/// A span of time for people, rounded.
 pub fn span(millis: u64) -> String {
+    let rounded = |unit: u64| (millis / unit) + u64::from(millis % unit >= unit.div_ceil(2));
     match millis / 1000 {
         0 => format!("{millis} ms"),
-        1..120 => format!("{}.{} s", millis / 1000, millis % 1000 / 100),
-        120..7_200 => format!("{} min", millis / 60_000),
-        7_200..172_800 => format!("{} h", millis / 3_600_000),
-        _ => format!("{} days", millis / 86_400_000),
+        1..120 => format!("{}.{} s", rounded(100) / 10, rounded(100) % 10),
+        120..7_200 => format!("{} min", rounded(60_000)),
+        7_200..172_800 => format!("{} h", rounded(3_600_000)),
+        _ => format!("{} days", rounded(86_400_000)),
     }
 }
 
@@ -202,10 +203,11 @@ mod tests {
     fn spans_are_short() {
         for (millis, words) in [
             (12, "12 ms"),
-            (1_250, "1.2 s"),
+            (1_250, "1.3 s"),
+            (259_199_900, "3 days"),
             (600_000, "10 min"),
             (90_000_000, "25 h"),
-            (i64::MAX.unsigned_abs(), "106751991167 days"),
+            (u64::MAX, "213503982335 days"),
         ] {
             assert_eq!(span(millis), words);
         }

@@ -8,6 +8,9 @@ use crate::state::{Found, StateError, TwoGenerations};
 
 /// It is written at most so often, milliseconds: a card wears out.
 pub const EVERY_MS: i64 = 15 * 60_000;
+/// A time that nobody vouches for is written when it has stood for so long, milliseconds: when a machine has just
+/// started somebody may soon know better, and there would be no write left.
+const UNCERTAIN_MS: u64 = 60_000;
 
 /// What is known of the time without any source; milliseconds since 1970, 0 = nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -24,11 +27,14 @@ pub struct FloorStore {
     files: Option<TwoGenerations<Floor>>,
     /// What was written last, and when by the monotonic clock; no moment if an earlier run wrote it.
     written: (Floor, Option<u64>),
+    /// Since when there is something uncertain to write.
+    uncertain_since: Option<u64>,
 }
 
 impl FloorStore {
-    /// Opens it; gives what was kept, and in words what is wrong with it.
-    pub fn open(state: &Path) -> (Self, Floor, Option<String>) {
+    /// Opens it; gives what was kept, and in words what is wrong with it. What is before `build_ms`, when the release
+    /// was built, is known without being kept.
+    pub fn open(state: &Path, build_ms: i64) -> (Self, Floor, Option<String>) {
         let opened = TwoGenerations::open(state, "clock");
         let (files, floor, fault) = match opened {
             Ok((files, Found::Value(floor))) => (Some(files), floor, None),
@@ -39,22 +45,32 @@ impl FloorStore {
             }
             Err(error) => (None, Floor::default(), Some(error.to_string())),
         };
+        let known = Floor {
+            certain_ms: floor.certain_ms.max(build_ms),
+            known_ms: floor.known_ms.max(build_ms),
+        };
         let store = Self {
             files,
-            written: (floor, None),
+            written: (known, None),
+            uncertain_since: None,
         };
         (store, floor, fault)
     }
 
     /// Whether this is worth a write now: time went on by a quarter of an hour, or the box went by a wrong one, and
     /// the last write of this run is as long ago.
-    pub fn is_due(&self, floor: Floor, mono_ms: u64) -> bool {
+    pub fn is_due(&mut self, floor: Floor, mono_ms: u64) -> bool {
         let (last, at) = self.written;
         let every = EVERY_MS.unsigned_abs();
-        let moved = floor.certain_ms - last.certain_ms >= EVERY_MS
-            || (floor.known_ms - last.known_ms).abs() >= EVERY_MS;
+        let is_certain = floor.certain_ms - last.certain_ms >= EVERY_MS;
+        let is_uncertain = (floor.known_ms - last.known_ms).abs() >= EVERY_MS;
+        let since = self.uncertain_since.get_or_insert(mono_ms);
+        let has_stood = mono_ms.saturating_sub(*since) >= UNCERTAIN_MS;
+        if !is_uncertain {
+            self.uncertain_since = None;
+        }
         let rested = at.is_none_or(|at| mono_ms.saturating_sub(at) >= every);
-        self.files.is_some() && moved && rested
+        self.files.is_some() && rested && (is_certain || is_uncertain && has_stood)
     }
 
     /// Writes it; blocks until it is on the disk. What is certain never goes back.
@@ -93,7 +109,7 @@ mod tests {
     #[test]
     fn it_is_written_at_most_every_quarter_of_an_hour() {
         let directory = tempfile::tempdir().unwrap();
-        let (mut store, found, fault) = FloorStore::open(directory.path());
+        let (mut store, found, fault) = FloorStore::open(directory.path(), 0);
         assert_eq!((found, fault), (Floor::default(), None));
         let mut writes = 0;
         for second in 0..7200_i64 {
@@ -117,26 +133,41 @@ mod tests {
             due
         });
         assert!(jumps.count() <= 1);
-        let (_, found, _) = FloorStore::open(directory.path());
+        let (_, found, _) = FloorStore::open(directory.path(), 0);
         assert!(found.certain_ms >= START + 6_300_000, "{found:?}");
+    }
+
+    #[test]
+    fn what_nobody_vouches_for_is_written_after_a_minute() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut store, ..) = FloorStore::open(directory.path(), START);
+        let uncertain = floor(0, START + EVERY_MS);
+        assert!(!store.is_due(floor(0, START + 1), 0), "known without it");
+        assert!(!store.is_due(uncertain, 1_000));
+        assert!(!store.is_due(uncertain, 60_000));
+        assert!(store.is_due(uncertain, 61_000));
+        assert!(
+            store.is_due(floor(START + EVERY_MS, START + EVERY_MS), 0),
+            "certain"
+        );
     }
 
     #[test]
     fn what_is_certain_never_goes_back_and_damage_is_told() {
         let directory = tempfile::tempdir().unwrap();
-        let (mut store, ..) = FloorStore::open(directory.path());
+        let (mut store, ..) = FloorStore::open(directory.path(), 0);
         store.save(floor(START, START + 5), 0).unwrap();
         store.save(floor(START - 1000, START - 1000), 1).unwrap();
-        let (_, found, _) = FloorStore::open(directory.path());
+        let (_, found, _) = FloorStore::open(directory.path(), 0);
         assert_eq!(found, floor(START, START - 1000));
         for file in ["clock.a", "clock.b"] {
             fs::write(directory.path().join(file), "junk").unwrap();
         }
-        let (mut store, found, fault) = FloorStore::open(directory.path());
+        let (mut store, found, fault) = FloorStore::open(directory.path(), 0);
         assert_eq!(found, Floor::default());
         assert!(fault.unwrap().contains("damaged"));
         store.save(floor(START, START), 0).unwrap();
-        assert_eq!(FloorStore::open(directory.path()).1, floor(START, START));
+        assert_eq!(FloorStore::open(directory.path(), 0).1, floor(START, START));
     }
 
     #[test]
@@ -144,7 +175,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut writes = 0;
         for start in 0..20_i64 {
-            let (mut store, ..) = FloorStore::open(directory.path());
+            let (mut store, ..) = FloorStore::open(directory.path(), 0);
             let now = START + start * 60_000;
             if store.is_due(floor(now, now), 0) {
                 store.save(floor(now, now), 0).unwrap();

@@ -225,7 +225,12 @@ impl Tracker {
                     .saturating_sub(clock_ms)
                     .saturating_add(system_ms)
                     .saturating_sub(mono);
-                if !self.has_fix(mono_ms) || !is_plausible(anchor.saturating_add(mono)) {
+                // A gpsd elsewhere stamps by another clock than ours.
+                let is_our_clock = clock_ms.abs_diff(system_ms) <= AGREES_MS;
+                if !is_our_clock
+                    || !self.has_fix(mono_ms)
+                    || !is_plausible(anchor.saturating_add(mono))
+                {
                     return;
                 }
                 if !is_pulse {

@@ -130,7 +130,7 @@ impl BoxClock {
 
     /// The same, with a monotonic clock that read zero at `started_ns`.
     fn start_at(state: &Path, root: &Path, started_ns: i64) -> (Self, Option<String>) {
-        let (store, floor, fault) = FloorStore::open(state);
+        let (store, floor, fault) = FloorStore::open(state, build_ms());
         let judge = Judge::new(build_ms(), floor);
         let (system_ns, mono_ns) = (system_ns(), monotonic_ns() - started_ns);
         let nothing = Verdict {
@@ -210,13 +210,13 @@ impl BoxClock {
             keeping.last_jump = jump;
         }
         let floor = keeping.judge.floor();
-        let is_due = |store: &FloorStore| store.is_due(floor, mono_ms);
+        let is_due = |store: &mut FloorStore| store.is_due(floor, mono_ms);
         News {
             verdict,
             before,
             step,
             jump,
-            due: keeping.store.as_ref().is_some_and(is_due).then_some(floor),
+            due: keeping.store.as_mut().is_some_and(is_due).then_some(floor),
         }
     }
 
@@ -444,7 +444,10 @@ mod tests {
         assert_eq!(clock.jumps(), 1);
         assert!(clock.now().wall_ms >= begin.wall_ms + 3_599_000);
         assert_eq!(second.step, None, "the system clock was not set");
-        let floor = second.due.unwrap();
+        clock.keeping().judge.age_for_tests(20_000);
+        let third = clock.look();
+        assert_eq!(third.verdict.quality, Quality::Gps);
+        let floor = third.due.unwrap();
         clock.save(floor).unwrap();
         assert!(fs::exists(directory.path().join("clock.a")).unwrap());
         assert_eq!(clock.look().due, None, "not again so soon");
