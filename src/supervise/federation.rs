@@ -120,6 +120,7 @@ impl Federation {
                 name: peer.name.clone(),
                 incoming: peer.incoming,
                 outgoing: peer.outgoing,
+                correct_clock: peer.correct_clock,
             })
             .collect();
         // Trust first: from here on no handshake succeeds that the new configuration does not allow.
@@ -242,11 +243,12 @@ fn rule(peer: &Peer) -> TrustRule {
     }
 }
 
-/// Directions are the router's business; the connection may stay.
+/// Directions and clocks are the router's business; the connection may stay.
 fn only_directions_changed(old: &Peer, new: &Peer) -> bool {
     let aligned = Peer {
         incoming: new.incoming,
         outgoing: new.outgoing,
+        correct_clock: new.correct_clock,
         ..old.clone()
     };
     aligned == *new

@@ -223,7 +223,12 @@ mod tests {
         for round in 0..20u64 {
             let ahead = if round < 10 { 0 } else { -600_000 };
             let begin = round * 8_000;
-            tell(&ours, at(begin, 0, 0, 0), &mut theirs, at(begin + 40, 3, ahead, 0));
+            tell(
+                &ours,
+                at(begin, 0, 0, 0),
+                &mut theirs,
+                at(begin + 40, 3, ahead, 0),
+            );
             let now = at(begin + 80, 0, 0, 0);
             let sample = tell(&theirs, at(begin + 41, 3, ahead, 0), &mut ours, now).unwrap();
             let stepped = known.as_mut().map(|known| known.add(&sample, now));

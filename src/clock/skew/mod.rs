@@ -109,7 +109,10 @@ impl Frame {
     #[inline(always)]
     pub fn passes(&self, time: i64, now: Now) -> bool {
         const LATE_MS: i64 = 2_000;
-        let late = now.wall_ms.wrapping_sub(time).wrapping_add(CORRECTED_UNTIL_MS);
+        let late = now
+            .wall_ms
+            .wrapping_sub(time)
+            .wrapping_add(CORRECTED_UNTIL_MS);
         self.plain
             && now.mono_ms < self.look_at_ms
             && late.cast_unsigned() <= (LATE_MS + CORRECTED_UNTIL_MS).cast_unsigned()
@@ -316,7 +319,9 @@ impl Skew {
         }
         clocks.sort_unstable();
         let median = clocks.get(clocks.len() / 2).map_or(0, |&(clock, _)| clock);
-        let same = clocks.iter().filter(|(clock, _)| (clock - median).abs() <= SAME_MS);
+        let same = clocks
+            .iter()
+            .filter(|(clock, _)| (clock - median).abs() <= SAME_MS);
         let shifting = same.clone().filter(|(_, shifting)| *shifting).count();
         frame.theirs = Some(median).filter(|_| 2 * shifting > clocks.len());
         frame.same = same.count() as u16;
@@ -345,3 +350,6 @@ impl Skew {
 fn base(now: Now) -> i64 {
     now.wall_ms - now.mono_ms.cast_signed()
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,7 @@ fn router(id: &str) -> Router {
         latest_events: 16,
         dedup_events: 256,
         dedup_window_ms: 30_000,
+        skew_sources: 64,
     })
 }
 
@@ -361,6 +362,7 @@ fn directions_are_kept_and_counted() {
             name: "b".to_owned(),
             incoming,
             outgoing,
+            correct_clock: true,
         }]
     };
     a.set_peers(&spec(true, true));
