@@ -13,7 +13,8 @@ use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::fed2::node::MESSAGE_OVERHEAD;
 use crate::link::fed2::{
-    Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry, Timing,
+    Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry,
+    Timing, time_exchange,
 };
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
@@ -66,6 +67,7 @@ impl Federation {
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
             timing,
         });
+        time_exchange::register(&node.companions, node.hub.clone());
         let credentials = Credentials::new(&own.identity)?;
         let roster = Roster::default();
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
