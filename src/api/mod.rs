@@ -7,6 +7,7 @@ pub mod client;
 pub mod clock;
 pub mod control;
 pub mod inject;
+mod peer_clock;
 pub mod request;
 mod socket;
 pub mod status;

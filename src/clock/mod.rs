@@ -16,6 +16,7 @@ pub mod kernel;
 pub mod peers;
 pub mod quality;
 pub mod rtc;
+pub mod skew;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -26,6 +26,7 @@ const PEER_KEYS: &[&str] = &[
     "enabled",
     "incoming",
     "outgoing",
+    "correct_clock",
     "keepalive_seconds",
 ];
 
@@ -60,7 +61,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("clock", "gpsd") => {
             "write host:port in quotes such as \"127.0.0.1:2947\", or \"\" for off".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing")
+        ("peer", "enabled" | "incoming" | "outgoing" | "correct_clock")
         | ("led", "active_low")
         | ("clock", "peers") => "write true or false, without quotes".into(),
         ("listen", key) if key != table => {
@@ -127,6 +128,7 @@ pub(super) struct RawPeer {
     pub(super) enabled: Option<bool>,
     pub(super) incoming: Option<bool>,
     pub(super) outgoing: Option<bool>,
+    pub(super) correct_clock: Option<bool>,
     pub(super) keepalive_seconds: Option<Spanned<i64>>,
 }
 

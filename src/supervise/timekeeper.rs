@@ -15,9 +15,11 @@ use crate::api::clock::span;
 use crate::api::status::Counts;
 use crate::clock::judge::Follows;
 use crate::clock::keeper::{News, Report};
-use crate::clock::{BoxClock, Clock};
-use crate::config::ClockSources;
+use crate::clock::peers::MOST_PEERS;
+use crate::clock::{BoxClock, Clock, PeerOffset};
+use crate::config::{ClockSources, Peer};
 use crate::link::gpsd;
+use crate::link::hub::Hub;
 use crate::link::tls::{Judgement, Moments, Observer};
 use crate::pki::{Doubt, Moment};
 
@@ -75,8 +77,22 @@ impl Timekeeper {
             .use_sources(sources.gpsd.is_some(), sources.peers);
     }
 
-    /// The second's look: logs what is new, and writes the last known time when it is due.
-    pub(super) fn look(&self) {
+    /// The second's look: asks the sources, logs what is new, and writes the last known time when it is due.
+    pub(super) fn look(&self, hub: &Hub, peers: &[Peer]) {
+        let offsets: Vec<PeerOffset> = hub.with(|router, now| {
+            let told = peers
+                .iter()
+                .map(|peer| router.peer_offset(&peer.name, now))
+                // What is guessed from events may be a delay that was always there.
+                .filter(|offset| offset.exchanged);
+            let known = told.map(|offset| PeerOffset {
+                offset_ms: offset.offset_ms,
+                error_ms: offset.error_ms,
+                quality: offset.quality,
+            });
+            known.take(MOST_PEERS).collect()
+        });
+        self.clock.note_peers(&offsets);
         let news = self.clock.look();
         tell(&news, &self.clock.report());
         if let Some(floor) = news.due {

@@ -32,4 +32,5 @@ mod the_console_sets_a_box_up;
 mod the_demo_shows_everything_crossing;
 mod the_led_tells_what_the_box_does;
 mod the_service_manager_is_told;
+mod time_comes_from_gpsd_and_chrony;
 mod updates_are_tried_and_rolled_back;
