@@ -17,6 +17,7 @@ def run(world):
 
 
 def rolls_back(world, box, name):
+    """Shared with the scenario of the router."""
     before = box.guest.call("cat /etc/tombolo/tombolo.toml")
     box.install(name)
     begin = box.guest.seconds

@@ -26,8 +26,17 @@ def call(*words, input=None, timeout=300, cwd=None):
     return done.stdout
 
 
+GRUB = b"# GRUB Environment Block\n"
+
+
 def decode_state(block):
-    """One copy of the slot state: a dictionary, or None when its CRC is wrong."""
+    """One copy of the slot state in either format: a dictionary, or None when it is damaged."""
+    if block.startswith(GRUB):
+        words = dict(line.split(b"=", 1) for line in block.split(b"\n") if b"=" in line)
+        word = words.get(b"state", b"").decode("ascii", "replace")
+        if len(block) != STATE_BYTES or len(word) != 3 or words.get(b"again", b"").decode("ascii", "replace") != word:
+            return None
+        return {"good": word[0], "trial": word[1].replace("-", "none"), "left": word[2]}
     if len(block) != STATE_BYTES or struct.unpack("<I", block[:4])[0] != zlib.crc32(block[4:]):
         return None
     entries = block[4:].split(b"\0\0", 1)[0].split(b"\0")

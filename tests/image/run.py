@@ -34,6 +34,8 @@ SCENARIOS = [
     "a_power_cut_leaves_the_old_or_the_new",
     "the_debian_package_comes_and_goes",
     "the_box_boots_to_flowing_on_raspi",
+    "the_box_boots_to_flowing_on_a_router",
+    "a_router_rolls_back_too",
 ]
 SKIPPED = 77
 

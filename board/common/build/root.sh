@@ -107,7 +107,7 @@ finish_root() {
     [ -z "$binary" ] || install -m 755 "$binary" "$root/usr/bin/tombolo"
     [ -z "$extra_overlay" ] || cp -R "$extra_overlay/." "$root/"
 
-    echo "device=/dev/tombolo/disk" >"$root/usr/lib/tombolo/slot.conf"
+    printf 'device=/dev/tombolo/disk\nformat=%s\n' "${LOADER:-u-boot}" >"$root/usr/lib/tombolo/slot.conf"
     cat >"$root/usr/lib/tombolo/image-release" <<-END
 	VERSION=$version
 	BOARD=$BOARD
