@@ -128,6 +128,30 @@ class Card:
         return [line.strip().removeprefix("::/") for line in done.stdout.splitlines() if line.strip()]
 
 
+class Stick:
+    """A USB stick: a FAT file system labelled TOMBOLO without a partition table."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+
+    @classmethod
+    def of(cls, files, path):
+        """With these files, name -> source, and as much room again as a report needs."""
+        path = Path(path)
+        path.unlink(missing_ok=True)
+        with open(path, "wb") as file:
+            file.truncate(16 * MEBIBYTE + sum(os.path.getsize(source) for source in files.values()))
+        call("mkfs.vfat", "-F", "32", "-n", "TOMBOLO", path)
+        for name, source in files.items():
+            call("mcopy", "-i", path, source, f"::{name}")
+        return cls(path)
+
+    def get(self, name):
+        """The bytes of a file; None when it is not there."""
+        done = subprocess.run(["mtype", "-i", str(self.path), f"::{name}"], capture_output=True)
+        return done.stdout if done.returncode == 0 else None
+
+
 def disk_of(folder, path, label, megabytes=0):
     """An ext4 disk that holds the files of a folder."""
     path = Path(path)

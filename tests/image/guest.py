@@ -18,7 +18,7 @@ ROUTER = "x86-64-router"
 UEFI = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 
 
-def arguments(build, card, ports, processors=2, cache="writeback", trace=False, disk=None, uefi=False):
+def arguments(build, card, ports, processors=2, cache="writeback", trace=False, disk=None, uefi=False, usb=False):
     """QEMU's command line, as `scripts/image` wrote it down. `ports`: host port -> port of the guest."""
     places = {
         "dir": build.folder,
@@ -34,6 +34,8 @@ def arguments(build, card, ports, processors=2, cache="writeback", trace=False, 
             words += ["-device", f"virtio-blk-{'pci' if build.board == ROUTER else 'device'},drive=second"]
         words += [word.format(**places) for word in how[part]]
     words = [f"{word},cache={cache}" if word.startswith(f"file={places['card']}") else word for word in words]
+    if usb:
+        words += ["-device", "qemu-xhci,id=usb"]
     if uefi:
         words += ["-drive", f"if=pflash,format=raw,readonly=on,file={UEFI}"]
     if "-smp" in words:

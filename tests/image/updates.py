@@ -32,14 +32,14 @@ def mount_bundles(guest):
 class Updated:
     """A provisioned box next to a second one, flowing. Use it with `with`."""
 
-    def __init__(self, world, bundles, board=VIRT):
+    def __init__(self, world, bundles, board=VIRT, usb=False):
         self.world, self.board = world, board
-        disk = bundle_disk(world, bundles, board)
+        disk = bundle_disk(world, bundles, board) if bundles else None
         self.host = world.host_box("bravo")
         self.card = world.card(board)
         self.alpha = world.provision(self.card, "alpha", self.host)
         self.host.admit("alpha", ca=self.alpha.ca)
-        self.guest = world.guest(board, self.card, disk=disk)
+        self.guest = world.guest(board, self.card, disk=disk, usb=usb)
 
     def __enter__(self):
         self.host.start()

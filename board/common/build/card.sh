@@ -59,12 +59,12 @@ make_card() {
     ln "$slot" "$input/slot-a.img" 2>/dev/null || cp "$slot" "$input/slot-a.img"
     if [ "$LOADER" = grub ]; then
         cp "$work/mbr.img" "$work/core.img" "$input/"
-        grub_state "$input/slot-state.bin"
+        grub_state "$input"
     else
         environment_block "$input/slot-state.bin" 512 good=A trial=none left=0
     fi
-    sed -e "$([ "$LOADER" = grub ] && echo 's| @GRUB@$||' || echo '/@GRUB@$/d')" \
-        -e "s|@GRUB_CORE@|$((GRUB_CORE_SECTOR * 512))|" -e "s|@BOOT_TYPE@|$([ "$LOADER" = grub ] && echo 0xEF || echo 0xC)|" \
+    sed -e "$([ "$LOADER" = grub ] && echo 's| @GRUB@$||; / @U-BOOT@$/d' || echo 's| @U-BOOT@$||; / @GRUB@$/d')" \
+        -e "s|@GRUB_CORE@|$((GRUB_CORE_SECTOR * 512))|" -e "s|@GRUB_STATE@|$(((${STATE_SECTORS% *} - 1) * 512))|" -e "s|@BOOT_TYPE@|$([ "$LOADER" = grub ] && echo 0xEF || echo 0xC)|" \
         -e "s|@STATE_0@|$((${STATE_SECTORS% *} * 512))|" -e "s|@STATE_1@|$((${STATE_SECTORS#* } * 512))|" \
         -e "s|@BOOT_START@|${BOOT_START_MIB}M|" -e "s|@SLOT_A_START@|${SLOT_A_START_MIB}M|" -e "s|@SLOT_B_START@|${SLOT_B_START_MIB}M|" \
         -e "s|@SLOT_SIZE@|${SLOT_MIB}M|" -e "s|@DATA_START@|${DATA_START_MIB}M|" -e "s|@DISK_SIGNATURE@|$DISK_SIGNATURE|" \

@@ -2,7 +2,7 @@
 # partition. Its script (board/common/grub.cfg) is inside both. Sourced by scripts/image.
 
 # What the script calls, and what leads to the disk.
-GRUB_MODULES="part_msdos fat squash4 normal linux loadenv test regexp hashsum gcry_sha256 memdisk tar serial terminal echo sleep reboot search search_fs_uuid"
+GRUB_MODULES="part_msdos part_plan fat squash4 normal linux loadenv test regexp hashsum gcry_sha256 memdisk tar serial terminal echo sleep reboot search search_fs_uuid"
 # UEFI: the kernel needs to know where the screen is.
 GRUB_EFI_MODULES="efi_gop all_video"
 
@@ -11,7 +11,7 @@ make_grub() {
     local from=$1 disk=$work/grub
     rm -rf "$disk"
     mkdir -p "$disk/boot/grub"
-    sed -e "s|@STATE_0@|${STATE_SECTORS% *}|g" -e "s|@STATE_1@|${STATE_SECTORS#* }|g" -e "s|@BOOT_UUID@|746F-6D62|" \
+    sed -e "s|@BOOT_UUID@|746F-6D62|" \
         -e "s|@KERNEL_CONSOLE@|$KERNEL_CONSOLE|g" -e "s|@DISK_SIGNATURE@|${DISK_SIGNATURE#0x}|g" \
         -e "s|@KERNEL_ARGUMENTS@|$KERNEL_ARGUMENTS|g" "$common/grub.cfg" >"$disk/boot/grub/grub.cfg"
     if grep -n '@[A-Z_0-9]*@' "$disk/boot/grub/grub.cfg"; then die "board/$BOARD/meta leaves these words of GRUB's script open"; fi
@@ -50,8 +50,25 @@ add_boot_files() { # ROOT KERNEL RAMDISK
     (cd "$1/boot" && sha256sum vmlinuz initramfs.img >SHA256SUMS)
 }
 
-# One copy of the slot state: slot A is committed.
+# grub_state DIRECTORY: state.img, an archive whose files copy0 and copy1 are the two sectors of the slot state (slot A is
+# committed), and plan.img, the table in sector 1 that shows it to GRUB as a partition.
 grub_state() {
-    printf '# GRUB Environment Block\nstate=A-0\nagain=A-0\n' >"$1"
-    head -c "$((512 - $(stat -c %s "$1")))" /dev/zero | tr '\0' '#' >>"$1"
+    python3 - "$1" "${STATE_SECTORS% *}" "${STATE_SECTORS#* }" <<-'END'
+	import io, sys, tarfile
+	place, first, second = sys.argv[1], *map(int, sys.argv[2:])
+	state = b"# GRUB Environment Block\nstate=A-0\nagain=A-0\n".ljust(512, b"#")
+	files = {"copy0": state, "gap": bytes(512 * (second - first - 3)), "copy1": state}
+	with tarfile.open(f"{place}/state.img", "w", format=tarfile.USTAR_FORMAT) as archive:
+	    for name, data in files.items():
+	        entry = tarfile.TarInfo(name)
+	        entry.size = len(data)
+	        archive.addfile(entry, io.BytesIO(data))
+	with open(f"{place}/state.img", "r+b") as file:
+	    data = file.read()
+	    end = second - first + 4
+	    assert data[512:1024] == state and data[(end - 3) * 512:(end - 2) * 512] == state and not any(data[end * 512 - 1024:])
+	    file.truncate(end * 512)
+	with open(f"{place}/plan.img", "wb") as file:
+	    file.write(f"part tombolo {first - 1} {first - 1 + end}\n".encode().ljust(512, b"\0"))
+	END
 }
