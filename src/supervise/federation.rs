@@ -13,7 +13,8 @@ use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::fed2::node::MESSAGE_OVERHEAD;
 use crate::link::fed2::{
-    Acceptor, AcceptorSettings, Dialler, Identify, Node, PeerSettings, Registry, Timing,
+    Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry,
+    Timing, time_exchange,
 };
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
@@ -59,12 +60,14 @@ impl Federation {
             name: config.name.clone(),
             federate_id: federate_id.to_owned(),
             registry: Registry::new(federate_id, timing.fresh),
+            companions: Companions::default(),
             hub,
             board,
             large_events: Arc::new(Semaphore::new(LARGE_EVENTS as usize)),
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
             timing,
         });
+        time_exchange::register(&node.companions, node.hub.clone());
         let credentials = Credentials::new(&own.identity)?;
         let roster = Roster::default();
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
@@ -119,6 +122,7 @@ impl Federation {
                 name: peer.name.clone(),
                 incoming: peer.incoming,
                 outgoing: peer.outgoing,
+                correct_clock: peer.correct_clock,
             })
             .collect();
         // Trust first: from here on no handshake succeeds that the new configuration does not allow.
@@ -241,11 +245,12 @@ fn rule(peer: &Peer) -> TrustRule {
     }
 }
 
-/// Directions are the router's business; the connection may stay.
+/// Directions and clocks are the router's business; the connection may stay.
 fn only_directions_changed(old: &Peer, new: &Peer) -> bool {
     let aligned = Peer {
         incoming: new.incoming,
         outgoing: new.outgoing,
+        correct_clock: new.correct_clock,
         ..old.clone()
     };
     aligned == *new
@@ -278,6 +283,7 @@ mod tests {
             hub: Hub::new(Router::new(settings), Arc::new(SystemClock::new())),
             board: PeerBoard::new(),
             registry: Registry::new("a", timing.fresh),
+            companions: Companions::default(),
             large_events: Arc::new(Semaphore::new(1)),
             message_limit: 1024,
             timing,

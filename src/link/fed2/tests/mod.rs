@@ -4,6 +4,8 @@
 //! tested where the router is.
 
 mod accepting;
+mod clocks;
+mod companions;
 mod dialling;
 mod pair;
 mod peers;
@@ -24,7 +26,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use super::{Acceptor, AcceptorSettings, Node, PeerSettings, Registry, Timing};
+use super::{Acceptor, AcceptorSettings, Companions, Node, PeerSettings, Registry, Timing};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Limits;
 use crate::link::board::{PeerBoard, PeerState};
@@ -157,15 +159,19 @@ const ALPHA: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const BRAVO: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
 fn node(name: &str, federate_id: &str, timing: Timing) -> Arc<Node> {
+    let router = Router::new(Settings::of(&Limits::default(), federate_id.to_owned(), 1));
+    let hub = Hub::new(router, Arc::new(SystemClock::new()));
+    node_with(name, federate_id, timing, hub)
+}
+
+fn node_with(name: &str, federate_id: &str, timing: Timing, hub: Hub) -> Arc<Node> {
     Arc::new(Node {
         name: name.into(),
         federate_id: federate_id.into(),
-        hub: Hub::new(
-            Router::new(Settings::of(&Limits::default(), federate_id.to_owned(), 1)),
-            Arc::new(SystemClock::new()),
-        ),
+        hub,
         board: PeerBoard::new(),
         registry: Registry::new(federate_id, timing.fresh),
+        companions: Companions::default(),
         message_limit: 128 * 1024,
         large_events: Arc::new(Semaphore::new(2)),
         timing,
