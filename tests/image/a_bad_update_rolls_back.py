@@ -6,7 +6,7 @@ from updates import SLOT_STARTS, Updated
 
 ABOUT = "an update whose daemon crashes, whose kernel panics, whose peer stays silent: rolled back"
 NEEDS = [VIRT]
-SECONDS = 450
+SECONDS = 330
 
 
 def run(world):
