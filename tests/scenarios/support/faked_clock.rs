@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 
 use tempfile::NamedTempFile;
 
+use super::now_ms;
+
 const DAY_MS: i64 = 86_400_000;
 
 /// The system clock that a process sees.
@@ -112,14 +114,6 @@ impl FakedClock {
             .expect("the file of the clock");
         i64::from_ne_bytes(bytes)
     }
-}
-
-/// The machine's time, milliseconds since 1970.
-pub fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .expect("after 1970");
-    i64::try_from(since.as_millis()).expect("this age")
 }
 
 /// Days as milliseconds.

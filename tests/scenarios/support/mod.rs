@@ -22,7 +22,7 @@ pub use certificates::{Authority, Leaf, Profile};
 pub use corpus::corpus;
 pub use cot::{Event, chat, now_ms, position, stamp, stamp_of_now, track};
 pub use device::{Device, RawDevice, client_config, tls_stream};
-pub use faked_clock::{FakedClock, days, now_ms};
+pub use faked_clock::{FakedClock, days};
 pub use foreign::{FOREIGN_ID, Foreign};
 pub use machine::Machine;
 pub use manager::Managed;

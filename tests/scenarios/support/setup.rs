@@ -135,6 +135,13 @@ impl Setup {
         self
     }
 
+    /// The peers' clocks count nothing.
+    #[must_use]
+    pub fn deaf_to_peers(mut self) -> Self {
+        self.clock += "peers = false\n";
+        self
+    }
+
     pub(super) fn environment(&self) -> &[(String, String)] {
         &self.environment
     }
