@@ -3,6 +3,11 @@
 //! `SOURCE_DATE_EPOCH` (seconds since 1970) when it is set, so that builds can be repeated; else the time of the newest
 //! commit; else now.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "the time of the build is what it is for"
+)]
+
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 

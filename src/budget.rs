@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::clock::gps;
 use crate::config::Limits;
 use crate::log::recent;
 
@@ -335,6 +336,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             1,
             Some("max_event_kib"),
             "its line and the event decoded from it",
+        ),
+        row(
+            "line of gpsd",
+            gps::LINE_BYTES as u64,
+            1,
+            None,
+            "while it is read",
         ),
         row(
             "log line kept",
