@@ -7,6 +7,7 @@ pub mod client;
 pub mod control;
 pub mod inject;
 pub mod request;
+pub mod sending;
 mod socket;
 pub mod status;
 pub mod update;

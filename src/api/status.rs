@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::sending::SendingStatus;
 use crate::budget::Budget;
 use crate::counters::Reason;
 use crate::files;
@@ -159,6 +160,9 @@ pub struct PeerStatus {
     pub last_heard: Option<String>,
     /// Events that did not go on, by reason.
     pub dropped: Counts,
+    /// What goes over the wire to it, and what was spared.
+    #[serde(default)]
+    pub sending: SendingStatus,
 }
 
 /// All local clients together.
@@ -331,6 +335,7 @@ pub(crate) mod tests {
                 rate_out: 2.0,
                 last_heard: time(1_700_000_000_000),
                 dropped: counts(counters.reasons()),
+                sending: SendingStatus::default(),
             }],
             clients: 3,
             refused: Counts::from([("unknown_ca".into(), 2)]),

@@ -26,6 +26,8 @@ const PEER_KEYS: &[&str] = &[
     "incoming",
     "outgoing",
     "keepalive_seconds",
+    "rate",
+    "compress",
 ];
 
 /// How a table is spelled in a message, and its keys.
@@ -55,7 +57,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing") | ("led", "active_low") => {
+        ("peer", "enabled" | "incoming" | "outgoing" | "compress") | ("led", "active_low") => {
             "write true or false, without quotes".into()
         }
         ("listen", key) if key != table => {
@@ -122,6 +124,8 @@ pub(super) struct RawPeer {
     pub(super) incoming: Option<bool>,
     pub(super) outgoing: Option<bool>,
     pub(super) keepalive_seconds: Option<Spanned<i64>>,
+    pub(super) rate: Option<Spanned<String>>,
+    pub(super) compress: Option<bool>,
 }
 
 /// One address or several; `""` and `[]` are none.

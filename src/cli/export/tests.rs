@@ -23,6 +23,8 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         incoming: true,
         outgoing: true,
         keepalive_seconds: None,
+        rate: None,
+        compress: true,
     }
 }
 
