@@ -8,6 +8,8 @@ pub mod gpsd;
 pub mod grpc;
 pub mod handshake;
 pub mod hub;
+pub mod meter;
+pub mod narrow;
 pub mod refusals;
 pub mod socket;
 pub mod tls;
