@@ -87,7 +87,7 @@ pub fn parse(line: &[u8]) -> Line {
             message
                 .release
                 .chars()
-                .filter(|letter| letter.is_ascii_graphic())
+                .filter(char::is_ascii_graphic)
                 .take(32)
                 .collect(),
         ),
