@@ -45,7 +45,7 @@ pub const DUPLICATE: u64 = 16;
 /// One source of events whose clock is remembered.
 pub const SOURCE: u64 = 72;
 /// What is kept of a neighbour's clock.
-pub const FRAME: u64 = 144;
+pub const FRAME: u64 = 176;
 /// One contact: uid, callsign and type of ordinary length, owner, and its entry in the map.
 pub const CONTACT: u64 = 256;
 /// Control connections served at once.
