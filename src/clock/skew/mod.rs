@@ -314,7 +314,7 @@ impl Skew {
         seen: Seen,
         theirs: Option<i64>,
     ) -> Option<(usize, bool)> {
-        let bucket = ((key >> 32) * self.buckets as u64 >> 32) as usize * WAYS;
+        let bucket = (((key >> 32) * self.buckets as u64) >> 32) as usize * WAYS;
         let ways = self.sources.get_mut(bucket..bucket + WAYS)?;
         if let Some(at) = (ways.iter()).position(|source| source.key == key && !source.is_free()) {
             return Some((bucket + at, false));
