@@ -7,6 +7,7 @@ use rustls_pki_types::CertificateDer;
 
 use super::led::Led;
 use super::limits::Limits;
+use super::rate::Rate;
 use crate::pki::Fingerprint;
 
 /// Port of plain CoT.
@@ -85,6 +86,10 @@ pub struct Peer {
     pub correct_clock: bool,
     /// Seconds between keepalives on the TCP connection, 1 to 32,767; none = the system chooses 60.
     pub keepalive_seconds: Option<u32>,
+    /// What may be sent to it; none = as much as the network takes.
+    pub rate: Option<Rate>,
+    /// Pack what is sent over a thin link when the peer is a box that can unpack it.
+    pub compress: bool,
 }
 
 impl Default for Config {

@@ -7,6 +7,8 @@ pub mod fed2;
 pub mod grpc;
 pub mod handshake;
 pub mod hub;
+pub mod meter;
+pub mod narrow;
 pub mod refusals;
 pub mod socket;
 pub mod tls;

@@ -18,6 +18,7 @@ use crate::link::fed2::{
 };
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
+use crate::link::meter::Meters;
 use crate::link::refusals::Refusals;
 use crate::link::tls::{self, Credentials, Observer};
 use crate::pki::{Own, Roster, TrustRule};
@@ -61,6 +62,7 @@ impl Federation {
             federate_id: federate_id.to_owned(),
             registry: Registry::new(federate_id, timing.fresh),
             companions: Companions::default(),
+            meters: Meters::default(),
             hub,
             board,
             large_events: Arc::new(Semaphore::new(LARGE_EVENTS as usize)),
@@ -100,6 +102,11 @@ impl Federation {
     /// The places for large events, which the local clients share.
     pub(super) fn large_events(&self) -> Arc<Semaphore> {
         Arc::clone(&self.node.large_events)
+    }
+
+    /// What goes over the wire to each peer.
+    pub(super) fn meters(&self) -> Meters {
+        self.node.meters.clone()
     }
 
     /// The door, which the local clients share.
@@ -147,6 +154,7 @@ impl Federation {
                 None => {
                     self.cut(name, "it was removed");
                     self.node.board.forget(name);
+                    self.node.meters.forget(name);
                     changes.push(format!("{name} removed"));
                 }
             }
@@ -284,6 +292,7 @@ mod tests {
             board: PeerBoard::new(),
             registry: Registry::new("a", timing.fresh),
             companions: Companions::default(),
+            meters: Meters::default(),
             large_events: Arc::new(Semaphore::new(1)),
             message_limit: 1024,
             timing,

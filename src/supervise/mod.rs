@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::led::Signal;
 use crate::link::board::PeerBoard;
 use crate::link::hub::Hub;
+use crate::link::meter::Meters;
 use crate::link::refusals::Refusals;
 use crate::pki::store::PkiError;
 use crate::pki::{Fingerprint, KeyAlgorithm, Own};
@@ -121,6 +122,7 @@ struct Shared {
     budget: Budget,
     hub: Hub,
     board: PeerBoard,
+    meters: Meters,
     refusals: Refusals,
     rates: Mutex<Rates>,
     shown: Shown,
@@ -240,6 +242,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         boots: Mutex::new(boots),
         vitals: Mutex::default(),
         restart: Notify::new(),
+        meters: federation.meters(),
         setup_file: config_file,
         budget,
         board,

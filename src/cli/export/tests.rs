@@ -24,6 +24,8 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         outgoing: true,
         correct_clock: true,
         keepalive_seconds: None,
+        rate: None,
+        compress: true,
     }
 }
 
