@@ -45,7 +45,7 @@ idle_minutes = 10   # a console with a PIN locks after it, 0 to 1440; 0 = never
 # outgoing = true                        # send what we have
 # keepalive_seconds = 60                 # 1 to 32767
 # rate = "9600 bit/s"                    # what may be sent to it; without: as much as the network takes
-# compress = true                        # pack for a box behind a thin link (a rate of 128 kbit/s or less)
+# compress = true                        # pack for a box behind a thin link (a rate of 64 kbit/s or less)
 "#;
 
 impl Config {

@@ -68,6 +68,7 @@ impl Federation {
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
             timing,
         });
+        (node.companions).allow_packing(usize::from(config.limits.compressed_links));
         let credentials = Credentials::new(&own.identity)?;
         let roster = Roster::default();
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
