@@ -208,8 +208,16 @@ mod tests {
     fn a_peer_with_inline_authority_and_fingerprint() {
         let text = format!(
             "[node]\nname = \"alpha\"\n[[peer]]\nname = \"bravo\"\naddress = \"b.example\"\n\
-             ca_cert = \"\"\"\n{}{}\"\"\"\nfingerprint = \"{}\"\nincoming = false\nkeepalive_seconds = 5\n\
-             rate = \"9600 bit/s\"\ncompress = false\n",
+             ca_cert = \"\"\"
+{}{}\"\"\"
+fingerprint = \"{}\"
+incoming = false
+correct_clock = false
+keepalive_seconds = 5
+\
+             rate = \"9600 bit/s\"
+compress = false
+",
             certificate("one", true),
             certificate("two", true),
             "ab".repeat(32),
@@ -220,6 +228,7 @@ mod tests {
         assert_eq!(peer.address.as_deref(), Some("b.example:9001"));
         assert_eq!(peer.authorities.len(), 2);
         assert!(peer.fingerprint.is_some() && peer.enabled && !peer.incoming && peer.outgoing);
+        assert!(!peer.correct_clock);
         assert_eq!(peer.keepalive_seconds, Some(5));
         assert_eq!(peer.rate, super::super::Rate::of_bits(9600));
         assert!(!peer.compress);

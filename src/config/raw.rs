@@ -25,6 +25,7 @@ const PEER_KEYS: &[&str] = &[
     "enabled",
     "incoming",
     "outgoing",
+    "correct_clock",
     "keepalive_seconds",
     "rate",
     "compress",
@@ -57,9 +58,8 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing" | "compress") | ("led", "active_low") => {
-            "write true or false, without quotes".into()
-        }
+        ("peer", "enabled" | "incoming" | "outgoing" | "correct_clock" | "compress")
+        | ("led", "active_low") => "write true or false, without quotes".into(),
         ("listen", key) if key != table => {
             "write an address in quotes such as \"0.0.0.0:9001\", a list of them, or \"\" for off"
                 .into()
@@ -123,6 +123,7 @@ pub(super) struct RawPeer {
     pub(super) enabled: Option<bool>,
     pub(super) incoming: Option<bool>,
     pub(super) outgoing: Option<bool>,
+    pub(super) correct_clock: Option<bool>,
     pub(super) keepalive_seconds: Option<Spanned<i64>>,
     pub(super) rate: Option<Spanned<String>>,
     pub(super) compress: Option<bool>,

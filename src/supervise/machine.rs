@@ -159,6 +159,7 @@ mod tests {
             sending: crate::api::sending::SendingStatus::default(),
             last_heard: None,
             dropped: Default::default(),
+            clock: Default::default(),
         }
     }
 
