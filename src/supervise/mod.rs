@@ -297,7 +297,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         tokio::select! {
             () = machine::beat(&mut pulse) => shared.manager.alive(),
             _ = second.tick() => {
-                shared.clock.look(&shared.hub, &shared.config().peers);
+                shared.clock.look(&shared.hub);
                 watch.look(&shared);
                 machine.look(&shared);
                 if shared.changes.is_due(shared.hub.now().mono_ms) {

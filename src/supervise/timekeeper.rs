@@ -16,8 +16,8 @@ use crate::api::status::Counts;
 use crate::clock::judge::Follows;
 use crate::clock::keeper::{News, Report};
 use crate::clock::peers::MOST_PEERS;
-use crate::clock::{BoxClock, Clock, PeerOffset};
-use crate::config::{ClockSources, Peer};
+use crate::clock::{BoxClock, Clock, PeerOffset, Quality};
+use crate::config::ClockSources;
 use crate::link::gpsd;
 use crate::link::hub::Hub;
 use crate::link::tls::{Judgement, Moments, Observer};
@@ -78,17 +78,16 @@ impl Timekeeper {
     }
 
     /// The second's look: asks the sources, logs what is new, and writes the last known time when it is due.
-    pub(super) fn look(&self, hub: &Hub, peers: &[Peer]) {
+    pub(super) fn look(&self, hub: &Hub) {
+        let is_known = self.clock.quality() <= Quality::Rtc;
         let offsets: Vec<PeerOffset> = hub.with(|router, now| {
-            let told = peers
-                .iter()
-                .map(|peer| router.peer_offset(&peer.name, now))
-                // What is guessed from events may be a delay that was always there.
-                .filter(|offset| offset.exchanged);
+            router.trust_clock(is_known);
+            // What is guessed from events may be a delay that was always there.
+            let told = router.peer_offsets(now).filter(|offset| offset.exchanged);
             let known = told.map(|offset| PeerOffset {
                 offset_ms: offset.offset_ms,
                 error_ms: offset.error_ms,
-                quality: offset.quality,
+                quality: Quality::of_word(&offset.quality),
             });
             known.take(MOST_PEERS).collect()
         });

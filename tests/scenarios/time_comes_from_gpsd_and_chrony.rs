@@ -167,7 +167,7 @@ fn wait_clock(of: &TomboloBox, key: &str, value: &str) {
             let clock = of.status().0["clock"].clone();
             *last.lock().expect("text") = clock.to_string();
             (clock[key] == value).then_some(())
-        })
+        });
     }));
     if result.is_err() {
         panic!(
