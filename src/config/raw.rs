@@ -11,12 +11,20 @@ use super::limits::{Limits, RawLimits};
 
 /// Keys of each table, for suggestions; the shapes below refuse all others.
 pub(super) const TOP_KEYS: &[&str] = &[
-    "node", "identity", "listen", "led", "limits", "console", "peer",
+    "node",
+    "identity",
+    "listen",
+    "led",
+    "limits",
+    "console",
+    "keepalive",
+    "peer",
 ];
 const NODE_KEYS: &[&str] = &["name", "advertised_host"];
 const IDENTITY_KEYS: &[&str] = &["certificate", "key"];
 const LISTEN_KEYS: &[&str] = &["clients_tcp", "clients_tls", "federation", "api"];
 const CONSOLE_KEYS: &[&str] = &["idle_minutes"];
+const KEEPALIVE_KEYS: &[&str] = &["discovery"];
 const PEER_KEYS: &[&str] = &[
     "name",
     "address",
@@ -37,6 +45,7 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "led" => Some(("[led]", LED_KEYS)),
         "limits" => Some(("[limits]", Limits::KEYS)),
         "console" => Some(("[console]", CONSOLE_KEYS)),
+        "keepalive" => Some(("[keepalive]", KEEPALIVE_KEYS)),
         "peer" => Some(("[[peer]]", PEER_KEYS)),
         _ => None,
     }
@@ -55,9 +64,9 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing") | ("led", "active_low") => {
-            "write true or false, without quotes".into()
-        }
+        ("peer", "enabled" | "incoming" | "outgoing")
+        | ("led", "active_low")
+        | ("keepalive", "discovery") => "write true or false, without quotes".into(),
         ("listen", key) if key != table => {
             "write an address in quotes such as \"0.0.0.0:9001\", a list of them, or \"\" for off"
                 .into()
@@ -79,6 +88,7 @@ pub(super) struct RawConfig {
     pub(super) led: RawLed,
     pub(super) limits: RawLimits,
     pub(super) console: RawConsole,
+    pub(super) keepalive: RawKeepalive,
     pub(super) peer: Vec<Spanned<RawPeer>>,
 }
 
@@ -109,6 +119,12 @@ pub(super) struct RawListen {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawConsole {
     pub(super) idle_minutes: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawKeepalive {
+    pub(super) discovery: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -35,6 +35,9 @@ const PEERS: &str = r#"
 [console]
 idle_minutes = 10   # a console with a PIN locks after it, 0 to 1440; 0 = never
 
+[keepalive]
+discovery = true    # side connections between boxes learn how long the network remembers an idle link; false = none
+
 # [[peer]]
 # name = "bravo"
 # address = "tak.battalion.example:9001" # dial it; without: it dials us
@@ -43,7 +46,7 @@ idle_minutes = 10   # a console with a PIN locks after it, 0 to 1440; 0 = never
 # enabled = true
 # incoming = true                        # take what it sends
 # outgoing = true                        # send what we have
-# keepalive_seconds = 60                 # 1 to 32767
+# keepalive_seconds = 60                 # 1 to 32767; without: what was learned of the uplink, or 60
 "#;
 
 impl Config {

@@ -11,12 +11,14 @@ use crate::budget::LARGE_EVENTS;
 use crate::config::{Config, Peer};
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
+use crate::link::fed2::companion::Feature;
 use crate::link::fed2::node::MESSAGE_OVERHEAD;
 use crate::link::fed2::{
     Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry, Timing,
 };
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
+use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::link::tls::{self, Credentials, Observer};
 use crate::pki::{Own, Roster, TrustRule};
@@ -49,6 +51,7 @@ impl Federation {
         hub: Hub,
         board: PeerBoard,
         refusals: Refusals,
+        keeper: Keeper,
     ) -> Result<Self, rustls::Error> {
         let timing = Timing {
             handshake: std::time::Duration::from_secs(config.limits.handshake_seconds.into()),
@@ -59,7 +62,8 @@ impl Federation {
             name: config.name.clone(),
             federate_id: federate_id.to_owned(),
             registry: Registry::new(federate_id, timing.fresh),
-            companions: Companions::default(),
+            companions: companions(),
+            keeper,
             hub,
             board,
             large_events: Arc::new(Semaphore::new(LARGE_EVENTS as usize)),
@@ -107,6 +111,7 @@ impl Federation {
 
     /// Makes the links what the configuration says; what did not change is not touched. The words tell what did.
     pub(super) fn apply(&mut self, config: &Config) -> String {
+        self.node.keeper.set_discovers(config.keepalive_discovery);
         let wanted: BTreeMap<String, Peer> = config
             .peers
             .iter()
@@ -144,6 +149,7 @@ impl Federation {
                 None => {
                     self.cut(name, "it was removed");
                     self.node.board.forget(name);
+                    self.node.keeper.forget(name);
                     changes.push(format!("{name} removed"));
                 }
             }
@@ -216,6 +222,13 @@ impl Federation {
     }
 }
 
+/// What this box does for other boxes.
+fn companions() -> Companions {
+    let companions = Companions::default();
+    companions.offer(Feature::Quiet);
+    companions
+}
+
 /// Writes why we refused a peer that dials us where its operator's colleague looks first: at the peer's state.
 fn tell_refused(node: &Node) -> Observer {
     let (board, registry, hub) = (node.board.clone(), node.registry.clone(), node.hub.clone());
@@ -280,6 +293,7 @@ mod tests {
             board: PeerBoard::new(),
             registry: Registry::new("a", timing.fresh),
             companions: Companions::default(),
+            keeper: Keeper::default(),
             large_events: Arc::new(Semaphore::new(1)),
             message_limit: 1024,
             timing,

@@ -62,6 +62,8 @@ features! {
     Ping = "ping",
     /// Packs its event stream.
     Pack = "pack",
+    /// Answers on a side connection after it was quiet (`link/nat`).
+    Quiet = "quiet",
 }
 
 /// A set of [`Feature`]s.

@@ -9,9 +9,11 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::link::gauge::Gauge;
 use crate::link::handshake::Failure;
+use crate::link::nat::quiet::Way;
 use crate::link::socket;
-use crate::link::tls::{FEDERATION_ALPN, server_name};
+use crate::link::tls::{FEDERATION_ALPN, quiet, server_name};
 
 use super::last_words::LastWords;
 use super::node::{PeerSettings, Timing};
@@ -30,6 +32,10 @@ pub struct Connected {
     pub stream: TlsStream<LastWords<TcpStream>>,
     /// Where it leads.
     pub address: SocketAddr,
+    /// How to open another one beside it.
+    pub way: Way,
+    /// Its socket.
+    pub gauge: Gauge,
 }
 
 /// Looks the name up, connects, and does the TLS handshake. Dropping the future gives up at once.
@@ -49,9 +55,10 @@ pub async fn connect(
     if let Err(error) = socket::prepare(&stream, peer.keepalive_seconds) {
         tracing::warn!(peer = peer.name, %error, "TCP options refused by the system");
     }
-    let address = stream
-        .peer_addr()
-        .map_err(|error| Trouble::Tcp(error.to_string()))?;
+    let failed = |error: std::io::Error| Trouble::Tcp(error.to_string());
+    let address = stream.peer_addr().map_err(failed)?;
+    let local = stream.local_addr().map_err(failed)?;
+    let gauge = Gauge::of(&stream).map_err(failed)?;
     let stream = LastWords::new(stream);
     let handshake = TlsConnector::from(Arc::clone(tls)).connect(server_name(host), stream);
     let mut stream = timeout(timing.handshake, handshake)
@@ -62,7 +69,17 @@ pub async fn connect(
         return Err(Trouble::NoHttp2);
     }
     stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
-    Ok(Connected { stream, address })
+    let way = Way {
+        to: address,
+        from: local,
+        tls: quiet(tls),
+    };
+    Ok(Connected {
+        stream,
+        address,
+        way,
+        gauge,
+    })
 }
 
 async fn tcp(address: &str) -> Result<TcpStream, Trouble> {

@@ -14,14 +14,18 @@ use crate::link::grpc::call;
 use crate::link::grpc::http2;
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::Status;
+use crate::link::nat::quiet::Way;
+use crate::link::nat::table::{ONLY_UPLINK, Place};
+use crate::link::nat::{Link, measure};
 use crate::route::LinkSpec;
 use crate::wire::cold::Subscription;
 
 use super::calls::{Caller, Calls, Signal};
-use super::companion::Companion;
+use super::companion::{Companion, Feature};
 use super::companion_calls;
 use super::connect::Connected;
 use super::flow::Flow;
+use super::keeping::Keeping;
 use super::names::{Introduction, MethodName};
 use super::node::{Node, PeerSettings};
 use super::registry::{Candidate, Cutter, Side, stopped, told};
@@ -43,9 +47,14 @@ pub async fn run(
     let (readers, transport) = (TaskScope::new(), TaskScope::new());
     let (_readers, _transport) = (readers.guard(), transport.guard());
     let (stream, fault) = Watched::new(connected.stream);
+    let companion = Companion::new(&peer.name, node.companions.features());
+    let place = Place::of(ONLY_UPLINK, connected.way.from.ip());
+    let link = Link::new(connected.gauge, place);
+    let keeping = Keeping::new(node, peer, Arc::clone(&link), companion.clone());
     let (sender, connection) = timeout(
         node.timing.handshake,
-        http2::client(transport.clone()).handshake::<_, GrpcBody>(TokioIo::new(stream)),
+        http2::client(transport.clone(), keeping.pings())
+            .handshake::<_, GrpcBody>(TokioIo::new(stream)),
     )
     .await
     .map_err(|_| Trouble::TimedOut("starting HTTP/2"))?
@@ -66,7 +75,6 @@ pub async fn run(
     let cutter: Cutter = Arc::new(watch::Sender::new(None));
     let mut cut = cutter.subscribe();
     let flow = Flow::new();
-    let companion = Companion::new(&peer.name, node.companions.features());
     let caller = Caller::new(sender, authority, signals, companion.clone());
     readers.spawn(companion_calls::dialled(
         node.companions.clone(),
@@ -86,6 +94,9 @@ pub async fn run(
             group_updates: None,
             rol: None,
         },
+        keeping: keeping.clone(),
+        way: connected.way,
+        link,
         cutter,
         inbox,
     };
@@ -113,6 +124,7 @@ pub async fn run(
     {
         result = Err(fault);
     }
+    keeping.ended(result.as_ref().err());
     if let Err(trouble) = &result {
         let reason = trouble.to_string();
         node.board.set(
@@ -137,6 +149,9 @@ struct Conductor<'a> {
     calls: Calls<'a>,
     cutter: Cutter,
     inbox: mpsc::Receiver<Signal>,
+    keeping: Keeping,
+    link: Arc<Link>,
+    way: Way,
 }
 
 impl Conductor<'_> {
@@ -159,7 +174,7 @@ impl Conductor<'_> {
         self.early_reply().await?;
         // Our groups only now: before ServerEventStream is up the call dies (pitfall 13).
         self.calls.open_client_groups();
-        self.calls.check_health(first_health);
+        self.calls.check_health(first_health, self.keeping.clone());
         let mut serving = false;
         loop {
             match self.signal().await? {
@@ -175,6 +190,7 @@ impl Conductor<'_> {
                     tracing::info!(peer, "{peer}: connected");
                     self.calls.open_client_rol();
                     self.calls.open_server_rol();
+                    self.measure();
                 }
                 Signal::Healthy => self.calls.flow.healthy(),
                 Signal::RolEnded(MethodName::ClientRolStream) => self.calls.open_client_rol(),
@@ -213,6 +229,20 @@ impl Conductor<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Learns, beside the link, how long the network remembers it when it is idle.
+    fn measure(&self) {
+        let Calls { node, peer, .. } = &self.calls;
+        if self.calls.caller.companion().has(Feature::Quiet) {
+            self.calls.readers.spawn(measure::run(
+                node.keeper.clone(),
+                Arc::clone(&self.link),
+                self.way.clone(),
+                node.hub.clone(),
+                peer.name.clone(),
+            ));
+        }
     }
 
     async fn signal(&mut self) -> Result<Signal, Trouble> {

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use crate::config::Peer;
 use crate::link::board::PeerBoard;
 use crate::link::hub::Hub;
+use crate::link::nat::Keeper;
 
 use super::companion_desk::Companions;
 use super::registry::Registry;
@@ -29,6 +30,8 @@ pub struct Node {
     pub registry: Registry,
     /// Other boxes, and what we do for them.
     pub companions: Companions,
+    /// What keeps links alive, and what was learned about that.
+    pub keeper: Keeper,
     /// Longest `FederatedEvent` taken, bytes: the largest event plus what federation adds to it. A longer one ends
     /// the connection.
     pub message_limit: usize,
@@ -52,8 +55,15 @@ pub struct PeerSettings {
     pub incoming: bool,
     /// Send what we have.
     pub outgoing: bool,
-    /// Seconds between TCP keepalives; none = 60.
+    /// Seconds between keepalives; none = what was learned, or else 60.
     pub keepalive_seconds: Option<u32>,
+}
+
+impl PeerSettings {
+    /// Whether bytes are dear on the way there.
+    pub fn is_thin(&self) -> bool {
+        false
+    }
 }
 
 impl From<&Peer> for PeerSettings {
