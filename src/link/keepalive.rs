@@ -149,7 +149,8 @@ fn interval(facts: &Facts) -> (Duration, Origin) {
     }
 }
 
-fn seconds_of(seconds: u32) -> Duration {
+/// Seconds as configured, within what the kernel takes.
+pub fn seconds_of(seconds: u32) -> Duration {
     Duration::from_secs(u64::from(seconds).clamp(1, MOST_KERNEL_SECONDS))
 }
 

@@ -1,13 +1,12 @@
 //! Options of a TCP connection to a federate.
 
 use std::io;
-use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::gauge::set_probes;
-use super::keepalive::{DEFAULT_SECONDS, Probes};
+use super::keepalive::{DEFAULT_SECONDS, Probes, seconds_of};
 
 /// Sets what every federate's connection needs from its beginning: no delay (events are small and batched by the
 /// outbox), keepalive probes, and an end to waiting for acknowledgements: a link that lost its bearer must not look
@@ -20,13 +19,14 @@ use super::keepalive::{DEFAULT_SECONDS, Probes};
 /// Whatever the system says; the connection is then still usable.
 pub fn prepare(stream: &TcpStream, keepalive_seconds: Option<u32>) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let seconds = keepalive_seconds.unwrap_or(DEFAULT_SECONDS);
-    let interval = Duration::from_secs(seconds.into());
+    let interval = seconds_of(keepalive_seconds.unwrap_or(DEFAULT_SECONDS));
     set_probes(&SockRef::from(stream), &Probes::of(interval))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]

@@ -103,6 +103,8 @@ pub struct Shown {
     pub idle_timeout: Option<Duration>,
     /// A search for it is under way.
     pub is_measuring: bool,
+    /// Bytes are dear: nothing periodic crosses more often than this.
+    slowest: Option<Duration>,
 }
 
 impl Link {
@@ -121,6 +123,7 @@ impl Link {
         let changed = self.change(|shown| {
             shown.origin = plan.origin.word();
             shown.health_every = every;
+            shown.slowest = every.filter(|_| plan.is_stretched());
             std::mem::replace(&mut shown.interval, interval) != interval
         });
         if changed {
@@ -134,6 +137,7 @@ impl Link {
         let changed = self.change(|shown| {
             shown.origin = "announced";
             shown.health_every = Some(announced.health_every);
+            shown.slowest = shown.health_every;
             std::mem::replace(&mut shown.interval, interval) != interval
         });
         if changed {
@@ -253,6 +257,12 @@ impl Keeper {
             shown.idle_timeout = self.idle_timeout(place);
         }
         Some(shown)
+    }
+
+    /// Where bytes are dear, whatever crosses a link by itself may do so no more often than this; none = elsewhere.
+    pub fn slowest(&self, peer: &str) -> Option<Duration> {
+        let link = self.peers().get(peer)?.link.upgrade()?;
+        link.change(|shown| shown.slowest)
     }
 
     fn learn(&self, place: &Place, bounds: Bounds, now_s: i64) {

@@ -105,7 +105,7 @@ impl Table {
     pub fn is_due(&self, place: &Place, now_s: i64) -> bool {
         self.find(place).is_none_or(|entry| {
             let age = now_s - entry.looked_s;
-            !(0..TRUSTED_SECONDS).contains(&age)
+            entry.looked_s == 0 || !(0..TRUSTED_SECONDS).contains(&age)
         })
     }
 
