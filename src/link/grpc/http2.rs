@@ -148,6 +148,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn only_a_box_is_pinged_and_a_silent_one_is_given_up() {
+        let moment = Duration::from_millis(200);
+        for pings in [None, Some((moment, moment))] {
+            let (near, mut far) = tokio::io::duplex(64 * 1024);
+            let scope = TaskScope::new();
+            let _guard = scope.guard();
+            let (_sender, connection) = client(scope.clone(), pings)
+                .handshake::<_, GrpcBody>(TokioIo::new(near))
+                .await
+                .unwrap();
+            let ended = tokio::spawn(connection);
+            far.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
+            far.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+            let ping = async { while frame(&mut far).await.0 != 6 {} };
+            match pings {
+                None => {
+                    let came = tokio::time::timeout(moment * 5, ping).await;
+                    assert!(came.is_err(), "a TAK Server would say goodbye for that");
+                }
+                Some(_) => {
+                    ping.await;
+                    let end = tokio::time::timeout(moment * 100, ended).await;
+                    assert!(end.unwrap().unwrap().is_err(), "no answer came");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn a_server_announces_small_limits() {
         let (near, mut far) = tokio::io::duplex(64 * 1024);
         let scope = TaskScope::new();

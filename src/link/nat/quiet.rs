@@ -31,8 +31,9 @@ pub const ALPN: &[u8] = QUIET_ALPN;
 const ANSWER: u8 = b'.';
 /// Connect, handshake and request together, and each wait for the other side outside the quiet itself.
 const WITHIN: Duration = Duration::from_secs(10);
-/// An answer may be so much late before the connection counts as dead: several retransmissions.
-const LATE: Duration = Duration::from_secs(5);
+/// An answer may be so much late, and eight round trips, before the connection counts as dead: three retransmissions
+/// and more.
+const LATE: Duration = Duration::from_secs(3);
 /// An end that comes so much before its time is no answer.
 const EARLY: Duration = Duration::from_millis(250);
 
@@ -114,7 +115,7 @@ impl Way {
 impl Quiet {
     /// Waits for the answer.
     pub async fn outcome(mut self, round_trip: Duration) -> Outcome {
-        let latest = self.due + LATE + round_trip * 4;
+        let latest = self.due + LATE + round_trip * 8;
         // What comes is sealed and its key is gone; that it comes, and when, is all there is to know.
         let came = timeout_at(latest, self.stream.read(&mut [0; 64])).await;
         let is_early = Instant::now() + EARLY < self.due;
