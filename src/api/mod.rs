@@ -6,6 +6,7 @@
 pub mod client;
 pub mod control;
 pub mod inject;
+pub mod line;
 pub mod request;
 mod socket;
 pub mod status;

@@ -4,9 +4,10 @@ use std::sync::PoisonError;
 
 use super::Shared;
 use super::safe::Safe;
+use crate::api::line::LineStatus;
 use crate::api::status::{
-    ClockStatus, LineStatus, LocalStatus, MemoryStatus, NodeStatus, PeerState, PeerStatus,
-    PowerStatus, Status, StorageStatus, counts, time,
+    ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerState, PeerStatus, PowerStatus, Status,
+    StorageStatus, counts, time,
 };
 use crate::config::Peer;
 use crate::counters::Counters;

@@ -196,7 +196,7 @@ fn a_dead_line_is_noticed_within_two_intervals_on_either_side() {
     let Some(nat) = Nat::new(600) else {
         return;
     };
-    let interval = 8_u32;
+    let interval = 6_u32;
     let (alpha, bravo) = through(&nat, "", &format!("keepalive_seconds = {interval}"));
     // On the first connection health checks carry the interval. On the next one the peer is known to be a box from the
     // beginning: HTTP/2 pings, and checks come four times rarer.
