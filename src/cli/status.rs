@@ -216,6 +216,7 @@ fn row(peer: &PeerStatus, now: &str) -> String {
     text.push_str(&wrap(&peer.reason, "  ", WIDTH));
     let line = peer.line.as_ref().map(line::words).unwrap_or_default();
     text.push_str(&wrap(&line, "  ", WIDTH));
+    text.push_str(&wrap(&peer.clock.words(), "  ", WIDTH));
     if !peer.dropped.is_empty() {
         text.push_str(&wrap(
             &format!("dropped: {}", counts(&peer.dropped)),

@@ -159,6 +159,7 @@ mod tests {
             last_heard: None,
             dropped: Default::default(),
             line: None,
+            clock: Default::default(),
         }
     }
 

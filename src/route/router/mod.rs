@@ -4,6 +4,7 @@ mod deliver;
 mod forms;
 mod receive;
 mod replay;
+mod times;
 
 use std::hash::BuildHasher;
 use std::task::{Context, Poll};
@@ -17,6 +18,7 @@ use super::latest::Latest;
 use super::link::{LinkId, LinkSpec, PeerSpec};
 use super::outbox::{Bounds, Framing, Outbox, Pool};
 use crate::clock::Now;
+use crate::clock::skew::{Frame, Skew};
 use crate::config::Limits;
 use crate::cot::federated::Envelope;
 use crate::counters::{Counters, Reason};
@@ -43,6 +45,8 @@ pub struct Settings {
     pub dedup_events: usize,
     /// How long each, milliseconds.
     pub dedup_window_ms: u64,
+    /// Sources of events whose clocks are remembered.
+    pub skew_sources: usize,
 }
 
 impl Settings {
@@ -62,6 +66,7 @@ impl Settings {
             latest_events: usize::from(limits.latest_events),
             dedup_events: limits.dedup_events as usize,
             dedup_window_ms: u64::from(limits.dedup_seconds) * 1000,
+            skew_sources: usize::from(limits.skew_sources),
         }
     }
 }
@@ -77,6 +82,7 @@ pub struct Router {
     contacts: Contacts,
     latest: Latest,
     dedup: Dedup,
+    skew: Skew,
     pool: Pool,
     /// Counts changes of contacts and latest events; tells a replay what is newer than itself.
     changes: u64,
@@ -114,6 +120,8 @@ struct Link {
     up: bool,
     outbox: Outbox,
     replay: Replay,
+    /// How its clock stands to ours.
+    frame: Frame,
 }
 
 #[derive(Debug)]
@@ -130,6 +138,8 @@ struct Federate {
     registered: bool,
     incoming: bool,
     outgoing: bool,
+    /// Its events' times are moved into our clock.
+    correct: bool,
     counters: Counters,
 }
 
@@ -144,6 +154,7 @@ impl Router {
             contacts: Contacts::new(settings.max_contacts),
             latest: Latest::new(settings.latest_events),
             dedup: Dedup::new(settings.dedup_events, settings.dedup_window_ms),
+            skew: Skew::new(settings.skew_sources),
             pool: Pool {
                 used: 0,
                 limit: settings.waiting_bytes,
@@ -168,6 +179,7 @@ impl Router {
             if let Kind::Federate(federate) = &mut self.links[id].kind {
                 federate.registered = true;
                 (federate.incoming, federate.outgoing) = (peer.incoming, peer.outgoing);
+                federate.correct = peer.correct_clock;
             }
         }
     }
@@ -193,6 +205,7 @@ impl Router {
         let changes = self.changes;
         let link = &mut self.links[id];
         link.up = true;
+        link.frame.begin(now);
         link.replay = match &link.kind {
             Kind::Federate(federate) if !federate.outgoing => Replay::done(),
             Kind::Federate(_) => Replay::with_contacts(changes),
@@ -215,6 +228,11 @@ impl Router {
             Kind::Federate(federate) => link.outbox.clear(pool, &mut federate.counters),
         }
         let is_client = matches!(link.kind, Kind::Client);
+        if is_client {
+            // The next client here is another device.
+            link.frame = Frame::default();
+            self.skew.disown(id.0);
+        }
         let mut place = 0;
         while let Some(contact) =
             (self.contacts).remove_of(id, &mut place, |uid| self.hasher.hash_one(uid))
@@ -315,6 +333,7 @@ impl Router {
                 up: false,
                 outbox: Outbox::new(self.settings.outbox, Framing::None),
                 replay: Replay::done(),
+                frame: Frame::default(),
             });
             self.links.len() - 1
         })
@@ -332,17 +351,20 @@ impl Router {
                 registered: false,
                 incoming: true,
                 outgoing: true,
+                correct: true,
                 counters: Counters::default(),
             })),
             up: false,
             outbox: Outbox::new(self.settings.outbox, Framing::Grpc),
             replay: Replay::done(),
+            frame: Frame::default(),
         };
         // Of a peer that was removed, the place is used again: names that come and go must not add up.
         let removed = |link: &Link| matches!(&link.kind, Kind::Federate(federate) if !federate.registered && !link.up);
         match self.links.iter().position(removed) {
             Some(place) => {
                 self.latest.disown(LinkId(place as u16));
+                self.skew.disown(place as u16);
                 self.links[place] = link;
                 place
             }
