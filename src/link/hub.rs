@@ -95,6 +95,12 @@ impl Port {
         self.hub.with(|router, _| router.count(self.id, reason));
     }
 
+    /// The neighbour has what it was handed before that moment, monotonic milliseconds.
+    pub fn taken_before(&self, mono_ms: u64) {
+        self.hub
+            .with(|router, _| router.taken_before(self.id, mono_ms));
+    }
+
     /// Notes a sign of life.
     pub fn heard(&self) {
         self.hub.with(|router, now| router.heard(self.id, now));

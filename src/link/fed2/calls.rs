@@ -17,10 +17,12 @@ use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
 use crate::wire::cold::{ClientHealth, FederateGroups, Health, ServerHealth, Subscription};
 
+use super::companion::{Companion, Feature};
 use super::flow::Flow;
 use super::intake;
 use super::names::{Introduction, MethodName};
 use super::node::{Node, PeerSettings};
+use super::pulse::Pulse;
 use super::trouble::Trouble;
 
 /// What the tasks of a connection tell the one that conducts it.
@@ -55,6 +57,8 @@ pub struct Calls<'a> {
     pub readers: TaskScope,
     /// The connection's events.
     pub flow: Arc<Flow>,
+    /// How well it is.
+    pub pulse: Pulse,
     /// Keeps ClientFederateGroupsStream open.
     pub group_updates: Option<mpsc::Sender<Part>>,
     /// Keeps ServerROLStream open.
@@ -156,10 +160,13 @@ impl Calls<'_> {
     /// The first answer within 15 s of ClientEventStream, then one every 3 s (pitfall 9).
     pub fn check_health(&self, first: Instant) {
         let (caller, timing) = (self.caller.clone(), self.node.timing.clone());
+        let (pulse, flow, hub) = (self.pulse.clone(), Arc::clone(&self.flow), self.node.hub.clone());
         self.readers.spawn(async move {
             let mut deadline = first.min(Instant::now() + timing.health_deadline);
             let mut previous = None;
             loop {
+                let asked_ms = hub.now().mono_ms;
+                pulse.begin();
                 let checked =
                     timeout_at(deadline, caller.health())
                         .await
@@ -174,8 +181,16 @@ impl Calls<'_> {
                         return;
                     }
                 }
+                pulse.answered();
+                if !caller.companion.has(Feature::Receipt) {
+                    // All that is known of other peers: what they had before the question arrived before it.
+                    flow.taken_before(asked_ms);
+                }
                 let _ = caller.signals.send(Signal::Healthy).await;
-                sleep(timing.health_every).await;
+                tokio::select! {
+                    () = sleep(timing.health_every) => {}
+                    () = pulse.asked() => {}
+                }
                 deadline = Instant::now() + timing.health_deadline;
             }
         });
@@ -248,19 +263,23 @@ pub struct Caller {
     sender: SendRequest<GrpcBody>,
     authority: String,
     signals: mpsc::Sender<Signal>,
+    companion: Companion,
 }
 
 impl Caller {
-    /// Calls on `sender`, with `authority` as dialled; what comes of them goes to `signals`.
+    /// Calls on `sender`, with `authority` as dialled; what comes of them goes to `signals`, what their heads say to
+    /// `companion`.
     pub fn new(
         sender: SendRequest<GrpcBody>,
         authority: &str,
         signals: mpsc::Sender<Signal>,
+        companion: Companion,
     ) -> Self {
         Self {
             sender,
             authority: authority.to_owned(),
             signals,
+            companion,
         }
     }
 
@@ -269,14 +288,27 @@ impl Caller {
         &mut self,
         method: MethodName,
         body: GrpcBody,
-    ) -> impl Future<Output = Result<Incoming, Status>> + Send + 'static {
-        let sent = call::request(&self.authority, &method.path(), body)
-            .map(|request| self.sender.send_request(request));
+    ) -> impl Future<Output = Result<Incoming, Status>> + Send + use<> {
+        self.open_path(&method.path(), body)
+    }
+
+    /// The same for any path.
+    pub fn open_path(
+        &mut self,
+        path: &str,
+        body: GrpcBody,
+    ) -> impl Future<Output = Result<Incoming, Status>> + Send + use<> {
+        let sent = call::request(&self.authority, path, body).map(|mut request| {
+            self.companion.mark_call(request.headers_mut());
+            self.sender.send_request(request)
+        });
+        let companion = self.companion.clone();
         async move {
             let answer = sent
                 .map_err(|error| Status::new(Code::Internal, error.to_string()))?
                 .await
                 .map_err(|error| Status::new(Code::Unavailable, call::reason(&error)))?;
+            companion.note(answer.headers());
             call::judge_answer(&answer)?;
             Ok(answer.into_body())
         }

@@ -1,14 +1,19 @@
 //! From a configured address to a TLS stream that speaks HTTP/2.
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ClientConfig;
-use tokio::net::TcpStream;
+use socket2::Socket;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::config::Uplink;
 use crate::link::handshake::Failure;
 use crate::link::socket;
 use crate::link::tls::{FEDERATION_ALPN, server_name};
@@ -23,6 +28,9 @@ pub const TLS_BUFFER: usize = 16 * 1024;
 /// Addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 4;
 
+/// Each of several addresses may take this long at least.
+const LEAST_EACH: Duration = Duration::from_secs(3);
+
 /// A connection that is up, before HTTP/2.
 #[derive(Debug)]
 pub struct Connected {
@@ -30,28 +38,54 @@ pub struct Connected {
     pub stream: TlsStream<LastWords<TcpStream>>,
     /// Where it leads.
     pub address: SocketAddr,
+    /// The uplink that it is bound to; none: the kernel's routes decide.
+    pub uplink: Option<Arc<Uplink>>,
+    /// Ends it the hard way.
+    pub grip: Grip,
 }
 
-/// Looks the name up, connects, and does the TLS handshake. Dropping the future gives up at once.
+/// Holds the socket of a connection, to let go of it without waiting for the peer.
+#[derive(Debug)]
+pub struct Grip(Option<Socket>);
+
+impl Grip {
+    fn on(stream: &TcpStream) -> Self {
+        Self(stream.as_fd().try_clone_to_owned().ok().map(Socket::from))
+    }
+
+    /// When the connection is dropped next, its peer is told by a reset at once: what the kernel has not delivered is
+    /// given up. A peer that thinks the connection alive would else refuse the next one.
+    pub fn reset(&self) {
+        if let Some(socket) = &self.0 {
+            // Best effort: without it the kernel closes in its own time.
+            let _ = socket.set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+/// Looks the name up, connects, and does the TLS handshake. Of several addresses of the name, `favourite` is tried
+/// first, and the one that answered is noted there. Dropping the future gives up at once.
 ///
 /// # Errors
 /// Which step failed, and how.
 pub async fn connect(
     peer: &PeerSettings,
     address: &str,
+    uplink: Option<&Arc<Uplink>>,
+    favourite: &mut Option<SocketAddr>,
     tls: &Arc<ClientConfig>,
     timing: &Timing,
 ) -> Result<Connected, Trouble> {
     let host = host(address)?;
-    let stream = timeout(timing.connect, tcp(address))
-        .await
-        .unwrap_or(Err(Trouble::TimedOut("connecting")))?;
-    if let Err(error) = socket::prepare(&stream, peer.keepalive_seconds) {
+    let stream = tcp(address, uplink, *favourite, timing).await?;
+    if let Err(error) = socket::prepare(&stream, keepalive(peer, uplink)) {
         tracing::warn!(peer = peer.name, %error, "TCP options refused by the system");
     }
     let address = stream
         .peer_addr()
         .map_err(|error| Trouble::Tcp(error.to_string()))?;
+    *favourite = Some(address);
+    let grip = Grip::on(&stream);
     let stream = LastWords::new(stream);
     let handshake = TlsConnector::from(Arc::clone(tls)).connect(server_name(host), stream);
     let mut stream = timeout(timing.handshake, handshake)
@@ -62,21 +96,63 @@ pub async fn connect(
         return Err(Trouble::NoHttp2);
     }
     stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
-    Ok(Connected { stream, address })
+    Ok(Connected {
+        stream,
+        address,
+        uplink: uplink.cloned(),
+        grip,
+    })
 }
 
-async fn tcp(address: &str) -> Result<TcpStream, Trouble> {
-    let addresses = tokio::net::lookup_host(address)
+fn keepalive(peer: &PeerSettings, uplink: Option<&Arc<Uplink>>) -> Option<u32> {
+    let of_uplink = || uplink.and_then(|uplink| uplink.keepalive_seconds);
+    peer.keepalive_seconds.or_else(of_uplink)
+}
+
+async fn tcp(
+    address: &str,
+    uplink: Option<&Arc<Uplink>>,
+    favourite: Option<SocketAddr>,
+    timing: &Timing,
+) -> Result<TcpStream, Trouble> {
+    let found = timeout(timing.connect, tokio::net::lookup_host(address))
         .await
+        .map_err(|_| Trouble::TimedOut("looking the name up"))?
         .map_err(|error| Trouble::NameLookup(error.to_string()))?;
+    let mut addresses: Vec<SocketAddr> = found.collect();
+    // The one that answered last; of the others, the order of the system.
+    addresses.sort_by_key(|address| Some(*address) != favourite);
+    addresses.truncate(MOST_ADDRESSES);
+    let each = u32::try_from(addresses.len().max(1)).unwrap_or(1);
+    let each = (timing.connect / each).max(LEAST_EACH.min(timing.connect));
     let mut trouble = Trouble::NameLookup("the name has no address".into());
-    for address in addresses.take(MOST_ADDRESSES) {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => trouble = Trouble::of_connect(&error),
+    for address in addresses {
+        match timeout(each, one(address, uplink)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => trouble = Trouble::of_connect(&error),
+            Err(_) => trouble = Trouble::TimedOut("connecting"),
         }
     }
-    Err(trouble)
+    Err(match (trouble, uplink) {
+        (Trouble::NoNetwork(why), Some(uplink)) => {
+            Trouble::NoNetwork(format!("over {} ({}): {why}", uplink.name, uplink.interface))
+        }
+        (trouble, _) => trouble,
+    })
+}
+
+async fn one(address: SocketAddr, uplink: Option<&Arc<Uplink>>) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    if let Some(uplink) = uplink {
+        // Allowed to everybody since Linux 5.7, as long as the socket is not bound yet. The kernel then takes only
+        // routes over that interface, whatever their metric.
+        socket.bind_device(Some(uplink.interface.as_bytes()))?;
+    }
+    socket.connect(address).await
 }
 
 fn host(address: &str) -> Result<&str, Trouble> {
@@ -108,5 +184,26 @@ mod tests {
         ] {
             assert_eq!(host(wrong), Err(Trouble::Address(wrong.into())));
         }
+    }
+
+    #[tokio::test]
+    async fn a_connection_keeps_to_its_interface() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let over = |interface: &str| {
+            Arc::new(Uplink {
+                name: "wan".into(),
+                interface: interface.into(),
+                priority: 0,
+                rate: None,
+                keepalive_seconds: None,
+                hold_seconds: 30,
+                metered: false,
+            })
+        };
+        assert!(one(address, Some(&over("lo"))).await.is_ok());
+        let missing = one(address, Some(&over("no-such-if"))).await.unwrap_err();
+        let trouble = Trouble::of_connect(&missing);
+        assert!(matches!(trouble, Trouble::NoNetwork(_)), "{trouble:?}");
     }
 }

@@ -116,6 +116,13 @@ impl Flow {
         }
     }
 
+    /// The peer has what it was handed before that moment, monotonic milliseconds.
+    pub fn taken_before(&self, mono_ms: u64) {
+        if let Some(port) = &self.lock().port {
+            port.taken_before(mono_ms);
+        }
+    }
+
     /// The body that carries our events. A second one ends the first.
     pub fn reader(self: &Arc<Self>) -> EventSource {
         let (reader, waker) = {

@@ -20,6 +20,8 @@ use crate::link::grpc::status::{Code, Status};
 use crate::route::LinkSpec;
 use crate::wire::cold::{ClientHealth, Empty, FederateGroups, Health, ServerHealth, Subscription};
 
+use super::companion::{self, Companion, Feature};
+use super::companion_calls;
 use super::flow::Flow;
 use super::intake;
 use super::names::{Introduction, MethodName};
@@ -39,6 +41,7 @@ pub struct Methods {
     address: String,
     introduction: Introduction,
     flow: Arc<Flow>,
+    companion: Companion,
     cutter: Cutter,
     readers: TaskScope,
     attached: OnceCell<()>,
@@ -52,6 +55,8 @@ struct State {
     /// The last sign that the peer is well; the connection's beginning counts as one.
     well: Instant,
     connected: bool,
+    /// When the last health check was answered, monotonic milliseconds.
+    answered_ms: u64,
     /// ServerEventStreams that are open: TAK opens a newer one beside the old one.
     event_streams: usize,
     /// The calls that stay open until we or the peer end them.
@@ -70,6 +75,7 @@ impl Methods {
     ) -> Arc<Self> {
         Arc::new(Self {
             introduction: Introduction::new(&node),
+            companion: Companion::new(&peer.name, node.companions.features()),
             node,
             peer,
             address,
@@ -82,6 +88,7 @@ impl Methods {
                 federate_id: String::new(),
                 well: Instant::now(),
                 connected: false,
+                answered_ms: 0,
                 event_streams: 0,
                 held: Vec::new(),
                 ended: None,
@@ -92,6 +99,11 @@ impl Methods {
     /// The connection's events.
     pub fn flow(&self) -> &Arc<Flow> {
         &self.flow
+    }
+
+    /// The peer as another box.
+    pub fn companion(&self) -> &Companion {
+        &self.companion
     }
 
     /// How long ago the peer last proved that it is well.
@@ -124,7 +136,13 @@ impl Methods {
         if let Some(answer) = call::turn_away(&request) {
             return Ok(answer);
         }
+        self.companion.note_call(request.headers());
         let method = MethodName::of_path(request.uri().path());
+        if let Some(name) = request.uri().path().strip_prefix(companion::SERVICE) {
+            let name = name.to_owned();
+            let answer = self.private(&name, request.into_body()).await;
+            return Ok(self.marked(answer));
+        }
         let body = request.into_body();
         let answer = match method {
             Some(MethodName::ClientEventStream) => self.client_events(body).await,
@@ -144,7 +162,19 @@ impl Methods {
                 "this method is not served here",
             )),
         };
-        Ok(answer.unwrap_or_else(|status| call::refusal(&status)))
+        Ok(self.marked(answer))
+    }
+
+    /// An answer says that a box gives it.
+    fn marked(&self, answer: Answer) -> Response<GrpcBody> {
+        let mut answer = answer.unwrap_or_else(|status| call::refusal(&status));
+        self.companion.mark(answer.headers_mut());
+        answer
+    }
+
+    async fn private(&self, name: &str, body: Incoming) -> Answer {
+        let companions = &self.node.companions;
+        companion_calls::answered(companions, &self.companion, &self.readers, name, body).await
     }
 
     async fn client_events(&self, body: Incoming) -> Answer {
@@ -201,6 +231,7 @@ impl Methods {
         let registered = self.flow.is_read();
         if well {
             self.flow.healthy();
+            self.answered_before();
             let newly = {
                 let mut state = self.lock();
                 state.well = Instant::now();
@@ -223,6 +254,16 @@ impl Methods {
         Ok(message(&ServerHealth {
             status: status.into(),
         }))
+    }
+
+    /// A peer asks again when it has our last answer, and so what we had sent before that. A box says more exactly what
+    /// it has.
+    fn answered_before(&self) {
+        let now_ms = self.node.hub.now().mono_ms;
+        let before = std::mem::replace(&mut self.lock().answered_ms, now_ms);
+        if !self.companion.has(Feature::Receipt) {
+            self.flow.taken_before(before);
+        }
     }
 
     fn client_groups(self: &Arc<Self>, body: Incoming) -> Response<GrpcBody> {
@@ -324,7 +365,9 @@ impl Methods {
                 peer: &self.peer.name,
                 side: Side::Accepted,
                 federate_id: &federate_id,
+                origin: self.companion.their_origin(),
                 cutter: Arc::clone(&self.cutter),
+                challenge: Arc::default(),
             };
             let claim = self.node.registry.claim(candidate).await.map_err(|taken| {
                 let status = Status::new(Code::AlreadyExists, taken.to_string());

@@ -10,9 +10,11 @@ use tokio::sync::Semaphore;
 use crate::config::{Peer, Uplink};
 use crate::link::board::PeerBoard;
 use crate::link::hub::Hub;
-
-use super::registry::Registry;
 use crate::link::route_watch::Routes;
+
+use super::companion_desk::Companions;
+use super::plan::Pauses;
+use super::registry::Registry;
 
 /// What every federation connection of this box shares.
 #[derive(Debug, Clone)]
@@ -29,6 +31,8 @@ pub struct Node {
     pub registry: Registry,
     /// Where changes of the network are told.
     pub routes: Routes,
+    /// Other boxes, and what we do for them.
+    pub companions: Companions,
     /// Longest `FederatedEvent` taken, bytes: the largest event plus what federation adds to it. A longer one ends
     /// the connection.
     pub message_limit: usize,
@@ -112,6 +116,8 @@ pub struct Timing {
     pub fresh: Duration,
     /// Before a ROL stream that ended is opened again.
     pub reopen: Duration,
+    /// Pause after a link that was well went away.
+    pub retry_at_once: Duration,
     /// First pause after a failed attempt; doubles each time.
     pub retry_first: Duration,
     /// Longest pause after a failed attempt.
@@ -138,11 +144,26 @@ impl Default for Timing {
             silence: Duration::from_secs(15),
             fresh: Duration::from_secs(6),
             reopen: Duration::from_secs(10),
+            retry_at_once: Duration::from_millis(100),
             retry_first: Duration::from_secs(1),
             retry_most: Duration::from_secs(30),
             retry_certificate: Duration::from_secs(60),
             settled: Duration::from_secs(20),
             closing: Duration::from_millis(1500),
+        }
+    }
+}
+
+impl Timing {
+    /// The pauses of the dialler.
+    pub fn pauses(&self) -> Pauses {
+        Pauses {
+            at_once: self.retry_at_once,
+            first: self.retry_first,
+            most: self.retry_most,
+            certificate: self.retry_certificate,
+            settled: self.settled,
+            counts: Duration::from_secs(2),
         }
     }
 }
