@@ -95,10 +95,14 @@ impl Port {
         self.hub.with(|router, _| router.count(self.id, reason));
     }
 
-    /// The neighbour has what it was handed before that moment, monotonic milliseconds.
-    pub fn taken_before(&self, mono_ms: u64) {
-        self.hub
-            .with(|router, _| router.taken_before(self.id, mono_ms));
+    /// Messages that the neighbour was handed so far.
+    pub fn handed(&self) -> u64 {
+        self.hub.with(|router, _| router.handed(self.id))
+    }
+
+    /// The neighbour has the first `count` of them.
+    pub fn took(&self, count: u64) {
+        self.hub.with(|router, _| router.link_took(self.id, count));
     }
 
     /// Notes a sign of life.

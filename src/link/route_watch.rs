@@ -61,7 +61,7 @@ impl Routes {
     /// # Errors
     /// What the system says; without it links come back when their pauses are over.
     pub fn watch(&self) -> io::Result<Watching> {
-        let socket = AsyncFd::with_interest(open()?, Interest::READABLE)?;
+        let socket = AsyncFd::register_with_interest(open()?, Interest::READABLE)?;
         let changes = Arc::clone(&self.0);
         Ok(Watching(tokio::spawn(async move {
             loop {

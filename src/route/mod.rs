@@ -13,4 +13,4 @@ pub mod queue;
 pub mod router;
 
 pub use link::{LinkId, LinkSpec, PeerSpec, Verdict};
-pub use router::{Router, Settings};
+pub use router::{ASIDE_BYTES, Router, Settings};

@@ -15,6 +15,7 @@ use crate::link::fed2::node::MESSAGE_OVERHEAD;
 use crate::link::fed2::{
     Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry, Timing,
 };
+use crate::link::fed2::{receipts, standby};
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
 use crate::link::refusals::Refusals;
@@ -63,7 +64,8 @@ impl Federation {
         let node = Arc::new(Node {
             name: config.name.clone(),
             federate_id: federate_id.to_owned(),
-            registry: Registry::new(federate_id, timing.fresh),
+            registry: Registry::new(federate_id, timing.fresh)
+                .with_room_for(usize::from(config.limits.max_federates)),
             routes: Routes::default(),
             companions: Companions::default(),
             hub,
@@ -72,6 +74,8 @@ impl Federation {
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
             timing,
         });
+        receipts::register(&node.companions, &node.hub);
+        standby::register(&node.companions);
         let watching = node.routes.watch().map_err(|error| {
             tracing::warn!(%error, "changes of routes are not heard of: links come back when their pauses are over");
         });

@@ -160,12 +160,12 @@ impl Calls<'_> {
     /// The first answer within 15 s of ClientEventStream, then one every 3 s (pitfall 9).
     pub fn check_health(&self, first: Instant) {
         let (caller, timing) = (self.caller.clone(), self.node.timing.clone());
-        let (pulse, flow, hub) = (self.pulse.clone(), Arc::clone(&self.flow), self.node.hub.clone());
+        let (pulse, flow) = (self.pulse.clone(), Arc::clone(&self.flow));
         self.readers.spawn(async move {
             let mut deadline = first.min(Instant::now() + timing.health_deadline);
             let mut previous = None;
             loop {
-                let asked_ms = hub.now().mono_ms;
+                let handed = flow.handed();
                 pulse.begin();
                 let checked =
                     timeout_at(deadline, caller.health())
@@ -184,7 +184,7 @@ impl Calls<'_> {
                 pulse.answered();
                 if !caller.companion.has(Feature::Receipt) {
                     // All that is known of other peers: what they had before the question arrived before it.
-                    flow.taken_before(asked_ms);
+                    flow.took(handed);
                 }
                 let _ = caller.signals.send(Signal::Healthy).await;
                 tokio::select! {
@@ -332,7 +332,7 @@ impl Caller {
     }
 
     /// One health check; gives back the call, which may still be open.
-    async fn health(&self) -> Result<Messages<ServerHealth>, Trouble> {
+    pub async fn health(&self) -> Result<Messages<ServerHealth>, Trouble> {
         let method = MethodName::HealthCheck;
         let failed = |status| Trouble::Call {
             method: method.name(),

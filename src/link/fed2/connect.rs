@@ -134,9 +134,10 @@ async fn tcp(
         }
     }
     Err(match (trouble, uplink) {
-        (Trouble::NoNetwork(why), Some(uplink)) => {
-            Trouble::NoNetwork(format!("over {} ({}): {why}", uplink.name, uplink.interface))
-        }
+        (Trouble::NoNetwork(why), Some(uplink)) => Trouble::NoNetwork(format!(
+            "over {} ({}): {why}",
+            uplink.name, uplink.interface
+        )),
         (trouble, _) => trouble,
     })
 }

@@ -116,10 +116,15 @@ impl Flow {
         }
     }
 
-    /// The peer has what it was handed before that moment, monotonic milliseconds.
-    pub fn taken_before(&self, mono_ms: u64) {
+    /// Messages that the peer was handed so far.
+    pub fn handed(&self) -> u64 {
+        self.lock().port.as_ref().map_or(0, Port::handed)
+    }
+
+    /// The peer has the first `count` of them.
+    pub fn took(&self, count: u64) {
         if let Some(port) = &self.lock().port {
-            port.taken_before(mono_ms);
+            port.took(count);
         }
     }
 

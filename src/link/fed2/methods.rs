@@ -27,6 +27,7 @@ use super::intake;
 use super::names::{Introduction, MethodName};
 use super::node::{Node, PeerSettings};
 use super::registry::{Candidate, Cutter, Side};
+use super::standby;
 
 /// ServerEventStreams of one connection. TAK opens a newer one beside the old one; more have no use.
 const EVENT_STREAMS: usize = 2;
@@ -55,8 +56,8 @@ struct State {
     /// The last sign that the peer is well; the connection's beginning counts as one.
     well: Instant,
     connected: bool,
-    /// When the last health check was answered, monotonic milliseconds.
-    answered_ms: u64,
+    /// What the peer had been handed when its last health check was answered.
+    answered: u64,
     /// ServerEventStreams that are open: TAK opens a newer one beside the old one.
     event_streams: usize,
     /// The calls that stay open until we or the peer end them.
@@ -88,7 +89,7 @@ impl Methods {
                 federate_id: String::new(),
                 well: Instant::now(),
                 connected: false,
-                answered_ms: 0,
+                answered: 0,
                 event_streams: 0,
                 held: Vec::new(),
                 ended: None,
@@ -173,6 +174,9 @@ impl Methods {
     }
 
     async fn private(&self, name: &str, body: Incoming) -> Answer {
+        if name == standby::METHOD && self.companion.is_box() {
+            return standby::accepted(&self.node, &self.peer, &self.readers, body);
+        }
         let companions = &self.node.companions;
         companion_calls::answered(companions, &self.companion, &self.readers, name, body).await
     }
@@ -259,10 +263,10 @@ impl Methods {
     /// A peer asks again when it has our last answer, and so what we had sent before that. A box says more exactly what
     /// it has.
     fn answered_before(&self) {
-        let now_ms = self.node.hub.now().mono_ms;
-        let before = std::mem::replace(&mut self.lock().answered_ms, now_ms);
+        let handed = self.flow.handed();
+        let before = std::mem::replace(&mut self.lock().answered, handed);
         if !self.companion.has(Feature::Receipt) {
-            self.flow.taken_before(before);
+            self.flow.took(before);
         }
     }
 

@@ -102,7 +102,7 @@ impl Opened {
 }
 
 async fn over(mut ended: watch::Receiver<Option<Trouble>>) -> Trouble {
-        let ended = ended.wait_for(Option::is_some).await;
-        let why = ended.ok().and_then(|trouble| trouble.clone());
-        why.unwrap_or_else(|| Trouble::Lost("the connection ended".into()))
-    }
+    let ended = ended.wait_for(Option::is_some).await;
+    let why = ended.ok().and_then(|trouble| trouble.clone());
+    why.unwrap_or_else(|| Trouble::Lost("the connection ended".into()))
+}

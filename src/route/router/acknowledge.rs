@@ -27,15 +27,20 @@ impl Router {
     pub fn taken(&mut self, peer: &str, count: u64) {
         if let Some(id) = self.up(peer) {
             let link = &mut self.links[id];
-            link.outbox.flight().taken(count, &mut self.pool);
+            link.outbox.flight().take(count, &mut self.pool);
         }
     }
 
-    /// The peer has taken what it was handed before that moment, monotonic milliseconds: it answered a question that
-    /// was asked then.
-    pub fn taken_before(&mut self, id: LinkId, mono_ms: u64) {
+    /// Messages that the link was handed on its present connection.
+    pub fn handed(&mut self, id: LinkId) -> u64 {
+        let link = self.links.get_mut(usize::from(id.0));
+        link.map_or(0, |link| link.outbox.flight().handed())
+    }
+
+    /// The link's peer has taken the first `count` of them: it answered a question that was asked then.
+    pub fn link_took(&mut self, id: LinkId, count: u64) {
         if let Some((link, pool, _)) = self.parts(id) {
-            link.outbox.flight().taken_before(mono_ms, pool);
+            link.outbox.flight().take(count, pool);
         }
     }
 

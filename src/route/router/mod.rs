@@ -1,6 +1,7 @@
 //! The router's state: links, contacts, latest events, and the memory against repeats.
 
 mod acknowledge;
+mod aside;
 mod deliver;
 mod forms;
 mod receive;
@@ -23,7 +24,10 @@ use crate::cot::federated::Envelope;
 use crate::counters::{Counters, Reason};
 use crate::wire::xml::Reader;
 use crate::wire::{stamp, text};
+use aside::Aside;
 use replay::Replay;
+
+pub use aside::ASIDE_BYTES;
 
 /// Bounds of the router, and who we are.
 #[derive(Debug, Clone)]
@@ -133,6 +137,8 @@ struct Federate {
     outgoing: bool,
     /// Messages that came on this connection; what another box is told when it asks.
     received: u64,
+    /// What waits for its standby connection.
+    aside: Aside,
     counters: Counters,
 }
 
@@ -167,6 +173,7 @@ impl Router {
                 if !federate.registered && !link.up {
                     let tally = &mut federate.counters;
                     link.outbox.clear(false, &mut self.pool, tally);
+                    federate.aside.close(&mut self.pool);
                 }
             }
         }
@@ -222,6 +229,7 @@ impl Router {
             Kind::Client | Kind::Commands => link.outbox.clear(false, pool, local),
             Kind::Federate(federate) => {
                 let keep = federate.registered && federate.outgoing;
+                link.outbox.recall(pool, &mut federate.counters);
                 link.outbox.clear(keep, pool, &mut federate.counters);
             }
         }
@@ -344,6 +352,7 @@ impl Router {
                 incoming: true,
                 outgoing: true,
                 received: 0,
+                aside: Aside::default(),
                 counters: Counters::default(),
             })),
             up: false,
