@@ -61,7 +61,11 @@ impl Routes {
     /// # Errors
     /// What the system says; without it links come back when their pauses are over.
     pub fn watch(&self) -> io::Result<Watching> {
-        let socket = AsyncFd::register_with_interest(open()?, Interest::READABLE)?;
+        #[expect(
+            deprecated,
+            reason = "sound for an owned descriptor, which stays what it is; its successor is an unsafe function"
+        )]
+        let socket = AsyncFd::with_interest(open()?, Interest::READABLE)?;
         let changes = Arc::clone(&self.0);
         Ok(Watching(tokio::spawn(async move {
             loop {

@@ -151,7 +151,11 @@ async fn one(address: SocketAddr, uplink: Option<&Arc<Uplink>>) -> io::Result<Tc
     if let Some(uplink) = uplink {
         // Allowed to everybody since Linux 5.7, as long as the socket is not bound yet. The kernel then takes only
         // routes over that interface, whatever their metric.
-        socket.bind_device(Some(uplink.interface.as_bytes()))?;
+        let interface = uplink.interface.as_bytes();
+        socket.bind_device(Some(interface)).map_err(|error| {
+            // No such interface: a modem that is not plugged in, mostly.
+            io::Error::new(io::ErrorKind::NetworkDown, error.to_string())
+        })?;
     }
     socket.connect(address).await
 }
