@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,7 @@ use crate::budget::Budget;
 use crate::counters::Reason;
 use crate::files;
 use crate::link::board;
+use crate::link::nat::Shown;
 use crate::system::{Power, Storage};
 use crate::wire::stamp;
 
@@ -159,6 +161,54 @@ pub struct PeerStatus {
     pub last_heard: Option<String>,
     /// Events that did not go on, by reason.
     pub dropped: Counts,
+    /// Its connection; none without one.
+    #[serde(default)]
+    pub line: Option<LineStatus>,
+}
+
+/// The connection of a peer, as the kernel and the schedule of its keepalives see it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LineStatus {
+    /// Smoothed round trip, milliseconds.
+    pub round_trip_ms: Option<f64>,
+    /// Its mean deviation, milliseconds.
+    pub deviation_ms: Option<f64>,
+    /// Segments that were sent again on this connection.
+    pub retransmits: Option<u32>,
+    /// Segments that were sent and are not acknowledged yet.
+    pub unacknowledged: Option<u32>,
+    /// An idle connection carries something at least so often; none where the peer decides and did not say.
+    pub interval_seconds: Option<f64>,
+    /// Where that comes from: `configured`, `learned`, `default`, or `announced` by the peer that dialled.
+    pub interval_from: String,
+    /// Between two health checks; none where the peer makes them as every federate does.
+    pub health_seconds: Option<f64>,
+    /// The uplink that it goes out by; none where the peer dialled, and on loopback.
+    pub uplink: Option<String>,
+    /// Longest time that a connection on this uplink was idle and lived; none as long as nothing was learned.
+    pub idle_timeout_seconds: Option<f64>,
+    /// That is being measured now.
+    pub is_measuring: bool,
+}
+
+impl From<Shown> for LineStatus {
+    fn from(shown: Shown) -> Self {
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+        let line = shown.line;
+        let millis = |micros: u32| f64::from(micros) / 1000.0;
+        Self {
+            round_trip_ms: line.map(|line| millis(line.round_trip_us)),
+            deviation_ms: line.map(|line| millis(line.deviation_us)),
+            retransmits: line.map(|line| line.retransmits),
+            unacknowledged: line.map(|line| line.unacknowledged),
+            interval_seconds: seconds(shown.interval),
+            interval_from: shown.origin.to_owned(),
+            health_seconds: seconds(shown.health_every),
+            uplink: shown.uplink,
+            idle_timeout_seconds: seconds(shown.idle_timeout),
+            is_measuring: shown.is_measuring,
+        }
+    }
 }
 
 /// All local clients together.
@@ -331,6 +381,18 @@ pub(crate) mod tests {
                 rate_out: 2.0,
                 last_heard: time(1_700_000_000_000),
                 dropped: counts(counters.reasons()),
+                line: Some(LineStatus {
+                    round_trip_ms: Some(31.25),
+                    deviation_ms: Some(4.5),
+                    retransmits: Some(3),
+                    unacknowledged: Some(1),
+                    interval_seconds: Some(21.0),
+                    interval_from: "learned".into(),
+                    health_seconds: Some(3.0),
+                    uplink: Some("lte".into()),
+                    idle_timeout_seconds: Some(30.0),
+                    is_measuring: false,
+                }),
             }],
             clients: 3,
             refused: Counts::from([("unknown_ca".into(), 2)]),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::failure::{Exit, Failure};
+use super::line;
 use super::output::{clean, column, print, wrap};
 use super::paths::Places;
 use crate::api::status::{
@@ -213,6 +214,8 @@ fn row(peer: &PeerStatus, now: &str) -> String {
     };
     text.push_str(&wrap(&address, "  ", WIDTH));
     text.push_str(&wrap(&peer.reason, "  ", WIDTH));
+    let line = peer.line.as_ref().map(line::words).unwrap_or_default();
+    text.push_str(&wrap(&line, "  ", WIDTH));
     if !peer.dropped.is_empty() {
         text.push_str(&wrap(
             &format!("dropped: {}", counts(&peer.dropped)),
@@ -269,6 +272,8 @@ mod tests {
             "refused         unknown_ca 2",
             "bravo                flowing",
             "dropped: duplicate 2",
+            "round trip 31.2 ms, give or take 4.5",
+            "keepalive 21 s (learned)",
             "a name that is a go… waiting",
             "never",
             "not the one that was registered",

@@ -158,6 +158,7 @@ mod tests {
             rate_out: 0.0,
             last_heard: None,
             dropped: Default::default(),
+            line: None,
         }
     }
 

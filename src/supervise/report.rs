@@ -5,8 +5,8 @@ use std::sync::PoisonError;
 use super::Shared;
 use super::safe::Safe;
 use crate::api::status::{
-    ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerState, PeerStatus, PowerStatus, Status,
-    StorageStatus, counts, time,
+    ClockStatus, LineStatus, LocalStatus, MemoryStatus, NodeStatus, PeerState, PeerStatus,
+    PowerStatus, Status, StorageStatus, counts, time,
 };
 use crate::config::Peer;
 use crate::counters::Counters;
@@ -120,6 +120,7 @@ impl Shared {
             rate_out,
             last_heard: time(counters.last_heard_ms),
             dropped: counts(counters.reasons()),
+            line: self.keeper.shown(&peer.name).map(LineStatus::from),
         }
     }
 }

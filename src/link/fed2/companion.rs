@@ -71,6 +71,8 @@ features! {
     Receipt = "receipt",
     /// Keeps a second connection over another uplink.
     Standby = "standby",
+    /// Answers on a side connection after it was quiet (`link/nat`).
+    Quiet = "quiet",
 }
 
 /// A set of [`Feature`]s.

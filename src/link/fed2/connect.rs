@@ -2,21 +2,21 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use socket2::Socket;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::config::Uplink;
+use crate::link::gauge::Gauge;
 use crate::link::handshake::Failure;
+use crate::link::nat::quiet::Way;
 use crate::link::socket;
-use crate::link::tls::{FEDERATION_ALPN, server_name};
+use crate::link::tls::{FEDERATION_ALPN, quiet, server_name};
 
 use super::last_words::LastWords;
 use super::node::{PeerSettings, Timing};
@@ -40,27 +40,10 @@ pub struct Connected {
     pub address: SocketAddr,
     /// The uplink that it is bound to; none: the kernel's routes decide.
     pub uplink: Option<Arc<Uplink>>,
-    /// Ends it the hard way.
-    pub grip: Grip,
-}
-
-/// Holds the socket of a connection, to let go of it without waiting for the peer.
-#[derive(Debug)]
-pub struct Grip(Option<Socket>);
-
-impl Grip {
-    fn on(stream: &TcpStream) -> Self {
-        Self(stream.as_fd().try_clone_to_owned().ok().map(Socket::from))
-    }
-
-    /// When the connection is dropped next, its peer is told by a reset at once: what the kernel has not delivered is
-    /// given up. A peer that thinks the connection alive would else refuse the next one.
-    pub fn reset(&self) {
-        if let Some(socket) = &self.0 {
-            // Best effort: without it the kernel closes in its own time.
-            let _ = socket.set_linger(Some(Duration::ZERO));
-        }
-    }
+    /// How to open another one beside it.
+    pub way: Way,
+    /// Its socket.
+    pub gauge: Gauge,
 }
 
 /// Looks the name up, connects, and does the TLS handshake. Of several addresses of the name, `favourite` is tried
@@ -78,14 +61,14 @@ pub async fn connect(
 ) -> Result<Connected, Trouble> {
     let host = host(address)?;
     let stream = tcp(address, uplink, *favourite, timing).await?;
-    if let Err(error) = socket::prepare(&stream, keepalive(peer, uplink)) {
+    if let Err(error) = socket::prepare(&stream, peer.over(uplink).keepalive_seconds) {
         tracing::warn!(peer = peer.name, %error, "TCP options refused by the system");
     }
-    let address = stream
-        .peer_addr()
-        .map_err(|error| Trouble::Tcp(error.to_string()))?;
+    let failed = |error: io::Error| Trouble::Tcp(error.to_string());
+    let address = stream.peer_addr().map_err(failed)?;
     *favourite = Some(address);
-    let grip = Grip::on(&stream);
+    let local = stream.local_addr().map_err(failed)?;
+    let gauge = Gauge::of(&stream).map_err(failed)?;
     let stream = LastWords::new(stream);
     let handshake = TlsConnector::from(Arc::clone(tls)).connect(server_name(host), stream);
     let mut stream = timeout(timing.handshake, handshake)
@@ -96,17 +79,19 @@ pub async fn connect(
         return Err(Trouble::NoHttp2);
     }
     stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
+    let way = Way {
+        to: address,
+        from: local,
+        interface: uplink.map(|uplink| uplink.interface.clone()),
+        tls: quiet(tls),
+    };
     Ok(Connected {
         stream,
         address,
         uplink: uplink.cloned(),
-        grip,
+        way,
+        gauge,
     })
-}
-
-fn keepalive(peer: &PeerSettings, uplink: Option<&Arc<Uplink>>) -> Option<u32> {
-    let of_uplink = || uplink.and_then(|uplink| uplink.keepalive_seconds);
-    peer.keepalive_seconds.or_else(of_uplink)
 }
 
 async fn tcp(

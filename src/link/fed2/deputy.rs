@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::link::route_watch::Changes;
 
 use super::companion::Companion;
-use super::opened::Opened;
+use super::opened::{Opened, Purpose};
 use super::plan::{self, Outcome, Plan};
 use super::pulse::Pulse;
 use super::standby::Warm;
@@ -175,7 +175,10 @@ impl Deputy {
             let place = self.way.node().registry.standby();
             let reached = match place {
                 Some(place) => {
-                    let reached = self.way.over(uplink, self.address, Loud::No).await;
+                    let reached = self
+                        .way
+                        .over(uplink, self.address, Loud::No, Purpose::Wait)
+                        .await;
                     reached.ok().map(|opened| (opened, place))
                 }
                 None => None,

@@ -10,12 +10,16 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::link::board::PeerState;
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::Status;
+use crate::link::nat::quiet::Way;
+use crate::link::nat::{Link, measure};
 use crate::route::LinkSpec;
 use crate::wire::cold::Subscription;
 
 use super::calls::{Caller, Calls, Signal};
+use super::companion::Feature;
 use super::companion_calls;
 use super::flow::Flow;
+use super::keeping::Keeping;
 use super::names::{Introduction, MethodName};
 use super::node::{Node, PeerSettings};
 use super::opened::Opened;
@@ -49,6 +53,7 @@ pub async fn run(
     let flow = Flow::new();
     let _leaves = Leaves(Arc::clone(&flow));
     let companion = opened.companion.clone();
+    let keeping = opened.keeping(node, peer);
     let origin = node.registry.next_attempt();
     companion.set_origin(origin);
     let caller = Caller::new(
@@ -76,6 +81,9 @@ pub async fn run(
             group_updates: None,
             rol: None,
         },
+        keeping: keeping.clone(),
+        way: opened.way.clone(),
+        link: Arc::clone(&opened.link),
         cutter,
         origin,
         inbox,
@@ -97,7 +105,7 @@ pub async fn run(
     if lost {
         // It was well and is gone: what waits is for the next connection, and every moment counts.
         flow.detach();
-        opened.grip.reset();
+        opened.link.gauge.reset();
     }
     // Half-close our streams, let go of every call, and let hyper send GOAWAY and TLS close_notify.
     flow.finish(Status::ok());
@@ -114,6 +122,7 @@ pub async fn run(
     {
         result = Err(fault);
     }
+    keeping.ended(result.as_ref().err());
     if let Err(trouble) = &result {
         let reason = trouble.to_string();
         node.board.set(
@@ -149,6 +158,9 @@ struct Conductor<'a> {
     cutter: Cutter,
     origin: Origin,
     inbox: mpsc::Receiver<Signal>,
+    keeping: Keeping,
+    link: Arc<Link>,
+    way: Way,
 }
 
 impl Conductor<'_> {
@@ -171,7 +183,7 @@ impl Conductor<'_> {
         self.early_reply().await?;
         // Our groups only now: before ServerEventStream is up the call dies (pitfall 13).
         self.calls.open_client_groups();
-        self.calls.check_health(first_health);
+        self.calls.check_health(first_health, self.keeping.clone());
         let mut serving = false;
         loop {
             match self.signal().await? {
@@ -187,6 +199,7 @@ impl Conductor<'_> {
                     tracing::info!(peer, "{peer}: connected");
                     self.calls.open_client_rol();
                     self.calls.open_server_rol();
+                    self.measure();
                 }
                 Signal::Healthy => self.calls.flow.healthy(),
                 Signal::RolEnded(MethodName::ClientRolStream) => self.calls.open_client_rol(),
@@ -225,6 +238,20 @@ impl Conductor<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Learns, beside the link, how long the network remembers it when it is idle.
+    fn measure(&self) {
+        let Calls { node, peer, .. } = &self.calls;
+        if self.calls.caller.companion().has(Feature::Quiet) {
+            self.calls.readers.spawn(measure::run(
+                node.keeper.clone(),
+                Arc::clone(&self.link),
+                self.way.clone(),
+                node.hub.clone(),
+                peer.name.clone(),
+            ));
+        }
     }
 
     async fn signal(&mut self) -> Result<Signal, Trouble> {

@@ -28,6 +28,7 @@ pub mod dialled;
 pub mod dialler;
 pub mod flow;
 pub mod intake;
+pub mod keeping;
 pub mod last_words;
 pub mod methods;
 pub mod names;

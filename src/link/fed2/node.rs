@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use crate::config::{Peer, Uplink};
 use crate::link::board::PeerBoard;
 use crate::link::hub::Hub;
+use crate::link::nat::Keeper;
 use crate::link::route_watch::Routes;
 
 use super::companion_desk::Companions;
@@ -33,6 +34,8 @@ pub struct Node {
     pub routes: Routes,
     /// Other boxes, and what we do for them.
     pub companions: Companions,
+    /// What keeps links alive, and what was learned about that.
+    pub keeper: Keeper,
     /// Longest `FederatedEvent` taken, bytes: the largest event plus what federation adds to it. A longer one ends
     /// the connection.
     pub message_limit: usize,
@@ -56,7 +59,7 @@ pub struct PeerSettings {
     pub incoming: bool,
     /// Send what we have.
     pub outgoing: bool,
-    /// Seconds between TCP keepalives; none = 60.
+    /// Seconds between keepalives; none = what was learned, or else 60.
     pub keepalive_seconds: Option<u32>,
     /// Further addresses of the same peer.
     pub further: Vec<String>,
@@ -67,6 +70,23 @@ pub struct PeerSettings {
 }
 
 impl PeerSettings {
+    /// The same over one uplink: what is set for the peer goes before what is set for the uplink.
+    #[must_use]
+    pub fn over(&self, uplink: Option<&Arc<Uplink>>) -> Self {
+        let of_uplink = uplink.and_then(|uplink| uplink.keepalive_seconds);
+        Self {
+            keepalive_seconds: self.keepalive_seconds.or(of_uplink),
+            uplinks: uplink.cloned().into_iter().collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether bytes are dear on the way there.
+    pub fn is_thin(&self) -> bool {
+        let dear = |uplink: &Arc<Uplink>| uplink.metered || uplink.rate.is_some();
+        self.uplinks.iter().any(dear)
+    }
+
     /// What a configuration says of a peer; `uplinks` are all that the box has, best first.
     pub fn of(peer: &Peer, uplinks: &[Arc<Uplink>]) -> Self {
         let carries =

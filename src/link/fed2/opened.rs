@@ -14,12 +14,25 @@ use crate::link::grpc::body::GrpcBody;
 use crate::link::grpc::call;
 use crate::link::grpc::http2;
 use crate::link::grpc::scope::{ScopeGuard, TaskScope};
+use crate::link::nat::Link;
+use crate::link::nat::quiet::Way;
+use crate::link::nat::table::{ONLY_UPLINK, Place};
 
 use super::companion::Companion;
-use super::connect::{Connected, Grip};
+use super::connect::Connected;
+use super::keeping::Keeping;
 use super::node::{Node, PeerSettings};
 use super::trouble::Trouble;
 use super::watched::{Fault, Watched};
+
+/// What a connection is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To carry the peer's events at once.
+    Carry,
+    /// To wait.
+    Wait,
+}
 
 /// The connection. Dropping it ends it.
 #[derive(Debug)]
@@ -38,8 +51,12 @@ pub struct Opened {
     pub address: SocketAddr,
     /// The uplink that carries it.
     pub uplink: Option<Arc<Uplink>>,
-    /// Ends it the hard way.
-    pub grip: Grip,
+    /// How to open another one beside it.
+    pub way: Way,
+    /// Its socket, and how it goes out.
+    pub link: Arc<Link>,
+    /// Its schedule, when it was made to carry events at once.
+    keeping: Option<Keeping>,
     ended: watch::Receiver<Option<Trouble>>,
     _guard: ScopeGuard,
 }
@@ -50,17 +67,28 @@ impl Opened {
     /// # Errors
     /// Why that failed.
     pub async fn new(
-        node: &Node,
+        node: &Arc<Node>,
         peer: &PeerSettings,
         authority: &str,
         connected: Connected,
+        purpose: Purpose,
     ) -> Result<Self, Trouble> {
+        let uplink = connected.uplink.as_ref();
+        let name = uplink.map_or(ONLY_UPLINK, |uplink| uplink.name.as_str());
+        let place = Place::of(name, connected.way.from.ip());
+        let link = Link::new(connected.gauge, place);
+        let companion = Companion::new(&peer.name, node.companions.features());
+        let keeping = (purpose == Purpose::Carry).then(|| {
+            let peer = peer.over(uplink);
+            Keeping::new(node, &peer, Arc::clone(&link), companion.clone())
+        });
+        let pings = keeping.as_ref().and_then(Keeping::pings);
         let transport = TaskScope::new();
         let guard = transport.guard();
         let (stream, fault) = Watched::new(connected.stream);
         let (sender, connection) = timeout(
             node.timing.handshake,
-            http2::client(transport.clone()).handshake::<_, GrpcBody>(TokioIo::new(stream)),
+            http2::client(transport.clone(), pings).handshake::<_, GrpcBody>(TokioIo::new(stream)),
         )
         .await
         .map_err(|_| Trouble::TimedOut("starting HTTP/2"))?
@@ -80,14 +108,30 @@ impl Opened {
             sender,
             transport,
             fault,
-            companion: Companion::new(&peer.name, node.companions.features()),
+            companion,
             authority: authority.to_owned(),
             address: connected.address,
             uplink: connected.uplink,
-            grip: connected.grip,
+            way: connected.way,
+            link,
+            keeping,
             ended,
             _guard: guard,
         })
+    }
+
+    /// How it is kept alive while it carries events.
+    pub fn keeping(&self, node: &Arc<Node>, peer: &PeerSettings) -> Keeping {
+        match &self.keeping {
+            Some(keeping) => keeping.clone(),
+            // HTTP/2 was started without pings and stays so.
+            None => Keeping::without_pings(
+                node,
+                &peer.over(self.uplink.as_ref()),
+                Arc::clone(&self.link),
+                self.companion.clone(),
+            ),
+        }
     }
 
     /// Waits until the connection is over.

@@ -142,7 +142,7 @@ async fn check(caller: &Caller) {
 
 /// Whether the peer answers at all. That it does not know us as a federate on this connection is as it should be.
 async fn answers(caller: &Caller) -> bool {
-    matches!(caller.health().await, Ok(_) | Err(Trouble::Unwell(_)))
+    matches!(caller.health(None).await, Ok(_) | Err(Trouble::Unwell(_)))
 }
 
 /// The dialling side.

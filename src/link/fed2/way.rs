@@ -12,7 +12,7 @@ use crate::link::board::PeerState;
 use super::choice::Choice;
 use super::connect::connect;
 use super::node::{Node, PeerSettings, Timing};
-use super::opened::Opened;
+use super::opened::{Opened, Purpose};
 use super::trouble::Trouble;
 
 /// Where there is another uplink, one that swallows everything is given up after this.
@@ -142,7 +142,7 @@ impl Way {
     pub async fn reach(&mut self, address: usize, loud: Loud) -> Result<Opened, Trouble> {
         let mut last = Trouble::Lost("no uplink".into());
         for uplink in self.choice.order(self.node.hub.now().mono_ms) {
-            match self.over(uplink, address, loud).await {
+            match self.over(uplink, address, loud, Purpose::Carry).await {
                 Ok(opened) => return Ok(opened),
                 // Another uplink leads to the same certificates.
                 Err(trouble) if trouble.is_certificate() => return Err(trouble),
@@ -161,8 +161,9 @@ impl Way {
         uplink: usize,
         address: usize,
         loud: Loud,
+        purpose: Purpose,
     ) -> Result<Opened, Trouble> {
-        let reached = self.attempt(uplink, address, loud).await;
+        let reached = self.attempt(uplink, address, loud, purpose).await;
         match &reached {
             Ok(_) => self.choice.well(uplink),
             Err(_) => self.suspect(uplink),
@@ -175,6 +176,7 @@ impl Way {
         uplink: usize,
         address: usize,
         loud: Loud,
+        purpose: Purpose,
     ) -> Result<Opened, Trouble> {
         let (node, peer) = (Arc::clone(&self.node), Arc::clone(&self.peer));
         let over = peer.uplinks.get(uplink);
@@ -197,6 +199,6 @@ impl Way {
             "TLS is up with {}{by}, waiting for the peer's groups and health",
             connected.address
         ));
-        Opened::new(&node, &peer, authority, connected).await
+        Opened::new(&node, &peer, authority, connected, purpose).await
     }
 }

@@ -10,6 +10,7 @@ mod foreign;
 pub mod led;
 mod machine;
 mod manager;
+pub mod netns;
 mod process;
 mod setup;
 mod source;

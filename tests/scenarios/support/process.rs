@@ -242,7 +242,16 @@ fn spawn(setup: &Setup, environment: &[(&str, &str)]) -> Child {
         .append(true)
         .open(setup.log())
         .expect("the log");
-    Command::new(tombolo())
+    let mut command = match setup.namespace() {
+        None => Command::new(tombolo()),
+        Some(namespace) => {
+            // `ip` becomes the program: the child is the box itself.
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", namespace]).arg(tombolo());
+            command
+        }
+    };
+    command
         .arg("run")
         .arg("--config")
         .arg(setup.config())

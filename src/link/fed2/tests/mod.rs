@@ -31,6 +31,7 @@ use crate::config::Limits;
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::hub::{Hub, Port};
+use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::pki::store;
 use crate::route::{LinkSpec, Router, Settings, Verdict};
@@ -169,6 +170,7 @@ fn node(name: &str, federate_id: &str, timing: Timing) -> Arc<Node> {
         routes: crate::link::route_watch::Routes::default(),
         registry: Registry::new(federate_id, timing.fresh),
         companions: Companions::default(),
+        keeper: Keeper::default(),
         message_limit: 128 * 1024,
         large_events: Arc::new(Semaphore::new(2)),
         timing,

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::link::fed2::connect::connect;
 use crate::link::fed2::dialled;
-use crate::link::fed2::opened::Opened;
+use crate::link::fed2::opened::{Opened, Purpose};
 use crate::link::fed2::pulse::Pulse;
 use crate::link::fed2::trouble::Trouble;
 
@@ -43,7 +43,7 @@ async fn attempt(node: &Arc<Node>, address: SocketAddr, tls: &Arc<ClientConfig>)
     let (_stop, mut stopped) = watch::channel(false);
     let reached = async {
         let connected = connect(&peer, &authority, None, &mut None, tls, &node.timing).await?;
-        Opened::new(node, &peer, &authority, connected).await
+        Opened::new(node, &peer, &authority, connected, Purpose::Carry).await
     };
     match reached.await {
         Ok(opened) => dialled::run(node, &peer, opened, &Pulse::default(), &mut stopped)
