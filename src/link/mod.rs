@@ -11,5 +11,6 @@ pub mod hub;
 pub mod keepalive;
 pub mod nat;
 pub mod refusals;
+pub mod route_watch;
 pub mod socket;
 pub mod tls;

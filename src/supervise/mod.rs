@@ -371,6 +371,7 @@ fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) 
     let words = federation.apply(&config);
     shared.set_config(Config {
         peers: config.peers,
+        uplinks: config.uplinks,
         led: config.led,
         advertised_host: config.advertised_host,
         keepalive_discovery: config.keepalive_discovery,

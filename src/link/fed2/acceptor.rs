@@ -30,8 +30,8 @@ use super::node::{Identify, Node, PeerSettings};
 use super::registry::{Cutter, stopped};
 use super::trouble::Trouble;
 
-/// Connections that one peer may have: the one that carries its events, and one that will replace it.
-const MOST_OF_ONE: usize = 2;
+/// Connections that one peer may have: the one that carries its events, its standby, and one that will replace either.
+const MOST_OF_ONE: usize = 3;
 
 /// What a listener needs.
 pub struct AcceptorSettings {

@@ -18,12 +18,13 @@ use crate::link::grpc::status::{Code, Status};
 use crate::link::keepalive::Announcement;
 use crate::wire::cold::{ClientHealth, FederateGroups, Health, ServerHealth, Subscription};
 
-use super::companion::Companion;
+use super::companion::{Companion, Feature};
 use super::flow::Flow;
 use super::intake;
 use super::keeping::Keeping;
 use super::names::{Introduction, KEEPALIVE, MethodName};
 use super::node::{Node, PeerSettings};
+use super::pulse::Pulse;
 use super::trouble::Trouble;
 
 /// What the tasks of a connection tell the one that conducts it.
@@ -58,6 +59,8 @@ pub struct Calls<'a> {
     pub readers: TaskScope,
     /// The connection's events.
     pub flow: Arc<Flow>,
+    /// How well it is.
+    pub pulse: Pulse,
     /// Keeps ClientFederateGroupsStream open.
     pub group_updates: Option<mpsc::Sender<Part>>,
     /// Keeps ServerROLStream open.
@@ -162,6 +165,7 @@ impl Calls<'_> {
     /// The first answer within 15 s of ClientEventStream, then one every 3 s (pitfall 9), or as boxes agree on.
     pub fn check_health(&self, first: Instant, keeping: Keeping) {
         let (caller, timing) = (self.caller.clone(), self.node.timing.clone());
+        let (pulse, flow) = (self.pulse.clone(), Arc::clone(&self.flow));
         self.readers.spawn(async move {
             let mut first = Some(first);
             let mut previous = None;
@@ -173,6 +177,8 @@ impl Calls<'_> {
                 };
                 let latest = Instant::now() + within;
                 let deadline = first.take().map_or(latest, |first| first.min(latest));
+                let handed = flow.handed();
+                pulse.begin();
                 let checked = timeout_at(deadline, caller.health(plan.announcement))
                     .await
                     .unwrap_or(Err(Trouble::TimedOut(
@@ -187,8 +193,16 @@ impl Calls<'_> {
                     }
                 }
                 keeping.well();
+                pulse.answered();
+                if !caller.companion.has(Feature::Receipt) {
+                    // All that is known of other peers: what they had before the question arrived before it.
+                    flow.took(handed);
+                }
                 let _ = caller.signals.send(Signal::Healthy).await;
-                sleep(plan.health_every).await;
+                tokio::select! {
+                    () = sleep(plan.health_every) => {}
+                    () = pulse.asked() => {}
+                }
             }
         });
     }
@@ -311,7 +325,7 @@ impl Caller {
         announcement: Option<Announcement>,
     ) -> impl Future<Output = Result<Incoming, Status>> + Send + use<> {
         let sent = call::request(&self.authority, path, body).map(|mut request| {
-            self.companion.mark(request.headers_mut());
+            self.companion.mark_call(request.headers_mut());
             let announced = announcement.map(|announced| announced.text().parse());
             if let Some(Ok(announced)) = announced {
                 request.headers_mut().insert(KEEPALIVE, announced);
@@ -348,7 +362,7 @@ impl Caller {
     }
 
     /// One health check; gives back the call, which may still be open.
-    async fn health(
+    pub async fn health(
         &self,
         announcement: Option<Announcement>,
     ) -> Result<Messages<ServerHealth>, Trouble> {

@@ -46,6 +46,19 @@ impl Keeping {
         new
     }
 
+    /// For a connection that began without PINGs and carries events from now on.
+    pub fn without_pings(
+        node: &Arc<Node>,
+        peer: &PeerSettings,
+        link: Arc<Link>,
+        companion: Companion,
+    ) -> Self {
+        Self {
+            pings: None,
+            ..Self::new(node, peer, link, companion)
+        }
+    }
+
     /// How often HTTP/2 is to ping, and how long to wait for the answer.
     pub fn pings(&self) -> Option<(Duration, Duration)> {
         self.pings

@@ -23,13 +23,14 @@ use crate::link::nat::Link;
 use crate::route::LinkSpec;
 use crate::wire::cold::{ClientHealth, Empty, FederateGroups, Health, ServerHealth, Subscription};
 
-use super::companion::{self, Companion};
+use super::companion::{self, Companion, Feature};
 use super::companion_calls;
 use super::flow::Flow;
 use super::intake;
 use super::names::{Introduction, KEEPALIVE, MethodName};
 use super::node::{Node, PeerSettings};
 use super::registry::{Candidate, Cutter, Side};
+use super::standby;
 
 /// ServerEventStreams of one connection. TAK opens a newer one beside the old one; more have no use.
 const EVENT_STREAMS: usize = 2;
@@ -61,6 +62,8 @@ struct State {
     /// What its last health check announced.
     announced: Option<Announcement>,
     connected: bool,
+    /// What the peer had been handed when its last health check was answered.
+    answered: u64,
     /// ServerEventStreams that are open: TAK opens a newer one beside the old one.
     event_streams: usize,
     /// The calls that stay open until we or the peer end them.
@@ -95,6 +98,7 @@ impl Methods {
                 well: Instant::now(),
                 announced: None,
                 connected: false,
+                answered: 0,
                 event_streams: 0,
                 held: Vec::new(),
                 ended: None,
@@ -148,7 +152,7 @@ impl Methods {
         if let Some(answer) = call::turn_away(&request) {
             return Ok(answer);
         }
-        self.companion.note(request.headers());
+        self.companion.note_call(request.headers());
         let method = MethodName::of_path(request.uri().path());
         if let Some(name) = request.uri().path().strip_prefix(companion::SERVICE) {
             let name = name.to_owned();
@@ -186,6 +190,9 @@ impl Methods {
     }
 
     async fn private(&self, name: &str, body: Incoming) -> Answer {
+        if name == standby::METHOD && self.companion.is_box() {
+            return standby::accepted(&self.node, &self.peer, &self.readers, body);
+        }
         let companions = &self.node.companions;
         companion_calls::answered(companions, &self.companion, &self.readers, name, body).await
     }
@@ -252,6 +259,7 @@ impl Methods {
         let registered = self.flow.is_read();
         if well {
             self.flow.healthy();
+            self.answered_before();
             if let (Some(link), Some(announced)) = (&self.link, &announced) {
                 link.follow_peer(announced);
             }
@@ -278,6 +286,16 @@ impl Methods {
         Ok(message(&ServerHealth {
             status: status.into(),
         }))
+    }
+
+    /// A peer asks again when it has our last answer, and so what we had sent before that. A box says more exactly what
+    /// it has.
+    fn answered_before(&self) {
+        let handed = self.flow.handed();
+        let before = std::mem::replace(&mut self.lock().answered, handed);
+        if !self.companion.has(Feature::Receipt) {
+            self.flow.took(before);
+        }
     }
 
     fn client_groups(self: &Arc<Self>, body: Incoming) -> Response<GrpcBody> {
@@ -379,7 +397,9 @@ impl Methods {
                 peer: &self.peer.name,
                 side: Side::Accepted,
                 federate_id: &federate_id,
+                origin: self.companion.their_origin(),
                 cutter: Arc::clone(&self.cutter),
+                challenge: Arc::default(),
             };
             let claim = self.node.registry.claim(candidate).await.map_err(|taken| {
                 let status = Status::new(Code::AlreadyExists, taken.to_string());

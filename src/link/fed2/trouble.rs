@@ -1,16 +1,13 @@
-//! What goes wrong on a link, in words that a signaller can act on, and when to try again.
+//! What goes wrong on a link, in words that a signaller can act on.
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::link::board::Hindrance;
 use crate::link::grpc::status::{Code, Status};
 use crate::link::handshake::Failure;
-
-use super::node::Timing;
 
 /// Why a connection did not come about, or ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,44 +163,6 @@ impl fmt::Display for Trouble {
 
 impl std::error::Error for Trouble {}
 
-/// Pauses between attempts: doubling, with jitter, up to a cap.
-#[derive(Debug)]
-pub struct Backoff {
-    first: Duration,
-    most: Duration,
-    certificate: Duration,
-    failures: u32,
-}
-
-impl Backoff {
-    /// Begins with the shortest pause.
-    pub fn new(timing: &Timing) -> Self {
-        Self {
-            first: timing.retry_first,
-            most: timing.retry_most,
-            certificate: timing.retry_certificate,
-            failures: 0,
-        }
-    }
-
-    /// A connection held: begin with the shortest pause again.
-    pub fn settled(&mut self) {
-        self.failures = 0;
-    }
-
-    /// The pause after one more failure. `chance` (any number) spreads boxes that lost the same server.
-    pub fn pause(&mut self, trouble: &Trouble, chance: u32) -> Duration {
-        let doubled = self.first.saturating_mul(1 << self.failures.min(16));
-        self.failures = self.failures.saturating_add(1);
-        let mut pause = doubled.min(self.most);
-        if trouble.is_certificate() {
-            pause = pause.max(self.certificate);
-        }
-        // Up to a quarter more, never less: "at least 60 s" stays true.
-        pause + (pause / 4).mul_f64(f64::from(chance) / f64::from(u32::MAX))
-    }
-}
-
 /// Any number; all the same should the kernel have no randomness, for then there is nothing to spread.
 pub fn chance() -> u32 {
     let mut bytes = [0; 4];
@@ -240,28 +199,6 @@ mod tests {
             assert_eq!(Trouble::of_failure(failure).hindrance(), hindrance);
         }
         assert_eq!(Trouble::Taken.hindrance(), Hindrance::Passing);
-    }
-
-    #[test]
-    fn pauses_double_up_to_the_cap_and_begin_again() {
-        let mut backoff = Backoff::new(&Timing::default());
-        let pauses: Vec<u64> = (0..8)
-            .map(|_| backoff.pause(&Trouble::Refused, 0).as_secs())
-            .collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
-        backoff.settled();
-        assert_eq!(
-            backoff.pause(&Trouble::Refused, u32::MAX),
-            Duration::from_millis(1250)
-        );
-    }
-
-    #[test]
-    fn after_a_certificate_refusal_a_minute_passes_at_least() {
-        let mut backoff = Backoff::new(&Timing::default());
-        let refused = Trouble::Handshake(Failure::Refused(crate::pki::Refusal::Expired));
-        assert_eq!(backoff.pause(&refused, 0), Duration::from_secs(60));
-        assert_eq!(backoff.pause(&refused, u32::MAX), Duration::from_secs(75));
     }
 
     #[test]

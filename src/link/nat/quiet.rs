@@ -55,6 +55,8 @@ pub struct Way {
     pub to: SocketAddr,
     /// Our address on the link: the same uplink is to be measured.
     pub from: SocketAddr,
+    /// The interface that the link is bound to, if it is.
+    pub interface: Option<String>,
     /// The link's side of the handshake.
     pub tls: Arc<ClientConfig>,
 }
@@ -97,6 +99,9 @@ impl Way {
             SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
         }
         .ok()?;
+        if let Some(interface) = &self.interface {
+            socket.bind_device(Some(interface.as_bytes())).ok()?;
+        }
         socket.bind(SocketAddr::new(self.from.ip(), 0)).ok()?;
         let stream = socket.connect(self.to).await.ok()?;
         stream.set_nodelay(true).ok()?;

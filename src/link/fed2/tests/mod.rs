@@ -171,6 +171,7 @@ fn node_with(name: &str, federate_id: &str, timing: Timing, hub: Hub) -> Arc<Nod
         federate_id: federate_id.into(),
         hub,
         board: PeerBoard::new(),
+        routes: crate::link::route_watch::Routes::default(),
         registry: Registry::new(federate_id, timing.fresh),
         companions: Companions::default(),
         keeper: Keeper::default(),
@@ -187,6 +188,9 @@ fn peer(name: &str, address: Option<SocketAddr>) -> PeerSettings {
         incoming: true,
         outgoing: true,
         keepalive_seconds: None,
+        further: Vec::new(),
+        fallback: None,
+        uplinks: Vec::new(),
     }
 }
 
