@@ -7,6 +7,7 @@ mod accepting;
 mod clocks;
 mod companions;
 mod dialling;
+mod keeping;
 mod pair;
 mod peers;
 mod refused;
