@@ -164,6 +164,18 @@ pub struct PeerStatus {
     /// Its connection; none without one.
     #[serde(default)]
     pub line: Option<LineStatus>,
+    /// Its uplinks, best first; empty where the kernel's routes decide.
+    #[serde(default)]
+    pub uplinks: Vec<UplinkStatus>,
+}
+
+/// One of a peer's uplinks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UplinkStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// `carries`, `standby`: a second connection waits there, `unreachable`: the last attempt failed, or `idle`.
+    pub state: String,
 }
 
 /// The connection of a peer, as the kernel and the schedule of its keepalives see it.
@@ -393,6 +405,10 @@ pub(crate) mod tests {
                     idle_timeout_seconds: Some(30.0),
                     is_measuring: false,
                 }),
+                uplinks: vec![UplinkStatus {
+                    name: "lte".into(),
+                    state: "carries".into(),
+                }],
             }],
             clients: 3,
             refused: Counts::from([("unknown_ca".into(), 2)]),

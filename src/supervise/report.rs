@@ -6,7 +6,7 @@ use super::Shared;
 use super::safe::Safe;
 use crate::api::status::{
     ClockStatus, LineStatus, LocalStatus, MemoryStatus, NodeStatus, PeerState, PeerStatus,
-    PowerStatus, Status, StorageStatus, counts, time,
+    PowerStatus, Status, StorageStatus, UplinkStatus, counts, time,
 };
 use crate::config::Peer;
 use crate::counters::Counters;
@@ -121,6 +121,14 @@ impl Shared {
             last_heard: time(counters.last_heard_ms),
             dropped: counts(counters.reasons()),
             line: self.keeper.shown(&peer.name).map(LineStatus::from),
+            uplinks: known
+                .uplinks
+                .into_iter()
+                .map(|(name, state)| UplinkStatus {
+                    name,
+                    state: state.to_owned(),
+                })
+                .collect(),
         }
     }
 }

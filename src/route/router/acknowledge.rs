@@ -52,6 +52,21 @@ impl Router {
         }
     }
 
+    /// Messages handed to the peer's present connection, parcels that wait for it, and messages that came on it; none
+    /// when it has none.
+    pub fn progress(&mut self, peer: &str) -> Option<(u64, usize, u64)> {
+        let link = self.up(peer).and_then(|id| self.links.get_mut(id))?;
+        let Kind::Federate(federate) = &link.kind else {
+            return None;
+        };
+        let received = federate.received;
+        Some((
+            link.outbox.flight().handed(),
+            link.outbox.queued(),
+            received,
+        ))
+    }
+
     fn up(&self, peer: &str) -> Option<usize> {
         let named = |kind: &Kind| matches!(kind, Kind::Federate(federate) if federate.name == peer);
         self.links

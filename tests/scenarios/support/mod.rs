@@ -1,5 +1,6 @@
 //! What the scenarios are made of: real boxes, real devices, certificates good and bad, a foreign federate.
 
+mod cable;
 mod canonical;
 mod certificates;
 mod corpus;
@@ -17,6 +18,7 @@ mod source;
 mod status;
 mod terminal;
 
+pub use cable::{Cables, Cut};
 pub use canonical::Element;
 pub use certificates::{Authority, Leaf, Profile};
 pub use corpus::corpus;
