@@ -6,6 +6,8 @@
 pub mod client;
 pub mod control;
 pub mod inject;
+pub mod line;
+mod peer_clock;
 pub mod request;
 mod socket;
 pub mod status;

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::line::LineStatus;
 use crate::budget::Budget;
 use crate::counters::Reason;
 use crate::files;
 use crate::link::board;
-use crate::link::nat::Shown;
 use crate::system::{Power, Storage};
 use crate::wire::stamp;
+
+pub use super::peer_clock::PeerClock;
 
 /// Counts by reason; the words are those of [`Reason`] and of refused handshakes.
 pub type Counts = BTreeMap<String, u64>;
@@ -167,6 +168,9 @@ pub struct PeerStatus {
     /// Its uplinks, best first; empty where the kernel's routes decide.
     #[serde(default)]
     pub uplinks: Vec<UplinkStatus>,
+    /// How its clock stands to ours.
+    #[serde(default)]
+    pub clock: PeerClock,
 }
 
 /// One of a peer's uplinks.
@@ -178,51 +182,6 @@ pub struct UplinkStatus {
     pub state: String,
 }
 
-/// The connection of a peer, as the kernel and the schedule of its keepalives see it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct LineStatus {
-    /// Smoothed round trip, milliseconds.
-    pub round_trip_ms: Option<f64>,
-    /// Its mean deviation, milliseconds.
-    pub deviation_ms: Option<f64>,
-    /// Segments that were sent again on this connection.
-    pub retransmits: Option<u32>,
-    /// Segments that were sent and are not acknowledged yet.
-    pub unacknowledged: Option<u32>,
-    /// An idle connection carries something at least so often; none where the peer decides and did not say.
-    pub interval_seconds: Option<f64>,
-    /// Where that comes from: `configured`, `learned`, `default`, or `announced` by the peer that dialled.
-    pub interval_from: String,
-    /// Between two health checks; none where the peer makes them as every federate does.
-    pub health_seconds: Option<f64>,
-    /// The uplink that it goes out by; none where the peer dialled, and on loopback.
-    pub uplink: Option<String>,
-    /// Longest time that a connection on this uplink was idle and lived; none as long as nothing was learned.
-    pub idle_timeout_seconds: Option<f64>,
-    /// That is being measured now.
-    pub is_measuring: bool,
-}
-
-impl From<Shown> for LineStatus {
-    fn from(shown: Shown) -> Self {
-        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
-        let line = shown.line;
-        let millis = |micros: u32| f64::from(micros) / 1000.0;
-        Self {
-            round_trip_ms: line.map(|line| millis(line.round_trip_us)),
-            deviation_ms: line.map(|line| millis(line.deviation_us)),
-            retransmits: line.map(|line| line.retransmits),
-            unacknowledged: line.map(|line| line.unacknowledged),
-            interval_seconds: seconds(shown.interval),
-            interval_from: shown.origin.to_owned(),
-            health_seconds: seconds(shown.health_every),
-            uplink: shown.uplink,
-            idle_timeout_seconds: seconds(shown.idle_timeout),
-            is_measuring: shown.is_measuring,
-        }
-    }
-}
-
 /// All local clients together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalStatus {
@@ -230,6 +189,9 @@ pub struct LocalStatus {
     pub events_in: u64,
     /// Events handed to them since the start.
     pub events_out: u64,
+    /// Their events whose times were moved into our clock.
+    #[serde(default)]
+    pub corrected: u64,
     /// Events that did not go on, by reason.
     pub dropped: Counts,
 }
@@ -349,7 +311,8 @@ pub fn counts(reasons: impl IntoIterator<Item = (Reason, u64)>) -> Counts {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::budget::{CONTACT, DUPLICATE, LATEST_PLACE};
+    use crate::budget::{CONTACT, DUPLICATE, FRAME, LATEST_PLACE, SOURCE};
+    use crate::clock::skew::{Frame, Skew};
     use crate::config::Limits;
     use crate::counters::Counters;
     use crate::route::contacts::Contacts;
@@ -409,6 +372,14 @@ pub(crate) mod tests {
                     name: "lte".into(),
                     state: "carries".into(),
                 }],
+                clock: PeerClock {
+                    offset_ms: -600_000,
+                    confidence: 0.97,
+                    corrected: 7,
+                    error_ms: 12,
+                    round_trip_ms: Some(24),
+                    source: "exchange".into(),
+                },
             }],
             clients: 3,
             refused: Counts::from([("unknown_ca".into(), 2)]),
@@ -507,6 +478,8 @@ pub(crate) mod tests {
                 (Latest::bytes(many), LATEST_PLACE * count),
                 (Dedup::bytes(many), DUPLICATE * count.next_power_of_two()),
                 (Contacts::bytes(many), CONTACT * count),
+                (Skew::bytes(many), SOURCE * count),
+                (many * size_of::<Frame>(), FRAME * count),
                 (Queue::bytes_beside(many), 128 * count),
             ] {
                 assert!(

@@ -222,6 +222,7 @@ fn row(peer: &PeerStatus, now: &str) -> String {
         let words = format!("uplinks: {}", uplinks.join(", "));
         text.push_str(&wrap(&words, "  ", WIDTH));
     }
+    text.push_str(&wrap(&peer.clock.words(), "  ", WIDTH));
     if !peer.dropped.is_empty() {
         text.push_str(&wrap(
             &format!("dropped: {}", counts(&peer.dropped)),

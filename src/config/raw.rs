@@ -35,6 +35,7 @@ const PEER_KEYS: &[&str] = &[
     "enabled",
     "incoming",
     "outgoing",
+    "correct_clock",
     "keepalive_seconds",
     "addresses",
     "fallback_of",
@@ -79,7 +80,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing")
+        ("peer", "enabled" | "incoming" | "outgoing" | "correct_clock")
         | ("led", "active_low")
         | ("uplink", "metered")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
@@ -155,6 +156,7 @@ pub(super) struct RawPeer {
     pub(super) enabled: Option<bool>,
     pub(super) incoming: Option<bool>,
     pub(super) outgoing: Option<bool>,
+    pub(super) correct_clock: Option<bool>,
     pub(super) keepalive_seconds: Option<Spanned<i64>>,
     pub(super) addresses: Option<Spanned<Vec<String>>>,
     pub(super) fallback_of: Option<Spanned<String>>,

@@ -96,6 +96,8 @@ pub struct Peer {
     pub incoming: bool,
     /// Send what we have.
     pub outgoing: bool,
+    /// Move the times of its events into our clock when its own is off.
+    pub correct_clock: bool,
     /// Seconds between keepalives, 1 to 32,767; none = 70 % of what was learned of the uplink, or else 60.
     pub keepalive_seconds: Option<u32>,
 }

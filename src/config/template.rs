@@ -55,6 +55,7 @@ discovery = true    # side connections between boxes learn how long the network 
 # enabled = true
 # incoming = true                        # take what it sends
 # outgoing = true                        # send what we have
+# correct_clock = true                   # move the times of its events into our clock when its own is off
 # keepalive_seconds = 60                 # 1 to 32767; without: what was learned of the uplink, or 60
 # addresses = ["198.51.100.7:9001"]      # further addresses of the same peer, at most 4
 # uplinks = ["lte"]                      # which may carry it; without: all

@@ -14,7 +14,8 @@ use crate::link::door::Door;
 use crate::link::fed2::companion::Feature;
 use crate::link::fed2::node::MESSAGE_OVERHEAD;
 use crate::link::fed2::{
-    Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry, Timing,
+    Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry,
+    Timing, time_exchange,
 };
 use crate::link::fed2::{receipts, standby};
 use crate::link::handshake::Failure;
@@ -78,6 +79,7 @@ impl Federation {
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
             timing,
         });
+        time_exchange::register(&node.companions, node.hub.clone(), node.keeper.clone());
         receipts::register(&node.companions, &node.hub);
         standby::register(&node.companions);
         let watching = node.routes.watch().map_err(|error| {
@@ -140,6 +142,7 @@ impl Federation {
                 name: peer.name.clone(),
                 incoming: peer.incoming,
                 outgoing: peer.outgoing,
+                correct_clock: peer.correct_clock,
             })
             .collect();
         // Trust first: from here on no handshake succeeds that the new configuration does not allow.
@@ -278,11 +281,12 @@ fn rule(peer: &Peer) -> TrustRule {
     }
 }
 
-/// Directions are the router's business; the connection may stay.
+/// Directions and clocks are the router's business; the connection may stay.
 fn only_directions_changed(old: &Peer, new: &Peer) -> bool {
     let aligned = Peer {
         incoming: new.incoming,
         outgoing: new.outgoing,
+        correct_clock: new.correct_clock,
         ..old.clone()
     };
     aligned == *new

@@ -160,6 +160,7 @@ mod tests {
             dropped: Default::default(),
             line: None,
             uplinks: Vec::new(),
+            clock: Default::default(),
         }
     }
 

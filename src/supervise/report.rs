@@ -4,10 +4,12 @@ use std::sync::PoisonError;
 
 use super::Shared;
 use super::safe::Safe;
+use crate::api::line::LineStatus;
 use crate::api::status::{
-    ClockStatus, LineStatus, LocalStatus, MemoryStatus, NodeStatus, PeerState, PeerStatus,
+    ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus,
     PowerStatus, Status, StorageStatus, UplinkStatus, counts, time,
 };
+use crate::clock::skew::Offset;
 use crate::config::Peer;
 use crate::counters::Counters;
 
@@ -16,14 +18,13 @@ impl Shared {
     pub(super) fn status(&self) -> Status {
         let config = self.config();
         let (now, clients, local, peers) = self.hub.with(|router, now| {
-            let peers: Vec<Counters> = config
+            let peers: Vec<(Counters, Offset)> = config
                 .peers
                 .iter()
                 .map(|peer| {
-                    router
-                        .peer_counters(&peer.name)
-                        .cloned()
-                        .unwrap_or_default()
+                    let counters = router.peer_counters(&peer.name).cloned();
+                    let offset = router.peer_offset(&peer.name, now);
+                    (counters.unwrap_or_default(), offset)
                 })
                 .collect();
             let local = router.local_counters().clone();
@@ -54,7 +55,10 @@ impl Shared {
                 .peers
                 .iter()
                 .zip(&peers)
-                .map(|(peer, counters)| self.peer(peer, counters, now.wall_ms))
+                .map(|(peer, (counters, offset))| PeerStatus {
+                    clock: PeerClock::of(*offset, counters.corrected),
+                    ..self.peer(peer, counters, now.wall_ms)
+                })
                 .collect(),
             clients: u32::try_from(clients).unwrap_or(u32::MAX),
             refused: self
@@ -66,6 +70,7 @@ impl Shared {
             local: LocalStatus {
                 events_in: local.events_in,
                 events_out: local.events_out,
+                corrected: local.corrected,
                 dropped: counts(local.reasons()),
             },
             memory: MemoryStatus::measure(&self.budget),
@@ -129,6 +134,7 @@ impl Shared {
                     state: state.to_owned(),
                 })
                 .collect(),
+            clock: PeerClock::default(),
         }
     }
 }

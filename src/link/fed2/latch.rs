@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn events_that_wait_and_are_not_taken_are_told_within_a_minute() {
         let mut latch = Latch::default();
-        let stuck = |second| Progress {
+        let stuck = |second: u64| Progress {
             handed: second.min(60),
             waiting: usize::from(second > 60),
             received: second,

@@ -15,6 +15,7 @@
 //! | [`receipts`] | boxes tell each other what they have taken |
 //! | [`methods`] [`accepted`] [`acceptor`] | answers; one connection; the listener |
 //! | [`companion`] [`companion_desk`] [`companion_calls`] | the peer as another box; what we do for boxes; private calls |
+//! | [`time_exchange`] | boxes tell each other the time |
 
 pub mod accepted;
 pub mod acceptor;
@@ -41,6 +42,7 @@ pub mod pulse;
 pub mod receipts;
 pub mod registry;
 pub mod standby;
+pub mod time_exchange;
 pub mod trouble;
 pub mod watched;
 pub mod way;

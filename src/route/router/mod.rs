@@ -6,6 +6,7 @@ mod deliver;
 mod forms;
 mod receive;
 mod replay;
+mod times;
 
 use std::hash::BuildHasher;
 use std::task::{Context, Poll};
@@ -19,6 +20,7 @@ use super::latest::Latest;
 use super::link::{LinkId, LinkSpec, PeerSpec};
 use super::outbox::{Bounds, Framing, Outbox, Pool};
 use crate::clock::Now;
+use crate::clock::skew::{Frame, Skew};
 use crate::config::Limits;
 use crate::cot::federated::Envelope;
 use crate::counters::{Counters, Reason};
@@ -48,6 +50,8 @@ pub struct Settings {
     pub dedup_events: usize,
     /// How long each, milliseconds.
     pub dedup_window_ms: u64,
+    /// Sources of events whose clocks are remembered.
+    pub skew_sources: usize,
 }
 
 impl Settings {
@@ -67,6 +71,7 @@ impl Settings {
             latest_events: usize::from(limits.latest_events),
             dedup_events: limits.dedup_events as usize,
             dedup_window_ms: u64::from(limits.dedup_seconds) * 1000,
+            skew_sources: usize::from(limits.skew_sources),
         }
     }
 }
@@ -82,6 +87,7 @@ pub struct Router {
     contacts: Contacts,
     latest: Latest,
     dedup: Dedup,
+    skew: Skew,
     pool: Pool,
     /// Counts changes of contacts and latest events; tells a replay what is newer than itself.
     changes: u64,
@@ -119,6 +125,8 @@ struct Link {
     up: bool,
     outbox: Outbox,
     replay: Replay,
+    /// How its clock stands to ours.
+    frame: Frame,
 }
 
 #[derive(Debug)]
@@ -135,6 +143,8 @@ struct Federate {
     registered: bool,
     incoming: bool,
     outgoing: bool,
+    /// Its events' times are moved into our clock.
+    correct: bool,
     /// Messages that came on this connection; what another box is told when it asks.
     received: u64,
     /// What waits for its standby connection.
@@ -153,6 +163,7 @@ impl Router {
             contacts: Contacts::new(settings.max_contacts),
             latest: Latest::new(settings.latest_events),
             dedup: Dedup::new(settings.dedup_events, settings.dedup_window_ms),
+            skew: Skew::new(settings.skew_sources),
             pool: Pool {
                 used: 0,
                 limit: settings.waiting_bytes,
@@ -182,6 +193,7 @@ impl Router {
             if let Kind::Federate(federate) = &mut self.links[id].kind {
                 federate.registered = true;
                 (federate.incoming, federate.outgoing) = (peer.incoming, peer.outgoing);
+                federate.correct = peer.correct_clock;
             }
         }
     }
@@ -208,6 +220,7 @@ impl Router {
         let changes = self.changes;
         let link = &mut self.links[id];
         link.up = true;
+        link.frame.begin(now);
         link.replay = match &link.kind {
             Kind::Federate(federate) if !federate.outgoing => Replay::done(),
             Kind::Federate(_) => Replay::with_contacts(changes),
@@ -234,6 +247,11 @@ impl Router {
             }
         }
         let is_client = matches!(link.kind, Kind::Client);
+        if is_client {
+            // The next client here is another device.
+            link.frame = Frame::default();
+            self.skew.disown(id.0);
+        }
         let mut place = 0;
         while let Some(contact) =
             (self.contacts).remove_of(id, &mut place, |uid| self.hasher.hash_one(uid))
@@ -334,6 +352,7 @@ impl Router {
                 up: false,
                 outbox: Outbox::new(self.settings.outbox, Framing::None),
                 replay: Replay::done(),
+                frame: Frame::default(),
             });
             self.links.len() - 1
         })
@@ -351,6 +370,7 @@ impl Router {
                 registered: false,
                 incoming: true,
                 outgoing: true,
+                correct: true,
                 received: 0,
                 aside: Aside::default(),
                 counters: Counters::default(),
@@ -358,12 +378,14 @@ impl Router {
             up: false,
             outbox: Outbox::new(self.settings.outbox, Framing::Grpc),
             replay: Replay::done(),
+            frame: Frame::default(),
         };
         // Of a peer that was removed, the place is used again: names that come and go must not add up.
         let removed = |link: &Link| matches!(&link.kind, Kind::Federate(federate) if !federate.registered && !link.up);
         match self.links.iter().position(removed) {
             Some(place) => {
                 self.latest.disown(LinkId(place as u16));
+                self.skew.disown(place as u16);
                 self.links[place] = link;
                 place
             }

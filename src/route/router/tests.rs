@@ -1,5 +1,6 @@
 //! Routers joined by hand: what one hands over is given to the next.
 
+mod clocks;
 mod reach;
 
 use std::task::Waker;
@@ -28,6 +29,7 @@ fn router(id: &str) -> Router {
         latest_events: 16,
         dedup_events: 256,
         dedup_window_ms: 30_000,
+        skew_sources: 64,
     })
 }
 
@@ -361,6 +363,7 @@ fn directions_are_kept_and_counted() {
             name: "b".to_owned(),
             incoming,
             outgoing,
+            correct_clock: true,
         }]
     };
     a.set_peers(&spec(true, true));
