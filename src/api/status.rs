@@ -165,9 +165,21 @@ pub struct PeerStatus {
     /// Its connection; none without one.
     #[serde(default)]
     pub line: Option<LineStatus>,
+    /// Its uplinks, best first; empty where the kernel's routes decide.
+    #[serde(default)]
+    pub uplinks: Vec<UplinkStatus>,
     /// How its clock stands to ours.
     #[serde(default)]
     pub clock: PeerClock,
+}
+
+/// One of a peer's uplinks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UplinkStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// `carries`, `standby`: a second connection waits there, `unreachable`: the last attempt failed, or `idle`.
+    pub state: String,
 }
 
 /// All local clients together.
@@ -356,6 +368,10 @@ pub(crate) mod tests {
                     idle_timeout_seconds: Some(30.0),
                     is_measuring: false,
                 }),
+                uplinks: vec![UplinkStatus {
+                    name: "lte".into(),
+                    state: "carries".into(),
+                }],
                 clock: PeerClock {
                     offset_ms: -600_000,
                     confidence: 0.97,

@@ -9,7 +9,7 @@ use super::line;
 use super::output::{clean, column, print, wrap};
 use super::paths::Places;
 use crate::api::status::{
-    LedStatus, ListenStatus, MemoryStatus, PeerStatus, PowerStatus, StorageStatus,
+    LedStatus, ListenStatus, MemoryStatus, PeerStatus, PowerStatus, StorageStatus, UplinkStatus,
 };
 use crate::api::{Request, Response, Status, ask};
 use crate::console::wording::{counts, duration, heard};
@@ -216,6 +216,12 @@ fn row(peer: &PeerStatus, now: &str) -> String {
     text.push_str(&wrap(&peer.reason, "  ", WIDTH));
     let line = peer.line.as_ref().map(line::words).unwrap_or_default();
     text.push_str(&wrap(&line, "  ", WIDTH));
+    if !peer.uplinks.is_empty() {
+        let one = |uplink: &UplinkStatus| format!("{} {}", clean(&uplink.name), uplink.state);
+        let uplinks: Vec<String> = peer.uplinks.iter().map(one).collect();
+        let words = format!("uplinks: {}", uplinks.join(", "));
+        text.push_str(&wrap(&words, "  ", WIDTH));
+    }
     text.push_str(&wrap(&peer.clock.words(), "  ", WIDTH));
     if !peer.dropped.is_empty() {
         text.push_str(&wrap(

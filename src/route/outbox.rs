@@ -240,7 +240,7 @@ impl Outbox {
 
     /// The connection ended: what its peer has not acknowledged goes back to the head of what waits.
     pub fn recall(&mut self, pool: &mut Pool, counters: &mut Counters) {
-        let mut again: Vec<Waiting> = self.flight.recall(pool).collect();
+        let mut again: Vec<Waiting> = self.flight.recall(&mut pool.used).collect();
         self.sent -= again.len() as u64;
         self.before = self.sent;
         for class in [Class::Control, Class::Chat] {
@@ -308,7 +308,8 @@ impl Outbox {
     }
 
     fn remember(&mut self, waiting: Waiting, pool: &mut Pool) {
-        self.flight.keep(waiting, pool, self.bounds.bytes / 4);
+        let most = self.bounds.bytes / 4;
+        self.flight.keep(waiting, most, &mut pool.used, pool.limit);
     }
 
     fn put(&mut self, bytes: &[u8]) {

@@ -159,6 +159,7 @@ mod tests {
             last_heard: None,
             dropped: Default::default(),
             line: None,
+            uplinks: Vec::new(),
             clock: Default::default(),
         }
     }

@@ -7,7 +7,7 @@ use super::safe::Safe;
 use crate::api::line::LineStatus;
 use crate::api::status::{
     ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus,
-    PowerStatus, Status, StorageStatus, counts, time,
+    PowerStatus, Status, StorageStatus, UplinkStatus, counts, time,
 };
 use crate::clock::skew::Offset;
 use crate::config::Peer;
@@ -126,6 +126,14 @@ impl Shared {
             last_heard: time(counters.last_heard_ms),
             dropped: counts(counters.reasons()),
             line: self.keeper.shown(&peer.name).map(LineStatus::from),
+            uplinks: known
+                .uplinks
+                .into_iter()
+                .map(|(name, state)| UplinkStatus {
+                    name,
+                    state: state.to_owned(),
+                })
+                .collect(),
             clock: PeerClock::default(),
         }
     }

@@ -21,7 +21,14 @@ const PURE: &[&str] = &[
     "wire", "cot", "route", "led", "counters", "budget", "console",
 ];
 /// Pure files of folders that are not.
-const PURE_FILES: &[&str] = &["link::keepalive", "link::nat::search", "link::nat::table"];
+const PURE_FILES: &[&str] = &[
+    "link::keepalive",
+    "link::nat::search",
+    "link::nat::table",
+    "link::fed2::plan",
+    "link::fed2::choice",
+    "link::fed2::latch",
+];
 /// What a pure file never names. `std::task` is no more than a trait and stays allowed.
 const IMPURE: &[&str] = &[
     "tokio",

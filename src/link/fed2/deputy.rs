@@ -1,5 +1,6 @@
 //! Looks after the successor of a connection while that carries events: makes it prove itself when the network
-//! changes, dials anew beside it when it does not, keeps a standby over another uplink, and leads back to a better one.
+//! changes, dials anew beside it when it does not, keeps a standby over another uplink, leads back to a better one, and
+//! sees when a peer that answers does nothing else.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::link::route_watch::Changes;
 
 use super::companion::Companion;
+use super::latch::{Latch, Latched, Progress};
 use super::opened::{Opened, Purpose};
 use super::plan::{self, Outcome, Plan};
 use super::pulse::Pulse;
@@ -19,6 +21,9 @@ use super::way::{Loud, Way};
 /// With a standby at hand, a health check that goes unanswered this long at least is reason enough to use it.
 const OVERDUE: Duration = Duration::from_millis(1500);
 
+/// Between two looks whether events stand still.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+
 /// Who takes over.
 #[derive(Debug)]
 pub enum Successor {
@@ -26,6 +31,8 @@ pub enum Successor {
     Instead(Box<Opened>),
     /// It is well, and this one is over a better uplink.
     Better(Box<Opened>),
+    /// Nobody yet: it answers, and events stand still.
+    Nobody(Latched),
 }
 
 /// Looks after successors.
@@ -41,6 +48,7 @@ pub struct Deputy {
     /// When the next attempt at a second connection may be made.
     plan: Plan,
     due: Instant,
+    latch: Latch,
 }
 
 impl Deputy {
@@ -54,6 +62,7 @@ impl Deputy {
             warm: None,
             plan,
             due: Instant::now(),
+            latch: Latch::default(),
         }
     }
 
@@ -61,6 +70,7 @@ impl Deputy {
     pub fn began(&mut self, opened: &Opened) {
         self.carrier = self.way.number(opened.uplink.as_ref());
         self.address = self.way.address_of(&opened.authority);
+        self.latch.began(self.way.node().hub.now().mono_ms);
         if self
             .warm
             .as_ref()
@@ -87,6 +97,8 @@ impl Deputy {
     ) -> Successor {
         let several = self.way.peer().uplinks.len() > 1;
         let mut known = *changes.borrow_and_update();
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let overdue = plan::proof_within(pulse.round_trip()).max(OVERDUE);
             let has_standby = self.warm.is_some();
@@ -106,12 +118,34 @@ impl Deputy {
                     came || several
                 }
                 () = pulse.overdue(overdue), if has_standby => true,
+                _ = looks.tick() => match self.look(pulse, companion) {
+                    Some(latched) => return Successor::Nobody(latched),
+                    None => false,
+                },
                 better = self.tend(companion) => return Successor::Better(Box::new(better)),
             };
             if prove && let Some(opened) = self.prove(pulse).await {
                 return Successor::Instead(Box::new(opened));
             }
         }
+    }
+
+    /// Whether events stand still though the peer answers.
+    fn look(&mut self, pulse: &Pulse, companion: &Companion) -> Option<Latched> {
+        let (node, peer) = (self.way.node(), self.way.peer());
+        pulse.held()?;
+        if !pulse.is_prompt(OVERDUE) {
+            return None;
+        }
+        let now_ms = node.hub.now().mono_ms;
+        let progress = node.hub.with(|router, _| router.progress(&peer.name));
+        let (handed, waiting, received) = progress?;
+        let progress = Progress {
+            handed,
+            waiting,
+            received,
+        };
+        self.latch.look(progress, companion.is_box(), now_ms)
     }
 
     /// Makes the connection prove that it is well. If it does not at once, a new one is made beside it; whichever is

@@ -208,7 +208,6 @@ impl Dialling {
                 Err(trouble) => trouble,
             },
             successor = self.deputy.watch(&pulse, &companion, &mut self.changes) => {
-                self.plan.well();
                 let opened = match successor {
                     Successor::Instead(opened) => opened,
                     Successor::Better(opened) => {
@@ -216,7 +215,13 @@ impl Dialling {
                         let _ = run.as_mut().await;
                         opened
                     }
+                    Successor::Nobody(latched) => {
+                        drop(run);
+                        let pause = self.ended(&Trouble::Latched(latched), pulse.held());
+                        return Over::Failed(pause);
+                    }
                 };
+                self.plan.well();
                 return Over::Handed(opened);
             }
             () = up_again => {

@@ -11,6 +11,7 @@
 //! | [`connect`] [`calls`] [`dialled`] [`dialler`] | name to TLS; each call; their order; try for ever |
 //! | [`way`] [`choice`] [`opened`] [`pulse`] | addresses and uplinks of a peer; a connection without calls; its health |
 //! | [`deputy`] [`standby`] | who takes over; a second connection over another uplink |
+//! | [`latch`] | a peer that answers health checks and does nothing else |
 //! | [`receipts`] | boxes tell each other what they have taken |
 //! | [`methods`] [`accepted`] [`acceptor`] | answers; one connection; the listener |
 //! | [`companion`] [`companion_desk`] [`companion_calls`] | the peer as another box; what we do for boxes; private calls |
@@ -31,6 +32,7 @@ pub mod flow;
 pub mod intake;
 pub mod keeping;
 pub mod last_words;
+pub mod latch;
 pub mod methods;
 pub mod names;
 pub mod node;

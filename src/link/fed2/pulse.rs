@@ -63,6 +63,12 @@ impl Pulse {
         since.map(|since| since.elapsed())
     }
 
+    /// Whether no health check waits for its answer for longer than that.
+    pub fn is_prompt(&self, long: Duration) -> bool {
+        let asked = self.0.seen.borrow().asked;
+        asked.is_none_or(|asked| asked.elapsed() < long)
+    }
+
     /// How long the last answer took.
     pub fn round_trip(&self) -> Option<Duration> {
         self.0.seen.borrow().round_trip

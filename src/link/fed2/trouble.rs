@@ -9,6 +9,8 @@ use crate::link::board::Hindrance;
 use crate::link::grpc::status::{Code, Status};
 use crate::link::handshake::Failure;
 
+use super::latch::Latched;
+
 /// Why a connection did not come about, or ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
@@ -43,6 +45,8 @@ pub enum Trouble {
     Unwell(&'static str),
     /// The peer is connected already, by its own dialling.
     Taken,
+    /// It answers, and events stand still.
+    Latched(Latched),
     /// Ended from elsewhere in this box.
     Cut(String),
 }
@@ -114,9 +118,12 @@ impl Trouble {
                 Code::Unimplemented => Hindrance::Version,
                 _ => Hindrance::Passing,
             },
-            Self::Lost(_) | Self::NoGroups(_) | Self::Unwell(_) | Self::Taken | Self::Cut(_) => {
-                Hindrance::Passing
-            }
+            Self::Lost(_)
+            | Self::NoGroups(_)
+            | Self::Unwell(_)
+            | Self::Taken
+            | Self::Latched(_)
+            | Self::Cut(_) => Hindrance::Passing,
         }
     }
 
@@ -156,6 +163,7 @@ impl fmt::Display for Trouble {
             Self::Call { method, status } => write!(f, "{method} ended with {status}"),
             Self::Unwell(answer) => write!(f, "the peer answers the health check with {answer}"),
             Self::Taken => f.write_str("the peer is connected already: it dialled us"),
+            Self::Latched(latched) => latched.fmt(f),
             Self::Cut(why) => f.write_str(why),
         }
     }

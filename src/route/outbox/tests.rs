@@ -240,7 +240,7 @@ fn what_was_not_acknowledged_goes_again_and_before_what_waits() {
     assert!(rig.poll(0).is_some());
     rig.offer(b"chat", Class::Chat, None, 0);
     rig.offer(b"later", Class::Track, Some(2), 0);
-    rig.outbox.flight().take(2, &mut rig.pool);
+    rig.outbox.flight().take(2, &mut rig.pool.used);
     assert_eq!((rig.outbox.sent(), rig.outbox.arrived()), (3, 2));
     rig.outbox.recall(&mut rig.pool, &mut rig.counters);
     rig.outbox.clear(true, &mut rig.pool, &mut rig.counters);

@@ -27,7 +27,7 @@ impl Router {
     pub fn taken(&mut self, peer: &str, count: u64) {
         if let Some(id) = self.up(peer) {
             let link = &mut self.links[id];
-            link.outbox.flight().take(count, &mut self.pool);
+            link.outbox.flight().take(count, &mut self.pool.used);
         }
     }
 
@@ -40,7 +40,7 @@ impl Router {
     /// The link's peer has taken the first `count` of them: it answered a question that was asked then.
     pub fn link_took(&mut self, id: LinkId, count: u64) {
         if let Some((link, pool, _)) = self.parts(id) {
-            link.outbox.flight().take(count, pool);
+            link.outbox.flight().take(count, &mut pool.used);
         }
     }
 
@@ -50,6 +50,21 @@ impl Router {
             Some(id) => self.links[id].outbox.flight().poll(context),
             None => Poll::Pending,
         }
+    }
+
+    /// Messages handed to the peer's present connection, parcels that wait for it, and messages that came on it; none
+    /// when it has none.
+    pub fn progress(&mut self, peer: &str) -> Option<(u64, usize, u64)> {
+        let link = self.up(peer).and_then(|id| self.links.get_mut(id))?;
+        let Kind::Federate(federate) = &link.kind else {
+            return None;
+        };
+        let received = federate.received;
+        Some((
+            link.outbox.flight().handed(),
+            link.outbox.queued(),
+            received,
+        ))
     }
 
     fn up(&self, peer: &str) -> Option<usize> {

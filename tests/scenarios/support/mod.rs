@@ -1,5 +1,6 @@
 //! What the scenarios are made of: real boxes, real devices, certificates good and bad, a foreign federate.
 
+mod cable;
 mod canonical;
 mod certificates;
 mod corpus;
@@ -17,10 +18,11 @@ mod source;
 mod status;
 mod terminal;
 
+pub use cable::{Cables, Cut};
 pub use canonical::Element;
 pub use certificates::{Authority, Leaf, Profile};
 pub use corpus::corpus;
-pub use cot::{Event, chat, position, stamp, stamp_of_now, track};
+pub use cot::{Event, chat, now_ms, position, stamp, stamp_of_now, track};
 pub use device::{Device, RawDevice, client_config, tls_stream};
 pub use foreign::{FOREIGN_ID, Foreign};
 pub use machine::Machine;

@@ -212,6 +212,12 @@ impl TomboloBox {
         memory_kib(self.child.id(), "VmRSS:")
     }
 
+    /// File descriptors that it holds.
+    pub fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        fs::read_dir(folder).expect("a running process").count()
+    }
+
     /// The most it ever was, KiB.
     pub fn peak_kib(&self) -> u64 {
         peak_kib(self.child.id())
