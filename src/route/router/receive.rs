@@ -27,6 +27,14 @@ impl Router {
     /// One `FederatedEvent` came (without its gRPC prefix).
     pub fn receive_federated(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
         self.heard(from, now);
+        self.count_received(from);
+        self.judge_federated(from, message, self.event_now(now))
+            .unwrap_or_else(|reason| self.refuse(from, reason))
+    }
+
+    /// The same from the peer's standby connection, whose messages are not acknowledged.
+    pub(super) fn judge_aside(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
+        self.heard(from, now);
         self.judge_federated(from, message, self.event_now(now))
             .unwrap_or_else(|reason| self.refuse(from, reason))
     }
@@ -84,6 +92,7 @@ impl Router {
             delete: false,
             deadline_ms: deadline(event.stale, now),
             local_only: class::is_mission_change(event.kind),
+            alarm: class::is_emergency(event.kind),
         };
         if event.kind == class::DELETE {
             let link = detail.link.first().unwrap_or_default();
@@ -186,6 +195,7 @@ impl Router {
             delete: false,
             deadline_ms: deadline(Some(event.stale), now),
             local_only: false,
+            alarm: class::is_emergency(event.kind),
         };
         if event.kind == class::DELETE {
             let link = shown.link.first().unwrap_or_default();
@@ -237,6 +247,7 @@ impl Router {
             delete: contact.operation == Operation::Delete,
             deadline_ms: None,
             local_only: false,
+            alarm: false,
         };
         match contact.operation {
             Operation::Create => {
