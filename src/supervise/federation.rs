@@ -80,7 +80,7 @@ impl Federation {
             timing,
         });
         time_exchange::register(&node.companions, node.hub.clone(), node.keeper.clone());
-        receipts::register(&node.companions, &node.hub);
+        receipts::register(&node.companions, &node.hub, &node.registry);
         standby::register(&node.companions);
         let watching = node.routes.watch().map_err(|error| {
             tracing::warn!(%error, "changes of routes are not heard of: links come back when their pauses are over");
