@@ -36,7 +36,7 @@ struct Entry {
 impl InFlight {
     /// Whether a parcel is one that must not be lost. Tracks are sent anew anyhow, and contacts are told anew.
     pub fn concerns(class: Class, event: bool) -> bool {
-        event && matches!(class, Class::Control | Class::Chat)
+        event && class <= Class::Chat
     }
 
     /// One message more was handed over.
@@ -144,6 +144,7 @@ mod tests {
             time_ms: 0,
             delete: false,
             deadline_ms: u64::MAX,
+            since_ms: 0,
             event: true,
         }
     }

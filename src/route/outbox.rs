@@ -38,6 +38,24 @@ pub struct Bounds {
     pub batch: usize,
 }
 
+/// What a thin link takes at once, so that nothing urgent stands behind much else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thin {
+    /// A batch is closed at this length, bytes, if anything is in it.
+    pub batch: usize,
+    /// Longest event of each [`Class`] that is taken at all, bytes.
+    pub longest: [usize; Class::COUNT],
+}
+
+/// What a connection takes now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// The next batch.
+    All,
+    /// Emergencies only: the budget is used up, and they may overdraw it.
+    Emergencies,
+}
+
 /// Bytes that may wait for all links together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool {
@@ -68,7 +86,7 @@ pub struct Parcel<'a> {
 
 impl Parcel<'_> {
     /// Itself with a copy of its bytes, which all who keep it share.
-    fn waiting(&self, copy: &mut Option<Bytes>) -> Waiting {
+    fn waiting(&self, copy: &mut Option<Bytes>, since_ms: u32) -> Waiting {
         Waiting {
             bytes: copy
                 .get_or_insert_with(|| Bytes::copy_from_slice(self.bytes))
@@ -79,6 +97,7 @@ impl Parcel<'_> {
             delete: self.delete,
             deadline_ms: self.deadline_ms.unwrap_or(u64::MAX),
             event: self.event,
+            since_ms,
         }
     }
 }
@@ -94,6 +113,14 @@ pub struct Outbox {
     waker: Option<Waker>,
     idle: bool,
     turn: u8,
+    /// Where a batch is closed, bytes.
+    close: usize,
+    /// Longest event of each class.
+    longest: [usize; Class::COUNT],
+    /// The connection has room for emergencies only.
+    scarce: bool,
+    /// Bytes that were offered and never sent.
+    spared: u64,
     /// An event larger than a batch, behind the batch: the copy that all links share.
     large: Option<Bytes>,
     /// Its bytes stay charged to the pool until the connection asks for more, and so is done with them.
@@ -117,6 +144,10 @@ impl Outbox {
             waker: None,
             idle: false,
             turn: 0,
+            close: bounds.batch,
+            longest: [usize::MAX; Class::COUNT],
+            scarce: false,
+            spared: 0,
             large: None,
             charged: 0,
             flight: InFlight::default(),
@@ -141,6 +172,25 @@ impl Outbox {
         self.sent
     }
 
+    /// Bytes of events that were offered and gave way to others: what thinning saved.
+    pub fn spared_bytes(&self) -> u64 {
+        self.spared
+    }
+
+    /// For how long the uid that waits longest has waited for its position to be sent, milliseconds.
+    pub fn oldest_track_ms(&self, now_ms: u64) -> Option<u64> {
+        let oldest = self.queue.peek(self.queue.oldest(Class::Track)?)?;
+        Some(u64::from((now_ms as u32).wrapping_sub(oldest.since_ms)))
+    }
+
+    /// What the link takes at once; none = as much as its bounds allow.
+    pub fn set_thin(&mut self, thin: Option<Thin>) {
+        let most = self.bounds.batch;
+        self.close = thin.map_or(most, |thin| thin.batch.min(most));
+        self.longest = thin.map_or([usize::MAX; Class::COUNT], |thin| thin.longest);
+        self.scarce = false;
+    }
+
     /// Offers one. `copy` remembers the exact copy of these bytes, so that all links that must wait share it. `false`:
     /// there was no room for it.
     pub fn offer(
@@ -153,23 +203,32 @@ impl Outbox {
     ) -> bool {
         self.offered += 1;
         let length = parcel.bytes.len();
+        if length > self.longest[parcel.class as usize] {
+            self.spared += length as u64;
+            counters.drop_one(Reason::Thinned);
+            return true;
+        }
         if self.idle && self.queue.is_empty() && self.fits(length) && !self.is_large(length) {
             self.put(parcel.bytes);
             counters.events_out += u64::from(parcel.event);
             if self.remembers(parcel.class, parcel.event) {
-                self.remember(parcel.waiting(copy), pool);
+                self.remember(parcel.waiting(copy, now_ms as u32), pool);
             }
         } else if !self.park(parcel, copy, pool, counters, now_ms) {
+            self.spared += length as u64;
             counters.drop_one(Reason::Refused);
             return false;
         }
-        self.wake();
+        if !self.scarce || parcel.class == Class::Emergency {
+            self.wake();
+        }
         true
     }
 
     /// The connection can take more: hands over the next batch, or remembers whom to wake.
     pub fn poll_batch(
         &mut self,
+        want: Want,
         context: &mut Context<'_>,
         pool: &mut Pool,
         counters: &mut Counters,
@@ -178,13 +237,17 @@ impl Outbox {
         if self.large.is_none() {
             pool.used -= std::mem::take(&mut self.charged);
         }
-        self.fill(pool, counters, now_ms);
+        self.scarce = want == Want::Emergencies;
+        match want {
+            Want::All => self.fill(pool, counters, now_ms),
+            Want::Emergencies => self.fill_emergencies(pool, counters, now_ms),
+        }
         if self.batch.is_empty() {
             if let Some(large) = self.large.take() {
                 self.idle = false;
                 return Poll::Ready(large);
             }
-            self.idle = true;
+            self.idle = want == Want::All;
             match &mut self.waker {
                 Some(waker) => waker.clone_from(context.waker()),
                 none => *none = Some(context.waker().clone()),
@@ -197,37 +260,58 @@ impl Outbox {
 
     /// Moves what waits into the batch, most important first, as far as it fits.
     pub fn fill(&mut self, pool: &mut Pool, counters: &mut Counters, now_ms: u64) {
-        while let Some(at) = self.next().filter(|_| self.large.is_none()) {
-            let Some(next) = self.queue.peek(at) else {
+        while let Some(at) = self.next() {
+            if !self.fill_one(at, pool, counters, now_ms) {
                 break;
-            };
-            let expired = next.deadline_ms <= now_ms;
-            if !expired && !self.fits(next.bytes.len()) {
-                break;
-            }
-            let Some(waiting) = self.take(at, pool) else {
-                break;
-            };
-            if expired {
-                counters.drop_one(Reason::Expired);
-                continue;
-            }
-            self.turn = (self.turn + 1) % FLOOR;
-            counters.events_out += u64::from(waiting.event);
-            if self.is_large(waiting.bytes.len()) {
-                self.put_large(waiting.bytes.clone(), pool);
-            } else {
-                self.put(&waiting.bytes);
-            }
-            if self.remembers(waiting.class, waiting.event) {
-                self.remember(waiting, pool);
             }
         }
     }
 
+    /// The same for emergencies alone.
+    pub fn fill_emergencies(&mut self, pool: &mut Pool, counters: &mut Counters, now_ms: u64) {
+        while let Some(at) = self.queue.oldest(Class::Emergency) {
+            if !self.fill_one(at, pool, counters, now_ms) {
+                break;
+            }
+        }
+    }
+
+    /// `false`: the batch is full.
+    fn fill_one(&mut self, at: u16, pool: &mut Pool, counters: &mut Counters, now_ms: u64) -> bool {
+        if self.large.is_some() {
+            return false;
+        }
+        let Some(next) = self.queue.peek(at) else {
+            return false;
+        };
+        let expired = next.deadline_ms <= now_ms;
+        if !expired && !self.fits(next.bytes.len()) {
+            return false;
+        }
+        let Some(waiting) = self.take(at, pool) else {
+            return false;
+        };
+        if expired {
+            self.spared += waiting.bytes.len() as u64;
+            counters.drop_one(Reason::Expired);
+            return true;
+        }
+        self.turn = (self.turn + 1) % FLOOR;
+        counters.events_out += u64::from(waiting.event);
+        if self.is_large(waiting.bytes.len()) {
+            self.put_large(waiting.bytes.clone(), pool);
+        } else {
+            self.put(&waiting.bytes);
+        }
+        if self.remembers(waiting.class, waiting.event) {
+            self.remember(waiting, pool);
+        }
+        true
+    }
+
     /// Whether that many bytes may still go into the batch, or alone behind an empty one.
     pub fn fits(&self, length: usize) -> bool {
-        let room = self.batch.is_empty() || self.batch.len() + length + PREFIX <= self.bounds.batch;
+        let room = self.batch.is_empty() || self.batch.len() + length + PREFIX <= self.close;
         room && self.large.is_none()
     }
 
@@ -243,7 +327,7 @@ impl Outbox {
         let mut again: Vec<Waiting> = self.flight.recall(&mut pool.used).collect();
         self.sent -= again.len() as u64;
         self.before = self.sent;
-        for class in [Class::Control, Class::Chat] {
+        for class in [Class::Emergency, Class::Control, Class::Chat] {
             while let Some(waiting) = self.queue.oldest(class).and_then(|at| self.take(at, pool)) {
                 again.push(waiting);
             }
@@ -270,7 +354,7 @@ impl Outbox {
     /// its return.
     pub fn clear(&mut self, keep: bool, pool: &mut Pool, counters: &mut Counters) {
         let mut kept = Vec::new();
-        for class in CLASSES {
+        for class in Class::ALL {
             while let Some(waiting) = self.queue.oldest(class).and_then(|at| self.take(at, pool)) {
                 if keep && InFlight::concerns(class, waiting.event) {
                     kept.push(waiting);
@@ -345,13 +429,16 @@ impl Outbox {
         length + PREFIX > self.bounds.batch
     }
 
-    /// Whose turn it is: strict order, with a floor for the lowest.
+    /// Whose turn it is: strict order, with a floor for the lowest, which no emergency waits for.
     fn next(&self) -> Option<u16> {
         let oldest = |class: &Class| self.queue.oldest(*class);
+        if let Some(at) = oldest(&Class::Emergency) {
+            return Some(at);
+        }
         if self.turn == FLOOR - 1 {
-            CLASSES.iter().rev().find_map(oldest)
+            Class::ALL.iter().rev().find_map(oldest)
         } else {
-            CLASSES.iter().find_map(oldest)
+            Class::ALL.iter().find_map(oldest)
         }
     }
 
@@ -376,6 +463,7 @@ impl Outbox {
             let late =
                 older.time_ms > parcel.time_ms || (older.delete && older.time_ms == parcel.time_ms);
             if late && !parcel.delete {
+                self.spared += parcel.bytes.len() as u64;
                 counters.drop_one(Reason::Conflated);
                 return true;
             }
@@ -384,6 +472,11 @@ impl Outbox {
             .and_then(|at| Some((at, self.queue.peek(at)?)))
             .filter(|(_, older)| older.class == parcel.class)
             .map(|(at, older)| (at, older.charge()));
+        let mut since_ms = now_ms as u32;
+        if let Some(older) = same.and_then(|at| self.queue.peek(at)) {
+            since_ms = older.since_ms;
+            self.spared += older.bytes.len() as u64;
+        }
         if let (None, Some(at)) = (in_place, same) {
             self.take(at, pool);
             counters.drop_one(Reason::Conflated);
@@ -399,7 +492,7 @@ impl Outbox {
         ) {
             return false;
         }
-        let waiting = parcel.waiting(copy);
+        let waiting = parcel.waiting(copy, since_ms);
         pool.used = pool.used + waiting.charge() - freed;
         match in_place {
             Some((at, _)) => {
@@ -427,13 +520,13 @@ impl Outbox {
             let pooled = pool.used + charge(parcel.bytes.len()) - freed;
             // One link may take no more than it leaves for the others; only control traffic may use the rest up.
             let share = match parcel.class {
-                Class::Control => pooled <= pool.limit,
+                Class::Emergency | Class::Control => pooled <= pool.limit,
                 _ => pooled + bytes <= pool.limit,
             };
             if events <= self.bounds.events && bytes <= self.bounds.bytes && share {
                 return true;
             }
-            let heads = CLASSES.iter().rev().filter_map(|&class| {
+            let heads = Class::ALL.iter().rev().filter_map(|&class| {
                 let at = self.queue.oldest(class).filter(|&at| Some(at) != keep)?;
                 Some((at, self.queue.peek(at)?))
             });
@@ -450,7 +543,8 @@ impl Outbox {
             let Some(at) = expired.or(lower) else {
                 return false;
             };
-            self.take(at, pool);
+            let given = self.take(at, pool);
+            self.spared += given.map_or(0, |given| given.bytes.len() as u64);
             counters.drop_one(match expired {
                 Some(_) => Reason::Expired,
                 None => Reason::Evicted,
@@ -458,8 +552,6 @@ impl Outbox {
         }
     }
 }
-
-const CLASSES: [Class; Class::COUNT] = [Class::Control, Class::Chat, Class::Track, Class::Bulk];
 
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@ use crate::link::fed2::{
 use crate::link::fed2::{receipts, standby};
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
+use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::link::route_watch::{Routes, Watching};
@@ -73,6 +74,7 @@ impl Federation {
             routes: Routes::default(),
             companions: companions(),
             keeper,
+            meters: Meters::default(),
             hub,
             board,
             large_events: Arc::new(Semaphore::new(LARGE_EVENTS as usize)),
@@ -119,6 +121,11 @@ impl Federation {
     /// The places for large events, which the local clients share.
     pub(super) fn large_events(&self) -> Arc<Semaphore> {
         Arc::clone(&self.node.large_events)
+    }
+
+    /// What goes over the wire to each peer.
+    pub(super) fn meters(&self) -> Meters {
+        self.node.meters.clone()
     }
 
     /// The door, which the local clients share.
@@ -176,6 +183,7 @@ impl Federation {
                     self.cut(name, "it was removed");
                     self.node.board.forget(name);
                     self.node.keeper.forget(name);
+                    self.node.meters.forget(name);
                     changes.push(format!("{name} removed"));
                 }
             }
@@ -322,6 +330,7 @@ mod tests {
             routes: Routes::default(),
             companions: Companions::default(),
             keeper: Keeper::default(),
+            meters: Meters::default(),
             large_events: Arc::new(Semaphore::new(1)),
             message_limit: 1024,
             timing,

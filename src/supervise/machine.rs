@@ -156,6 +156,7 @@ mod tests {
             events_out: 0,
             rate_in: 0.0,
             rate_out: 0.0,
+            sending: crate::api::sending::SendingStatus::default(),
             last_heard: None,
             dropped: Default::default(),
             line: None,

@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::led::Signal;
 use crate::link::board::PeerBoard;
 use crate::link::hub::Hub;
+use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::pki::store::PkiError;
@@ -123,6 +124,7 @@ struct Shared {
     hub: Hub,
     board: PeerBoard,
     keeper: Keeper,
+    meters: Meters,
     refusals: Refusals,
     rates: Mutex<Rates>,
     shown: Shown,
@@ -244,6 +246,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         boots: Mutex::new(boots),
         vitals: Mutex::default(),
         restart: Notify::new(),
+        meters: federation.meters(),
         setup_file: config_file,
         budget,
         board,
