@@ -141,9 +141,7 @@ impl Latest {
             .by_key
             .get(&key)
             .and_then(|&at| self.places.get(usize::from(at)));
-        kept.is_some_and(|kept| {
-            kept.live && memchr::memmem::find(&kept.bytes, bytes).is_some()
-        })
+        kept.is_some_and(|kept| kept.live && memchr::memmem::find(&kept.bytes, bytes).is_some())
     }
 
     /// The event at a place, for going through them one by one; `None` at the end.

@@ -29,7 +29,10 @@ fn an_alarm_that_a_federate_tells_again_much_later_is_known() {
     let cancelled = alarm.replace("tbl", "can");
     a.receive_xml(sender, cancelled.as_bytes(), later);
     let message = messages(&mut a, to_b).remove(0);
-    assert_eq!(b.receive_federated(to_a, &message, later), Verdict::Routed(1));
+    assert_eq!(
+        b.receive_federated(to_a, &message, later),
+        Verdict::Routed(1)
+    );
 }
 
 #[test]
@@ -42,7 +45,11 @@ fn an_emergency_goes_aside_too_and_is_passed_on_once() {
     let standby = a.open_aside("b");
     assert_eq!(a.poll_aside("b", older, &context), Poll::Ready(None));
     a.receive_xml(sender, event("t", "a-f-G", "<detail/>").as_bytes(), NOW);
-    assert_eq!(a.poll_aside("b", standby, &context), Poll::Pending, "a track");
+    assert_eq!(
+        a.poll_aside("b", standby, &context),
+        Poll::Pending,
+        "a track"
+    );
     let alarm = event("t-9-1-1", "b-a-o-tbl", "<detail/>");
     a.receive_xml(sender, alarm.as_bytes(), NOW);
     let Poll::Ready(Some(aside)) = a.poll_aside("b", standby, &context) else {
@@ -52,10 +59,16 @@ fn an_emergency_goes_aside_too_and_is_passed_on_once() {
     assert_eq!(b.received("a"), Some(0), "it is not acknowledged");
     take(&mut b, near);
     let verdicts = carry(&mut a, to_b, &mut b, to_a);
-    assert!(verdicts.contains(&Verdict::Dropped(Reason::Duplicate)), "{verdicts:?}");
+    assert!(
+        verdicts.contains(&Verdict::Dropped(Reason::Duplicate)),
+        "{verdicts:?}"
+    );
     assert_eq!(b.received("a"), Some(verdicts.len() as u64));
     assert!(!text(&mut b, near).contains("b-a-o-tbl"), "heard once");
     a.close_aside("b", standby);
     a.receive_xml(sender, alarm.replace("t-9", "u-9").as_bytes(), NOW);
-    assert!(a.poll_aside("b", standby, &context).is_ready(), "it is gone");
+    assert!(
+        a.poll_aside("b", standby, &context).is_ready(),
+        "it is gone"
+    );
 }
