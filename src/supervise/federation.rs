@@ -81,6 +81,7 @@ impl Federation {
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
             timing,
         });
+        (node.companions).allow_packing(usize::from(config.limits.compressed_links));
         time_exchange::register(&node.companions, node.hub.clone(), node.keeper.clone());
         receipts::register(&node.companions, &node.hub, &node.registry);
         standby::register(&node.companions);

@@ -166,7 +166,6 @@ impl Calls<'_> {
     pub fn check_health(&self, first: Instant, keeping: Keeping) {
         let (caller, timing) = (self.caller.clone(), self.node.timing.clone());
         let (pulse, flow) = (self.pulse.clone(), Arc::clone(&self.flow));
-        let (hub, name) = (self.node.hub.clone(), self.peer.name.clone());
         self.readers.spawn(async move {
             let mut first = Some(first);
             let mut previous = None;
@@ -195,10 +194,6 @@ impl Calls<'_> {
                 }
                 keeping.well();
                 pulse.answered();
-                if let Some(took) = pulse.round_trip() {
-                    let took_ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
-                    hub.with(|router, _| router.note_round_trip(&name, took_ms));
-                }
                 if !caller.companion.has(Feature::Receipt) {
                     // All that is known of other peers: what they had before the question arrived before it.
                     flow.took(handed);

@@ -15,6 +15,7 @@ use crate::link::nat::Keeper;
 use crate::link::route_watch::Routes;
 
 use super::companion_desk::Companions;
+use super::packing;
 use super::plan::Pauses;
 use super::registry::Registry;
 
@@ -116,6 +117,13 @@ impl PeerSettings {
             rate: peer.rate,
             compress: peer.compress,
         }
+    }
+}
+
+impl PeerSettings {
+    /// Whether what is sent to it is worth packing.
+    pub fn is_packed(&self) -> bool {
+        self.compress && packing::pays(self.rate)
     }
 }
 
