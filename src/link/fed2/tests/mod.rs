@@ -153,6 +153,8 @@ fn quick() -> Timing {
         health_deadline: Duration::from_secs(3),
         sweep: Duration::from_millis(50),
         reopen: Duration::from_millis(50),
+        look: Duration::from_millis(50),
+        latched: Duration::from_millis(600),
         retry_first: Duration::from_millis(50),
         retry_most: Duration::from_millis(200),
         ..Timing::default()
