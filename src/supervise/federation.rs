@@ -8,18 +8,22 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::budget::LARGE_EVENTS;
-use crate::config::{Config, Peer};
+use crate::config::{Config, Peer, Uplink};
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
+use crate::link::fed2::companion::Feature;
 use crate::link::fed2::node::MESSAGE_OVERHEAD;
 use crate::link::fed2::{
     Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry,
     Timing, time_exchange,
 };
+use crate::link::fed2::{receipts, standby};
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
 use crate::link::meter::Meters;
+use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
+use crate::link::route_watch::{Routes, Watching};
 use crate::link::tls::{self, Credentials, Moments, Observer};
 use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
@@ -37,9 +41,27 @@ pub(super) struct Federation {
     /// Every configured peer as it was applied last.
     applied: BTreeMap<String, Peer>,
     diallers: BTreeMap<String, Dialler>,
+    /// The ways out, best first.
+    uplinks: Vec<Arc<Uplink>>,
     door: Door,
     acceptor: Acceptor,
     clock: Timekeeper,
+    /// Hears of changes of the network for as long as there is federation.
+    _watching: Option<Watching>,
+}
+
+/// What federation shares with the rest of the box.
+pub(super) struct Shares {
+    /// The router.
+    pub(super) hub: Hub,
+    /// Where states are written.
+    pub(super) board: PeerBoard,
+    /// Where refused handshakes are counted.
+    pub(super) refusals: Refusals,
+    /// What keeps links alive.
+    pub(super) keeper: Keeper,
+    /// The clock.
+    pub(super) clock: Timekeeper,
 }
 
 impl Federation {
@@ -51,11 +73,15 @@ impl Federation {
         config: &Config,
         own: &Own,
         federate_id: &str,
-        hub: Hub,
-        board: PeerBoard,
-        refusals: Refusals,
-        clock: &Timekeeper,
+        shared: Shares,
     ) -> Result<Self, rustls::Error> {
+        let Shares {
+            hub,
+            board,
+            refusals,
+            keeper,
+            clock,
+        } = shared;
         let timing = Timing {
             handshake: std::time::Duration::from_secs(config.limits.handshake_seconds.into()),
             half_event: std::time::Duration::from_secs(config.limits.half_event_seconds.into()),
@@ -64,8 +90,11 @@ impl Federation {
         let node = Arc::new(Node {
             name: config.name.clone(),
             federate_id: federate_id.to_owned(),
-            registry: Registry::new(federate_id, timing.fresh),
-            companions: Companions::default(),
+            registry: Registry::new(federate_id, timing.fresh)
+                .with_room_for(usize::from(config.limits.max_federates)),
+            routes: Routes::default(),
+            companions: companions(),
+            keeper,
             meters: Meters::default(),
             hub,
             board,
@@ -74,7 +103,12 @@ impl Federation {
             timing,
         });
         (node.companions).allow_packing(usize::from(config.limits.compressed_links));
-        time_exchange::register(&node.companions, node.hub.clone());
+        time_exchange::register(&node.companions, node.hub.clone(), node.keeper.clone());
+        receipts::register(&node.companions, &node.hub, &node.registry);
+        standby::register(&node.companions);
+        let watching = node.routes.watch().map_err(|error| {
+            tracing::warn!(%error, "changes of routes are not heard of: links come back when their pauses are over");
+        });
         let credentials = Credentials::new(&own.identity)?.judging_at(clock.moments());
         let roster = Roster::default();
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
@@ -94,9 +128,11 @@ impl Federation {
             enabled,
             applied: BTreeMap::new(),
             diallers: BTreeMap::new(),
+            uplinks: Vec::new(),
             door,
             acceptor,
-            clock: clock.clone(),
+            clock,
+            _watching: watching.ok(),
         })
     }
 
@@ -127,6 +163,7 @@ impl Federation {
 
     /// Makes the links what the configuration says; what did not change is not touched. The words tell what did.
     pub(super) fn apply(&mut self, config: &Config) -> String {
+        self.node.keeper.set_discovers(config.keepalive_discovery);
         let wanted: BTreeMap<String, Peer> = config
             .peers
             .iter()
@@ -147,14 +184,22 @@ impl Federation {
         let enabled = || wanted.values().filter(|peer| peer.enabled);
         self.roster.replace(enabled().map(rule).collect());
         *self.enabled.lock().unwrap_or_else(PoisonError::into_inner) = enabled()
-            .map(|peer| (peer.name.clone(), PeerSettings::from(peer)))
+            .map(|peer| (peer.name.clone(), PeerSettings::of(peer, &config.uplinks)))
             .collect();
         self.node.hub.with(|router, _| router.set_peers(&specs));
 
+        let uplinks_changed = self.uplinks != config.uplinks;
+        self.uplinks.clone_from(&config.uplinks);
         let old = std::mem::replace(&mut self.applied, wanted);
         let mut changes = Vec::new();
         for (name, peer) in &old {
             match self.applied.get(name) {
+                Some(same)
+                    if same == peer && uplinks_changed && self.diallers.contains_key(name) =>
+                {
+                    self.cut(name, "the uplinks were changed");
+                    changes.push(format!("{name} changed its uplinks"));
+                }
                 Some(same) if same == peer => {}
                 Some(changed) => {
                     if !only_directions_changed(peer, changed) {
@@ -165,6 +210,7 @@ impl Federation {
                 None => {
                     self.cut(name, "it was removed");
                     self.node.board.forget(name);
+                    self.node.keeper.forget(name);
                     self.node.meters.forget(name);
                     changes.push(format!("{name} removed"));
                 }
@@ -212,7 +258,7 @@ impl Federation {
                 board.set(name, PeerState::Disabled, "enabled = false", now);
                 continue;
             }
-            let Some(address) = &peer.address else {
+            let Some(address) = peer.all_addresses().next() else {
                 if board
                     .status(name)
                     .is_none_or(|known| known.state == PeerState::Disabled)
@@ -230,13 +276,20 @@ impl Federation {
             match tls::federation_client(&self.credentials, rule(peer), observer) {
                 Ok(tls) => {
                     let node = Arc::clone(&self.node);
-                    let dialler = Dialler::spawn(node, PeerSettings::from(peer), tls);
+                    let dialler = Dialler::spawn(node, PeerSettings::of(peer, &self.uplinks), tls);
                     self.diallers.insert(name.clone(), dialler);
                 }
                 Err(error) => board.set(name, PeerState::Waiting, error.to_string(), now),
             }
         }
     }
+}
+
+/// What this box does for other boxes.
+fn companions() -> Companions {
+    let companions = Companions::default();
+    companions.offer(Feature::Quiet);
+    companions
 }
 
 /// Writes why we refused a peer that dials us where its operator's colleague looks first: at the peer's state.
@@ -307,7 +360,9 @@ mod tests {
             hub: Hub::new(Router::new(settings), Arc::new(SystemClock::new())),
             board: PeerBoard::new(),
             registry: Registry::new("a", timing.fresh),
+            routes: Routes::default(),
             companions: Companions::default(),
+            keeper: Keeper::default(),
             meters: Meters::default(),
             large_events: Arc::new(Semaphore::new(1)),
             message_limit: 1024,

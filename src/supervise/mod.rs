@@ -29,6 +29,7 @@ use crate::led::Signal;
 use crate::link::board::PeerBoard;
 use crate::link::hub::Hub;
 use crate::link::meter::Meters;
+use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::pki::store::PkiError;
 use crate::pki::{Fingerprint, KeyAlgorithm, Own};
@@ -38,7 +39,7 @@ use crate::system::{BootLog, Manager, Vitals};
 use announce::announce;
 use changes::Changes;
 use desk::Desk;
-use federation::Federation;
+use federation::{Federation, Shares};
 use lamp::{Fitting, Shown};
 use listeners::{ListenError, Listeners};
 use machine::Machine;
@@ -123,6 +124,7 @@ struct Shared {
     hub: Hub,
     clock: Timekeeper,
     board: PeerBoard,
+    keeper: Keeper,
     meters: Meters,
     refusals: Refusals,
     rates: Mutex<Rates>,
@@ -208,6 +210,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     let settings = Settings::of(&config.limits, federate_id.clone(), seed()?);
     let hub = Hub::new(Router::new(settings), clock.clock());
     let (board, refusals) = (PeerBoard::new(), Refusals::default());
+    let keeper = Keeper::open(&state).map_err(StartError::State)?;
     let stop = channel::Sender::new(false);
 
     let patient = manager.is_there();
@@ -223,16 +226,15 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         tracing::error!("safe mode, no peers and no clients: {safe}");
     }
     let bound = listeners.bound();
-    let mut federation = Federation::new(
-        &config,
-        &own,
-        &federate_id,
-        hub.clone(),
-        board.clone(),
-        refusals.clone(),
-        &clock,
-    )
-    .map_err(StartError::Tls)?;
+    let shares = Shares {
+        hub: hub.clone(),
+        board: board.clone(),
+        refusals: refusals.clone(),
+        keeper: keeper.clone(),
+        clock: clock.clone(),
+    };
+    let mut federation =
+        Federation::new(&config, &own, &federate_id, shares).map_err(StartError::Tls)?;
     clock.apply(&config.clock);
     let (orders, mut inbox) = mpsc::channel(4);
     let changes = Changes::new(&config_file);
@@ -250,6 +252,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         setup_file: config_file,
         budget,
         board,
+        keeper,
         rates: Mutex::default(),
         shown: Shown::default(),
         federate_id,
@@ -393,9 +396,11 @@ fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) 
     let words = federation.apply(&config);
     shared.set_config(Config {
         peers: config.peers,
+        uplinks: config.uplinks,
         led: config.led,
         clock: config.clock,
         advertised_host: config.advertised_host,
+        keepalive_discovery: config.keepalive_discovery,
         // What takes a restart stays as it is until then, so that `status` tells the truth.
         ..(*old).clone()
     });

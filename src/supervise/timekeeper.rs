@@ -79,7 +79,8 @@ impl Timekeeper {
 
     /// The second's look: asks the sources, logs what is new, and writes the last known time when it is due.
     pub(super) fn look(&self, hub: &Hub) {
-        let is_known = self.clock.quality() <= Quality::Rtc;
+        // While the clock stands in 1970 and nobody says what time it is, events go by the devices' clocks.
+        let is_known = !self.report().is_lost();
         let offsets: Vec<PeerOffset> = hub.with(|router, now| {
             router.trust_clock(is_known);
             // What is guessed from events may be a delay that was always there.
