@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::config::Limits;
 use crate::log::recent;
+use crate::wire::pack;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -251,6 +252,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             federates,
             Some("max_federates"),
             "TLS and HTTP/2 49 (measured), records 18, window 96, frame 16, receive buffer 8, send buffer 32, one batch",
+        ),
+        row(
+            "packed link",
+            2 * pack::MEMORY as u64,
+            limits.compressed_links.into(),
+            Some("compressed_links"),
+            "what both ends know of its events, one for each direction",
         ),
         row(
             "client",
