@@ -5,6 +5,7 @@
 
 pub mod contacts;
 pub mod dedup;
+pub mod in_flight;
 pub mod latest;
 pub mod link;
 pub mod outbox;
@@ -13,4 +14,4 @@ pub mod rate;
 pub mod router;
 
 pub use link::{LinkId, LinkSpec, PeerSpec, Verdict};
-pub use router::{Router, Settings};
+pub use router::{ASIDE_BYTES, Router, Settings};

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::in_flight::InFlight;
 use super::queue::{Queue, Waiting, charge};
 use crate::cot::Class;
 use crate::counters::{Counters, Reason};
@@ -83,6 +84,24 @@ pub struct Parcel<'a> {
     pub event: bool,
 }
 
+impl Parcel<'_> {
+    /// Itself with a copy of its bytes, which all who keep it share.
+    fn waiting(&self, copy: &mut Option<Bytes>, since_ms: u32) -> Waiting {
+        Waiting {
+            bytes: copy
+                .get_or_insert_with(|| Bytes::copy_from_slice(self.bytes))
+                .clone(),
+            class: self.class,
+            key: self.key,
+            time_ms: self.time_ms,
+            delete: self.delete,
+            deadline_ms: self.deadline_ms.unwrap_or(u64::MAX),
+            event: self.event,
+            since_ms,
+        }
+    }
+}
+
 /// An outbox.
 #[derive(Debug)]
 pub struct Outbox {
@@ -106,6 +125,10 @@ pub struct Outbox {
     large: Option<Bytes>,
     /// Its bytes stay charged to the pool until the connection asks for more, and so is done with them.
     charged: usize,
+    /// What this connection was handed and its peer has not acknowledged.
+    flight: InFlight,
+    /// Sent on earlier connections.
+    before: u64,
     offered: u64,
     sent: u64,
 }
@@ -127,6 +150,8 @@ impl Outbox {
             spared: 0,
             large: None,
             charged: 0,
+            flight: InFlight::default(),
+            before: 0,
             offered: 0,
             sent: 0,
         }
@@ -186,6 +211,9 @@ impl Outbox {
         if self.idle && self.queue.is_empty() && self.fits(length) && !self.is_large(length) {
             self.put(parcel.bytes);
             counters.events_out += u64::from(parcel.event);
+            if self.remembers(parcel.class, parcel.event) {
+                self.remember(parcel.waiting(copy, now_ms as u32), pool);
+            }
         } else if !self.park(parcel, copy, pool, counters, now_ms) {
             self.spared += length as u64;
             counters.drop_one(Reason::Refused);
@@ -271,9 +299,12 @@ impl Outbox {
         self.turn = (self.turn + 1) % FLOOR;
         counters.events_out += u64::from(waiting.event);
         if self.is_large(waiting.bytes.len()) {
-            self.put_large(waiting.bytes, pool);
+            self.put_large(waiting.bytes.clone(), pool);
         } else {
             self.put(&waiting.bytes);
+        }
+        if self.remembers(waiting.class, waiting.event) {
+            self.remember(waiting, pool);
         }
         true
     }
@@ -291,13 +322,50 @@ impl Outbox {
         self.put(bytes);
     }
 
-    /// The link is gone: everything that waits is dropped for that reason.
-    pub fn clear(&mut self, pool: &mut Pool, counters: &mut Counters) {
-        for class in Class::ALL {
-            while let Some(at) = self.queue.oldest(class) {
-                self.take(at, pool);
-                counters.drop_one(Reason::LinkDown);
+    /// The connection ended: what its peer has not acknowledged goes back to the head of what waits.
+    pub fn recall(&mut self, pool: &mut Pool, counters: &mut Counters) {
+        let mut again: Vec<Waiting> = self.flight.recall(&mut pool.used).collect();
+        self.sent -= again.len() as u64;
+        self.before = self.sent;
+        for class in [Class::Emergency, Class::Control, Class::Chat] {
+            while let Some(waiting) = self.queue.oldest(class).and_then(|at| self.take(at, pool)) {
+                again.push(waiting);
             }
+        }
+        for waiting in again {
+            let full = self.queue.len() >= self.bounds.events
+                || self.queue.bytes() + waiting.charge() > self.bounds.bytes
+                || pool.used + waiting.charge() > pool.limit;
+            if full {
+                counters.drop_one(Reason::LinkDown);
+            } else {
+                pool.used += waiting.charge();
+                self.queue.push(waiting, self.bounds.events);
+            }
+        }
+    }
+
+    /// How many of those [`Self::sent`] are known to have arrived.
+    pub fn arrived(&self) -> u64 {
+        self.before + self.flight.taken()
+    }
+
+    /// The link is gone: everything that waits is dropped for that reason. With `keep`, emergencies and chat stay for
+    /// its return.
+    pub fn clear(&mut self, keep: bool, pool: &mut Pool, counters: &mut Counters) {
+        let mut kept = Vec::new();
+        for class in Class::ALL {
+            while let Some(waiting) = self.queue.oldest(class).and_then(|at| self.take(at, pool)) {
+                if keep && InFlight::concerns(class, waiting.event) {
+                    kept.push(waiting);
+                } else {
+                    counters.drop_one(Reason::LinkDown);
+                }
+            }
+        }
+        for waiting in kept {
+            pool.used += waiting.charge();
+            self.queue.push(waiting, self.bounds.events);
         }
         self.batch = BytesMut::new();
         self.large = None;
@@ -313,8 +381,24 @@ impl Outbox {
         }
     }
 
+    /// What the peer has not acknowledged yet.
+    pub fn flight(&mut self) -> &mut InFlight {
+        &mut self.flight
+    }
+
+    /// Clients have no acknowledgements; a connection of a federate may break with much on its way.
+    fn remembers(&self, class: Class, event: bool) -> bool {
+        self.framing == Framing::Grpc && InFlight::concerns(class, event)
+    }
+
+    fn remember(&mut self, waiting: Waiting, pool: &mut Pool) {
+        let most = self.bounds.bytes / 4;
+        self.flight.keep(waiting, most, &mut pool.used, pool.limit);
+    }
+
     fn put(&mut self, bytes: &[u8]) {
         self.sent += 1;
+        self.flight.count();
         if self.batch.capacity() - self.batch.len() < bytes.len() + PREFIX {
             // One piece for a whole batch; taken back when the last one is written out.
             self.batch
@@ -334,6 +418,7 @@ impl Outbox {
     /// An event larger than a batch is not copied for each link: all hand over the one copy.
     fn put_large(&mut self, bytes: Bytes, pool: &mut Pool) {
         self.sent += 1;
+        self.flight.count();
         self.put_prefix(bytes.len());
         self.charged = charge(bytes.len());
         pool.used += self.charged;
@@ -407,18 +492,7 @@ impl Outbox {
         ) {
             return false;
         }
-        let waiting = Waiting {
-            bytes: copy
-                .get_or_insert_with(|| Bytes::copy_from_slice(parcel.bytes))
-                .clone(),
-            class: parcel.class,
-            key: parcel.key,
-            time_ms: parcel.time_ms,
-            delete: parcel.delete,
-            deadline_ms: parcel.deadline_ms.unwrap_or(u64::MAX),
-            event: parcel.event,
-            since_ms,
-        };
+        let waiting = parcel.waiting(copy, since_ms);
         pool.used = pool.used + waiting.charge() - freed;
         match in_place {
             Some((at, _)) => {

@@ -24,6 +24,10 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         outgoing: true,
         correct_clock: true,
         keepalive_seconds: None,
+        addresses: Vec::new(),
+        fallback_of: None,
+        fallback_seconds: 10,
+        uplinks: Vec::new(),
         rate: None,
         compress: true,
     }

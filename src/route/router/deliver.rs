@@ -26,6 +26,8 @@ pub(super) struct Meta {
     pub(super) deadline_ms: Option<u64>,
     /// It never crosses federation.
     pub(super) local_only: bool,
+    /// An emergency: sent twice where there are two connections.
+    pub(super) alarm: bool,
 }
 
 impl Meta {
@@ -125,6 +127,12 @@ impl Router {
             let (made, tally) = match &mut link.kind {
                 Kind::Client if link.up => (forms.xml(), &mut self.local),
                 Kind::Federate(federate) if !meta.local_only => {
+                    if meta.alarm
+                        && federate.has_standby()
+                        && let Ok((bytes, copy)) = forms.federated()
+                    {
+                        federate.set_aside(bytes, copy, &mut self.pool);
+                    }
                     if !federate.wants(link.up) {
                         continue;
                     }
@@ -322,6 +330,7 @@ impl Router {
             delete,
             deadline_ms: None,
             local_only: false,
+            alarm: false,
         }
     }
 }

@@ -27,6 +27,14 @@ impl Router {
     /// One `FederatedEvent` came (without its gRPC prefix).
     pub fn receive_federated(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
         self.heard(from, now);
+        self.count_received(from);
+        self.judge_federated(from, message, self.event_now(now))
+            .unwrap_or_else(|reason| self.refuse(from, reason))
+    }
+
+    /// The same from the peer's standby connection, whose messages are not acknowledged.
+    pub(super) fn judge_aside(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
+        self.heard(from, now);
         self.judge_federated(from, message, self.event_now(now))
             .unwrap_or_else(|reason| self.refuse(from, reason))
     }
@@ -84,6 +92,7 @@ impl Router {
             delete: false,
             deadline_ms: deadline(event.stale, now),
             local_only: class::is_mission_change(event.kind),
+            alarm: class::is_emergency(event.kind),
         };
         if event.kind == class::DELETE {
             let link = detail.link.first().unwrap_or_default();
@@ -159,6 +168,12 @@ impl Router {
         {
             return Err(Reason::BadTime);
         }
+        // A federate that comes back tells its alarms again, however long ago it told them first.
+        if class::is_emergency(event.kind)
+            && (self.latest).holds(self.hasher.hash_one(event.uid), event.bytes)
+        {
+            return Err(Reason::Duplicate);
+        }
         self.accepted(from, now);
         let shown = checked.detail.as_ref().unwrap_or(&Detail::NOTHING);
         let key = self.hasher.hash_one(event.uid);
@@ -186,6 +201,7 @@ impl Router {
             delete: false,
             deadline_ms: deadline(Some(event.stale), now),
             local_only: false,
+            alarm: class::is_emergency(event.kind),
         };
         if event.kind == class::DELETE {
             let link = shown.link.first().unwrap_or_default();
@@ -237,6 +253,7 @@ impl Router {
             delete: contact.operation == Operation::Delete,
             deadline_ms: None,
             local_only: false,
+            alarm: false,
         };
         match contact.operation {
             Operation::Create => {
