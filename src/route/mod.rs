@@ -10,6 +10,7 @@ pub mod link;
 pub mod outbox;
 pub mod queue;
 pub mod router;
+pub mod spool;
 
 pub use link::{LinkId, LinkSpec, PeerSpec, Verdict};
 pub use router::{Router, Settings};
