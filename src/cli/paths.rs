@@ -28,6 +28,20 @@ pub struct Global {
     pub verbose: u8,
 }
 
+/// Where a command about the system itself looks; tests give it a directory of their own.
+#[derive(Debug, Args)]
+pub struct SystemRoot {
+    /// Directory to look in instead of / for what the system says
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/",
+        hide = true
+    )]
+    pub root: PathBuf,
+}
+
 /// The places that a command works with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {

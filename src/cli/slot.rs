@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::failure::{Exit, Failure, unreadable};
 use super::output::print;
+use super::paths::SystemRoot;
 use crate::files;
 use crate::slot::{
     Booted, Change, Device, MOST_ATTEMPTS, Slot, SlotError, SlotState, USUAL_ATTEMPTS,
@@ -23,15 +24,8 @@ pub struct Arguments {
     /// The card, or an image of one [default: as /usr/lib/tombolo/slot.conf says]
     #[arg(long, global = true, value_name = "FILE")]
     device: Option<PathBuf>,
-    /// Directory to look in instead of / for what the system says
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        default_value = "/",
-        hide = true
-    )]
-    root: PathBuf,
+    #[command(flatten)]
+    system: SystemRoot,
     #[command(subcommand)]
     action: Action,
 }
@@ -139,7 +133,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn booted(arguments: &Arguments) -> Result<Option<Booted>, Failure> {
-    let path = arguments.root.join(COMMAND_LINE);
+    let path = arguments.system.root.join(COMMAND_LINE);
     match files::read_bounded(&path, MOST_COMMAND_LINE) {
         Ok(line) => Ok(Booted::from_command_line(&String::from_utf8_lossy(&line))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -158,7 +152,7 @@ fn device(arguments: &Arguments, booted: Option<Booted>) -> Result<Device, Failu
              command line); for the card of another box name it with --device FILE",
         ));
     }
-    Ok(Device::named_in(&arguments.root.join(CONF))?)
+    Ok(Device::named_in(&arguments.system.root.join(CONF))?)
 }
 
 fn in_words(state: &SlotState) -> String {

@@ -8,10 +8,10 @@ use super::failure::{Exit, Failure};
 use super::output::{clean, column, print, wrap};
 use super::paths::Places;
 use crate::api::status::{
-    Counts, LedStatus, ListenStatus, MemoryStatus, PeerStatus, PowerStatus, StorageStatus,
+    LedStatus, ListenStatus, MemoryStatus, PeerStatus, PowerStatus, StorageStatus,
 };
 use crate::api::{Request, Response, Status, ask};
-use crate::wire::stamp;
+use crate::console::wording::{counts, duration, heard};
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]
@@ -205,7 +205,7 @@ fn row(peer: &PeerStatus, now: &str) -> String {
         peer.rate_out,
         peer.events_in,
         peer.events_out,
-        heard(peer.last_heard.as_deref(), now),
+        clean(&heard(peer.last_heard.as_deref(), now)),
     );
     let address = match &peer.address {
         Some(address) => format!("at {address}"),
@@ -241,37 +241,11 @@ fn listening(listen: &ListenStatus) -> String {
     }
 }
 
-fn counts(counts: &Counts) -> String {
-    let parts: Vec<String> = counts
-        .iter()
-        .map(|(reason, count)| format!("{reason} {count}"))
-        .collect();
-    parts.join(", ")
-}
-
-fn heard(last: Option<&str>, now: &str) -> String {
-    let Some(last) = last else {
-        return "never".into();
-    };
-    match (stamp::read(last.as_bytes()), stamp::read(now.as_bytes())) {
-        (Some(last), Some(now)) => duration(u64::try_from(now - last).unwrap_or(0) / 1000) + " ago",
-        _ => clean(last),
-    }
-}
-
-fn duration(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} d", seconds / 86_400),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::PeerState;
+    use crate::api::status::Counts;
     use crate::api::status::tests::example;
 
     #[test]

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::failure::{Exit, Failure};
 use super::output::{clean, print};
-use super::paths::Places;
+use super::paths::{Places, SystemRoot};
 use crate::api::UpdateReport;
 use crate::update::confirm::confirm;
 use crate::update::machine::Machine;
@@ -20,15 +20,8 @@ const MOST_WAIT: u64 = 3600;
 /// Arguments of `update`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Directory to look in instead of / for what the system says
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        default_value = "/",
-        hide = true
-    )]
-    root: PathBuf,
+    #[command(flatten)]
+    system: SystemRoot,
     #[command(subcommand)]
     action: Action,
 }
@@ -70,7 +63,7 @@ enum Action {
 /// # Errors
 /// Why it could not be done; 69 on a machine without two slots.
 pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
-    let machine = Machine::new(&arguments.root, &places.state);
+    let machine = Machine::new(&arguments.system.root, &places.state);
     match &arguments.action {
         Action::Install {
             file,

@@ -4,7 +4,8 @@ use super::guide::Guide;
 use super::order::{Action, Answer, Order, Sight};
 use super::session::{Console, Mode, Then};
 use super::show;
-use super::text::{Page, duration};
+use super::text::Page;
+use super::wording::duration;
 use crate::api::{Committed, ConfigFault, ErrorCode, Fault, Request, Response};
 use crate::config::candidate;
 

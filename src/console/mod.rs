@@ -17,6 +17,7 @@ mod peer;
 mod session;
 mod show;
 mod text;
+pub mod wording;
 mod words;
 
 pub use network::Network;

@@ -55,12 +55,7 @@ fn add(name: &str, options: &[&str]) -> Result<PeerCommand, String> {
     let (mut replace, mut paste) = (false, false);
     let mut options = options.iter();
     while let Some(option) = options.next() {
-        let mut value = || {
-            options
-                .next()
-                .map(|&value| value.to_owned())
-                .ok_or_else(|| lacks(option))
-        };
+        let mut value = || value(&mut options, option);
         match option.trim_start_matches("--") {
             "address" => peer.address = Some(value()?),
             "fingerprint" => peer.fingerprint = Some(value()?),
@@ -89,12 +84,7 @@ fn set(name: &str, options: &[&str]) -> Result<PeerCommand, String> {
     }
     let mut options = options.iter();
     while let Some(option) = options.next() {
-        let mut value = || {
-            options
-                .next()
-                .map(|&value| value.to_owned())
-                .ok_or_else(|| lacks(option))
-        };
+        let mut value = || value(&mut options, option);
         match option.trim_start_matches("--") {
             "address" => change.address = Some(value()?),
             "fingerprint" => change.fingerprint = Some(value()?),
@@ -120,8 +110,15 @@ fn number(text: &str) -> Result<u32, String> {
         .map_err(|_| format!("{text} is no whole number of seconds"))
 }
 
-fn lacks(option: &str) -> String {
-    format!("{option} needs a value behind it")
+/// The word behind an option.
+fn value<'a>(
+    words: &mut impl Iterator<Item = &'a &'a str>,
+    option: &str,
+) -> Result<String, String> {
+    words
+        .next()
+        .map(|&value| value.to_owned())
+        .ok_or_else(|| format!("{option} needs a value behind it"))
 }
 
 fn unknown(option: &str) -> String {

@@ -1,10 +1,10 @@
 //! Pages: the banner and what `show` shows.
 
 use super::order::{Check, OwnCertificates, Sight};
-use super::text::{Page, column, duration};
-use crate::api::status::{Counts, PeerState, Status};
+use super::text::{Page, column};
+use super::wording::{counts, duration, heard};
+use crate::api::status::{PeerState, Status};
 use crate::api::{ConfigText, PeerEntry, UpdateReport};
-use crate::wire::stamp;
 
 /// What stands above the first prompt.
 pub(super) fn banner(sight: &Sight) -> String {
@@ -289,22 +289,4 @@ pub(super) fn checks(checks: &[Check]) -> (String, usize) {
         };
     }
     (page.into_text(), faults)
-}
-
-fn counts(counts: &Counts) -> String {
-    let parts: Vec<String> = counts
-        .iter()
-        .map(|(reason, count)| format!("{reason} {count}"))
-        .collect();
-    parts.join(", ")
-}
-
-fn heard(last: Option<&str>, now: &str) -> String {
-    let Some(last) = last else {
-        return "never".to_owned();
-    };
-    match (stamp::read(last.as_bytes()), stamp::read(now.as_bytes())) {
-        (Some(last), Some(now)) => duration(u64::try_from(now - last).unwrap_or(0) / 1000) + " ago",
-        _ => last.to_owned(),
-    }
 }

@@ -126,16 +126,6 @@ pub(super) fn column(text: &str, width: usize) -> String {
     format!("{text:<width$}")
 }
 
-/// A time span in its largest whole unit.
-pub(super) fn duration(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} d", seconds / 86_400),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,14 +18,8 @@ fn spec(name: &str) -> PeerSpec {
 
 fn spec_without_authority() -> PeerSpec {
     PeerSpec {
-        name: String::new(),
         address: Some("b.example:9001".into()),
-        ca_pem: None,
-        fingerprint: None,
-        enabled: true,
-        incoming: true,
-        outgoing: true,
-        keepalive_seconds: None,
+        ..PeerSpec::of("")
     }
 }
 
