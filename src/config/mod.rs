@@ -21,6 +21,7 @@ pub mod suggest;
 mod table;
 pub mod template;
 pub mod transaction;
+pub mod uplinks;
 
 pub use address::peer_address;
 pub use edit::EditError;
@@ -29,3 +30,4 @@ pub use led::{Led, LedPlace};
 pub use limits::Limits;
 pub use settings::{Config, IdentityFiles, Listen, Peer};
 pub use spec::{Cleared, PeerChange, PeerSpec};
+pub use uplinks::Uplink;

@@ -49,6 +49,7 @@ impl Config {
         let reader = Reader { text, file };
         let raw = reader.shapes()?;
         let limits = reader.limits(&raw)?;
+        let uplinks = reader.uplinks(&raw.uplink)?;
         let default = Config::default();
         let name = match &raw.node.name {
             Some(name) => reader.name("name", name)?,
@@ -73,7 +74,8 @@ impl Config {
                 None => default.console_idle_minutes,
             },
             led: reader.led(&raw.led)?,
-            peers: reader.peers(&raw.peer, &limits)?,
+            peers: reader.peers(&raw.peer, &limits, &uplinks)?,
+            uplinks,
             limits,
         })
     }

@@ -8,10 +8,11 @@ use toml::Spanned;
 
 use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
+use super::uplinks::{RawUplink, UPLINK_KEYS};
 
 /// Keys of each table, for suggestions; the shapes below refuse all others.
 pub(super) const TOP_KEYS: &[&str] = &[
-    "node", "identity", "listen", "led", "limits", "console", "peer",
+    "node", "identity", "listen", "led", "limits", "console", "uplink", "peer",
 ];
 const NODE_KEYS: &[&str] = &["name", "advertised_host"];
 const IDENTITY_KEYS: &[&str] = &["certificate", "key"];
@@ -26,6 +27,10 @@ const PEER_KEYS: &[&str] = &[
     "incoming",
     "outgoing",
     "keepalive_seconds",
+    "addresses",
+    "fallback_of",
+    "fallback_seconds",
+    "uplinks",
 ];
 
 /// How a table is spelled in a message, and its keys.
@@ -37,6 +42,7 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "led" => Some(("[led]", LED_KEYS)),
         "limits" => Some(("[limits]", Limits::KEYS)),
         "console" => Some(("[console]", CONSOLE_KEYS)),
+        "uplink" => Some(("[[uplink]]", UPLINK_KEYS)),
         "peer" => Some(("[[peer]]", PEER_KEYS)),
         _ => None,
     }
@@ -51,17 +57,26 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         return format!("write a whole number without quotes, {least} to {most}");
     }
     match (table, key) {
-        ("peer", "keepalive_seconds") => "write a whole number of seconds without quotes".into(),
+        ("peer" | "uplink", "keepalive_seconds" | "hold_seconds" | "fallback_seconds") => {
+            "write a whole number of seconds without quotes".into()
+        }
+        ("uplink", "priority") => "write a whole number without quotes, 0 to 1000".into(),
+        ("peer", "addresses") => {
+            "write a list of addresses such as [\"198.51.100.7:9001\", \"tak.example.org:9001\"]"
+                .into()
+        }
+        ("peer", "uplinks") => "write a list of names of uplinks such as [\"lte\", \"sat\"]".into(),
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing") | ("led", "active_low") => {
-            "write true or false, without quotes".into()
-        }
+        ("peer", "enabled" | "incoming" | "outgoing")
+        | ("led", "active_low")
+        | ("uplink", "metered") => "write true or false, without quotes".into(),
         ("listen", key) if key != table => {
             "write an address in quotes such as \"0.0.0.0:9001\", a list of them, or \"\" for off"
                 .into()
         }
+        ("uplink", "uplink") => "begin each uplink with a line [[uplink]]".into(),
         ("peer", "peer") => "begin each peer with a line [[peer]]".into(),
         (_, key) if key == table => {
             format!("write a line [{table}], and its keys in the lines below")
@@ -79,6 +94,7 @@ pub(super) struct RawConfig {
     pub(super) led: RawLed,
     pub(super) limits: RawLimits,
     pub(super) console: RawConsole,
+    pub(super) uplink: Vec<Spanned<RawUplink>>,
     pub(super) peer: Vec<Spanned<RawPeer>>,
 }
 
@@ -122,6 +138,10 @@ pub(super) struct RawPeer {
     pub(super) incoming: Option<bool>,
     pub(super) outgoing: Option<bool>,
     pub(super) keepalive_seconds: Option<Spanned<i64>>,
+    pub(super) addresses: Option<Spanned<Vec<String>>>,
+    pub(super) fallback_of: Option<Spanned<String>>,
+    pub(super) fallback_seconds: Option<Spanned<i64>>,
+    pub(super) uplinks: Option<Spanned<Vec<String>>>,
 }
 
 /// One address or several; `""` and `[]` are none.
@@ -175,11 +195,7 @@ mod tests {
                     Ok(_) => false,
                     Err(error) => error.message().contains("unknown field"),
                 };
-                let head = if *key == "peer" {
-                    "[[peer]]"
-                } else {
-                    &format!("[{key}]")
-                };
+                let (head, _) = table(key).unwrap();
                 assert!(!unknown(format!("{head}\n{inner} = {{}}")), "{inner}");
                 assert!(unknown(format!("{head}\n{inner}x = {{}}")), "{inner}x");
             }

@@ -2,11 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
 
 use super::led::Led;
 use super::limits::Limits;
+use super::uplinks::Uplink;
 use crate::pki::Fingerprint;
 
 /// Port of plain CoT.
@@ -38,6 +40,8 @@ pub struct Config {
     pub limits: Limits,
     /// Minutes after which a console with a PIN locks by itself; 0 = never.
     pub console_idle_minutes: u32,
+    /// The ways out, best first; none: the kernel's routes decide.
+    pub uplinks: Vec<Arc<Uplink>>,
     /// Registered federates.
     pub peers: Vec<Peer>,
 }
@@ -71,6 +75,15 @@ pub struct Peer {
     pub name: String,
     /// `host:port` to dial; none: it dials us.
     pub address: Option<String>,
+    /// Further addresses of the same peer, at most 4, tried in turn.
+    pub addresses: Vec<String>,
+    /// The peer that this one stands in for: it is dialled only while that one is down.
+    pub fallback_of: Option<String>,
+    /// Seconds that the other must be down before this one is dialled, 1 to 3600; it is let go when the other has been
+    /// up for three times as long.
+    pub fallback_seconds: u32,
+    /// Names of the uplinks that may carry it; empty: all.
+    pub uplinks: Vec<String>,
     /// Certificates of its CA.
     pub authorities: Vec<CertificateDer<'static>>,
     /// SHA-256 of its leaf.
@@ -85,6 +98,14 @@ pub struct Peer {
     pub keepalive_seconds: Option<u32>,
 }
 
+impl Peer {
+    /// Every address to dial, the first one first.
+    pub fn all_addresses(&self) -> impl Iterator<Item = &str> {
+        let further = self.addresses.iter().map(String::as_str);
+        self.address.as_deref().into_iter().chain(further)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -95,6 +116,7 @@ impl Default for Config {
             led: Led::default(),
             limits: Limits::default(),
             console_idle_minutes: CONSOLE_IDLE_MINUTES,
+            uplinks: Vec::new(),
             peers: Vec::new(),
         }
     }

@@ -35,6 +35,15 @@ const PEERS: &str = r#"
 [console]
 idle_minutes = 10   # a console with a PIN locks after it, 0 to 1440; 0 = never
 
+# [[uplink]]                             # ways out, at most 4; without any, the kernel's routes decide
+# name = "lte"
+# interface = "wwan0"
+# priority = 20                          # smaller is better
+# rate = "2 Mbit/s"                      # what it carries, if that is known
+# keepalive_seconds = 30                 # without: learned
+# hold_seconds = 30                      # it must have held this long before a peer returns to it
+# metered = false                        # true: no standby over it, no emergencies twice
+
 # [[peer]]
 # name = "bravo"
 # address = "tak.battalion.example:9001" # dial it; without: it dials us
@@ -44,6 +53,9 @@ idle_minutes = 10   # a console with a PIN locks after it, 0 to 1440; 0 = never
 # incoming = true                        # take what it sends
 # outgoing = true                        # send what we have
 # keepalive_seconds = 60                 # 1 to 32767
+# addresses = ["198.51.100.7:9001"]      # further addresses of the same peer, at most 4
+# uplinks = ["lte"]                      # which may carry it; without: all
+# fallback_seconds = 10                  # with fallback_of = "NAME": dialled only while NAME has been down so long
 "#;
 
 impl Config {

@@ -8,5 +8,6 @@ pub mod grpc;
 pub mod handshake;
 pub mod hub;
 pub mod refusals;
+pub mod route_watch;
 pub mod socket;
 pub mod tls;

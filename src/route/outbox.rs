@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::in_flight::InFlight;
 use super::queue::{Queue, Waiting, charge};
 use crate::cot::Class;
 use crate::counters::{Counters, Reason};
@@ -65,6 +66,23 @@ pub struct Parcel<'a> {
     pub event: bool,
 }
 
+impl Parcel<'_> {
+    /// Itself with a copy of its bytes, which all who keep it share.
+    fn waiting(&self, copy: &mut Option<Bytes>) -> Waiting {
+        Waiting {
+            bytes: copy
+                .get_or_insert_with(|| Bytes::copy_from_slice(self.bytes))
+                .clone(),
+            class: self.class,
+            key: self.key,
+            time_ms: self.time_ms,
+            delete: self.delete,
+            deadline_ms: self.deadline_ms.unwrap_or(u64::MAX),
+            event: self.event,
+        }
+    }
+}
+
 /// An outbox.
 #[derive(Debug)]
 pub struct Outbox {
@@ -80,6 +98,8 @@ pub struct Outbox {
     large: Option<Bytes>,
     /// Its bytes stay charged to the pool until the connection asks for more, and so is done with them.
     charged: usize,
+    /// What this connection was handed and its peer has not acknowledged.
+    flight: InFlight,
     offered: u64,
     sent: u64,
 }
@@ -97,6 +117,7 @@ impl Outbox {
             turn: 0,
             large: None,
             charged: 0,
+            flight: InFlight::default(),
             offered: 0,
             sent: 0,
         }
@@ -132,6 +153,9 @@ impl Outbox {
         if self.idle && self.queue.is_empty() && self.fits(length) && !self.is_large(length) {
             self.put(parcel.bytes);
             counters.events_out += u64::from(parcel.event);
+            if self.remembers(parcel.class, parcel.event) {
+                self.remember(parcel.waiting(copy), pool, now_ms);
+            }
         } else if !self.park(parcel, copy, pool, counters, now_ms) {
             counters.drop_one(Reason::Refused);
             return false;
@@ -188,9 +212,12 @@ impl Outbox {
             self.turn = (self.turn + 1) % FLOOR;
             counters.events_out += u64::from(waiting.event);
             if self.is_large(waiting.bytes.len()) {
-                self.put_large(waiting.bytes, pool);
+                self.put_large(waiting.bytes.clone(), pool);
             } else {
                 self.put(&waiting.bytes);
+            }
+            if self.remembers(waiting.class, waiting.event) {
+                self.remember(waiting, pool, now_ms);
             }
         }
     }
@@ -208,12 +235,31 @@ impl Outbox {
         self.put(bytes);
     }
 
-    /// The link is gone: everything that waits is dropped for that reason.
-    pub fn clear(&mut self, pool: &mut Pool, counters: &mut Counters) {
+    /// The link is gone: everything that waits is dropped for that reason. With `keep`, emergencies and chat stay for
+    /// its return, and so does what its peer has not acknowledged.
+    pub fn clear(&mut self, keep: bool, pool: &mut Pool, counters: &mut Counters) {
+        let recalled: Vec<Waiting> = self.flight.recall(pool).filter(|_| keep).collect();
+        let mut kept = Vec::new();
+        self.sent -= recalled.len() as u64;
         for class in CLASSES {
             while let Some(at) = self.queue.oldest(class) {
-                self.take(at, pool);
+                match self.take(at, pool) {
+                    Some(waiting) if keep && InFlight::concerns(class, waiting.event) => {
+                        kept.push(waiting);
+                    }
+                    _ => counters.drop_one(Reason::LinkDown),
+                }
+            }
+        }
+        for waiting in recalled.into_iter().chain(kept) {
+            let full = self.queue.len() >= self.bounds.events
+                || self.queue.bytes() + waiting.charge() > self.bounds.bytes
+                || pool.used + waiting.charge() > pool.limit;
+            if full {
                 counters.drop_one(Reason::LinkDown);
+            } else {
+                pool.used += waiting.charge();
+                self.queue.push(waiting, self.bounds.events);
             }
         }
         self.batch = BytesMut::new();
@@ -230,8 +276,24 @@ impl Outbox {
         }
     }
 
+    /// What the peer has not acknowledged yet.
+    pub fn flight(&mut self) -> &mut InFlight {
+        &mut self.flight
+    }
+
+    /// Clients have no acknowledgements; a connection of a federate may break with much on its way.
+    fn remembers(&self, class: Class, event: bool) -> bool {
+        self.framing == Framing::Grpc && InFlight::concerns(class, event)
+    }
+
+    fn remember(&mut self, waiting: Waiting, pool: &mut Pool, now_ms: u64) {
+        self.flight
+            .keep(waiting, pool, self.bounds.bytes / 4, now_ms);
+    }
+
     fn put(&mut self, bytes: &[u8]) {
         self.sent += 1;
+        self.flight.count();
         if self.batch.capacity() - self.batch.len() < bytes.len() + PREFIX {
             // One piece for a whole batch; taken back when the last one is written out.
             self.batch
@@ -251,6 +313,7 @@ impl Outbox {
     /// An event larger than a batch is not copied for each link: all hand over the one copy.
     fn put_large(&mut self, bytes: Bytes, pool: &mut Pool) {
         self.sent += 1;
+        self.flight.count();
         self.put_prefix(bytes.len());
         self.charged = charge(bytes.len());
         pool.used += self.charged;
@@ -315,17 +378,7 @@ impl Outbox {
         ) {
             return false;
         }
-        let waiting = Waiting {
-            bytes: copy
-                .get_or_insert_with(|| Bytes::copy_from_slice(parcel.bytes))
-                .clone(),
-            class: parcel.class,
-            key: parcel.key,
-            time_ms: parcel.time_ms,
-            delete: parcel.delete,
-            deadline_ms: parcel.deadline_ms.unwrap_or(u64::MAX),
-            event: parcel.event,
-        };
+        let waiting = parcel.waiting(copy);
         pool.used = pool.used + waiting.charge() - freed;
         match in_place {
             Some((at, _)) => {

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::budget::LARGE_EVENTS;
-use crate::config::{Config, Peer};
+use crate::config::{Config, Peer, Uplink};
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::fed2::node::MESSAGE_OVERHEAD;
@@ -18,6 +18,7 @@ use crate::link::fed2::{
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
 use crate::link::refusals::Refusals;
+use crate::link::route_watch::{Routes, Watching};
 use crate::link::tls::{self, Credentials, Observer};
 use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
@@ -33,8 +34,12 @@ pub(super) struct Federation {
     /// Every configured peer as it was applied last.
     applied: BTreeMap<String, Peer>,
     diallers: BTreeMap<String, Dialler>,
+    /// The ways out, best first.
+    uplinks: Vec<Arc<Uplink>>,
     door: Door,
     acceptor: Acceptor,
+    /// Hears of changes of the network for as long as there is federation.
+    _watching: Option<Watching>,
 }
 
 impl Federation {
@@ -60,11 +65,15 @@ impl Federation {
             federate_id: federate_id.to_owned(),
             registry: Registry::new(federate_id, timing.fresh),
             companions: Companions::default(),
+            routes: Routes::default(),
             hub,
             board,
             large_events: Arc::new(Semaphore::new(LARGE_EVENTS as usize)),
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
             timing,
+        });
+        let watching = node.routes.watch().map_err(|error| {
+            tracing::warn!(%error, "changes of routes are not heard of: links come back when their pauses are over");
         });
         let credentials = Credentials::new(&own.identity)?;
         let roster = Roster::default();
@@ -85,8 +94,10 @@ impl Federation {
             enabled,
             applied: BTreeMap::new(),
             diallers: BTreeMap::new(),
+            uplinks: Vec::new(),
             door,
             acceptor,
+            _watching: watching.ok(),
         })
     }
 
@@ -126,14 +137,22 @@ impl Federation {
         let enabled = || wanted.values().filter(|peer| peer.enabled);
         self.roster.replace(enabled().map(rule).collect());
         *self.enabled.lock().unwrap_or_else(PoisonError::into_inner) = enabled()
-            .map(|peer| (peer.name.clone(), PeerSettings::from(peer)))
+            .map(|peer| (peer.name.clone(), PeerSettings::of(peer, &config.uplinks)))
             .collect();
         self.node.hub.with(|router, _| router.set_peers(&specs));
 
+        let uplinks_changed = self.uplinks != config.uplinks;
+        self.uplinks.clone_from(&config.uplinks);
         let old = std::mem::replace(&mut self.applied, wanted);
         let mut changes = Vec::new();
         for (name, peer) in &old {
             match self.applied.get(name) {
+                Some(same)
+                    if same == peer && uplinks_changed && self.diallers.contains_key(name) =>
+                {
+                    self.cut(name, "the uplinks were changed");
+                    changes.push(format!("{name} changed its uplinks"));
+                }
                 Some(same) if same == peer => {}
                 Some(changed) => {
                     if !only_directions_changed(peer, changed) {
@@ -190,7 +209,7 @@ impl Federation {
                 board.set(name, PeerState::Disabled, "enabled = false", now);
                 continue;
             }
-            let Some(address) = &peer.address else {
+            let Some(address) = peer.all_addresses().next() else {
                 if board
                     .status(name)
                     .is_none_or(|known| known.state == PeerState::Disabled)
@@ -207,7 +226,7 @@ impl Federation {
             match tls::federation_client(&self.credentials, rule(peer), tls::unobserved()) {
                 Ok(tls) => {
                     let node = Arc::clone(&self.node);
-                    let dialler = Dialler::spawn(node, PeerSettings::from(peer), tls);
+                    let dialler = Dialler::spawn(node, PeerSettings::of(peer, &self.uplinks), tls);
                     self.diallers.insert(name.clone(), dialler);
                 }
                 Err(error) => board.set(name, PeerState::Waiting, error.to_string(), now),
@@ -280,6 +299,7 @@ mod tests {
             board: PeerBoard::new(),
             registry: Registry::new("a", timing.fresh),
             companions: Companions::default(),
+            routes: Routes::default(),
             large_events: Arc::new(Semaphore::new(1)),
             message_limit: 1024,
             timing,

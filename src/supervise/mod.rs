@@ -366,6 +366,7 @@ fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) 
     let words = federation.apply(&config);
     shared.set_config(Config {
         peers: config.peers,
+        uplinks: config.uplinks,
         led: config.led,
         advertised_host: config.advertised_host,
         // What takes a restart stays as it is until then, so that `status` tells the truth.

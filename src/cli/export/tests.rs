@@ -23,6 +23,10 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         incoming: true,
         outgoing: true,
         keepalive_seconds: None,
+        addresses: Vec::new(),
+        fallback_of: None,
+        fallback_seconds: 10,
+        uplinks: Vec::new(),
     }
 }
 

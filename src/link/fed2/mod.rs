@@ -27,6 +27,7 @@ pub mod last_words;
 pub mod methods;
 pub mod names;
 pub mod node;
+pub mod plan;
 pub mod registry;
 pub mod trouble;
 pub mod watched;

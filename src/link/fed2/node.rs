@@ -7,12 +7,13 @@ use std::time::Duration;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 
-use crate::config::Peer;
+use crate::config::{Peer, Uplink};
 use crate::link::board::PeerBoard;
 use crate::link::hub::Hub;
 
 use super::companion_desk::Companions;
 use super::registry::Registry;
+use crate::link::route_watch::Routes;
 
 /// What every federation connection of this box shares.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Node {
     pub registry: Registry,
     /// Other boxes, and what we do for them.
     pub companions: Companions,
+    /// Where changes of the network are told.
+    pub routes: Routes,
     /// Longest `FederatedEvent` taken, bytes: the largest event plus what federation adds to it. A longer one ends
     /// the connection.
     pub message_limit: usize,
@@ -54,16 +57,32 @@ pub struct PeerSettings {
     pub outgoing: bool,
     /// Seconds between TCP keepalives; none = 60.
     pub keepalive_seconds: Option<u32>,
+    /// Further addresses of the same peer.
+    pub further: Vec<String>,
+    /// Whom it stands in for, and how long that one must be down first.
+    pub fallback: Option<(String, Duration)>,
+    /// The uplinks that may carry it, best first; empty: the kernel's routes decide.
+    pub uplinks: Vec<Arc<Uplink>>,
 }
 
-impl From<&Peer> for PeerSettings {
-    fn from(peer: &Peer) -> Self {
+impl PeerSettings {
+    /// What a configuration says of a peer; `uplinks` are all that the box has, best first.
+    pub fn of(peer: &Peer, uplinks: &[Arc<Uplink>]) -> Self {
+        let carries =
+            |uplink: &&Arc<Uplink>| peer.uplinks.is_empty() || peer.uplinks.contains(&uplink.name);
+        let mut addresses = peer.all_addresses().map(str::to_owned);
         Self {
             name: peer.name.clone(),
-            address: peer.address.clone(),
+            address: addresses.next(),
+            further: addresses.collect(),
             incoming: peer.incoming,
             outgoing: peer.outgoing,
             keepalive_seconds: peer.keepalive_seconds,
+            fallback: peer.fallback_of.as_ref().map(|main| {
+                let after = Duration::from_secs(peer.fallback_seconds.into());
+                (main.clone(), after)
+            }),
+            uplinks: uplinks.iter().filter(carries).cloned().collect(),
         }
     }
 }

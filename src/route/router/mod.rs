@@ -1,5 +1,6 @@
 //! The router's state: links, contacts, latest events, and the memory against repeats.
 
+mod acknowledge;
 mod deliver;
 mod forms;
 mod receive;
@@ -130,6 +131,8 @@ struct Federate {
     registered: bool,
     incoming: bool,
     outgoing: bool,
+    /// Messages that came on this connection; what another box is told when it asks.
+    received: u64,
     counters: Counters,
 }
 
@@ -161,6 +164,10 @@ impl Router {
         for link in &mut self.links {
             if let Kind::Federate(federate) = &mut link.kind {
                 federate.registered = peers.iter().any(|peer| peer.name == federate.name);
+                if !federate.registered && !link.up {
+                    let tally = &mut federate.counters;
+                    link.outbox.clear(false, &mut self.pool, tally);
+                }
             }
         }
         for peer in peers {
@@ -186,6 +193,7 @@ impl Router {
                 if let Kind::Federate(federate) = &mut self.links[id].kind {
                     (federate.incoming, federate.outgoing) = (incoming, outgoing);
                     federate.counters.last_heard_ms = now.wall_ms;
+                    federate.received = 0;
                 }
                 id
             }
@@ -211,8 +219,11 @@ impl Router {
         link.up = false;
         link.replay = Replay::done();
         match &mut link.kind {
-            Kind::Client | Kind::Commands => link.outbox.clear(pool, local),
-            Kind::Federate(federate) => link.outbox.clear(pool, &mut federate.counters),
+            Kind::Client | Kind::Commands => link.outbox.clear(false, pool, local),
+            Kind::Federate(federate) => {
+                let keep = federate.registered && federate.outgoing;
+                link.outbox.clear(keep, pool, &mut federate.counters);
+            }
         }
         let is_client = matches!(link.kind, Kind::Client);
         let mut place = 0;
@@ -332,6 +343,7 @@ impl Router {
                 registered: false,
                 incoming: true,
                 outgoing: true,
+                received: 0,
                 counters: Counters::default(),
             })),
             up: false,

@@ -27,6 +27,7 @@ impl Router {
     /// One `FederatedEvent` came (without its gRPC prefix).
     pub fn receive_federated(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
         self.heard(from, now);
+        self.count_received(from);
         self.judge_federated(from, message, now)
             .unwrap_or_else(|reason| self.refuse(from, reason))
     }

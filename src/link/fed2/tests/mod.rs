@@ -166,6 +166,7 @@ fn node(name: &str, federate_id: &str, timing: Timing) -> Arc<Node> {
             Arc::new(SystemClock::new()),
         ),
         board: PeerBoard::new(),
+        routes: crate::link::route_watch::Routes::default(),
         registry: Registry::new(federate_id, timing.fresh),
         companions: Companions::default(),
         message_limit: 128 * 1024,
@@ -181,6 +182,9 @@ fn peer(name: &str, address: Option<SocketAddr>) -> PeerSettings {
         incoming: true,
         outgoing: true,
         keepalive_seconds: None,
+        further: Vec::new(),
+        fallback: None,
+        uplinks: Vec::new(),
     }
 }
 

@@ -1,0 +1,203 @@
+//! What a connection was handed and its peer has not acknowledged yet: emergencies, chat and what else must not be
+//! lost. When the connection ends these go back to the head of the queue; the receiver knows by content what it had.
+//!
+//! Another box acknowledges by number: how many messages of this connection it has taken. Of any other peer only
+//! signs of life are known, so what was handed over before the question to one of its answers counts as taken.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll, Waker};
+
+use super::outbox::Pool;
+use super::queue::Waiting;
+use crate::cot::Class;
+
+/// Parcels that are remembered for one connection; the oldest is forgotten for a newer one.
+pub const MOST: usize = 64;
+
+/// The memory of one connection.
+#[derive(Debug, Default)]
+pub struct InFlight {
+    /// Messages handed over on this connection, of every kind.
+    handed: u64,
+    entries: VecDeque<Entry>,
+    /// What the entries are charged to the pool.
+    charged: usize,
+    waker: Option<Waker>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// The message's number on this connection, from 1.
+    number: u64,
+    handed_ms: u64,
+    waiting: Waiting,
+}
+
+impl InFlight {
+    /// Whether a parcel is one that must not be lost. Tracks are sent anew anyhow, and contacts are told anew.
+    pub fn concerns(class: Class, event: bool) -> bool {
+        event && matches!(class, Class::Control | Class::Chat)
+    }
+
+    /// One message more was handed over.
+    pub fn count(&mut self) {
+        self.handed += 1;
+    }
+
+    /// Remembers the message that was handed over last. Its bytes are shared with whoever else keeps them. The pool
+    /// may refuse: then it is as if the connection had no memory.
+    pub fn keep(&mut self, waiting: Waiting, pool: &mut Pool, most_bytes: usize, now_ms: u64) {
+        let charge = waiting.charge();
+        while !self.entries.is_empty()
+            && (self.entries.len() >= MOST || self.charged + charge > most_bytes)
+        {
+            self.forget_first(pool);
+        }
+        if charge > most_bytes || pool.used + charge > pool.limit {
+            return;
+        }
+        pool.used += charge;
+        self.charged += charge;
+        self.entries.push_back(Entry {
+            number: self.handed,
+            handed_ms: now_ms,
+            waiting,
+        });
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// The peer has taken the first `count` messages of this connection.
+    pub fn taken(&mut self, count: u64, pool: &mut Pool) {
+        while self
+            .entries
+            .front()
+            .is_some_and(|entry| entry.number <= count)
+        {
+            self.forget_first(pool);
+        }
+    }
+
+    /// The peer has taken what was handed over before that moment, monotonic milliseconds.
+    pub fn taken_before(&mut self, mono_ms: u64, pool: &mut Pool) {
+        let older = |entry: &Entry| entry.handed_ms < mono_ms;
+        while self.entries.front().is_some_and(older) {
+            self.forget_first(pool);
+        }
+    }
+
+    /// Ready while something is not acknowledged; else remembers whom to wake.
+    pub fn poll(&mut self, context: &Context<'_>) -> Poll<()> {
+        if !self.entries.is_empty() {
+            return Poll::Ready(());
+        }
+        self.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// The connection ended: gives back what was not acknowledged, oldest first, and begins to count anew.
+    pub fn recall(&mut self, pool: &mut Pool) -> impl Iterator<Item = Waiting> + use<> {
+        pool.used -= std::mem::take(&mut self.charged);
+        self.handed = 0;
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+        std::mem::take(&mut self.entries)
+            .into_iter()
+            .map(|entry| entry.waiting)
+    }
+
+    /// Messages handed over on this connection.
+    pub fn handed(&self) -> u64 {
+        self.handed
+    }
+
+    /// Messages that are remembered.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn forget_first(&mut self, pool: &mut Pool) {
+        if let Some(entry) = self.entries.pop_front() {
+            let charge = entry.waiting.charge();
+            self.charged -= charge;
+            pool.used -= charge;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn chat(number: u8) -> Waiting {
+        Waiting {
+            bytes: Bytes::copy_from_slice(&[number; 10]),
+            class: Class::Chat,
+            key: None,
+            time_ms: 0,
+            delete: false,
+            deadline_ms: u64::MAX,
+            event: true,
+        }
+    }
+
+    const POOL: Pool = Pool {
+        used: 0,
+        limit: 100_000,
+    };
+
+    #[test]
+    fn what_is_taken_by_number_or_by_time_is_forgotten_and_the_rest_comes_back_in_order() {
+        let (mut flight, mut pool) = (InFlight::default(), POOL);
+        for number in 1..=6 {
+            flight.count();
+            flight.count();
+            flight.keep(chat(number), &mut pool, 50_000, u64::from(number));
+        }
+        assert_eq!((flight.len(), flight.handed()), (6, 12));
+        flight.taken(3, &mut pool);
+        assert_eq!(flight.len(), 5, "the second was number 4");
+        flight.taken_before(4, &mut pool);
+        assert_eq!(flight.len(), 3);
+        let back: Vec<u8> = flight
+            .recall(&mut pool)
+            .map(|waiting| waiting.bytes[0])
+            .collect();
+        assert_eq!(back, [4, 5, 6]);
+        assert_eq!((pool.used, flight.handed(), flight.len()), (0, 0, 0));
+    }
+
+    proptest! {
+        /// Bounded, and the pool is charged for exactly what is kept.
+        #[test]
+        fn the_pool_is_charged_for_what_is_kept(
+            steps in proptest::collection::vec((0_u8..4, 0_u64..300), 0..400),
+            limit in 0_usize..20_000,
+        ) {
+            let mut flight = InFlight::default();
+            let mut pool = Pool { used: 0, limit };
+            for (step, value) in steps {
+                match step {
+                    0 | 1 => {
+                        flight.count();
+                        flight.keep(chat(0), &mut pool, 5_000, value);
+                    }
+                    2 => flight.taken(value, &mut pool),
+                    _ => drop(flight.recall(&mut pool)),
+                }
+                prop_assert!(flight.len() <= MOST && pool.used <= limit.max(5_000));
+                prop_assert_eq!(pool.used, flight.len() * chat(0).charge());
+            }
+        }
+    }
+}
