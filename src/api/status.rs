@@ -159,6 +159,27 @@ pub struct PeerStatus {
     pub last_heard: Option<String>,
     /// Events that did not go on, by reason.
     pub dropped: Counts,
+    /// What is kept for it while it is away.
+    pub spool: SpoolStatus,
+}
+
+/// What is kept for a federate: emergencies, deletes, chat and what is addressed to its users.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpoolStatus {
+    /// Events that wait, those included that were sent and are not yet known to have arrived.
+    pub events: u64,
+    /// Bytes that they take on the disk and in memory.
+    pub bytes: u64,
+    /// How long the oldest has waited, seconds; 0 when nothing waits.
+    pub oldest_seconds: u64,
+    /// Events put there since the start, and those found there at the start.
+    pub spooled: u64,
+    /// Events sent from there since the start.
+    pub replayed: u64,
+    /// `disk`; `memory` when the disk takes nothing; `off` with `spool = false`.
+    pub place: String,
+    /// Why the disk takes nothing, in words; else empty.
+    pub fault: String,
 }
 
 /// All local clients together.
@@ -287,13 +308,17 @@ pub fn counts(reasons: impl IntoIterator<Item = (Reason, u64)>) -> Counts {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::budget::{CONTACT, DUPLICATE, LATEST_PLACE};
+    use crate::budget::{
+        CONTACT, DUPLICATE, LATEST_PLACE, SPOOL_PEER, SPOOL_REPEATS, SPOOL_SEGMENT,
+    };
     use crate::config::Limits;
     use crate::counters::Counters;
     use crate::route::contacts::Contacts;
     use crate::route::dedup::Dedup;
     use crate::route::latest::Latest;
     use crate::route::queue::{self, Queue};
+    use crate::route::router::REPLAYS;
+    use crate::route::spool::{self, PeerSpool};
 
     /// A status in which every field says something.
     pub(crate) fn example() -> Status {
@@ -331,6 +356,15 @@ pub(crate) mod tests {
                 rate_out: 2.0,
                 last_heard: time(1_700_000_000_000),
                 dropped: counts(counters.reasons()),
+                spool: SpoolStatus {
+                    events: 12,
+                    bytes: 14_000,
+                    oldest_seconds: 7300,
+                    spooled: 15,
+                    replayed: 3,
+                    place: "disk".into(),
+                    fault: String::new(),
+                },
             }],
             clients: 3,
             refused: Counts::from([("unknown_ca".into(), 2)]),
@@ -376,6 +410,7 @@ pub(crate) mod tests {
             "rate_out",
             "last_heard",
             "dropped",
+            "spool",
         ] {
             assert!(!peer[key].is_null(), "{key}");
         }
@@ -423,6 +458,16 @@ pub(crate) mod tests {
     #[test]
     fn the_budget_covers_what_the_router_takes() {
         assert_eq!(queue::PLACE, 128, "what the budget says of waiting events");
+        for (taken, allowed) in [
+            (size_of::<PeerSpool>() + spool::READ_AHEAD, SPOOL_PEER),
+            (spool::SEGMENT_PLACE, SPOOL_SEGMENT),
+            (
+                size_of::<spool::Alarms>() + Dedup::bytes(REPLAYS),
+                SPOOL_REPEATS,
+            ),
+        ] {
+            assert!(taken as u64 <= allowed, "{taken} > {allowed}");
+        }
         for count in [64_u64, 512, 1024, 5000, 8192] {
             let many = usize::try_from(count).unwrap();
             for (taken, allowed) in [

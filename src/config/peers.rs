@@ -120,6 +120,7 @@ impl Reader<'_> {
             enabled: raw.enabled.unwrap_or(true),
             incoming: raw.incoming.unwrap_or(true),
             outgoing: raw.outgoing.unwrap_or(true),
+            spool: raw.spool.unwrap_or(true),
             keepalive_seconds: raw
                 .keepalive_seconds
                 .as_ref()

@@ -27,6 +27,7 @@ const PEER_KEYS: &[&str] = &[
     "incoming",
     "outgoing",
     "keepalive_seconds",
+    "spool",
     "addresses",
     "fallback_of",
     "fallback_seconds",
@@ -69,7 +70,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing")
+        ("peer", "enabled" | "incoming" | "outgoing" | "spool")
         | ("led", "active_low")
         | ("uplink", "metered") => "write true or false, without quotes".into(),
         ("listen", key) if key != table => {
@@ -137,6 +138,7 @@ pub(super) struct RawPeer {
     pub(super) enabled: Option<bool>,
     pub(super) incoming: Option<bool>,
     pub(super) outgoing: Option<bool>,
+    pub(super) spool: Option<bool>,
     pub(super) keepalive_seconds: Option<Spanned<i64>>,
     pub(super) addresses: Option<Spanned<Vec<String>>>,
     pub(super) fallback_of: Option<Spanned<String>>,

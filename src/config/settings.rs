@@ -94,6 +94,8 @@ pub struct Peer {
     pub incoming: bool,
     /// Send what we have.
     pub outgoing: bool,
+    /// Keep emergencies, deletes and chat for it while it is away.
+    pub spool: bool,
     /// Seconds between keepalives on the TCP connection, 1 to 32,767; none = the system chooses 60.
     pub keepalive_seconds: Option<u32>,
 }

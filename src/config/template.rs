@@ -52,6 +52,7 @@ idle_minutes = 10   # a console with a PIN locks after it, 0 to 1440; 0 = never
 # enabled = true
 # incoming = true                        # take what it sends
 # outgoing = true                        # send what we have
+# spool = true                           # keep emergencies, deletes and chat for it while it is away
 # keepalive_seconds = 60                 # 1 to 32767
 # addresses = ["198.51.100.7:9001"]      # further addresses of the same peer, at most 4
 # uplinks = ["lte"]                      # which may carry it; without: all

@@ -3,6 +3,8 @@
 //! `offered = sent + queued + dropped by reason`, always. A link that does not read costs nobody else anything: offers
 //! never block, and what does not fit gives way by class, with its reason counted.
 
+mod salvage;
+
 use std::task::{Context, Poll, Waker};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -100,8 +102,11 @@ pub struct Outbox {
     charged: usize,
     /// What this connection was handed and its peer has not acknowledged.
     flight: InFlight,
+    /// Nothing goes past what is put first.
+    held: bool,
     offered: u64,
     sent: u64,
+    spooled: u64,
 }
 
 impl Outbox {
@@ -118,8 +123,10 @@ impl Outbox {
             large: None,
             charged: 0,
             flight: InFlight::default(),
+            held: false,
             offered: 0,
             sent: 0,
+            spooled: 0,
         }
     }
 
@@ -150,7 +157,7 @@ impl Outbox {
     ) -> bool {
         self.offered += 1;
         let length = parcel.bytes.len();
-        if self.idle && self.queue.is_empty() && self.fits(length) && !self.is_large(length) {
+        if self.idle && !self.held && self.queue.is_empty() && self.fits(length) && !self.is_large(length) {
             self.put(parcel.bytes);
             counters.events_out += u64::from(parcel.event);
             if self.remembers(parcel.class, parcel.event) {
@@ -194,32 +201,41 @@ impl Outbox {
 
     /// Moves what waits into the batch, most important first, as far as it fits.
     pub fn fill(&mut self, pool: &mut Pool, counters: &mut Counters, now_ms: u64) {
-        while let Some(at) = self.next().filter(|_| self.large.is_none()) {
-            let Some(next) = self.queue.peek(at) else {
-                break;
-            };
-            let expired = next.deadline_ms <= now_ms;
-            if !expired && !self.fits(next.bytes.len()) {
-                break;
-            }
-            let Some(waiting) = self.take(at, pool) else {
-                break;
-            };
-            if expired {
-                counters.drop_one(Reason::Expired);
-                continue;
-            }
-            self.turn = (self.turn + 1) % FLOOR;
-            counters.events_out += u64::from(waiting.event);
-            if self.is_large(waiting.bytes.len()) {
-                self.put_large(waiting.bytes.clone(), pool);
-            } else {
-                self.put(&waiting.bytes);
-            }
-            if self.remembers(waiting.class, waiting.event) {
-                self.remember(waiting, pool, now_ms);
-            }
+        if !self.held {
+            while self.fill_one(pool, counters, now_ms) {}
         }
+    }
+
+    /// Moves one parcel into the batch, held or not. `false`: there is none, or no room for it.
+    pub fn fill_one(&mut self, pool: &mut Pool, counters: &mut Counters, now_ms: u64) -> bool {
+        let Some(at) = self.next().filter(|_| self.large.is_none()) else {
+            return false;
+        };
+        let Some(next) = self.queue.peek(at) else {
+            return false;
+        };
+        let expired = next.deadline_ms <= now_ms;
+        if !expired && !self.fits(next.bytes.len()) {
+            return false;
+        }
+        let Some(waiting) = self.take(at, pool) else {
+            return false;
+        };
+        if expired {
+            counters.drop_one(Reason::Expired);
+            return true;
+        }
+        self.turn = (self.turn + 1) % FLOOR;
+        counters.events_out += u64::from(waiting.event);
+        if self.is_large(waiting.bytes.len()) {
+            self.put_large(waiting.bytes.clone(), pool);
+        } else {
+            self.put(&waiting.bytes);
+        }
+        if self.remembers(waiting.class, waiting.event) {
+            self.remember(waiting, pool, now_ms);
+        }
+        true
     }
 
     /// Whether that many bytes may still go into the batch, or alone behind an empty one.
@@ -265,7 +281,7 @@ impl Outbox {
         self.batch = BytesMut::new();
         self.large = None;
         pool.used -= std::mem::take(&mut self.charged);
-        self.idle = false;
+        (self.idle, self.held) = (false, false);
         self.wake();
     }
 

@@ -23,6 +23,8 @@ use crate::link::tls::{self, Credentials, Observer};
 use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
 
+use super::spool;
+
 /// All federation of the box.
 #[derive(Debug)]
 pub(super) struct Federation {
@@ -139,7 +141,11 @@ impl Federation {
         *self.enabled.lock().unwrap_or_else(PoisonError::into_inner) = enabled()
             .map(|peer| (peer.name.clone(), PeerSettings::of(peer, &config.uplinks)))
             .collect();
-        self.node.hub.with(|router, _| router.set_peers(&specs));
+        let spools: Vec<&str> = spool::names(&config.peers).collect();
+        self.node.hub.with(|router, _| {
+            router.set_peers(&specs);
+            router.set_spools(&spools);
+        });
 
         let uplinks_changed = self.uplinks != config.uplinks;
         self.uplinks.clone_from(&config.uplinks);
@@ -266,6 +272,7 @@ fn only_directions_changed(old: &Peer, new: &Peer) -> bool {
     let aligned = Peer {
         incoming: new.incoming,
         outgoing: new.outgoing,
+        spool: new.spool,
         ..old.clone()
     };
     aligned == *new

@@ -6,7 +6,7 @@ use super::Shared;
 use super::safe::Safe;
 use crate::api::status::{
     ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerState, PeerStatus, PowerStatus, Status,
-    StorageStatus, counts, time,
+    SpoolStatus, StorageStatus, counts, time,
 };
 use crate::config::Peer;
 use crate::counters::Counters;
@@ -120,6 +120,28 @@ impl Shared {
             rate_out,
             last_heard: time(counters.last_heard_ms),
             dropped: counts(counters.reasons()),
+            spool: self.spool(&peer.name, counters),
+        }
+    }
+
+    fn spool(&self, peer: &str, counters: &Counters) -> SpoolStatus {
+        let (state, fault) = self.hub.with(|router, now| {
+            let fault = router.spool_fault().unwrap_or_default().to_owned();
+            (router.spool_state(peer, now), fault)
+        });
+        SpoolStatus {
+            events: state.events,
+            bytes: state.bytes,
+            oldest_seconds: state.oldest_ms / 1000,
+            spooled: counters.spooled,
+            replayed: counters.replayed,
+            place: match (state.enabled, fault.is_empty()) {
+                (false, _) => "off",
+                (true, true) => "disk",
+                (true, false) => "memory",
+            }
+            .to_owned(),
+            fault,
         }
     }
 }

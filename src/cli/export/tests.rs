@@ -22,6 +22,7 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         enabled: true,
         incoming: true,
         outgoing: true,
+        spool: true,
         keepalive_seconds: None,
         addresses: Vec::new(),
         fallback_of: None,

@@ -28,6 +28,7 @@ impl Router {
         if let Some(id) = self.up(peer) {
             let link = &mut self.links[id];
             link.outbox.flight().taken(count, &mut self.pool);
+            self.settle_spool(id, count, 0);
         }
     }
 
@@ -36,6 +37,7 @@ impl Router {
     pub fn taken_before(&mut self, id: LinkId, mono_ms: u64) {
         if let Some((link, pool, _)) = self.parts(id) {
             link.outbox.flight().taken_before(mono_ms, pool);
+            self.settle_spool(usize::from(id.0), 0, mono_ms);
         }
     }
 

@@ -5,6 +5,7 @@ mod deliver;
 mod forms;
 mod receive;
 mod replay;
+mod spooling;
 
 use std::hash::BuildHasher;
 use std::task::{Context, Poll};
@@ -17,13 +18,17 @@ use super::dedup::Dedup;
 use super::latest::Latest;
 use super::link::{LinkId, LinkSpec, PeerSpec};
 use super::outbox::{Bounds, Framing, Outbox, Pool};
+use super::spool::{self, PeerSpool};
 use crate::clock::Now;
 use crate::config::Limits;
 use crate::cot::federated::Envelope;
 use crate::counters::{Counters, Reason};
 use crate::wire::xml::Reader;
 use crate::wire::{stamp, text};
+pub use spooling::SpoolState;
+
 use replay::Replay;
+use spooling::Spooling;
 
 /// Bounds of the router, and who we are.
 #[derive(Debug, Clone)]
@@ -44,6 +49,8 @@ pub struct Settings {
     pub dedup_events: usize,
     /// How long each, milliseconds.
     pub dedup_window_ms: u64,
+    /// Bounds of what waits for federates that are away.
+    pub spool: spool::Bounds,
 }
 
 impl Settings {
@@ -63,9 +70,14 @@ impl Settings {
             latest_events: usize::from(limits.latest_events),
             dedup_events: limits.dedup_events as usize,
             dedup_window_ms: u64::from(limits.dedup_seconds) * 1000,
+            spool: spool::Bounds::of(limits),
         }
     }
 }
+
+/// Emergencies and chat of federates that are remembered against being sent again, and how long, milliseconds.
+pub const REPLAYS: usize = 512;
+const REPLAY_WINDOW_MS: u64 = 24 * 3_600_000;
 
 /// The router. See the [module](super) for the two halves of its interface.
 #[derive(Debug)]
@@ -78,6 +90,9 @@ pub struct Router {
     contacts: Contacts,
     latest: Latest,
     dedup: Dedup,
+    /// Emergencies and chat that federates sent: a link that breaks sends some again, long after.
+    replays: Dedup,
+    spooling: Spooling,
     pool: Pool,
     /// Counts changes of contacts and latest events; tells a replay what is newer than itself.
     changes: u64,
@@ -133,6 +148,7 @@ struct Federate {
     outgoing: bool,
     /// Messages that came on this connection; what another box is told when it asks.
     received: u64,
+    spool: PeerSpool,
     counters: Counters,
 }
 
@@ -147,6 +163,8 @@ impl Router {
             contacts: Contacts::new(settings.max_contacts),
             latest: Latest::new(settings.latest_events),
             dedup: Dedup::new(settings.dedup_events, settings.dedup_window_ms),
+            replays: Dedup::new(REPLAYS, REPLAY_WINDOW_MS),
+            spooling: Spooling::new(settings.spool, settings.outbox.bytes),
             pool: Pool {
                 used: 0,
                 limit: settings.waiting_bytes,
@@ -208,11 +226,16 @@ impl Router {
             Kind::Commands => Replay::done(),
         };
         link.outbox.wake();
+        self.spool_begins(id);
         LinkId(id as u16)
     }
 
     /// The link is gone. Its users are taken off the phone book, and off the maps of those who saw them here.
     pub fn detach(&mut self, id: LinkId, now: Now) {
+        if self.links.get(usize::from(id.0)).is_none() {
+            return;
+        }
+        self.spool_rest(usize::from(id.0), now);
         let Some((link, pool, local)) = self.parts(id) else {
             return;
         };
@@ -226,6 +249,13 @@ impl Router {
             }
         }
         let is_client = matches!(link.kind, Kind::Client);
+        if let Kind::Federate(federate) = &link.kind
+            && federate.registered
+            && federate.spool.enabled
+        {
+            // What is addressed to its users waits for it.
+            return self.contacts.leave(id);
+        }
         let mut place = 0;
         while let Some(contact) =
             (self.contacts).remove_of(id, &mut place, |uid| self.hasher.hash_one(uid))
@@ -344,6 +374,7 @@ impl Router {
                 incoming: true,
                 outgoing: true,
                 received: 0,
+                spool: PeerSpool::new(name),
                 counters: Counters::default(),
             })),
             up: false,
@@ -351,10 +382,14 @@ impl Router {
             replay: Replay::done(),
         };
         // Of a peer that was removed, the place is used again: names that come and go must not add up.
-        let removed = |link: &Link| matches!(&link.kind, Kind::Federate(federate) if !federate.registered && !link.up);
+        let removed = |link: &Link| {
+            matches!(&link.kind, Kind::Federate(federate)
+                if !federate.registered && !link.up && !federate.spool.enabled)
+        };
         match self.links.iter().position(removed) {
             Some(place) => {
                 self.latest.disown(LinkId(place as u16));
+                self.contacts.forget_away(LinkId(place as u16));
                 self.links[place] = link;
                 place
             }

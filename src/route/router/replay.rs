@@ -1,4 +1,4 @@
-//! What a link is told when it comes up: first who is there, then where everything is.
+//! What a link is told when it comes up: first who is there, then what waited for it, then where everything is.
 //!
 //! A replay goes place by place as the connection takes it, so it needs no memory. What changed after it began was
 //! offered to the link as it happened, and is skipped.
@@ -28,6 +28,8 @@ pub(super) struct Replay {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Contacts,
+    /// What waited in the spool.
+    Spool,
     Events,
     Done,
 }
@@ -69,9 +71,16 @@ impl Replay {
             events_since: self.events_since,
             then: match self.stage {
                 Stage::Contacts => self.then,
-                Stage::Events => Some(self.place),
+                Stage::Spool | Stage::Events => Some(self.place),
                 Stage::Done => None,
             },
+        }
+    }
+
+    /// Everything that waited in the spool was sent.
+    pub(super) fn spool_is_through(&mut self) {
+        if self.stage == Stage::Spool {
+            self.stage = Stage::Events;
         }
     }
 
@@ -79,7 +88,7 @@ impl Replay {
     fn after_contacts(self) -> Self {
         match self.then {
             Some(place) => Self {
-                stage: Stage::Events,
+                stage: Stage::Spool,
                 place,
                 ..self
             },
@@ -95,6 +104,11 @@ impl Router {
         while let Some(link) = self.links.get(place).filter(|link| link.up) {
             match link.replay.stage {
                 Stage::Contacts if link.outbox.fits(ROOM) => self.replay_contact(place),
+                Stage::Spool if link.outbox.fits(ROOM) => {
+                    if !self.replay_spooled(place, now) {
+                        return;
+                    }
+                }
                 Stage::Events if link.outbox.fits(ROOM) => {
                     self.fill(place, now);
                     if !self.links[place].outbox.fits(ROOM) {

@@ -1,6 +1,8 @@
 //! Routers joined by hand: what one hands over is given to the next.
 
+mod away;
 mod reach;
+mod seven_days;
 
 use std::task::Waker;
 
@@ -28,6 +30,7 @@ fn router(id: &str) -> Router {
         latest_events: 16,
         dedup_events: 256,
         dedup_window_ms: 30_000,
+        spool: crate::route::spool::Bounds::of(&crate::config::Limits::default()),
     })
 }
 

@@ -41,7 +41,7 @@ const SET_CLOCK_MS: i64 = 1_577_836_800_000;
 const MARKS: usize = 8;
 const MARK_SPAN: u64 = 32;
 /// Bytes of what was read that have their own row in the memory sum; more is charged to the pool of what waits.
-pub const READ_AHEAD: usize = 2048;
+pub const READ_AHEAD: usize = 1536;
 
 /// Why an event in the lane is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +98,8 @@ struct Mark {
     /// The connection's parcels that it stands for, first and last.
     first_sent: u64,
     sent: u64,
+    /// When the last of them was handed over, monotonic milliseconds.
+    sent_ms: u64,
     skipped: [u64; 3],
 }
 
@@ -240,7 +242,7 @@ impl Lane {
     }
 
     /// The current event was handed over as the connection's parcel number `sent`, or is not worth it.
-    pub fn passed(&mut self, sent: u64, skip: Option<Skip>) {
+    pub fn passed(&mut self, sent: u64, now: Now, skip: Option<Skip>) {
         let upto = self.next + 1;
         self.next = upto;
         let mut skipped = [0; 3];
@@ -251,6 +253,7 @@ impl Lane {
             upto,
             first_sent: sent,
             sent,
+            sent_ms: now.mono_ms,
             skipped,
         });
         if let Some(chunk) = &mut self.chunk {
@@ -258,10 +261,12 @@ impl Lane {
         }
     }
 
-    /// Of the connection's parcels so many have arrived. Gives what left the lane by that.
-    pub fn settle(&mut self, sent: u64) -> Left {
+    /// Of the connection's parcels so many have arrived, and all that were handed over before a moment (monotonic
+    /// milliseconds). Gives what left the lane by that.
+    pub fn settle(&mut self, sent: u64, before_ms: u64) -> Left {
         let mut left = Left::default();
-        while let Some(mark) = self.marks.front().filter(|mark| mark.sent <= sent).copied() {
+        let has_arrived = |mark: &&Mark| mark.sent <= sent || mark.sent_ms < before_ms;
+        while let Some(mark) = self.marks.front().filter(has_arrived).copied() {
             self.marks.pop_front();
             let mut span = mark.upto.saturating_sub(self.arrived);
             for (total, skipped) in left.skipped.iter_mut().zip(mark.skipped) {
@@ -467,7 +472,7 @@ impl Lane {
         let is_full = self.marks.is_full();
         match self.marks.back_mut() {
             Some(last) if is_full || new.sent < last.first_sent + MARK_SPAN => {
-                (last.upto, last.sent) = (new.upto, new.sent);
+                (last.upto, last.sent, last.sent_ms) = (new.upto, new.sent, new.sent_ms);
                 for (total, more) in last.skipped.iter_mut().zip(new.skipped) {
                     *total += more;
                 }

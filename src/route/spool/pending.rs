@@ -1,6 +1,6 @@
 //! Records that are not on the disk yet, one behind the other.
 
-use super::record::{self, Read, Record};
+use super::record::{self, Record};
 
 /// Steps in which it grows, bytes; it grows by a quarter where that is more.
 const STEP: usize = 1024;
@@ -94,13 +94,4 @@ pub fn piece(records: &[u8], from: u64, most: usize) -> &[u8] {
         at += length;
     }
     begin.and_then(|begin| records.get(begin..at.min(records.len()))).unwrap_or_default()
-}
-
-/// Whether the records end where they should; for tests.
-#[cfg(test)]
-pub fn is_whole(mut records: &[u8]) -> bool {
-    while let Read::Sound(_, length) = record::read(records) {
-        records = &records[length..];
-    }
-    records.is_empty()
 }

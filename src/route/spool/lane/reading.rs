@@ -96,13 +96,17 @@ impl Lane {
             return;
         }
         self.next = upto;
-        let sent = self.marks.back().map_or(0, |mark| mark.sent);
+        let (sent, sent_ms) = self
+            .marks
+            .back()
+            .map_or((0, 0), |mark| (mark.sent, mark.sent_ms));
         let mut skipped = [0; 3];
         skipped[Skip::Damaged as usize] = missing;
         self.mark(Mark {
             upto,
-            sent,
             first_sent: sent,
+            sent,
+            sent_ms,
             skipped,
         });
     }

@@ -1,0 +1,40 @@
+//! What leaves an outbox for the spool, and how what comes from there goes first.
+
+use super::{Outbox, Pool};
+use crate::cot::Class;
+use crate::counters::{Counters, Reason};
+use crate::route::queue::Waiting;
+
+impl Outbox {
+    /// Parcels that were taken out into the spool.
+    pub fn spooled(&self) -> u64 {
+        self.spooled
+    }
+
+    /// While held, only what is put first goes out; what is offered waits.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    /// Messages handed over on this connection.
+    pub fn handed(&self) -> u64 {
+        self.flight.handed()
+    }
+
+    /// Takes out what must not be lost when the link goes away, oldest first: what its peer has not acknowledged, then
+    /// what waits. Contact entries are told anew anyhow, but for deletes.
+    pub fn salvage(&mut self, pool: &mut Pool, counters: &mut Counters) -> Vec<Waiting> {
+        let mut salvaged: Vec<Waiting> = self.flight.recall(pool).collect();
+        self.sent -= salvaged.len() as u64;
+        for class in [Class::Control, Class::Chat] {
+            while let Some(at) = self.queue.oldest(class) {
+                match self.take(at, pool) {
+                    Some(waiting) if waiting.event || waiting.delete => salvaged.push(waiting),
+                    _ => counters.drop_one(Reason::LinkDown),
+                }
+            }
+        }
+        self.spooled += salvaged.len() as u64;
+        salvaged
+    }
+}
