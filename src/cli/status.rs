@@ -228,7 +228,10 @@ fn row(peer: &PeerStatus, now: &str) -> String {
 fn spool(spool: &SpoolStatus) -> String {
     let waits = match spool.events {
         0 => String::new(),
-        1 => format!("waiting for it: 1 event, for {}", duration(spool.oldest_seconds)),
+        1 => format!(
+            "waiting for it: 1 event, for {}",
+            duration(spool.oldest_seconds)
+        ),
         events => format!(
             "waiting for it: {events} events, {}, the oldest for {}",
             size(spool.bytes),
@@ -237,7 +240,9 @@ fn spool(spool: &SpoolStatus) -> String {
     };
     match spool.fault.as_str() {
         "" => waits,
-        fault if waits.is_empty() => format!("what waits for it would be kept in memory only: {fault}"),
+        fault if waits.is_empty() => {
+            format!("what waits for it would be kept in memory only: {fault}")
+        }
         fault => format!("{waits}, in memory only: {fault}"),
     }
 }

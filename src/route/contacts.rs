@@ -307,7 +307,10 @@ mod tests {
         contacts.leave(A.0);
         assert_eq!(contacts.by_callsign(b"ONE").collect::<Vec<_>>(), [A.0]);
         // Another path to it is a better one now; the same path makes it present again.
-        assert_eq!(contacts.note(1, (b"1", b"", b""), HEARD_FROM_B, 3), Noted::Changed);
+        assert_eq!(
+            contacts.note(1, (b"1", b"", b""), HEARD_FROM_B, 3),
+            Noted::Changed
+        );
         contacts.leave(B.0);
         assert_eq!(contacts.note(2, (b"2", b"", b""), B, 4), Noted::Known);
         assert_eq!(contacts.note(3, (b"3", b"", b""), A, 5), Noted::Changed);

@@ -157,7 +157,12 @@ impl Outbox {
     ) -> bool {
         self.offered += 1;
         let length = parcel.bytes.len();
-        if self.idle && !self.held && self.queue.is_empty() && self.fits(length) && !self.is_large(length) {
+        if self.idle
+            && !self.held
+            && self.queue.is_empty()
+            && self.fits(length)
+            && !self.is_large(length)
+        {
             self.put(parcel.bytes);
             counters.events_out += u64::from(parcel.event);
             if self.remembers(parcel.class, parcel.event) {

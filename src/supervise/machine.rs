@@ -41,7 +41,10 @@ impl Machine {
             let mut vitals = self.watcher.look();
             // A disk that looks well and takes nothing is at fault all the same.
             if shared.hub.with(|router, _| router.spool_fault().is_some()) {
-                vitals.storage.fault.get_or_insert(StorageFault::NotWritable);
+                vitals
+                    .storage
+                    .fault
+                    .get_or_insert(StorageFault::NotWritable);
             }
             self.tell(&vitals);
             shared.set_vitals(vitals);

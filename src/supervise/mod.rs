@@ -45,8 +45,8 @@ use listeners::{ListenError, Listeners};
 use machine::Machine;
 use rates::Rates;
 use safe::Safe;
-use spool::Spooler;
 use signals::Signals;
+use spool::Spooler;
 use watch::Watch;
 
 /// What a box is started with.

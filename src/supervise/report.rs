@@ -5,8 +5,8 @@ use std::sync::PoisonError;
 use super::Shared;
 use super::safe::Safe;
 use crate::api::status::{
-    ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerState, PeerStatus, PowerStatus, Status,
-    SpoolStatus, StorageStatus, counts, time,
+    ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerState, PeerStatus, PowerStatus,
+    SpoolStatus, Status, StorageStatus, counts, time,
 };
 use crate::config::Peer;
 use crate::counters::Counters;

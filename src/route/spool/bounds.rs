@@ -62,13 +62,22 @@ impl Alarms {
             kind,
             since_ms: now_ms,
         };
-        let known = self.0.iter_mut().find(|alarm| (alarm.peer, alarm.key) == (peer, key));
+        let known = self
+            .0
+            .iter_mut()
+            .find(|alarm| (alarm.peer, alarm.key) == (peer, key));
         match known {
-            Some(known) if known.kind == kind && now_ms < known.since_ms + REPEAT_MS => return true,
+            Some(known) if known.kind == kind && now_ms < known.since_ms + REPEAT_MS => {
+                return true;
+            }
             Some(known) => *known = new,
             None => {
                 if self.0.is_full() {
-                    let oldest = self.0.iter().enumerate().min_by_key(|(_, alarm)| alarm.since_ms);
+                    let oldest = self
+                        .0
+                        .iter()
+                        .enumerate()
+                        .min_by_key(|(_, alarm)| alarm.since_ms);
                     let at = oldest.map_or(0, |(at, _)| at);
                     self.0.swap_remove(at);
                 }
@@ -114,7 +123,10 @@ mod tests {
                 ..Limits::default()
             };
             let bounds = Bounds::of(&limits);
-            assert!(u64::from(bounds.shape.segment_bytes) <= bounds.bytes / 16, "{kib}");
+            assert!(
+                u64::from(bounds.shape.segment_bytes) <= bounds.bytes / 16,
+                "{kib}"
+            );
         }
     }
 }

@@ -38,7 +38,7 @@ impl Shape {
 /// A time before this is that of a clock that was never set: 2020.
 const SET_CLOCK_MS: i64 = 1_577_836_800_000;
 /// Marks of what is on its way, and parcels that share one.
-const MARKS: usize = 8;
+const MARKS: usize = 6;
 const MARK_SPAN: u64 = 32;
 /// Bytes of what was read that have their own row in the memory sum; more is charged to the pool of what waits.
 pub const READ_AHEAD: usize = 1536;
@@ -202,7 +202,10 @@ impl Lane {
 
     /// Bytes that are not on the disk yet.
     pub fn unwritten_bytes(&self) -> usize {
-        let writing = self.writing.as_ref().map_or(0, |writing| writing.bytes.len());
+        let writing = self
+            .writing
+            .as_ref()
+            .map_or(0, |writing| writing.bytes.len());
         writing + self.pending.bytes.capacity()
     }
 
@@ -213,7 +216,9 @@ impl Lane {
         }
         let parts = [
             self.segments.front().map(|segment| segment.oldest_ms),
-            self.writing.as_ref().map(|writing| writing.pending.oldest_ms),
+            self.writing
+                .as_ref()
+                .map(|writing| writing.pending.oldest_ms),
             Some(self.pending.oldest_ms),
         ];
         parts.into_iter().flatten().next()
@@ -318,8 +323,7 @@ impl Lane {
             return None;
         }
         let tail = self.segments.back().filter(|tail| {
-            tail.bytes < shape.segment_bytes
-                && mono(now) - tail.oldest_ms < shape.segment_age_ms()
+            tail.bytes < shape.segment_bytes && mono(now) - tail.oldest_ms < shape.segment_age_ms()
         });
         let (file, at, bytes, head) = match tail.map(|tail| (tail.first, tail.bytes)) {
             Some((first, at)) => (first, at, std::mem::take(&mut self.pending.bytes), 0),
@@ -379,7 +383,11 @@ impl Lane {
             return;
         };
         let mut older = writing.pending;
-        older.bytes = writing.bytes.get(writing.head..).unwrap_or_default().to_vec();
+        older.bytes = writing
+            .bytes
+            .get(writing.head..)
+            .unwrap_or_default()
+            .to_vec();
         older.append(std::mem::take(&mut self.pending));
         self.pending = older;
     }

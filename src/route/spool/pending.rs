@@ -85,7 +85,8 @@ pub fn piece(records: &[u8], from: u64, most: usize) -> &[u8] {
     while let Some(rest) = records.get(at..)
         && let Some(length) = record::announced(rest)
     {
-        let wanted = record::is_event(rest) && record::number(rest).is_some_and(|number| number >= from);
+        let wanted =
+            record::is_event(rest) && record::number(rest).is_some_and(|number| number >= from);
         match begin {
             None if wanted => begin = Some(at),
             Some(begin) if at + length - begin > most => return &records[begin..at],
@@ -93,5 +94,7 @@ pub fn piece(records: &[u8], from: u64, most: usize) -> &[u8] {
         }
         at += length;
     }
-    begin.and_then(|begin| records.get(begin..at.min(records.len()))).unwrap_or_default()
+    begin
+        .and_then(|begin| records.get(begin..at.min(records.len())))
+        .unwrap_or_default()
 }

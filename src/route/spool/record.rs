@@ -77,9 +77,7 @@ pub fn put(out: &mut Vec<u8>, record: &Record<'_>) {
 /// The whole length that a record's head announces, if it can be true.
 pub fn announced(head: &[u8]) -> Option<usize> {
     let length = u32::from_le_bytes(head.get(..4)?.try_into().ok()?) as usize;
-    (FIXED..=LONGEST)
-        .contains(&length)
-        .then_some(HEAD + length)
+    (FIXED..=LONGEST).contains(&length).then_some(HEAD + length)
 }
 
 /// The number in a record's first [`OVERHEAD`] bytes.

@@ -183,7 +183,10 @@ fn folder_name(peer: &str) -> String {
         })
         .collect();
     let hash = digest::digest(&digest::SHA256, peer.as_bytes());
-    let hash: String = hash.as_ref()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = hash.as_ref()[..6]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("{plain}-{hash}")
 }
 

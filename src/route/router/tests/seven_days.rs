@@ -1,6 +1,6 @@
 //! A week without a link, in virtual time: 200 users, three federates, and every bound looked at each hour.
 //!
-//! `TOMBOLO_REHEARSAL_SECONDS` is the time between two positions of a user; 600 without it, 10 is what devices do.
+//! `TOMBOLO_REHEARSAL_SECONDS` is the time between two positions of a user; 3600 without it, 10 is what devices do.
 
 use super::away::Rig;
 use super::*;
@@ -14,7 +14,10 @@ struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % most
     }
 }
@@ -70,7 +73,10 @@ fn rehearse(limits: &Limits, every: u64) -> (Rig, Figures) {
     let mut alarm: Option<u64> = None;
     for second in 0..WEEK {
         let now = at(second);
-        for user in (0..USERS).filter(|user| (second + user * 7).is_multiple_of(every)) {
+        // Every user once in that time, spread evenly over it.
+        let slot = second % every;
+        let users = (slot * USERS).div_ceil(every)..((slot + 1) * USERS).div_ceil(every);
+        for user in users {
             let uid = format!("ANDROID-{user:016x}");
             let detail = format!(
                 "<contact callsign=\"USER{user}\" endpoint=\"*:-1:stcp\"/><track speed=\"1.5\" course=\"{}.0\"/>",
@@ -91,11 +97,29 @@ fn rehearse(limits: &Limits, every: u64) -> (Rig, Figures) {
         if let Some(since) = alarm {
             let uid = format!("alarm-{since}");
             if second == since + 600 {
-                rig.say(&said(&uid, "b-a-o-can", second, 60, "<emergency cancel=\"true\"/>"), now);
+                rig.say(
+                    &said(
+                        &uid,
+                        "b-a-o-can",
+                        second,
+                        60,
+                        "<emergency cancel=\"true\"/>",
+                    ),
+                    now,
+                );
                 figures.alarms += 1;
                 alarm = None;
             } else if (second - since).is_multiple_of(3) {
-                rig.say(&said(&uid, "b-a-o-tbl", second, 60, "<emergency type=\"911 Alert\"/>"), now);
+                rig.say(
+                    &said(
+                        &uid,
+                        "b-a-o-tbl",
+                        second,
+                        60,
+                        "<emergency type=\"911 Alert\"/>",
+                    ),
+                    now,
+                );
             }
         }
         rig.tick(now);
@@ -145,7 +169,7 @@ fn a_week_without_a_link_loses_no_word() {
     let every = std::env::var("TOMBOLO_REHEARSAL_SECONDS")
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(600);
+        .unwrap_or(3600);
     let limits = Limits::default();
     let (mut rig, figures) = rehearse(&limits, every);
     let now = at(WEEK);
@@ -166,26 +190,45 @@ fn a_week_without_a_link_loses_no_word() {
         let lines = told.iter().filter(|line| line.ends_with(&suffix));
         lines.cloned().collect::<Vec<_>>()
     };
-    let chats: Vec<String> = (0..figures.chats).map(|number| format!("chat-{number} b-t-f")).collect();
+    let chats: Vec<String> = (0..figures.chats)
+        .map(|number| format!("chat-{number} b-t-f"))
+        .collect();
     assert_eq!(of("b-t-f"), chats, "every word, once and in order");
     assert_eq!(of("b-a-o-can").len() as u64, figures.alarms);
     // Raised before cancelled, and each ends cancelled.
     for line in of("b-a-o-can") {
         let uid = line.split(' ').next().unwrap();
-        let last = told.iter().rfind(|line| line.starts_with(&format!("{uid} "))).unwrap();
+        let last = told
+            .iter()
+            .rfind(|line| line.starts_with(&format!("{uid} ")))
+            .unwrap();
         assert_eq!(*last, line);
         assert!(told.contains(&format!("{uid} b-a-o-tbl")));
     }
-    assert_eq!(of("a-f-G-U-C").len() as u64, USERS, "the newest position of each");
-    let first_chat = told.iter().position(|line| line.ends_with("b-t-f")).unwrap();
-    let last_control = told.iter().rposition(|line| line.ends_with("b-a-o-can")).unwrap();
+    assert_eq!(
+        of("a-f-G-U-C").len() as u64,
+        USERS,
+        "the newest position of each"
+    );
+    let first_chat = told
+        .iter()
+        .position(|line| line.ends_with("b-t-f"))
+        .unwrap();
+    let last_control = told
+        .iter()
+        .rposition(|line| line.ends_with("b-a-o-can"))
+        .unwrap();
     assert!(last_control < first_chat);
     rig.router.taken("bravo", u64::MAX);
     rig.tick(at(WEEK + 1));
     rig.balance("bravo");
     assert_eq!(rig.router.spool_state("bravo", now).events, 0);
     let tally = rig.router.peer_counters("bravo").unwrap();
-    for reason in [Reason::SpoolFull, Reason::SpoolExpired, Reason::SpoolDamaged] {
+    for reason in [
+        Reason::SpoolFull,
+        Reason::SpoolExpired,
+        Reason::SpoolDamaged,
+    ] {
         assert_eq!(tally.dropped(reason), 0, "{reason}");
     }
     println!("replayed {}, delivered {}", tally.replayed, tally.delivered);

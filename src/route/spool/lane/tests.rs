@@ -84,7 +84,9 @@ impl Rig {
                     let bytes = crate::route::spool::pending::piece(rest, from, most as usize);
                     let next_at = match bytes.is_empty() {
                         true => None,
-                        false => Some((bytes.as_ptr() as usize - held.as_ptr() as usize + bytes.len()) as u32),
+                        false => Some(
+                            (bytes.as_ptr() as usize - held.as_ptr() as usize + bytes.len()) as u32,
+                        ),
                     };
                     let bytes = bytes.to_vec();
                     self.lane.have_read(file.first, Piece { bytes, next_at });

@@ -136,7 +136,11 @@ fn control_goes_before_chat_and_arrived_is_gone_from_the_disk() {
     assert_eq!((kept.events, kept.oldest_ms / 1000), (6, 3600));
     let (link, got) = rig.deliver(now(3_600_000));
     assert_eq!(got, [100, 0, 1, 2, 3, 4]);
-    assert_eq!(rig.router.spool_state("bravo", now(3_600_000)).events, 6, "not proved");
+    assert_eq!(
+        rig.router.spool_state("bravo", now(3_600_000)).events,
+        6,
+        "not proved"
+    );
     rig.router.taken_before(link, 3_600_001);
     rig.work(now(3_600_002));
     assert_eq!(rig.router.spool_state("bravo", now(3_600_002)).events, 0);
@@ -199,7 +203,10 @@ fn names_of_peers_are_safe_as_names_of_folders() {
     assert!(folder_name("bravo").starts_with("bravo-"));
     for bad in ["..", "a/b", "../../etc", "Élan 7", "."] {
         let name = folder_name(bad);
-        assert!(!name.contains('/') && !name.starts_with('.') && name.is_ascii(), "{name}");
+        assert!(
+            !name.contains('/') && !name.starts_with('.') && name.is_ascii(),
+            "{name}"
+        );
     }
     assert_ne!(folder_name("a/b"), folder_name("a_b"));
 }
