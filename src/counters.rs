@@ -110,6 +110,8 @@ pub struct Counters {
     /// Events of the spool that are known to have arrived. Always
     /// `spooled = delivered + waiting + spool_full + spool_expired + spool_damaged`, until the spool is switched off.
     pub delivered: u64,
+    /// Events from the neighbour whose times were moved into our clock.
+    pub corrected: u64,
     /// Wall clock of the last message of any kind from the neighbour, milliseconds since 1970; 0 = never.
     pub last_heard_ms: i64,
     /// Wall clock of the last event accepted from or handed to the neighbour, milliseconds since 1970; 0 = never.

@@ -6,6 +6,7 @@
 pub mod client;
 pub mod control;
 pub mod inject;
+mod peer_clock;
 pub mod request;
 mod socket;
 pub mod status;

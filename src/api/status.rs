@@ -13,6 +13,8 @@ use crate::link::board;
 use crate::system::{Power, Storage};
 use crate::wire::stamp;
 
+pub use super::peer_clock::PeerClock;
+
 /// Counts by reason; the words are those of [`Reason`] and of refused handshakes.
 pub type Counts = BTreeMap<String, u64>;
 
@@ -161,6 +163,9 @@ pub struct PeerStatus {
     pub dropped: Counts,
     /// What is kept for it while it is away.
     pub spool: SpoolStatus,
+    /// How its clock stands to ours.
+    #[serde(default)]
+    pub clock: PeerClock,
 }
 
 /// What is kept for a federate: emergencies, deletes, chat and what is addressed to its users.
@@ -189,6 +194,9 @@ pub struct LocalStatus {
     pub events_in: u64,
     /// Events handed to them since the start.
     pub events_out: u64,
+    /// Their events whose times were moved into our clock.
+    #[serde(default)]
+    pub corrected: u64,
     /// Events that did not go on, by reason.
     pub dropped: Counts,
 }
@@ -309,8 +317,9 @@ pub fn counts(reasons: impl IntoIterator<Item = (Reason, u64)>) -> Counts {
 pub(crate) mod tests {
     use super::*;
     use crate::budget::{
-        CONTACT, DUPLICATE, LATEST_PLACE, SPOOL_PEER, SPOOL_REPEATS, SPOOL_SEGMENT,
+        CONTACT, DUPLICATE, FRAME, LATEST_PLACE, SOURCE, SPOOL_PEER, SPOOL_REPEATS, SPOOL_SEGMENT,
     };
+    use crate::clock::skew::{Frame, Skew};
     use crate::config::Limits;
     use crate::counters::Counters;
     use crate::route::contacts::Contacts;
@@ -364,6 +373,14 @@ pub(crate) mod tests {
                     replayed: 3,
                     place: "disk".into(),
                     fault: String::new(),
+                },
+                clock: PeerClock {
+                    offset_ms: -600_000,
+                    confidence: 0.97,
+                    corrected: 7,
+                    error_ms: 12,
+                    round_trip_ms: Some(24),
+                    source: "exchange".into(),
                 },
             }],
             clients: 3,
@@ -474,6 +491,8 @@ pub(crate) mod tests {
                 (Latest::bytes(many), LATEST_PLACE * count),
                 (Dedup::bytes(many), DUPLICATE * count.next_power_of_two()),
                 (Contacts::bytes(many), CONTACT * count),
+                (Skew::bytes(many), SOURCE * count),
+                (many * size_of::<Frame>(), FRAME * count),
                 (Queue::bytes_beside(many), 128 * count),
             ] {
                 assert!(

@@ -214,6 +214,7 @@ fn row(peer: &PeerStatus, now: &str) -> String {
     text.push_str(&wrap(&address, "  ", WIDTH));
     text.push_str(&wrap(&peer.reason, "  ", WIDTH));
     text.push_str(&wrap(&spool(&peer.spool), "  ", WIDTH));
+    text.push_str(&wrap(&peer.clock.words(), "  ", WIDTH));
     if !peer.dropped.is_empty() {
         text.push_str(&wrap(
             &format!("dropped: {}", counts(&peer.dropped)),

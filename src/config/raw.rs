@@ -26,6 +26,7 @@ const PEER_KEYS: &[&str] = &[
     "enabled",
     "incoming",
     "outgoing",
+    "correct_clock",
     "keepalive_seconds",
     "spool",
     "addresses",
@@ -70,7 +71,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing" | "spool")
+        ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock")
         | ("led", "active_low")
         | ("uplink", "metered") => "write true or false, without quotes".into(),
         ("listen", key) if key != table => {
@@ -139,6 +140,7 @@ pub(super) struct RawPeer {
     pub(super) incoming: Option<bool>,
     pub(super) outgoing: Option<bool>,
     pub(super) spool: Option<bool>,
+    pub(super) correct_clock: Option<bool>,
     pub(super) keepalive_seconds: Option<Spanned<i64>>,
     pub(super) addresses: Option<Spanned<Vec<String>>>,
     pub(super) fallback_of: Option<Spanned<String>>,

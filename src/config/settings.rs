@@ -96,6 +96,8 @@ pub struct Peer {
     pub outgoing: bool,
     /// Keep emergencies, deletes and chat for it while it is away.
     pub spool: bool,
+    /// Move the times of its events into our clock when its own is off.
+    pub correct_clock: bool,
     /// Seconds between keepalives on the TCP connection, 1 to 32,767; none = the system chooses 60.
     pub keepalive_seconds: Option<u32>,
 }

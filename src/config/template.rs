@@ -53,6 +53,7 @@ idle_minutes = 10   # a console with a PIN locks after it, 0 to 1440; 0 = never
 # incoming = true                        # take what it sends
 # outgoing = true                        # send what we have
 # spool = true                           # keep emergencies, deletes and chat for it while it is away
+# correct_clock = true                   # move the times of its events into our clock when its own is off
 # keepalive_seconds = 60                 # 1 to 32767
 # addresses = ["198.51.100.7:9001"]      # further addresses of the same peer, at most 4
 # uplinks = ["lte"]                      # which may carry it; without: all

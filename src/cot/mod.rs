@@ -5,6 +5,7 @@ pub mod class;
 pub mod encode;
 pub mod federated;
 mod marti;
+pub mod patch;
 pub mod render;
 
 pub use class::Class;

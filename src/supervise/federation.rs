@@ -13,7 +13,8 @@ use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::fed2::node::MESSAGE_OVERHEAD;
 use crate::link::fed2::{
-    Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry, Timing,
+    Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry,
+    Timing, time_exchange,
 };
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
@@ -77,6 +78,7 @@ impl Federation {
         let watching = node.routes.watch().map_err(|error| {
             tracing::warn!(%error, "changes of routes are not heard of: links come back when their pauses are over");
         });
+        time_exchange::register(&node.companions, node.hub.clone());
         let credentials = Credentials::new(&own.identity)?;
         let roster = Roster::default();
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
@@ -133,6 +135,7 @@ impl Federation {
                 name: peer.name.clone(),
                 incoming: peer.incoming,
                 outgoing: peer.outgoing,
+                correct_clock: peer.correct_clock,
             })
             .collect();
         // Trust first: from here on no handshake succeeds that the new configuration does not allow.
@@ -267,12 +270,13 @@ fn rule(peer: &Peer) -> TrustRule {
     }
 }
 
-/// Directions are the router's business; the connection may stay.
+/// Directions and clocks are the router's business; the connection may stay.
 fn only_directions_changed(old: &Peer, new: &Peer) -> bool {
     let aligned = Peer {
         incoming: new.incoming,
         outgoing: new.outgoing,
         spool: new.spool,
+        correct_clock: new.correct_clock,
         ..old.clone()
     };
     aligned == *new

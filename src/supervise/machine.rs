@@ -167,6 +167,7 @@ mod tests {
             last_heard: None,
             dropped: Default::default(),
             spool: Default::default(),
+            clock: Default::default(),
         }
     }
 

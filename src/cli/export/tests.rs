@@ -23,6 +23,7 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         incoming: true,
         outgoing: true,
         spool: true,
+        correct_clock: true,
         keepalive_seconds: None,
         addresses: Vec::new(),
         fallback_of: None,

@@ -11,6 +11,7 @@
 //! | [`connect`] [`calls`] [`dialled`] [`dialler`] | name to TLS; each call; their order; try for ever |
 //! | [`methods`] [`accepted`] [`acceptor`] | answers; one connection; the listener |
 //! | [`companion`] [`companion_desk`] [`companion_calls`] | the peer as another box; what we do for boxes; private calls |
+//! | [`time_exchange`] | boxes tell each other the time |
 
 pub mod accepted;
 pub mod acceptor;
@@ -29,6 +30,7 @@ pub mod names;
 pub mod node;
 pub mod plan;
 pub mod registry;
+pub mod time_exchange;
 pub mod trouble;
 pub mod watched;
 

@@ -6,6 +6,7 @@ mod forms;
 mod receive;
 mod replay;
 mod spooling;
+mod times;
 
 use std::hash::BuildHasher;
 use std::task::{Context, Poll};
@@ -20,6 +21,7 @@ use super::link::{LinkId, LinkSpec, PeerSpec};
 use super::outbox::{Bounds, Framing, Outbox, Pool};
 use super::spool::{self, PeerSpool};
 use crate::clock::Now;
+use crate::clock::skew::{Frame, Skew};
 use crate::config::Limits;
 use crate::cot::federated::Envelope;
 use crate::counters::{Counters, Reason};
@@ -51,6 +53,8 @@ pub struct Settings {
     pub dedup_window_ms: u64,
     /// Bounds of what waits for federates that are away.
     pub spool: spool::Bounds,
+    /// Sources of events whose clocks are remembered.
+    pub skew_sources: usize,
 }
 
 impl Settings {
@@ -71,6 +75,7 @@ impl Settings {
             dedup_events: limits.dedup_events as usize,
             dedup_window_ms: u64::from(limits.dedup_seconds) * 1000,
             spool: spool::Bounds::of(limits),
+            skew_sources: usize::from(limits.skew_sources),
         }
     }
 }
@@ -93,6 +98,7 @@ pub struct Router {
     /// Emergencies and chat that federates sent: a link that breaks sends some again, long after.
     replays: Dedup,
     spooling: Spooling,
+    skew: Skew,
     pool: Pool,
     /// Counts changes of contacts and latest events; tells a replay what is newer than itself.
     changes: u64,
@@ -130,6 +136,8 @@ struct Link {
     up: bool,
     outbox: Outbox,
     replay: Replay,
+    /// How its clock stands to ours.
+    frame: Frame,
 }
 
 #[derive(Debug)]
@@ -149,6 +157,8 @@ struct Federate {
     /// Messages that came on this connection; what another box is told when it asks.
     received: u64,
     spool: PeerSpool,
+    /// Its events' times are moved into our clock.
+    correct: bool,
     counters: Counters,
 }
 
@@ -165,6 +175,7 @@ impl Router {
             dedup: Dedup::new(settings.dedup_events, settings.dedup_window_ms),
             replays: Dedup::new(REPLAYS, REPLAY_WINDOW_MS),
             spooling: Spooling::new(settings.spool, settings.outbox.bytes),
+            skew: Skew::new(settings.skew_sources),
             pool: Pool {
                 used: 0,
                 limit: settings.waiting_bytes,
@@ -193,6 +204,7 @@ impl Router {
             if let Kind::Federate(federate) = &mut self.links[id].kind {
                 federate.registered = true;
                 (federate.incoming, federate.outgoing) = (peer.incoming, peer.outgoing);
+                federate.correct = peer.correct_clock;
             }
         }
     }
@@ -219,6 +231,7 @@ impl Router {
         let changes = self.changes;
         let link = &mut self.links[id];
         link.up = true;
+        link.frame.begin(now);
         link.replay = match &link.kind {
             Kind::Federate(federate) if !federate.outgoing => Replay::done(),
             Kind::Federate(_) => Replay::with_contacts(changes),
@@ -255,6 +268,11 @@ impl Router {
         {
             // What is addressed to its users waits for it.
             return self.contacts.leave(id);
+        }
+        if is_client {
+            // The next client here is another device.
+            link.frame = Frame::default();
+            self.skew.disown(id.0);
         }
         let mut place = 0;
         while let Some(contact) =
@@ -356,6 +374,7 @@ impl Router {
                 up: false,
                 outbox: Outbox::new(self.settings.outbox, Framing::None),
                 replay: Replay::done(),
+                frame: Frame::default(),
             });
             self.links.len() - 1
         })
@@ -375,11 +394,13 @@ impl Router {
                 outgoing: true,
                 received: 0,
                 spool: PeerSpool::new(name),
+                correct: true,
                 counters: Counters::default(),
             })),
             up: false,
             outbox: Outbox::new(self.settings.outbox, Framing::Grpc),
             replay: Replay::done(),
+            frame: Frame::default(),
         };
         // Of a peer that was removed, the place is used again: names that come and go must not add up.
         let removed = |link: &Link| {
@@ -390,6 +411,7 @@ impl Router {
             Some(place) => {
                 self.latest.disown(LinkId(place as u16));
                 self.contacts.forget_away(LinkId(place as u16));
+                self.skew.disown(place as u16);
                 self.links[place] = link;
                 place
             }

@@ -1,6 +1,7 @@
 //! Routers joined by hand: what one hands over is given to the next.
 
 mod away;
+mod clocks;
 mod reach;
 mod seven_days;
 
@@ -31,6 +32,7 @@ fn router(id: &str) -> Router {
         dedup_events: 256,
         dedup_window_ms: 30_000,
         spool: crate::route::spool::Bounds::of(&crate::config::Limits::default()),
+        skew_sources: 64,
     })
 }
 
@@ -364,6 +366,7 @@ fn directions_are_kept_and_counted() {
             name: "b".to_owned(),
             incoming,
             outgoing,
+            correct_clock: true,
         }]
     };
     a.set_peers(&spec(true, true));

@@ -20,6 +20,7 @@ impl Rig {
                 name: name.to_owned(),
                 incoming: true,
                 outgoing: true,
+                correct_clock: true,
             })
             .collect();
         router.set_peers(&specs);

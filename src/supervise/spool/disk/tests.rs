@@ -38,6 +38,7 @@ impl Rig {
             name: "bravo".into(),
             incoming: true,
             outgoing: true,
+            correct_clock: true,
         }]);
         router.set_spools(&["bravo"]);
         let address = String::new();
