@@ -60,6 +60,12 @@ pub const SPOOL_REPEATS: u64 = 11 * KIB;
 pub const CONTROL_CONNECTIONS: u64 = 8;
 /// A control request up to this size is read at once; of larger ones, one at a time.
 pub const CONTROL_SMALL: u64 = 4 * KIB;
+/// Side connections of other boxes that we answer after a silence, all together.
+pub const QUIET_CONNECTIONS: u64 = 8;
+/// One of those, ours or another box's: socket and task; its TLS session is gone.
+const QUIET_EACH: u64 = KIB + KIB / 2;
+/// Our own side connections.
+const QUIET_OWN: u64 = 4;
 /// Per cent of the heap that the allocator loses to its own bookkeeping and to holes.
 const SLACK_PERCENT: u64 = 15;
 
@@ -280,6 +286,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             DOOR_WAITING + DOOR_LINGERING,
             None,
             "before their handshake, or refused in it and not yet gone: socket and task",
+        ),
+        row(
+            "quiet side connection",
+            QUIET_EACH,
+            QUIET_CONNECTIONS + QUIET_OWN,
+            None,
+            "to learn how long the network remembers an idle link: socket and task",
         ),
         row(
             "large event on its way in",

@@ -5,10 +5,12 @@ use std::time::Duration;
 use clap::Args;
 
 use super::failure::{Exit, Failure};
+use super::line;
 use super::output::{clean, column, print, wrap};
 use super::paths::Places;
 use crate::api::status::{
     LedStatus, ListenStatus, MemoryStatus, PeerStatus, PowerStatus, SpoolStatus, StorageStatus,
+    UplinkStatus,
 };
 use crate::api::{Request, Response, Status, ask};
 use crate::console::wording::{counts, duration, heard};
@@ -215,6 +217,14 @@ fn row(peer: &PeerStatus, now: &str) -> String {
     text.push_str(&wrap(&peer.reason, "  ", WIDTH));
     text.push_str(&wrap(&spool(&peer.spool), "  ", WIDTH));
     text.push_str(&wrap(&peer.clock.words(), "  ", WIDTH));
+    let line = peer.line.as_ref().map(line::words).unwrap_or_default();
+    text.push_str(&wrap(&line, "  ", WIDTH));
+    if !peer.uplinks.is_empty() {
+        let one = |uplink: &UplinkStatus| format!("{} {}", clean(&uplink.name), uplink.state);
+        let uplinks: Vec<String> = peer.uplinks.iter().map(one).collect();
+        let words = format!("uplinks: {}", uplinks.join(", "));
+        text.push_str(&wrap(&words, "  ", WIDTH));
+    }
     if !peer.dropped.is_empty() {
         text.push_str(&wrap(
             &format!("dropped: {}", counts(&peer.dropped)),
@@ -295,6 +305,8 @@ mod tests {
             "bravo                flowing",
             "dropped: duplicate 2",
             "waiting for it: 12 events, 14 kB, the oldest for 2 h",
+            "round trip 31.2 ms, give or take 4.5",
+            "keepalive 21 s (learned)",
             "a name that is a go… waiting",
             "never",
             "not the one that was registered",

@@ -73,6 +73,7 @@ impl Config {
                 Some(minutes) => reader.idle_minutes(minutes)?,
                 None => default.console_idle_minutes,
             },
+            keepalive_discovery: (raw.keepalive.discovery).unwrap_or(default.keepalive_discovery),
             led: reader.led(&raw.led)?,
             peers: reader.peers(&raw.peer, &limits, &uplinks)?,
             uplinks,

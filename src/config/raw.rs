@@ -12,12 +12,21 @@ use super::uplinks::{RawUplink, UPLINK_KEYS};
 
 /// Keys of each table, for suggestions; the shapes below refuse all others.
 pub(super) const TOP_KEYS: &[&str] = &[
-    "node", "identity", "listen", "led", "limits", "console", "uplink", "peer",
+    "node",
+    "identity",
+    "listen",
+    "led",
+    "limits",
+    "console",
+    "keepalive",
+    "uplink",
+    "peer",
 ];
 const NODE_KEYS: &[&str] = &["name", "advertised_host"];
 const IDENTITY_KEYS: &[&str] = &["certificate", "key"];
 const LISTEN_KEYS: &[&str] = &["clients_tcp", "clients_tls", "federation", "api"];
 const CONSOLE_KEYS: &[&str] = &["idle_minutes"];
+const KEEPALIVE_KEYS: &[&str] = &["discovery"];
 const PEER_KEYS: &[&str] = &[
     "name",
     "address",
@@ -45,6 +54,7 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "limits" => Some(("[limits]", Limits::KEYS)),
         "console" => Some(("[console]", CONSOLE_KEYS)),
         "uplink" => Some(("[[uplink]]", UPLINK_KEYS)),
+        "keepalive" => Some(("[keepalive]", KEEPALIVE_KEYS)),
         "peer" => Some(("[[peer]]", PEER_KEYS)),
         _ => None,
     }
@@ -73,7 +83,8 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         }
         ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock")
         | ("led", "active_low")
-        | ("uplink", "metered") => "write true or false, without quotes".into(),
+        | ("uplink", "metered")
+        | ("keepalive", "discovery") => "write true or false, without quotes".into(),
         ("listen", key) if key != table => {
             "write an address in quotes such as \"0.0.0.0:9001\", a list of them, or \"\" for off"
                 .into()
@@ -97,6 +108,7 @@ pub(super) struct RawConfig {
     pub(super) limits: RawLimits,
     pub(super) console: RawConsole,
     pub(super) uplink: Vec<Spanned<RawUplink>>,
+    pub(super) keepalive: RawKeepalive,
     pub(super) peer: Vec<Spanned<RawPeer>>,
 }
 
@@ -127,6 +139,12 @@ pub(super) struct RawListen {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawConsole {
     pub(super) idle_minutes: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawKeepalive {
+    pub(super) discovery: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

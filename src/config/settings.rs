@@ -38,6 +38,8 @@ pub struct Config {
     pub led: Led,
     /// Every bound of the box.
     pub limits: Limits,
+    /// Side connections to other boxes may be opened, and answered, to learn how long networks remember idle links.
+    pub keepalive_discovery: bool,
     /// Minutes after which a console with a PIN locks by itself; 0 = never.
     pub console_idle_minutes: u32,
     /// The ways out, best first; none: the kernel's routes decide.
@@ -98,7 +100,7 @@ pub struct Peer {
     pub spool: bool,
     /// Move the times of its events into our clock when its own is off.
     pub correct_clock: bool,
-    /// Seconds between keepalives on the TCP connection, 1 to 32,767; none = the system chooses 60.
+    /// Seconds between keepalives, 1 to 32,767; none = 70 % of what was learned of the uplink, or else 60.
     pub keepalive_seconds: Option<u32>,
 }
 
@@ -119,6 +121,7 @@ impl Default for Config {
             listen: Listen::default(),
             led: Led::default(),
             limits: Limits::default(),
+            keepalive_discovery: true,
             console_idle_minutes: CONSOLE_IDLE_MINUTES,
             uplinks: Vec::new(),
             peers: Vec::new(),

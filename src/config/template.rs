@@ -35,6 +35,9 @@ const PEERS: &str = r#"
 [console]
 idle_minutes = 10   # a console with a PIN locks after it, 0 to 1440; 0 = never
 
+[keepalive]
+discovery = true    # side connections between boxes learn how long the network remembers an idle link; false = none
+
 # [[uplink]]                             # ways out, at most 4; without any, the kernel's routes decide
 # name = "lte"
 # interface = "wwan0"
@@ -54,7 +57,7 @@ idle_minutes = 10   # a console with a PIN locks after it, 0 to 1440; 0 = never
 # outgoing = true                        # send what we have
 # spool = true                           # keep emergencies, deletes and chat for it while it is away
 # correct_clock = true                   # move the times of its events into our clock when its own is off
-# keepalive_seconds = 60                 # 1 to 32767
+# keepalive_seconds = 60                 # 1 to 32767; without: what was learned of the uplink, or 60
 # addresses = ["198.51.100.7:9001"]      # further addresses of the same peer, at most 4
 # uplinks = ["lte"]                      # which may carry it; without: all
 # fallback_seconds = 10                  # with fallback_of = "NAME": dialled only while NAME has been down so long

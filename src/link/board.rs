@@ -93,6 +93,8 @@ pub struct PeerStatus {
     pub federate_id: String,
     /// Address of the connection, or of the last one.
     pub address: String,
+    /// Each of its uplinks, best first: name, and `carries`, `standby`, `unreachable` or `idle`.
+    pub uplinks: Vec<(String, &'static str)>,
 }
 
 impl PeerStatus {
@@ -163,6 +165,11 @@ impl PeerBoard {
     pub fn set_address(&self, peer: &str, address: impl Into<String>) {
         let address = address.into();
         self.with(peer, |status| status.address = address);
+    }
+
+    /// Notes how its uplinks stand, best first.
+    pub fn set_uplinks(&self, peer: &str, uplinks: Vec<(String, &'static str)>) {
+        self.with(peer, |status| status.uplinks = uplinks);
     }
 
     /// Notes the peer's federate id.

@@ -61,6 +61,10 @@ impl Routes {
     /// # Errors
     /// What the system says; without it links come back when their pauses are over.
     pub fn watch(&self) -> io::Result<Watching> {
+        #[expect(
+            deprecated,
+            reason = "sound for an owned descriptor, which stays what it is; its successor is an unsafe function"
+        )]
         let socket = AsyncFd::with_interest(open()?, Interest::READABLE)?;
         let changes = Arc::clone(&self.0);
         Ok(Watching(tokio::spawn(async move {

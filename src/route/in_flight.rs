@@ -1,8 +1,8 @@
 //! What a connection was handed and its peer has not acknowledged yet: emergencies, chat and what else must not be
 //! lost. When the connection ends these go back to the head of the queue; the receiver knows by content what it had.
 //!
-//! Another box acknowledges by number: how many messages of this connection it has taken. Of any other peer only
-//! signs of life are known, so what was handed over before the question to one of its answers counts as taken.
+//! Acknowledged is by number: how many messages of this connection the peer has taken. Another box says so itself. Of
+//! any other peer only signs of life are known: what was handed over before the question to one of its answers.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
@@ -19,6 +19,10 @@ pub const MOST: usize = 64;
 pub struct InFlight {
     /// Messages handed over on this connection, of every kind.
     handed: u64,
+    /// How many of them the peer has.
+    taken: u64,
+    /// Up to this number something went out that is kept elsewhere until it is acknowledged.
+    awaited: u64,
     entries: VecDeque<Entry>,
     /// What the entries are charged to the pool.
     charged: usize,
@@ -29,7 +33,6 @@ pub struct InFlight {
 struct Entry {
     /// The message's number on this connection, from 1.
     number: u64,
-    handed_ms: u64,
     waiting: Waiting,
 }
 
@@ -46,7 +49,7 @@ impl InFlight {
 
     /// Remembers the message that was handed over last. Its bytes are shared with whoever else keeps them. The pool
     /// may refuse: then it is as if the connection had no memory.
-    pub fn keep(&mut self, waiting: Waiting, pool: &mut Pool, most_bytes: usize, now_ms: u64) {
+    pub fn keep(&mut self, waiting: Waiting, pool: &mut Pool, most_bytes: usize) {
         let charge = waiting.charge();
         while !self.entries.is_empty()
             && (self.entries.len() >= MOST || self.charged + charge > most_bytes)
@@ -60,7 +63,6 @@ impl InFlight {
         self.charged += charge;
         self.entries.push_back(Entry {
             number: self.handed,
-            handed_ms: now_ms,
             waiting,
         });
         if let Some(waker) = self.waker.take() {
@@ -68,28 +70,33 @@ impl InFlight {
         }
     }
 
-    /// The peer has taken the first `count` messages of this connection.
-    pub fn taken(&mut self, count: u64, pool: &mut Pool) {
-        while self
-            .entries
-            .front()
-            .is_some_and(|entry| entry.number <= count)
-        {
-            self.forget_first(pool);
+    /// The message that was handed over last is kept elsewhere, and its acknowledgement is waited for.
+    pub fn await_receipt(&mut self) {
+        self.awaited = self.handed;
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
         }
     }
 
-    /// The peer has taken what was handed over before that moment, monotonic milliseconds.
-    pub fn taken_before(&mut self, mono_ms: u64, pool: &mut Pool) {
-        let older = |entry: &Entry| entry.handed_ms < mono_ms;
+    /// The peer has taken the first `count` messages of this connection.
+    pub fn take(&mut self, count: u64, pool: &mut Pool) {
+        // What a peer says of itself is not believed beyond what it was handed.
+        let count = count.min(self.handed);
+        self.taken = self.taken.max(count);
+        let older = |entry: &Entry| entry.number <= count;
         while self.entries.front().is_some_and(older) {
             self.forget_first(pool);
         }
     }
 
+    /// How many messages of this connection the peer has.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// Ready while something is not acknowledged; else remembers whom to wake.
     pub fn poll(&mut self, context: &Context<'_>) -> Poll<()> {
-        if !self.entries.is_empty() {
+        if !self.entries.is_empty() || self.taken < self.awaited {
             return Poll::Ready(());
         }
         self.waker = Some(context.waker().clone());
@@ -99,7 +106,7 @@ impl InFlight {
     /// The connection ended: gives back what was not acknowledged, oldest first, and begins to count anew.
     pub fn recall(&mut self, pool: &mut Pool) -> impl Iterator<Item = Waiting> + use<> {
         pool.used -= std::mem::take(&mut self.charged);
-        self.handed = 0;
+        (self.handed, self.taken, self.awaited) = (0, 0, 0);
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
@@ -157,18 +164,19 @@ mod tests {
     };
 
     #[test]
-    fn what_is_taken_by_number_or_by_time_is_forgotten_and_the_rest_comes_back_in_order() {
+    fn what_is_taken_is_forgotten_and_the_rest_comes_back_in_order() {
         let (mut flight, mut pool) = (InFlight::default(), POOL);
         for number in 1..=6 {
             flight.count();
             flight.count();
-            flight.keep(chat(number), &mut pool, 50_000, u64::from(number));
+            flight.keep(chat(number), &mut pool, 50_000);
         }
         assert_eq!((flight.len(), flight.handed()), (6, 12));
-        flight.taken(3, &mut pool);
+        flight.take(3, &mut pool);
         assert_eq!(flight.len(), 5, "the second was number 4");
-        flight.taken_before(4, &mut pool);
-        assert_eq!(flight.len(), 3);
+        flight.take(7, &mut pool);
+        flight.take(2, &mut pool);
+        assert_eq!((flight.len(), flight.taken()), (3, 7));
         let back: Vec<u8> = flight
             .recall(&mut pool)
             .map(|waiting| waiting.bytes[0])
@@ -190,9 +198,9 @@ mod tests {
                 match step {
                     0 | 1 => {
                         flight.count();
-                        flight.keep(chat(0), &mut pool, 5_000, value);
+                        flight.keep(chat(0), &mut pool, 5_000);
                     }
-                    2 => flight.taken(value, &mut pool),
+                    2 => flight.take(value, &mut pool),
                     _ => drop(flight.recall(&mut pool)),
                 }
                 prop_assert!(flight.len() <= MOST && pool.used <= limit.max(5_000));

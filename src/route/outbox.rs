@@ -104,6 +104,8 @@ pub struct Outbox {
     flight: InFlight,
     /// Nothing goes past what is put first.
     held: bool,
+    /// Sent on earlier connections.
+    before: u64,
     offered: u64,
     sent: u64,
     spooled: u64,
@@ -124,6 +126,7 @@ impl Outbox {
             charged: 0,
             flight: InFlight::default(),
             held: false,
+            before: 0,
             offered: 0,
             sent: 0,
             spooled: 0,
@@ -166,7 +169,7 @@ impl Outbox {
             self.put(parcel.bytes);
             counters.events_out += u64::from(parcel.event);
             if self.remembers(parcel.class, parcel.event) {
-                self.remember(parcel.waiting(copy), pool, now_ms);
+                self.remember(parcel.waiting(copy), pool);
             }
         } else if !self.park(parcel, copy, pool, counters, now_ms) {
             counters.drop_one(Reason::Refused);
@@ -238,7 +241,7 @@ impl Outbox {
             self.put(&waiting.bytes);
         }
         if self.remembers(waiting.class, waiting.event) {
-            self.remember(waiting, pool, now_ms);
+            self.remember(waiting, pool);
         }
         true
     }
@@ -256,23 +259,17 @@ impl Outbox {
         self.put(bytes);
     }
 
-    /// The link is gone: everything that waits is dropped for that reason. With `keep`, emergencies and chat stay for
-    /// its return, and so does what its peer has not acknowledged.
-    pub fn clear(&mut self, keep: bool, pool: &mut Pool, counters: &mut Counters) {
-        let recalled: Vec<Waiting> = self.flight.recall(pool).filter(|_| keep).collect();
-        let mut kept = Vec::new();
-        self.sent -= recalled.len() as u64;
-        for class in CLASSES {
-            while let Some(at) = self.queue.oldest(class) {
-                match self.take(at, pool) {
-                    Some(waiting) if keep && InFlight::concerns(class, waiting.event) => {
-                        kept.push(waiting);
-                    }
-                    _ => counters.drop_one(Reason::LinkDown),
-                }
+    /// The connection ended: what its peer has not acknowledged goes back to the head of what waits.
+    pub fn recall(&mut self, pool: &mut Pool, counters: &mut Counters) {
+        let mut again: Vec<Waiting> = self.flight.recall(pool).collect();
+        self.sent -= again.len() as u64;
+        self.before = self.sent;
+        for class in [Class::Control, Class::Chat] {
+            while let Some(waiting) = self.queue.oldest(class).and_then(|at| self.take(at, pool)) {
+                again.push(waiting);
             }
         }
-        for waiting in recalled.into_iter().chain(kept) {
+        for waiting in again {
             let full = self.queue.len() >= self.bounds.events
                 || self.queue.bytes() + waiting.charge() > self.bounds.bytes
                 || pool.used + waiting.charge() > pool.limit;
@@ -282,6 +279,30 @@ impl Outbox {
                 pool.used += waiting.charge();
                 self.queue.push(waiting, self.bounds.events);
             }
+        }
+    }
+
+    /// How many of those [`Self::sent`] are known to have arrived.
+    pub fn arrived(&self) -> u64 {
+        self.before + self.flight.taken()
+    }
+
+    /// The link is gone: everything that waits is dropped for that reason. With `keep`, emergencies and chat stay for
+    /// its return.
+    pub fn clear(&mut self, keep: bool, pool: &mut Pool, counters: &mut Counters) {
+        let mut kept = Vec::new();
+        for class in CLASSES {
+            while let Some(waiting) = self.queue.oldest(class).and_then(|at| self.take(at, pool)) {
+                if keep && InFlight::concerns(class, waiting.event) {
+                    kept.push(waiting);
+                } else {
+                    counters.drop_one(Reason::LinkDown);
+                }
+            }
+        }
+        for waiting in kept {
+            pool.used += waiting.charge();
+            self.queue.push(waiting, self.bounds.events);
         }
         self.batch = BytesMut::new();
         self.large = None;
@@ -307,9 +328,8 @@ impl Outbox {
         self.framing == Framing::Grpc && InFlight::concerns(class, event)
     }
 
-    fn remember(&mut self, waiting: Waiting, pool: &mut Pool, now_ms: u64) {
-        self.flight
-            .keep(waiting, pool, self.bounds.bytes / 4, now_ms);
+    fn remember(&mut self, waiting: Waiting, pool: &mut Pool) {
+        self.flight.keep(waiting, pool, self.bounds.bytes / 4);
     }
 
     fn put(&mut self, bytes: &[u8]) {

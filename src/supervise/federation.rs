@@ -11,13 +11,16 @@ use crate::budget::LARGE_EVENTS;
 use crate::config::{Config, Peer, Uplink};
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
+use crate::link::fed2::companion::Feature;
 use crate::link::fed2::node::MESSAGE_OVERHEAD;
 use crate::link::fed2::{
     Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry,
     Timing, time_exchange,
 };
+use crate::link::fed2::{receipts, standby};
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
+use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::link::route_watch::{Routes, Watching};
 use crate::link::tls::{self, Credentials, Observer};
@@ -57,6 +60,7 @@ impl Federation {
         hub: Hub,
         board: PeerBoard,
         refusals: Refusals,
+        keeper: Keeper,
     ) -> Result<Self, rustls::Error> {
         let timing = Timing {
             handshake: std::time::Duration::from_secs(config.limits.handshake_seconds.into()),
@@ -66,15 +70,19 @@ impl Federation {
         let node = Arc::new(Node {
             name: config.name.clone(),
             federate_id: federate_id.to_owned(),
-            registry: Registry::new(federate_id, timing.fresh),
-            companions: Companions::default(),
+            registry: Registry::new(federate_id, timing.fresh)
+                .with_room_for(usize::from(config.limits.max_federates)),
             routes: Routes::default(),
+            companions: companions(),
+            keeper,
             hub,
             board,
             large_events: Arc::new(Semaphore::new(LARGE_EVENTS as usize)),
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
             timing,
         });
+        receipts::register(&node.companions, &node.hub);
+        standby::register(&node.companions);
         let watching = node.routes.watch().map_err(|error| {
             tracing::warn!(%error, "changes of routes are not heard of: links come back when their pauses are over");
         });
@@ -122,6 +130,7 @@ impl Federation {
 
     /// Makes the links what the configuration says; what did not change is not touched. The words tell what did.
     pub(super) fn apply(&mut self, config: &Config) -> String {
+        self.node.keeper.set_discovers(config.keepalive_discovery);
         let wanted: BTreeMap<String, Peer> = config
             .peers
             .iter()
@@ -172,6 +181,7 @@ impl Federation {
                 None => {
                     self.cut(name, "it was removed");
                     self.node.board.forget(name);
+                    self.node.keeper.forget(name);
                     changes.push(format!("{name} removed"));
                 }
             }
@@ -244,6 +254,13 @@ impl Federation {
     }
 }
 
+/// What this box does for other boxes.
+fn companions() -> Companions {
+    let companions = Companions::default();
+    companions.offer(Feature::Quiet);
+    companions
+}
+
 /// Writes why we refused a peer that dials us where its operator's colleague looks first: at the peer's state.
 fn tell_refused(node: &Node) -> Observer {
     let (board, registry, hub) = (node.board.clone(), node.registry.clone(), node.hub.clone());
@@ -309,8 +326,9 @@ mod tests {
             hub: Hub::new(Router::new(settings), Arc::new(SystemClock::new())),
             board: PeerBoard::new(),
             registry: Registry::new("a", timing.fresh),
-            companions: Companions::default(),
             routes: Routes::default(),
+            companions: Companions::default(),
+            keeper: Keeper::default(),
             large_events: Arc::new(Semaphore::new(1)),
             message_limit: 1024,
             timing,

@@ -168,6 +168,8 @@ mod tests {
             dropped: Default::default(),
             spool: Default::default(),
             clock: Default::default(),
+            line: None,
+            uplinks: Vec::new(),
         }
     }
 

@@ -30,6 +30,7 @@ use crate::config::Config;
 use crate::led::Signal;
 use crate::link::board::PeerBoard;
 use crate::link::hub::Hub;
+use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::pki::store::PkiError;
 use crate::pki::{Fingerprint, KeyAlgorithm, Own};
@@ -123,6 +124,7 @@ struct Shared {
     budget: Budget,
     hub: Hub,
     board: PeerBoard,
+    keeper: Keeper,
     refusals: Refusals,
     rates: Mutex<Rates>,
     shown: Shown,
@@ -206,6 +208,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     let settings = Settings::of(&config.limits, federate_id.clone(), seed()?);
     let hub = Hub::new(Router::new(settings), Arc::new(SystemClock::new()));
     let (board, refusals) = (PeerBoard::new(), Refusals::default());
+    let keeper = Keeper::open(&state).map_err(StartError::State)?;
     let stop = channel::Sender::new(false);
 
     let patient = manager.is_there();
@@ -228,6 +231,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         hub.clone(),
         board.clone(),
         refusals.clone(),
+        keeper.clone(),
     )
     .map_err(StartError::Tls)?;
     let (orders, mut inbox) = mpsc::channel(4);
@@ -245,6 +249,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         setup_file: config_file,
         budget,
         board,
+        keeper,
         rates: Mutex::default(),
         shown: Shown::default(),
         federate_id,
@@ -377,6 +382,7 @@ fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) 
         uplinks: config.uplinks,
         led: config.led,
         advertised_host: config.advertised_host,
+        keepalive_discovery: config.keepalive_discovery,
         // What takes a restart stays as it is until then, so that `status` tells the truth.
         ..(*old).clone()
     });

@@ -5,8 +5,8 @@ use std::sync::PoisonError;
 use super::Shared;
 use super::safe::Safe;
 use crate::api::status::{
-    ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus,
-    PowerStatus, SpoolStatus, Status, StorageStatus, counts, time,
+    ClockStatus, LineStatus, LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState,
+    PeerStatus, PowerStatus, SpoolStatus, Status, StorageStatus, UplinkStatus, counts, time,
 };
 use crate::clock::skew::Offset;
 use crate::config::Peer;
@@ -126,6 +126,15 @@ impl Shared {
             dropped: counts(counters.reasons()),
             clock: PeerClock::default(),
             spool: self.spool(&peer.name, counters),
+            line: self.keeper.shown(&peer.name).map(LineStatus::from),
+            uplinks: known
+                .uplinks
+                .into_iter()
+                .map(|(name, state)| UplinkStatus {
+                    name,
+                    state: state.to_owned(),
+                })
+                .collect(),
         }
     }
 

@@ -18,6 +18,8 @@ mod first_run_needs_no_configuration;
 mod grpc_that_lies_is_counted;
 mod inject_and_peer_commands;
 mod late_joiners_get_the_latest_events;
+mod links_stay_alive_behind_a_nat;
+mod links_that_are_cut_come_back;
 mod provisioning_takes_all_or_nothing;
 mod pure_layers_stay_pure;
 mod safe_mode_keeps_a_box_in_reach;

@@ -10,10 +10,12 @@ use tokio::sync::Semaphore;
 use crate::config::{Peer, Uplink};
 use crate::link::board::PeerBoard;
 use crate::link::hub::Hub;
+use crate::link::nat::Keeper;
+use crate::link::route_watch::Routes;
 
 use super::companion_desk::Companions;
+use super::plan::Pauses;
 use super::registry::Registry;
-use crate::link::route_watch::Routes;
 
 /// What every federation connection of this box shares.
 #[derive(Debug, Clone)]
@@ -28,10 +30,12 @@ pub struct Node {
     pub board: PeerBoard,
     /// Which peers are connected.
     pub registry: Registry,
-    /// Other boxes, and what we do for them.
-    pub companions: Companions,
     /// Where changes of the network are told.
     pub routes: Routes,
+    /// Other boxes, and what we do for them.
+    pub companions: Companions,
+    /// What keeps links alive, and what was learned about that.
+    pub keeper: Keeper,
     /// Longest `FederatedEvent` taken, bytes: the largest event plus what federation adds to it. A longer one ends
     /// the connection.
     pub message_limit: usize,
@@ -55,7 +59,7 @@ pub struct PeerSettings {
     pub incoming: bool,
     /// Send what we have.
     pub outgoing: bool,
-    /// Seconds between TCP keepalives; none = 60.
+    /// Seconds between keepalives; none = what was learned, or else 60.
     pub keepalive_seconds: Option<u32>,
     /// Further addresses of the same peer.
     pub further: Vec<String>,
@@ -66,6 +70,23 @@ pub struct PeerSettings {
 }
 
 impl PeerSettings {
+    /// The same over one uplink: what is set for the peer goes before what is set for the uplink.
+    #[must_use]
+    pub fn over(&self, uplink: Option<&Arc<Uplink>>) -> Self {
+        let of_uplink = uplink.and_then(|uplink| uplink.keepalive_seconds);
+        Self {
+            keepalive_seconds: self.keepalive_seconds.or(of_uplink),
+            uplinks: uplink.cloned().into_iter().collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether bytes are dear on the way there.
+    pub fn is_thin(&self) -> bool {
+        let dear = |uplink: &Arc<Uplink>| uplink.metered || uplink.rate.is_some();
+        self.uplinks.iter().any(dear)
+    }
+
     /// What a configuration says of a peer; `uplinks` are all that the box has, best first.
     pub fn of(peer: &Peer, uplinks: &[Arc<Uplink>]) -> Self {
         let carries =
@@ -115,6 +136,8 @@ pub struct Timing {
     pub fresh: Duration,
     /// Before a ROL stream that ended is opened again.
     pub reopen: Duration,
+    /// Pause after a link that was well went away.
+    pub retry_at_once: Duration,
     /// First pause after a failed attempt; doubles each time.
     pub retry_first: Duration,
     /// Longest pause after a failed attempt.
@@ -141,11 +164,26 @@ impl Default for Timing {
             silence: Duration::from_secs(15),
             fresh: Duration::from_secs(6),
             reopen: Duration::from_secs(10),
+            retry_at_once: Duration::from_millis(100),
             retry_first: Duration::from_secs(1),
             retry_most: Duration::from_secs(30),
             retry_certificate: Duration::from_secs(60),
             settled: Duration::from_secs(20),
             closing: Duration::from_millis(1500),
+        }
+    }
+}
+
+impl Timing {
+    /// The pauses of the dialler.
+    pub fn pauses(&self) -> Pauses {
+        Pauses {
+            at_once: self.retry_at_once,
+            first: self.retry_first,
+            most: self.retry_most,
+            certificate: self.retry_certificate,
+            settled: self.settled,
+            counts: Duration::from_secs(2),
         }
     }
 }

@@ -16,6 +16,13 @@ impl Outbox {
         self.held = held;
     }
 
+    /// Puts an event out of the spool into the batch. Gives its number on this connection, by which it is acknowledged.
+    pub fn put_spooled(&mut self, bytes: &[u8], counters: &mut Counters) -> u64 {
+        self.put_first(bytes, true, counters);
+        self.flight.await_receipt();
+        self.flight.handed()
+    }
+
     /// Messages handed over on this connection.
     pub fn handed(&self) -> u64 {
         self.flight.handed()

@@ -240,12 +240,15 @@ fn what_was_not_acknowledged_goes_again_and_before_what_waits() {
     assert!(rig.poll(0).is_some());
     rig.offer(b"chat", Class::Chat, None, 0);
     rig.offer(b"later", Class::Track, Some(2), 0);
-    rig.outbox.flight().taken(2, &mut rig.pool);
+    rig.outbox.flight().take(2, &mut rig.pool);
+    assert_eq!((rig.outbox.sent(), rig.outbox.arrived()), (3, 2));
+    rig.outbox.recall(&mut rig.pool, &mut rig.counters);
     rig.outbox.clear(true, &mut rig.pool, &mut rig.counters);
     assert_eq!(rig.counters.dropped(Reason::LinkDown), 1, "the track");
     assert_eq!(rig.balance(), rig.outbox.offered());
     let again = rig.everything();
     assert_eq!(again, b"\0\0\0\0\x05alarm\0\0\0\0\x04chat");
+    rig.outbox.recall(&mut rig.pool, &mut rig.counters);
     rig.outbox.clear(false, &mut rig.pool, &mut rig.counters);
     assert_eq!((rig.pool.used, rig.outbox.queued()), (0, 0));
     assert_eq!(rig.everything(), b"");

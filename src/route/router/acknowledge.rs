@@ -27,17 +27,22 @@ impl Router {
     pub fn taken(&mut self, peer: &str, count: u64) {
         if let Some(id) = self.up(peer) {
             let link = &mut self.links[id];
-            link.outbox.flight().taken(count, &mut self.pool);
-            self.settle_spool(id, count, 0);
+            link.outbox.flight().take(count, &mut self.pool);
+            self.settle_spool(id, count);
         }
     }
 
-    /// The peer has taken what it was handed before that moment, monotonic milliseconds: it answered a question that
-    /// was asked then.
-    pub fn taken_before(&mut self, id: LinkId, mono_ms: u64) {
+    /// Messages that the link was handed on its present connection.
+    pub fn handed(&mut self, id: LinkId) -> u64 {
+        let link = self.links.get_mut(usize::from(id.0));
+        link.map_or(0, |link| link.outbox.flight().handed())
+    }
+
+    /// The link's peer has taken the first `count` of them: it answered a question that was asked then.
+    pub fn link_took(&mut self, id: LinkId, count: u64) {
         if let Some((link, pool, _)) = self.parts(id) {
-            link.outbox.flight().taken_before(mono_ms, pool);
-            self.settle_spool(usize::from(id.0), 0, mono_ms);
+            link.outbox.flight().take(count, pool);
+            self.settle_spool(usize::from(id.0), count);
         }
     }
 
@@ -47,6 +52,21 @@ impl Router {
             Some(id) => self.links[id].outbox.flight().poll(context),
             None => Poll::Pending,
         }
+    }
+
+    /// Messages handed to the peer's present connection, parcels that wait for it, and messages that came on it; none
+    /// when it has none.
+    pub fn progress(&mut self, peer: &str) -> Option<(u64, usize, u64)> {
+        let link = self.up(peer).and_then(|id| self.links.get_mut(id))?;
+        let Kind::Federate(federate) = &link.kind else {
+            return None;
+        };
+        let received = federate.received;
+        Some((
+            link.outbox.flight().handed(),
+            link.outbox.queued(),
+            received,
+        ))
     }
 
     fn up(&self, peer: &str) -> Option<usize> {

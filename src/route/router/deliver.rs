@@ -28,6 +28,8 @@ pub(super) struct Meta {
     pub(super) deadline_ms: Option<u64>,
     /// It never crosses federation.
     pub(super) local_only: bool,
+    /// An emergency: sent twice where there are two connections.
+    pub(super) alarm: bool,
 }
 
 impl Meta {
@@ -127,6 +129,12 @@ impl Router {
             let (made, tally) = match &mut link.kind {
                 Kind::Client if link.up => (forms.xml(), &mut self.local),
                 Kind::Federate(federate) if !meta.local_only => {
+                    if meta.alarm
+                        && federate.has_standby()
+                        && let Ok((bytes, copy)) = forms.federated()
+                    {
+                        federate.set_aside(bytes, copy, &mut self.pool);
+                    }
                     match federate.way(link.up, meta.class) {
                         Way::Link => (forms.federated(), &mut federate.counters),
                         Way::Nowhere => continue,
@@ -348,6 +356,7 @@ impl Router {
             delete,
             deadline_ms: None,
             local_only: false,
+            alarm: false,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The router's state: links, contacts, latest events, and the memory against repeats.
 
 mod acknowledge;
+mod aside;
 mod deliver;
 mod forms;
 mod receive;
@@ -29,8 +30,11 @@ use crate::wire::xml::Reader;
 use crate::wire::{stamp, text};
 pub use spooling::SpoolState;
 
+use aside::Aside;
 use replay::Replay;
 use spooling::Spooling;
+
+pub use aside::ASIDE_BYTES;
 
 /// Bounds of the router, and who we are.
 #[derive(Debug, Clone)]
@@ -159,6 +163,8 @@ struct Federate {
     spool: PeerSpool,
     /// Its events' times are moved into our clock.
     correct: bool,
+    /// What waits for its standby connection.
+    aside: Aside,
     counters: Counters,
 }
 
@@ -196,6 +202,7 @@ impl Router {
                 if !federate.registered && !link.up {
                     let tally = &mut federate.counters;
                     link.outbox.clear(false, &mut self.pool, tally);
+                    federate.aside.close(&mut self.pool);
                 }
             }
         }
@@ -258,6 +265,7 @@ impl Router {
             Kind::Client | Kind::Commands => link.outbox.clear(false, pool, local),
             Kind::Federate(federate) => {
                 let keep = federate.registered && federate.outgoing;
+                link.outbox.recall(pool, &mut federate.counters);
                 link.outbox.clear(keep, pool, &mut federate.counters);
             }
         }
@@ -395,6 +403,7 @@ impl Router {
                 received: 0,
                 spool: PeerSpool::new(name),
                 correct: true,
+                aside: Aside::default(),
                 counters: Counters::default(),
             })),
             up: false,

@@ -32,6 +32,13 @@ impl Router {
             .unwrap_or_else(|reason| self.refuse(from, reason))
     }
 
+    /// The same from the peer's standby connection, whose messages are not acknowledged.
+    pub(super) fn judge_aside(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
+        self.heard(from, now);
+        self.judge_federated(from, message, now)
+            .unwrap_or_else(|reason| self.refuse(from, reason))
+    }
+
     fn refuse(&mut self, from: LinkId, reason: Reason) -> Verdict {
         self.count(from, reason);
         Verdict::Dropped(reason)
@@ -85,6 +92,7 @@ impl Router {
             delete: false,
             deadline_ms: deadline(event.stale, now),
             local_only: class::is_mission_change(event.kind),
+            alarm: class::is_emergency(event.kind),
         };
         if event.kind == class::DELETE {
             let link = detail.link.first().unwrap_or_default();
@@ -190,6 +198,7 @@ impl Router {
             delete: false,
             deadline_ms: deadline(Some(event.stale), now),
             local_only: false,
+            alarm: class::is_emergency(event.kind),
         };
         if event.kind == class::DELETE {
             let link = shown.link.first().unwrap_or_default();
@@ -243,6 +252,7 @@ impl Router {
             delete: contact.operation == Operation::Delete,
             deadline_ms: None,
             local_only: false,
+            alarm: false,
         };
         match contact.operation {
             Operation::Create => {

@@ -349,25 +349,23 @@ impl Router {
         };
         let skip = known.judge(bytes, self.envelope.id(), now);
         if skip.is_none() {
-            outbox.put_first(bytes, true, &mut federate.counters);
+            outbox.put_spooled(bytes, &mut federate.counters);
             federate.counters.replayed += 1;
         }
-        if (federate.spool).passed(which, outbox.handed(), now, skip) {
+        if (federate.spool).passed(which, outbox.handed(), skip) {
             outbox.fill_one(&mut self.pool, &mut federate.counters, now.mono_ms);
         }
         true
     }
 
-    /// So many messages of the link's connection have arrived, and all that were handed over before a moment.
-    pub(super) fn settle_spool(&mut self, place: usize, count: u64, before_ms: u64) {
+    /// So many messages of the link's connection have arrived.
+    pub(super) fn settle_spool(&mut self, place: usize, count: u64) {
         let Some(Kind::Federate(federate)) = self.links.get_mut(place).map(|link| &mut link.kind)
         else {
             return;
         };
         let held = federate.spool.memory_bytes();
-        let left = federate
-            .spool
-            .settle(count, before_ms, &mut self.spooling.jobs);
+        let left = federate.spool.settle(count, &mut self.spooling.jobs);
         for (reason, count) in REASONS.into_iter().zip(left.skipped) {
             federate.counters.drop_many(reason, count);
         }

@@ -98,8 +98,6 @@ struct Mark {
     /// The connection's parcels that it stands for, first and last.
     first_sent: u64,
     sent: u64,
-    /// When the last of them was handed over, monotonic milliseconds.
-    sent_ms: u64,
     skipped: [u64; 3],
 }
 
@@ -247,7 +245,7 @@ impl Lane {
     }
 
     /// The current event was handed over as the connection's parcel number `sent`, or is not worth it.
-    pub fn passed(&mut self, sent: u64, now: Now, skip: Option<Skip>) {
+    pub fn passed(&mut self, sent: u64, skip: Option<Skip>) {
         let upto = self.next + 1;
         self.next = upto;
         let mut skipped = [0; 3];
@@ -258,7 +256,6 @@ impl Lane {
             upto,
             first_sent: sent,
             sent,
-            sent_ms: now.mono_ms,
             skipped,
         });
         if let Some(chunk) = &mut self.chunk {
@@ -266,11 +263,10 @@ impl Lane {
         }
     }
 
-    /// Of the connection's parcels so many have arrived, and all that were handed over before a moment (monotonic
-    /// milliseconds). Gives what left the lane by that.
-    pub fn settle(&mut self, sent: u64, before_ms: u64) -> Left {
+    /// Of the connection's parcels so many have arrived. Gives what left the lane by that.
+    pub fn settle(&mut self, sent: u64) -> Left {
         let mut left = Left::default();
-        let has_arrived = |mark: &&Mark| mark.sent <= sent || mark.sent_ms < before_ms;
+        let has_arrived = |mark: &&Mark| mark.sent <= sent;
         while let Some(mark) = self.marks.front().filter(has_arrived).copied() {
             self.marks.pop_front();
             let mut span = mark.upto.saturating_sub(self.arrived);
@@ -480,7 +476,7 @@ impl Lane {
         let is_full = self.marks.is_full();
         match self.marks.back_mut() {
             Some(last) if is_full || new.sent < last.first_sent + MARK_SPAN => {
-                (last.upto, last.sent, last.sent_ms) = (new.upto, new.sent, new.sent_ms);
+                (last.upto, last.sent) = (new.upto, new.sent);
                 for (total, more) in last.skipped.iter_mut().zip(new.skipped) {
                     *total += more;
                 }

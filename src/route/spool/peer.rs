@@ -99,17 +99,17 @@ impl PeerSpool {
 
     /// The current event of a lane was handed over as the connection's message number `sent`, or skipped. Tells whether
     /// it is a live parcel's turn.
-    pub fn passed(&mut self, which: Which, sent: u64, now: Now, skip: Option<Skip>) -> bool {
-        self.lane(which).passed(sent, now, skip);
+    pub fn passed(&mut self, which: Which, sent: u64, skip: Option<Skip>) -> bool {
+        self.lane(which).passed(sent, skip);
         self.turn = (self.turn + 1) % FLOOR;
         self.turn == 0
     }
 
-    /// So many messages of the connection have arrived, and all that were handed over before a moment.
-    pub fn settle(&mut self, sent: u64, before_ms: u64, jobs: &mut VecDeque<Job>) -> Left {
+    /// So many messages of the connection have arrived.
+    pub fn settle(&mut self, sent: u64, jobs: &mut VecDeque<Job>) -> Left {
         let mut sum = Left::default();
         for lane in &mut self.lanes {
-            let left = lane.settle(sent, before_ms);
+            let left = lane.settle(sent);
             lane.release(jobs);
             sum.arrived += left.arrived;
             for (total, more) in sum.skipped.iter_mut().zip(left.skipped) {

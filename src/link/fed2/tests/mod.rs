@@ -32,6 +32,7 @@ use crate::config::Limits;
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::hub::{Hub, Port};
+use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::pki::store;
 use crate::route::{LinkSpec, Router, Settings, Verdict};
@@ -173,6 +174,7 @@ fn node_with(name: &str, federate_id: &str, timing: Timing, hub: Hub) -> Arc<Nod
         routes: crate::link::route_watch::Routes::default(),
         registry: Registry::new(federate_id, timing.fresh),
         companions: Companions::default(),
+        keeper: Keeper::default(),
         message_limit: 128 * 1024,
         large_events: Arc::new(Semaphore::new(2)),
         timing,

@@ -96,17 +96,13 @@ impl Lane {
             return;
         }
         self.next = upto;
-        let (sent, sent_ms) = self
-            .marks
-            .back()
-            .map_or((0, 0), |mark| (mark.sent, mark.sent_ms));
+        let sent = self.marks.back().map_or(0, |mark| mark.sent);
         let mut skipped = [0; 3];
         skipped[Skip::Damaged as usize] = missing;
         self.mark(Mark {
             upto,
             first_sent: sent,
             sent,
-            sent_ms,
             skipped,
         });
     }

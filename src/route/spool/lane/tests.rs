@@ -112,7 +112,7 @@ impl Rig {
                 Next::Ready => {
                     sent.push(String::from_utf8(self.lane.current().unwrap().to_vec()).unwrap());
                     self.sent += 1;
-                    self.lane.passed(self.sent, now(0), None);
+                    self.lane.passed(self.sent, None);
                 }
             }
         }
@@ -120,7 +120,7 @@ impl Rig {
     }
 
     fn settle(&mut self) -> Left {
-        let left = self.lane.settle(self.sent, 0);
+        let left = self.lane.settle(self.sent);
         self.lane.release(&mut self.jobs);
         self.work();
         left
@@ -157,7 +157,7 @@ fn a_broken_link_sends_again_what_had_not_arrived() {
     }
     assert_eq!(rig.send(100), texts(0..100));
     let half = rig.sent / 2;
-    let arrived = rig.lane.settle(half, 0).arrived;
+    let arrived = rig.lane.settle(half).arrived;
     assert!(arrived <= 50, "{arrived}");
     rig.lane.rewind();
     assert_eq!(rig.send(1000), texts(arrived as u32..300));

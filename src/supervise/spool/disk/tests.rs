@@ -142,7 +142,7 @@ fn control_goes_before_chat_and_arrived_is_gone_from_the_disk() {
         6,
         "not proved"
     );
-    rig.router.taken_before(link, 3_600_001);
+    rig.router.link_took(link, u64::MAX);
     rig.work(now(3_600_002));
     assert_eq!(rig.router.spool_state("bravo", now(3_600_002)).events, 0);
     let folder = state.path().join("spool").join(folder_name("bravo"));
