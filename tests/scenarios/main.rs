@@ -34,3 +34,4 @@ mod the_demo_shows_everything_crossing;
 mod the_led_tells_what_the_box_does;
 mod the_service_manager_is_told;
 mod updates_are_tried_and_rolled_back;
+mod words_wait_for_a_link_that_is_down;

@@ -85,6 +85,7 @@ fn rehearse(limits: &Limits, every: u64) -> (Rig, Figures) {
             rig.say(&said(&uid, "a-f-G-U-C", second, 2 * every, &detail), now);
             figures.positions += 1;
         }
+        let chats = figures.chats;
         // Twenty lines of chat a day from each user.
         if dice.below(86_400) < USERS * 20 {
             rig.say(&chat(dice.below(USERS), figures.chats, second, ""), now);
@@ -122,8 +123,11 @@ fn rehearse(limits: &Limits, every: u64) -> (Rig, Figures) {
                 );
             }
         }
-        rig.tick(now);
-        if second.is_multiple_of(5) {
+        // The disk's second: only where there was something to write, for the sake of the test's own time.
+        if figures.chats != chats || alarm.is_some() || second.is_multiple_of(10) {
+            rig.tick(now);
+        }
+        if second.is_multiple_of(10) {
             rig.get(charlie, now);
             rig.router.taken("charlie", u64::MAX);
             if let Some(delta) = delta {
