@@ -208,6 +208,17 @@ fn a_kill_takes_no_word_that_was_on_the_disk() {
         (waiting(&alpha) == 0 && on_disk(&alpha.state(), "c", "") == 0).then_some(())
     });
     assert_eq!(otter.count("hawk-9-1-1"), 1);
+
+    // Who is removed leaves nothing behind.
+    wire.set(CUT);
+    alpha.wait_peer_gone("bravo");
+    hawk.send(chat("hawk", "after 0", &[]));
+    eventually("it is kept", || {
+        (on_disk(&alpha.state(), "chat", ">after ") == 1).then_some(())
+    });
+    alpha.call(["peer", "remove", "bravo"], "").success();
+    let folders = || fs::read_dir(alpha.state().join("spool")).map_or(0, Iterator::count);
+    eventually("nothing is kept", || (folders() == 0).then_some(()));
 }
 
 #[test]

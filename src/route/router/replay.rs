@@ -62,6 +62,11 @@ impl Replay {
         }
     }
 
+    /// Nothing is left to tell.
+    pub(super) fn is_done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
     /// Contacts once more, for a link that had no room when one of them came; then on with the events.
     pub(super) fn again(self, since: u64) -> Self {
         Self {

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use foldhash::quality::FixedState;
 
 use super::forms::Source;
+use super::replay::Replay;
 use super::{Federate, Kind, Link, Router};
 use crate::clock::Now;
 use crate::cot::{Class, class};
@@ -198,6 +199,25 @@ impl Router {
             federate.counters.drop_many(Reason::SpoolExpired, gone);
             self.pool.used = self.pool.used - held + federate.spool.memory_bytes();
         }
+        for place in 0..self.links.len() {
+            self.spool_resumes(place);
+        }
+    }
+
+    /// A link that is up and told nothing more, while something waits for it: the direction was switched on again.
+    fn spool_resumes(&mut self, place: usize) {
+        let changes = self.changes;
+        let link = &mut self.links[place];
+        if let Kind::Federate(federate) = &link.kind
+            && link.up
+            && federate.outgoing
+            && link.replay.is_done()
+            && federate.spool.is_behind(Which::Chat)
+        {
+            link.replay = Replay::with_contacts(changes);
+            link.outbox.hold(true);
+            link.outbox.wake();
+        }
     }
 
     /// What the disk is to do, in this order; pending while there is nothing (the waker is kept).
@@ -305,7 +325,9 @@ impl Router {
     pub(super) fn spool_begins(&mut self, place: usize) {
         let Link { kind, outbox, .. } = &mut self.links[place];
         if let Kind::Federate(federate) = kind {
+            let held = federate.spool.memory_bytes();
             federate.spool.rewind();
+            self.pool.used = self.pool.used - held + federate.spool.memory_bytes();
             outbox.hold(federate.outgoing && federate.spool.is_behind(Which::Chat));
             self.spooling.alarms.forget(place as u16);
         }

@@ -5,6 +5,7 @@
 //! its way. When the link breaks, `next` goes back to `arrived`.
 
 mod reading;
+mod writing;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use bytes::Bytes;
 
 use super::job::{FileId, Found, Job, Which};
 use super::pending::Pending;
-use super::record::{self, Content, Record};
+use super::record::{Content, Record};
 use crate::clock::Now;
 
 /// Sizes and ages of a lane.
@@ -207,7 +208,7 @@ impl Lane {
         writing + self.pending.bytes.capacity()
     }
 
-    /// When the oldest event that waits was spooled, monotonic milliseconds; it may be somewhat younger.
+    /// When the oldest event that waits was spooled, monotonic milliseconds; it may have arrived, and a younger one of its segment waits.
     pub fn oldest_ms(&self) -> Option<i64> {
         if self.waiting() == 0 {
             return None;
@@ -307,87 +308,6 @@ impl Lane {
         }
     }
 
-    /// What the disk is to write now, if anything. `note` adds how far everything has arrived.
-    pub fn write(&mut self, shape: &Shape, note: bool, now: Now) -> Option<Job> {
-        if self.writing.is_some() {
-            return None;
-        }
-        if note {
-            self.note_arrived(now);
-        }
-        if self.pending.bytes.is_empty() {
-            return None;
-        }
-        let tail = self.segments.back().filter(|tail| {
-            tail.bytes < shape.segment_bytes && mono(now) - tail.oldest_ms < shape.segment_age_ms()
-        });
-        let (file, at, bytes, head) = match tail.map(|tail| (tail.first, tail.bytes)) {
-            Some((first, at)) => (first, at, std::mem::take(&mut self.pending.bytes), 0),
-            // A note alone makes no file.
-            None if self.pending.events == 0 => {
-                self.pending = Pending::default();
-                return None;
-            }
-            None => {
-                let mut bytes = record::MAGIC.to_vec();
-                record::put(&mut bytes, &arrived(self.arrived, now));
-                self.noted = self.arrived;
-                let head = bytes.len();
-                bytes.append(&mut self.pending.bytes);
-                (self.pending.first, 0, bytes, head)
-            }
-        };
-        let bytes = Bytes::from(bytes);
-        self.writing = Some(Writing {
-            file,
-            bytes: bytes.clone(),
-            head,
-            pending: std::mem::take(&mut self.pending),
-        });
-        Some(Job::Append {
-            file: self.file(file),
-            at,
-            bytes,
-        })
-    }
-
-    /// What was to be written is on the disk.
-    pub fn written(&mut self, file: u64) {
-        let Some(writing) = self.writing.take_if(|writing| writing.file == file) else {
-            return;
-        };
-        let length = writing.bytes.len() as u32;
-        match self.segments.back_mut().filter(|tail| tail.first == file) {
-            Some(tail) => {
-                tail.bytes = tail.bytes.saturating_add(length);
-                if writing.pending.events > 0 {
-                    tail.newest_ms = writing.pending.newest_ms;
-                }
-            }
-            None => self.segments.push_back(Segment {
-                first: file,
-                bytes: length,
-                oldest_ms: writing.pending.oldest_ms,
-                newest_ms: writing.pending.newest_ms,
-            }),
-        }
-    }
-
-    /// It is not: it waits in memory again.
-    pub fn not_written(&mut self, file: u64) {
-        let Some(writing) = self.writing.take_if(|writing| writing.file == file) else {
-            return;
-        };
-        let mut older = writing.pending;
-        older.bytes = writing
-            .bytes
-            .get(writing.head..)
-            .unwrap_or_default()
-            .to_vec();
-        older.append(std::mem::take(&mut self.pending));
-        self.pending = older;
-    }
-
     /// Gives up the oldest: a whole segment, or of what is in memory about so many bytes. Gives how many waiting events
     /// went with it; none: there is nothing that can be given up now.
     pub fn evict(&mut self, bytes: usize, jobs: &mut VecDeque<Job>) -> Option<u64> {
@@ -483,23 +403,6 @@ impl Lane {
             }
             _ => drop(self.marks.push_back(new)),
         }
-    }
-
-    /// Notes on the disk how far everything has arrived, where that saves sending something twice after a power cut.
-    fn note_arrived(&mut self, now: Now) {
-        if self.arrived > self.noted && !self.segments.is_empty() {
-            self.noted = self.arrived;
-            let note = arrived(self.arrived, now);
-            self.pending.put(&note);
-        }
-    }
-}
-
-fn arrived(number: u64, now: Now) -> Record<'static> {
-    Record {
-        number,
-        wall_ms: now.wall_ms,
-        content: Content::Arrived,
     }
 }
 

@@ -307,6 +307,32 @@ fn what_a_connection_took_and_never_acknowledged_goes_again_and_the_receiver_kno
 }
 
 #[test]
+fn what_waits_goes_when_the_direction_is_switched_on_again() {
+    let mut rig = Rig::new(&Limits::default(), &["bravo"]);
+    rig.say(&event("c1", "b-t-f", "<detail/>"), at(0));
+    let set = |rig: &mut Rig, outgoing| {
+        rig.router.set_peers(&[PeerSpec {
+            name: "bravo".into(),
+            incoming: true,
+            outgoing,
+            correct_clock: true,
+        }]);
+    };
+    let spec = LinkSpec::Federate {
+        name: "bravo".into(),
+        incoming: true,
+        outgoing: false,
+    };
+    set(&mut rig, false);
+    let link = rig.router.attach(spec, at(1));
+    assert_eq!(rig.get(link, at(1)), [""; 0]);
+    set(&mut rig, true);
+    rig.say(&event("c2", "b-t-f", "<detail/>"), at(2));
+    rig.tick(at(3));
+    assert_eq!(rig.get(link, at(3)), ["c1 b-t-f", "c2 b-t-f"]);
+}
+
+#[test]
 fn without_a_spool_nothing_is_kept() {
     let mut rig = Rig::new(&Limits::default(), &["bravo"]);
     rig.say(&event("c", "b-t-f", "<detail/>"), at(0));
