@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::route::spool::job::{FoundSegment, Piece};
+use crate::route::spool::record;
 use proptest::prelude::*;
 
 const SHAPE: Shape = Shape {
