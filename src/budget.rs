@@ -66,6 +66,8 @@ pub const QUIET_CONNECTIONS: u64 = 8;
 const QUIET_EACH: u64 = KIB + KIB / 2;
 /// Our own side connections.
 const QUIET_OWN: u64 = 4;
+/// One datagram of the kernel about links, addresses and routes.
+pub const ROUTE_MESSAGES: u64 = 4 * KIB;
 /// Per cent of the heap that the allocator loses to its own bookkeeping and to holes.
 const SLACK_PERCENT: u64 = 15;
 
@@ -293,6 +295,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             QUIET_CONNECTIONS + QUIET_OWN,
             None,
             "to learn how long the network remembers an idle link: socket and task",
+        ),
+        row(
+            "changes of the network",
+            2 * ROUTE_MESSAGES,
+            1,
+            None,
+            "what the kernel tells of links, addresses and routes: one datagram, and the task that reads it",
         ),
         row(
             "large event on its way in",

@@ -6,8 +6,10 @@
 pub mod client;
 pub mod control;
 pub mod inject;
+pub mod line;
 mod peer_clock;
 pub mod request;
+pub mod sending;
 mod socket;
 pub mod status;
 pub mod update;

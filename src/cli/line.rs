@@ -1,7 +1,7 @@
 //! A peer's connection in words: its line, and how it is kept alive.
 
 use super::output::clean;
-use crate::api::status::LineStatus;
+use crate::api::line::LineStatus;
 
 /// The words; empty when nothing is known.
 pub fn words(line: &LineStatus) -> String {

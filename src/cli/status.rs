@@ -216,7 +216,6 @@ fn row(peer: &PeerStatus, now: &str) -> String {
     text.push_str(&wrap(&address, "  ", WIDTH));
     text.push_str(&wrap(&peer.reason, "  ", WIDTH));
     text.push_str(&wrap(&spool(&peer.spool), "  ", WIDTH));
-    text.push_str(&wrap(&peer.clock.words(), "  ", WIDTH));
     let line = peer.line.as_ref().map(line::words).unwrap_or_default();
     text.push_str(&wrap(&line, "  ", WIDTH));
     if !peer.uplinks.is_empty() {
@@ -224,6 +223,10 @@ fn row(peer: &PeerStatus, now: &str) -> String {
         let uplinks: Vec<String> = peer.uplinks.iter().map(one).collect();
         let words = format!("uplinks: {}", uplinks.join(", "));
         text.push_str(&wrap(&words, "  ", WIDTH));
+    }
+    text.push_str(&wrap(&peer.clock.words(), "  ", WIDTH));
+    if peer.sending.rate.is_some() {
+        text.push_str(&wrap(&peer.sending.to_string(), "  ", WIDTH));
     }
     if !peer.dropped.is_empty() {
         text.push_str(&wrap(

@@ -10,6 +10,7 @@ use super::address::peer_address;
 use super::authority::{self, MOST_PEM_BYTES};
 use super::error::ConfigError;
 use super::limits::Limits;
+use super::rate::{self, Rate};
 use super::raw::RawPeer;
 use super::reader::Reader;
 use super::settings::Peer;
@@ -127,6 +128,8 @@ impl Reader<'_> {
                 .as_ref()
                 .map(|seconds| self.keepalive(seconds))
                 .transpose()?,
+            rate: raw.rate.as_ref().map(|rate| self.rate(rate)).transpose()?,
+            compress: raw.compress.unwrap_or(true),
         })
     }
 
@@ -214,6 +217,13 @@ impl Reader<'_> {
                 least: *KEEPALIVE_RANGE.start(),
                 most: *KEEPALIVE_RANGE.end(),
             })
+    }
+
+    fn rate(&self, written: &Spanned<String>) -> Result<Rate, ConfigError> {
+        Rate::parse(written.get_ref()).map_err(|fault| {
+            let what = format!("\"{}\" {fault}", written.get_ref());
+            self.bad(written, "rate", what, rate::CURE)
+        })
     }
 
     fn authorities(

@@ -42,6 +42,8 @@ const PEER_KEYS: &[&str] = &[
     "fallback_of",
     "fallback_seconds",
     "uplinks",
+    "rate",
+    "compress",
 ];
 
 /// How a table is spelled in a message, and its keys.
@@ -81,7 +83,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock")
+        ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock" | "compress")
         | ("led", "active_low")
         | ("uplink", "metered")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
@@ -164,6 +166,8 @@ pub(super) struct RawPeer {
     pub(super) fallback_of: Option<Spanned<String>>,
     pub(super) fallback_seconds: Option<Spanned<i64>>,
     pub(super) uplinks: Option<Spanned<Vec<String>>>,
+    pub(super) rate: Option<Spanned<String>>,
+    pub(super) compress: Option<bool>,
 }
 
 /// One address or several; `""` and `[]` are none.

@@ -33,7 +33,8 @@ const MOST_DEADLINE: Duration = Duration::from_secs(15);
 const CHECKS_PER_PINGS: u32 = 4;
 /// Unanswered probes before the kernel gives a connection up, a quarter of an interval apart.
 const PROBES: u32 = 3;
-/// Unacknowledged bytes have at least this long: shorter outages are ridden out.
+/// Unacknowledged bytes have at least two intervals up to this, and never less than the shortest deadline: short
+/// outages are ridden out.
 const LEAST_UNACKNOWLEDGED: Duration = Duration::from_secs(15);
 /// What Linux takes for its keepalive timers, seconds.
 const MOST_KERNEL_SECONDS: u64 = 32_767;
@@ -221,7 +222,7 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// For an interval: a dead line is given up in seven quarters of it (not below 15 s).
+    /// For an interval: a dead line is given up in seven quarters of it, or in two where that is 15 s at most.
     pub fn of(interval: Duration) -> Self {
         Self::after(interval, interval)
     }
@@ -232,17 +233,16 @@ impl Probes {
             after,
             every,
             count: PROBES,
-            user_timeout: (after + every * PROBES).max(LEAST_UNACKNOWLEDGED),
+            user_timeout: (after + every * PROBES)
+                .max((interval * 2).min(LEAST_UNACKNOWLEDGED))
+                .max(LEAST_DEADLINE),
         }
     }
 }
 
 /// The kernel counts in whole seconds.
 fn whole(time: Duration) -> Duration {
-    let seconds = time.as_millis().div_ceil(1000);
-    Duration::from_secs(
-        u64::try_from(seconds).map_or(MOST_KERNEL_SECONDS, |s| s.clamp(1, MOST_KERNEL_SECONDS)),
-    )
+    Duration::from_secs(time.as_secs().clamp(1, MOST_KERNEL_SECONDS))
 }
 
 #[cfg(test)]
@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(plan.interval, seconds(70));
         let announced = plan.announcement.unwrap();
         assert_eq!(announced.patience(), seconds(560));
-        assert_eq!(announced.probes().user_timeout, seconds(88 + 3 * 18));
+        assert_eq!(announced.probes().user_timeout, seconds(87 + 3 * 17));
     }
 
     #[test]
@@ -377,8 +377,7 @@ mod tests {
             if let Some(announced) = plan.announcement {
                 let kernel = announced.probes().user_timeout;
                 let noticed = announced.patience().min(kernel);
-                // Whole seconds, four times rounded up.
-                prop_assert!(noticed <= two.max(seconds(15)) + seconds(5), "{noticed:?} {plan:?}");
+                prop_assert!(noticed <= two, "{noticed:?} {plan:?}");
             }
         }
 

@@ -9,6 +9,8 @@ pub mod grpc;
 pub mod handshake;
 pub mod hub;
 pub mod keepalive;
+pub mod meter;
+pub mod narrow;
 pub mod nat;
 pub mod refusals;
 pub mod route_watch;

@@ -17,12 +17,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::budget;
+
 /// One change brings several messages: link, address, route. What comes within this is one change.
 const QUIET: Duration = Duration::from_millis(40);
 /// A network that never becomes quiet is reported all the same.
 const LONGEST: Duration = Duration::from_millis(200);
 /// Bytes of one datagram that are looked at.
-const BUFFER: usize = 8 * 1024;
+const BUFFER: usize = budget::ROUTE_MESSAGES as usize;
 
 /// RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_ROUTE (rtnetlink(7)).
 const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;

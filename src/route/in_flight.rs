@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
-use super::outbox::Pool;
 use super::queue::Waiting;
 use crate::cot::Class;
 
@@ -39,7 +38,7 @@ struct Entry {
 impl InFlight {
     /// Whether a parcel is one that must not be lost. Tracks are sent anew anyhow, and contacts are told anew.
     pub fn concerns(class: Class, event: bool) -> bool {
-        event && matches!(class, Class::Control | Class::Chat)
+        event && class <= Class::Chat
     }
 
     /// One message more was handed over.
@@ -47,19 +46,20 @@ impl InFlight {
         self.handed += 1;
     }
 
-    /// Remembers the message that was handed over last. Its bytes are shared with whoever else keeps them. The pool
-    /// may refuse: then it is as if the connection had no memory.
-    pub fn keep(&mut self, waiting: Waiting, pool: &mut Pool, most_bytes: usize) {
+    /// Remembers the message that was handed over last. Its bytes are shared with whoever else keeps them; what is
+    /// remembered counts among the `used` bytes of the pool of all that waits. Beyond its `limit` nothing is
+    /// remembered.
+    pub fn keep(&mut self, waiting: Waiting, most_bytes: usize, used: &mut usize, limit: usize) {
         let charge = waiting.charge();
         while !self.entries.is_empty()
             && (self.entries.len() >= MOST || self.charged + charge > most_bytes)
         {
-            self.forget_first(pool);
+            self.forget_first(used);
         }
-        if charge > most_bytes || pool.used + charge > pool.limit {
+        if charge > most_bytes || *used + charge > limit {
             return;
         }
-        pool.used += charge;
+        *used += charge;
         self.charged += charge;
         self.entries.push_back(Entry {
             number: self.handed,
@@ -79,13 +79,13 @@ impl InFlight {
     }
 
     /// The peer has taken the first `count` messages of this connection.
-    pub fn take(&mut self, count: u64, pool: &mut Pool) {
+    pub fn take(&mut self, count: u64, used: &mut usize) {
         // What a peer says of itself is not believed beyond what it was handed.
         let count = count.min(self.handed);
         self.taken = self.taken.max(count);
         let older = |entry: &Entry| entry.number <= count;
         while self.entries.front().is_some_and(older) {
-            self.forget_first(pool);
+            self.forget_first(used);
         }
     }
 
@@ -104,8 +104,8 @@ impl InFlight {
     }
 
     /// The connection ended: gives back what was not acknowledged, oldest first, and begins to count anew.
-    pub fn recall(&mut self, pool: &mut Pool) -> impl Iterator<Item = Waiting> + use<> {
-        pool.used -= std::mem::take(&mut self.charged);
+    pub fn recall(&mut self, used: &mut usize) -> impl Iterator<Item = Waiting> + use<> {
+        *used -= std::mem::take(&mut self.charged);
         (self.handed, self.taken, self.awaited) = (0, 0, 0);
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -130,11 +130,11 @@ impl InFlight {
         self.entries.is_empty()
     }
 
-    fn forget_first(&mut self, pool: &mut Pool) {
+    fn forget_first(&mut self, used: &mut usize) {
         if let Some(entry) = self.entries.pop_front() {
             let charge = entry.waiting.charge();
             self.charged -= charge;
-            pool.used -= charge;
+            *used -= charge;
         }
     }
 }
@@ -154,35 +154,31 @@ mod tests {
             time_ms: 0,
             delete: false,
             deadline_ms: u64::MAX,
+            since_ms: 0,
             event: true,
         }
     }
 
-    const POOL: Pool = Pool {
-        used: 0,
-        limit: 100_000,
-    };
-
     #[test]
     fn what_is_taken_is_forgotten_and_the_rest_comes_back_in_order() {
-        let (mut flight, mut pool) = (InFlight::default(), POOL);
+        let (mut flight, mut used) = (InFlight::default(), 0);
         for number in 1..=6 {
             flight.count();
             flight.count();
-            flight.keep(chat(number), &mut pool, 50_000);
+            flight.keep(chat(number), 50_000, &mut used, 100_000);
         }
         assert_eq!((flight.len(), flight.handed()), (6, 12));
-        flight.take(3, &mut pool);
+        flight.take(3, &mut used);
         assert_eq!(flight.len(), 5, "the second was number 4");
-        flight.take(7, &mut pool);
-        flight.take(2, &mut pool);
+        flight.take(7, &mut used);
+        flight.take(2, &mut used);
         assert_eq!((flight.len(), flight.taken()), (3, 7));
         let back: Vec<u8> = flight
-            .recall(&mut pool)
+            .recall(&mut used)
             .map(|waiting| waiting.bytes[0])
             .collect();
         assert_eq!(back, [4, 5, 6]);
-        assert_eq!((pool.used, flight.handed(), flight.len()), (0, 0, 0));
+        assert_eq!((used, flight.handed(), flight.len()), (0, 0, 0));
     }
 
     proptest! {
@@ -193,18 +189,18 @@ mod tests {
             limit in 0_usize..20_000,
         ) {
             let mut flight = InFlight::default();
-            let mut pool = Pool { used: 0, limit };
+            let mut used = 0;
             for (step, value) in steps {
                 match step {
                     0 | 1 => {
                         flight.count();
-                        flight.keep(chat(0), &mut pool, 5_000);
+                        flight.keep(chat(0), 5_000, &mut used, limit);
                     }
-                    2 => flight.take(value, &mut pool),
-                    _ => drop(flight.recall(&mut pool)),
+                    2 => flight.take(value, &mut used),
+                    _ => drop(flight.recall(&mut used)),
                 }
-                prop_assert!(flight.len() <= MOST && pool.used <= limit.max(5_000));
-                prop_assert_eq!(pool.used, flight.len() * chat(0).charge());
+                prop_assert!(flight.len() <= MOST && used <= limit.max(5_000));
+                prop_assert_eq!(used, flight.len() * chat(0).charge());
             }
         }
     }

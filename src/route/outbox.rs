@@ -40,6 +40,24 @@ pub struct Bounds {
     pub batch: usize,
 }
 
+/// What a thin link takes at once, so that nothing urgent stands behind much else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thin {
+    /// A batch is closed at this length, bytes, if anything is in it.
+    pub batch: usize,
+    /// Longest event of each [`Class`] that is taken at all, bytes.
+    pub longest: [usize; Class::COUNT],
+}
+
+/// What a connection takes now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// The next batch.
+    All,
+    /// Emergencies only: the budget is used up, and they may overdraw it.
+    Emergencies,
+}
+
 /// Bytes that may wait for all links together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool {
@@ -70,7 +88,7 @@ pub struct Parcel<'a> {
 
 impl Parcel<'_> {
     /// Itself with a copy of its bytes, which all who keep it share.
-    fn waiting(&self, copy: &mut Option<Bytes>) -> Waiting {
+    fn waiting(&self, copy: &mut Option<Bytes>, since_ms: u32) -> Waiting {
         Waiting {
             bytes: copy
                 .get_or_insert_with(|| Bytes::copy_from_slice(self.bytes))
@@ -81,6 +99,7 @@ impl Parcel<'_> {
             delete: self.delete,
             deadline_ms: self.deadline_ms.unwrap_or(u64::MAX),
             event: self.event,
+            since_ms,
         }
     }
 }
@@ -96,6 +115,14 @@ pub struct Outbox {
     waker: Option<Waker>,
     idle: bool,
     turn: u8,
+    /// Where a batch is closed, bytes.
+    close: usize,
+    /// Longest event of each class.
+    longest: [usize; Class::COUNT],
+    /// The connection has room for emergencies only.
+    scarce: bool,
+    /// Bytes that were offered and never sent.
+    spared: u64,
     /// An event larger than a batch, behind the batch: the copy that all links share.
     large: Option<Bytes>,
     /// Its bytes stay charged to the pool until the connection asks for more, and so is done with them.
@@ -122,6 +149,10 @@ impl Outbox {
             waker: None,
             idle: false,
             turn: 0,
+            close: bounds.batch,
+            longest: [usize::MAX; Class::COUNT],
+            scarce: false,
+            spared: 0,
             large: None,
             charged: 0,
             flight: InFlight::default(),
@@ -148,6 +179,25 @@ impl Outbox {
         self.sent
     }
 
+    /// Bytes of events that were offered and gave way to others: what thinning saved.
+    pub fn spared_bytes(&self) -> u64 {
+        self.spared
+    }
+
+    /// For how long the uid that waits longest has waited for its position to be sent, milliseconds.
+    pub fn oldest_track_ms(&self, now_ms: u64) -> Option<u64> {
+        let oldest = self.queue.peek(self.queue.oldest(Class::Track)?)?;
+        Some(u64::from((now_ms as u32).wrapping_sub(oldest.since_ms)))
+    }
+
+    /// What the link takes at once; none = as much as its bounds allow.
+    pub fn set_thin(&mut self, thin: Option<Thin>) {
+        let most = self.bounds.batch;
+        self.close = thin.map_or(most, |thin| thin.batch.min(most));
+        self.longest = thin.map_or([usize::MAX; Class::COUNT], |thin| thin.longest);
+        self.scarce = false;
+    }
+
     /// Offers one. `copy` remembers the exact copy of these bytes, so that all links that must wait share it. `false`:
     /// there was no room for it.
     pub fn offer(
@@ -160,6 +210,11 @@ impl Outbox {
     ) -> bool {
         self.offered += 1;
         let length = parcel.bytes.len();
+        if length > self.longest[parcel.class as usize] {
+            self.spared += length as u64;
+            counters.drop_one(Reason::Thinned);
+            return true;
+        }
         if self.idle
             && !self.held
             && self.queue.is_empty()
@@ -169,19 +224,23 @@ impl Outbox {
             self.put(parcel.bytes);
             counters.events_out += u64::from(parcel.event);
             if self.remembers(parcel.class, parcel.event) {
-                self.remember(parcel.waiting(copy), pool);
+                self.remember(parcel.waiting(copy, now_ms as u32), pool);
             }
         } else if !self.park(parcel, copy, pool, counters, now_ms) {
+            self.spared += length as u64;
             counters.drop_one(Reason::Refused);
             return false;
         }
-        self.wake();
+        if !self.scarce || parcel.class == Class::Emergency {
+            self.wake();
+        }
         true
     }
 
     /// The connection can take more: hands over the next batch, or remembers whom to wake.
     pub fn poll_batch(
         &mut self,
+        want: Want,
         context: &mut Context<'_>,
         pool: &mut Pool,
         counters: &mut Counters,
@@ -190,13 +249,17 @@ impl Outbox {
         if self.large.is_none() {
             pool.used -= std::mem::take(&mut self.charged);
         }
-        self.fill(pool, counters, now_ms);
+        self.scarce = want == Want::Emergencies;
+        match want {
+            Want::All => self.fill(pool, counters, now_ms),
+            Want::Emergencies => self.fill_emergencies(pool, counters, now_ms),
+        }
         if self.batch.is_empty() {
             if let Some(large) = self.large.take() {
                 self.idle = false;
                 return Poll::Ready(large);
             }
-            self.idle = true;
+            self.idle = want == Want::All;
             match &mut self.waker {
                 Some(waker) => waker.clone_from(context.waker()),
                 none => *none = Some(context.waker().clone()),
@@ -209,16 +272,27 @@ impl Outbox {
 
     /// Moves what waits into the batch, most important first, as far as it fits.
     pub fn fill(&mut self, pool: &mut Pool, counters: &mut Counters, now_ms: u64) {
-        if !self.held {
-            while self.fill_one(pool, counters, now_ms) {}
+        while let Some(at) = self.next().filter(|_| !self.held) {
+            if !self.fill_one(at, pool, counters, now_ms) {
+                break;
+            }
         }
     }
 
-    /// Moves one parcel into the batch, held or not. `false`: there is none, or no room for it.
-    pub fn fill_one(&mut self, pool: &mut Pool, counters: &mut Counters, now_ms: u64) -> bool {
-        let Some(at) = self.next().filter(|_| self.large.is_none()) else {
+    /// The same for emergencies alone.
+    pub fn fill_emergencies(&mut self, pool: &mut Pool, counters: &mut Counters, now_ms: u64) {
+        while let Some(at) = self.queue.oldest(Class::Emergency) {
+            if !self.fill_one(at, pool, counters, now_ms) {
+                break;
+            }
+        }
+    }
+
+    /// `false`: the batch is full.
+    fn fill_one(&mut self, at: u16, pool: &mut Pool, counters: &mut Counters, now_ms: u64) -> bool {
+        if self.large.is_some() {
             return false;
-        };
+        }
         let Some(next) = self.queue.peek(at) else {
             return false;
         };
@@ -230,6 +304,7 @@ impl Outbox {
             return false;
         };
         if expired {
+            self.spared += waiting.bytes.len() as u64;
             counters.drop_one(Reason::Expired);
             return true;
         }
@@ -248,7 +323,7 @@ impl Outbox {
 
     /// Whether that many bytes may still go into the batch, or alone behind an empty one.
     pub fn fits(&self, length: usize) -> bool {
-        let room = self.batch.is_empty() || self.batch.len() + length + PREFIX <= self.bounds.batch;
+        let room = self.batch.is_empty() || self.batch.len() + length + PREFIX <= self.close;
         room && self.large.is_none()
     }
 
@@ -261,10 +336,10 @@ impl Outbox {
 
     /// The connection ended: what its peer has not acknowledged goes back to the head of what waits.
     pub fn recall(&mut self, pool: &mut Pool, counters: &mut Counters) {
-        let mut again: Vec<Waiting> = self.flight.recall(pool).collect();
+        let mut again: Vec<Waiting> = self.flight.recall(&mut pool.used).collect();
         self.sent -= again.len() as u64;
         self.before = self.sent;
-        for class in [Class::Control, Class::Chat] {
+        for class in [Class::Emergency, Class::Control, Class::Chat] {
             while let Some(waiting) = self.queue.oldest(class).and_then(|at| self.take(at, pool)) {
                 again.push(waiting);
             }
@@ -291,7 +366,7 @@ impl Outbox {
     /// its return.
     pub fn clear(&mut self, keep: bool, pool: &mut Pool, counters: &mut Counters) {
         let mut kept = Vec::new();
-        for class in CLASSES {
+        for class in Class::ALL {
             while let Some(waiting) = self.queue.oldest(class).and_then(|at| self.take(at, pool)) {
                 if keep && InFlight::concerns(class, waiting.event) {
                     kept.push(waiting);
@@ -329,7 +404,8 @@ impl Outbox {
     }
 
     fn remember(&mut self, waiting: Waiting, pool: &mut Pool) {
-        self.flight.keep(waiting, pool, self.bounds.bytes / 4);
+        let most = self.bounds.bytes / 4;
+        self.flight.keep(waiting, most, &mut pool.used, pool.limit);
     }
 
     fn put(&mut self, bytes: &[u8]) {
@@ -365,13 +441,16 @@ impl Outbox {
         length + PREFIX > self.bounds.batch
     }
 
-    /// Whose turn it is: strict order, with a floor for the lowest.
+    /// Whose turn it is: strict order, with a floor for the lowest, which no emergency waits for.
     fn next(&self) -> Option<u16> {
         let oldest = |class: &Class| self.queue.oldest(*class);
+        if let Some(at) = oldest(&Class::Emergency) {
+            return Some(at);
+        }
         if self.turn == FLOOR - 1 {
-            CLASSES.iter().rev().find_map(oldest)
+            Class::ALL.iter().rev().find_map(oldest)
         } else {
-            CLASSES.iter().find_map(oldest)
+            Class::ALL.iter().find_map(oldest)
         }
     }
 
@@ -396,6 +475,7 @@ impl Outbox {
             let late =
                 older.time_ms > parcel.time_ms || (older.delete && older.time_ms == parcel.time_ms);
             if late && !parcel.delete {
+                self.spared += parcel.bytes.len() as u64;
                 counters.drop_one(Reason::Conflated);
                 return true;
             }
@@ -404,6 +484,11 @@ impl Outbox {
             .and_then(|at| Some((at, self.queue.peek(at)?)))
             .filter(|(_, older)| older.class == parcel.class)
             .map(|(at, older)| (at, older.charge()));
+        let mut since_ms = now_ms as u32;
+        if let Some(older) = same.and_then(|at| self.queue.peek(at)) {
+            since_ms = older.since_ms;
+            self.spared += older.bytes.len() as u64;
+        }
         if let (None, Some(at)) = (in_place, same) {
             self.take(at, pool);
             counters.drop_one(Reason::Conflated);
@@ -419,7 +504,7 @@ impl Outbox {
         ) {
             return false;
         }
-        let waiting = parcel.waiting(copy);
+        let waiting = parcel.waiting(copy, since_ms);
         pool.used = pool.used + waiting.charge() - freed;
         match in_place {
             Some((at, _)) => {
@@ -447,13 +532,13 @@ impl Outbox {
             let pooled = pool.used + charge(parcel.bytes.len()) - freed;
             // One link may take no more than it leaves for the others; only control traffic may use the rest up.
             let share = match parcel.class {
-                Class::Control => pooled <= pool.limit,
+                Class::Emergency | Class::Control => pooled <= pool.limit,
                 _ => pooled + bytes <= pool.limit,
             };
             if events <= self.bounds.events && bytes <= self.bounds.bytes && share {
                 return true;
             }
-            let heads = CLASSES.iter().rev().filter_map(|&class| {
+            let heads = Class::ALL.iter().rev().filter_map(|&class| {
                 let at = self.queue.oldest(class).filter(|&at| Some(at) != keep)?;
                 Some((at, self.queue.peek(at)?))
             });
@@ -470,7 +555,8 @@ impl Outbox {
             let Some(at) = expired.or(lower) else {
                 return false;
             };
-            self.take(at, pool);
+            let given = self.take(at, pool);
+            self.spared += given.map_or(0, |given| given.bytes.len() as u64);
             counters.drop_one(match expired {
                 Some(_) => Reason::Expired,
                 None => Reason::Evicted,
@@ -478,8 +564,6 @@ impl Outbox {
         }
     }
 }
-
-const CLASSES: [Class; Class::COUNT] = [Class::Control, Class::Chat, Class::Track, Class::Bulk];
 
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,8 @@ pub struct Waiting {
     pub deadline_ms: u64,
     /// An event, not a contact entry.
     pub event: bool,
+    /// Since when its uid waits: monotonic milliseconds, whose high half is left out.
+    pub since_ms: u32,
 }
 
 /// What a parcel takes beside its bytes: its place here, and its entry in a map that has just grown.

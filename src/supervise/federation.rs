@@ -20,6 +20,7 @@ use crate::link::fed2::{
 use crate::link::fed2::{receipts, standby};
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
+use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::link::route_watch::{Routes, Watching};
@@ -75,18 +76,19 @@ impl Federation {
             routes: Routes::default(),
             companions: companions(),
             keeper,
+            meters: Meters::default(),
             hub,
             board,
             large_events: Arc::new(Semaphore::new(LARGE_EVENTS as usize)),
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
             timing,
         });
+        time_exchange::register(&node.companions, node.hub.clone(), node.keeper.clone());
         receipts::register(&node.companions, &node.hub);
         standby::register(&node.companions);
         let watching = node.routes.watch().map_err(|error| {
             tracing::warn!(%error, "changes of routes are not heard of: links come back when their pauses are over");
         });
-        time_exchange::register(&node.companions, node.hub.clone());
         let credentials = Credentials::new(&own.identity)?;
         let roster = Roster::default();
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
@@ -121,6 +123,11 @@ impl Federation {
     /// The places for large events, which the local clients share.
     pub(super) fn large_events(&self) -> Arc<Semaphore> {
         Arc::clone(&self.node.large_events)
+    }
+
+    /// What goes over the wire to each peer.
+    pub(super) fn meters(&self) -> Meters {
+        self.node.meters.clone()
     }
 
     /// The door, which the local clients share.
@@ -182,6 +189,7 @@ impl Federation {
                     self.cut(name, "it was removed");
                     self.node.board.forget(name);
                     self.node.keeper.forget(name);
+                    self.node.meters.forget(name);
                     changes.push(format!("{name} removed"));
                 }
             }
@@ -329,6 +337,7 @@ mod tests {
             routes: Routes::default(),
             companions: Companions::default(),
             keeper: Keeper::default(),
+            meters: Meters::default(),
             large_events: Arc::new(Semaphore::new(1)),
             message_limit: 1024,
             timing,

@@ -164,12 +164,13 @@ mod tests {
             events_out: 0,
             rate_in: 0.0,
             rate_out: 0.0,
+            sending: crate::api::sending::SendingStatus::default(),
             last_heard: None,
             dropped: Default::default(),
             spool: Default::default(),
-            clock: Default::default(),
             line: None,
             uplinks: Vec::new(),
+            clock: Default::default(),
         }
     }
 

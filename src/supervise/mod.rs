@@ -30,6 +30,7 @@ use crate::config::Config;
 use crate::led::Signal;
 use crate::link::board::PeerBoard;
 use crate::link::hub::Hub;
+use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::pki::store::PkiError;
@@ -125,6 +126,7 @@ struct Shared {
     hub: Hub,
     board: PeerBoard,
     keeper: Keeper,
+    meters: Meters,
     refusals: Refusals,
     rates: Mutex<Rates>,
     shown: Shown,
@@ -246,6 +248,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         boots: Mutex::new(boots),
         vitals: Mutex::default(),
         restart: Notify::new(),
+        meters: federation.meters(),
         setup_file: config_file,
         budget,
         board,

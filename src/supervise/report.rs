@@ -4,9 +4,11 @@ use std::sync::PoisonError;
 
 use super::Shared;
 use super::safe::Safe;
+use crate::api::line::LineStatus;
+use crate::api::sending::SendingStatus;
 use crate::api::status::{
-    ClockStatus, LineStatus, LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState,
-    PeerStatus, PowerStatus, SpoolStatus, Status, StorageStatus, UplinkStatus, counts, time,
+    ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus,
+    PowerStatus, SpoolStatus, Status, StorageStatus, UplinkStatus, counts, time,
 };
 use crate::clock::skew::Offset;
 use crate::config::Peer;
@@ -124,7 +126,6 @@ impl Shared {
             rate_out,
             last_heard: time(counters.last_heard_ms),
             dropped: counts(counters.reasons()),
-            clock: PeerClock::default(),
             spool: self.spool(&peer.name, counters),
             line: self.keeper.shown(&peer.name).map(LineStatus::from),
             uplinks: known
@@ -135,6 +136,8 @@ impl Shared {
                     state: state.to_owned(),
                 })
                 .collect(),
+            clock: PeerClock::default(),
+            sending: self.sending(peer),
         }
     }
 
@@ -157,5 +160,25 @@ impl Shared {
             .to_owned(),
             fault,
         }
+    }
+
+    fn sending(&self, peer: &Peer) -> SendingStatus {
+        let totals = self.meters.totals(&peer.name);
+        let status = SendingStatus {
+            rate: peer.rate.map(|rate| rate.to_string()),
+            bytes_out: totals.bytes_out(),
+            packed_bytes: totals.packed_away(),
+            ..SendingStatus::default()
+        };
+        self.hub
+            .with(|router, now| match router.peer_outbox(&peer.name) {
+                Some(outbox) => SendingStatus {
+                    thinned_bytes: outbox.spared_bytes(),
+                    waiting: outbox.queued() as u64,
+                    oldest_track_ms: outbox.oldest_track_ms(now.mono_ms),
+                    ..status
+                },
+                None => status,
+            })
     }
 }

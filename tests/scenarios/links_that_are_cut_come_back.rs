@@ -11,7 +11,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Authority, Cables, Cut, Device, Setup, TomboloBox, chat, position, stamp_of_now, track,
+    Authority, Cables, Cut, Device, Registration, Setup, TomboloBox, chat, eventually, position,
+    stamp_of_now, track,
 };
 
 const FAR: &str = "10.78.0.2:9001";
@@ -321,4 +322,120 @@ fn distribution(mut times: Vec<Duration>) -> String {
         at(90),
         at(100)
     )
+}
+
+/// Two uplinks; the first is the better one.
+const UPLINKS: &str = "[[uplink]]\nname = \"sat\"\ninterface = \"net0\"\nhold_seconds = 3\n\n\
+                       [[uplink]]\nname = \"lte\"\ninterface = \"net1\"\n";
+
+/// How an uplink of the near box stands.
+fn standing(near: &TomboloBox, uplink: &str) -> String {
+    let status = near.status();
+    let uplinks = status
+        .peer("far")
+        .and_then(|peer| peer["uplinks"].as_array().cloned());
+    let found = uplinks
+        .unwrap_or_default()
+        .into_iter()
+        .find(|one| one["name"] == uplink);
+    found
+        .and_then(|one| Some(one["state"].as_str()?.to_owned()))
+        .unwrap_or_default()
+}
+
+#[test]
+fn another_uplink_takes_over_and_the_better_one_is_returned_to() {
+    let Some(mut pair) = Pair::new(2, UPLINKS, "") else {
+        return;
+    };
+    let wait = |pair: &Pair, uplink: &str, state: &str| {
+        eventually(&format!("{uplink} {state}"), || {
+            (standing(&pair.near, uplink) == state).then_some(())
+        });
+    };
+    wait(&pair, "sat", "carries");
+    wait(&pair, "lte", "standby");
+    let mut gaps = Vec::new();
+    for (number, how) in [Cut::NearDown, Cut::Swallow].into_iter().enumerate() {
+        // An emergency goes both ways at once, and is heard once.
+        pair.report();
+        pair.say(&format!("u{number}-both"), true);
+        pair.wait_arrived([0, 0], "over both uplinks");
+        pair.cables.cut(0, how);
+        let cut = Instant::now();
+        pair.say(&format!("u{number}-cut"), true);
+        pair.report();
+        pair.wait_arrived([0, 0], "over the other uplink");
+        gaps.push((how, cut.elapsed()));
+        wait(&pair, "lte", "carries");
+        pair.say(&format!("u{number}-worse"), true);
+        pair.cables.mend(0, how);
+        wait(&pair, "sat", "carries");
+        pair.report();
+        pair.say(&format!("u{number}-back"), true);
+        pair.wait_arrived([0, 0], "over the better uplink again");
+        wait(&pair, "lte", "standby");
+    }
+    pair.assert_once();
+    println!("from the cut to everything heard over the other uplink: {gaps:?}");
+    let far = pair.far.status();
+    let doubled = far
+        .peer("near")
+        .map_or(0, |peer| peer["dropped"]["duplicate"].as_u64().unwrap_or(0));
+    assert!(
+        doubled > 0,
+        "emergencies come twice and are passed on once: {}",
+        far.0
+    );
+    // The router sees one federate, however many connections it has.
+    assert_eq!(far.0["peers"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_fallback_is_dialled_only_while_the_other_is_down() {
+    let Some(cables) = Cables::new(2) else {
+        return;
+    };
+    let authority = Authority::new("some-ca");
+    let leaf = |name: &str| authority.issue(name);
+    let near = Setup::new("near")
+        .identity(&leaf("near"))
+        .within(&cables.near(), "127.0.0.1:0");
+    let main = Setup::new("main")
+        .identity(&leaf("main"))
+        .within(&cables.far(), "10.77.0.2:9001");
+    let spare = Setup::new("spare")
+        .identity(&leaf("spare"))
+        .within(&cables.far(), "10.77.1.2:9001");
+    let (to_main, to_spare) = (main.registration(), spare.registration());
+    let to_near = near.registration();
+    let _main = main.peer(to_near.clone()).start();
+    let spare = spare.peer(to_near).start();
+    let dial = |registration: Registration, address: &str| {
+        registration.dial(address.parse().expect("an address"))
+    };
+    let near = near
+        .peer(dial(to_main, "10.77.0.2:9001"))
+        .peer(
+            dial(to_spare, "10.77.1.2:9001")
+                .key("fallback_of = \"main\"")
+                .key("fallback_seconds = 2"),
+        )
+        .start();
+    near.wait_peer("main");
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(!near.status().is_up("spare"), "the other one is up");
+    let status = near.status();
+    let reason = status
+        .peer("spare")
+        .and_then(|peer| peer["reason"].as_str())
+        .unwrap_or_default();
+    assert!(reason.contains("stands in for main"), "{reason}");
+    cables.cut(0, Cut::FarDown);
+    near.wait_peer("spare");
+    spare.wait_peer("near");
+    cables.mend(0, Cut::FarDown);
+    near.wait_peer("main");
+    near.wait_peer_gone("spare");
+    assert!(near.status().is_up("main"));
 }

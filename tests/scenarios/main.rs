@@ -35,3 +35,4 @@ mod the_led_tells_what_the_box_does;
 mod the_service_manager_is_told;
 mod updates_are_tried_and_rolled_back;
 mod words_wait_for_a_link_that_is_down;
+mod wrong_clocks_are_corrected;

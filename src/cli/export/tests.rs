@@ -29,6 +29,8 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         fallback_of: None,
         fallback_seconds: 10,
         uplinks: Vec::new(),
+        rate: None,
+        compress: true,
     }
 }
 

@@ -21,7 +21,7 @@ pub mod source;
 pub use exchange::{Exchange, Known, STAMP_MAX, Sample};
 
 use super::Now;
-use source::{CORRECTED_FROM_MS, CORRECTED_UNTIL_MS, First, Seen, Source, tick};
+use source::{CORRECTED_FROM_MS, CORRECTED_UNTIL_MS, First, NEAR_MS, Seen, Source, tick};
 
 /// Places looked at for one uid.
 const WAYS: usize = 4;
@@ -80,6 +80,8 @@ pub struct Frame {
     theirs: Option<i64>,
     /// Its events are being corrected by what it told.
     shifting: bool,
+    /// It told that its events are in clocks of their own.
+    adrift: bool,
     /// Of the sources compared, so many had the same clock.
     same: u16,
     compared: u16,
@@ -128,6 +130,7 @@ impl Frame {
     pub fn hear(&mut self, sample: &Sample, now: Now) -> bool {
         self.round_trip_ms = Some(sample.round_trip_ms);
         (self.plain, self.changed) = (false, true);
+        self.adrift = sample.adrift;
         match &mut self.known {
             Some(known) => known.add(sample, now),
             none => {
@@ -229,12 +232,15 @@ impl Skew {
         time: i64,
         now: Now,
     ) -> Judgement {
-        if let Some(known) = frame.told_lately(now) {
+        if let Some(known) = frame.told_lately(now).filter(|_| !frame.adrift) {
             let shift_ms = frame.told(known, now);
             frame.settle_down(shift_ms == 0, now);
+            let (least, most) = known.range(now);
+            // An event from the future is not in its box's clock: the box does not know that device's clock yet.
+            let future = time.saturating_add(shift_ms) - now.wall_ms > NEAR_MS + (most - least) / 2;
             return Judgement {
-                shift_ms,
-                doubtful: false,
+                shift_ms: if future { 0 } else { shift_ms },
+                doubtful: future && time > now.wall_ms,
             };
         }
         let seen = Seen {
@@ -264,6 +270,22 @@ impl Skew {
             shift_ms,
             doubtful: odd && shift_ms == 0 && time > now.wall_ms,
         }
+    }
+
+    /// The clock that more than half of the sources have whose link is asked for, as their level (see [`Seen::level`]);
+    /// within, `None` when there are too many different ones. `None` when there are no such sources.
+    pub fn most(&self, asked: impl Fn(u16) -> bool) -> Option<Option<i64>> {
+        let mut clocks = heapless::Vec::<i64, COMPARED>::new();
+        let settled = self.sources.iter().filter(|source| source.is_settled());
+        for source in settled.filter(|source| asked(source.link)) {
+            // Those beyond the first few say the same.
+            let _ = clocks.push(source.clock());
+        }
+        clocks.sort_unstable();
+        let median = *clocks.get(clocks.len() / 2)?;
+        let same = |clock: &&i64| (**clock - median).abs() <= SAME_MS;
+        let most = 2 * clocks.iter().filter(same).count() > clocks.len();
+        Some(most.then_some(median))
     }
 
     /// The link's number is about to be another neighbour's.
@@ -323,7 +345,8 @@ impl Skew {
             .iter()
             .filter(|(clock, _)| (clock - median).abs() <= SAME_MS);
         let shifting = same.clone().filter(|(_, shifting)| *shifting).count();
-        frame.theirs = Some(median).filter(|_| 2 * shifting > clocks.len());
+        let off = (median - seen.base).abs() > CORRECTED_FROM_MS;
+        frame.theirs = Some(median).filter(|_| off && 2 * shifting > clocks.len());
         frame.same = same.count() as u16;
         frame.compared = clocks.len() as u16;
         (frame.changed, frame.base) = (false, seen.base);

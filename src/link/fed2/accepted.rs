@@ -40,7 +40,6 @@ pub async fn serve<S>(
 {
     let (readers, transport) = (TaskScope::new(), TaskScope::new());
     let (_readers, _transport) = (readers.guard(), transport.guard());
-    let (stream, fault) = Watched::new(stream);
     let mut cut = cutter.subscribe();
     if !node.registry.is_live(&peer.name) {
         let doing = format!("TLS is up with {address}, waiting for its event stream and health");
@@ -60,6 +59,7 @@ pub async fn serve<S>(
         cutter,
         readers.clone(),
     );
+    let (stream, fault) = Watched::new(stream, methods.flow().meter().clone());
     let service = {
         let methods = Arc::clone(&methods);
         service_fn(move |request| Arc::clone(&methods).answer(request))

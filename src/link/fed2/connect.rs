@@ -14,6 +14,7 @@ use tokio_rustls::client::TlsStream;
 use crate::config::Uplink;
 use crate::link::gauge::Gauge;
 use crate::link::handshake::Failure;
+use crate::link::narrow::narrow;
 use crate::link::nat::quiet::Way;
 use crate::link::socket;
 use crate::link::tls::{FEDERATION_ALPN, quiet, server_name};
@@ -61,7 +62,9 @@ pub async fn connect(
 ) -> Result<Connected, Trouble> {
     let host = host(address)?;
     let stream = tcp(address, uplink, *favourite, timing).await?;
-    if let Err(error) = socket::prepare(&stream, peer.over(uplink).keepalive_seconds) {
+    let over = peer.over(uplink);
+    let prepared = socket::prepare(&stream, over.keepalive_seconds);
+    if let Err(error) = prepared.and_then(|()| narrow(&stream, over.rate)) {
         tracing::warn!(peer = peer.name, %error, "TCP options refused by the system");
     }
     let failed = |error: io::Error| Trouble::Tcp(error.to_string());

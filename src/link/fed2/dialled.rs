@@ -50,7 +50,7 @@ pub async fn run(
     });
     let cutter: Cutter = Arc::new(watch::Sender::new(None));
     let mut cut = cutter.subscribe();
-    let flow = Flow::new();
+    let flow = Flow::limited(peer.over(opened.uplink.as_ref()).rate, opened.meter.clone());
     let _leaves = Leaves(Arc::clone(&flow));
     let companion = opened.companion.clone();
     let keeping = opened.keeping(node, peer);

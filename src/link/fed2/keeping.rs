@@ -8,6 +8,8 @@ use tokio::time::Instant;
 use crate::link::keepalive::{self, Facts, Plan};
 use crate::link::nat::Link;
 
+use crate::route::Router;
+
 use super::companion::Companion;
 use super::node::{Node, PeerSettings};
 use super::trouble::Trouble;
@@ -74,7 +76,16 @@ impl Keeping {
 
     /// A health check was answered.
     pub fn well(&self) {
+        self.note_round_trip();
         *self.well.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// What is believed of the peer's clock is bounded by the way there and back.
+    fn note_round_trip(&self) {
+        if let Some(round_trip) = self.link.round_trip_ms() {
+            let note = |router: &mut Router| router.note_round_trip(&self.peer.name, round_trip);
+            self.node.hub.with(|router, _| note(router));
+        }
     }
 
     /// The connection has ended.

@@ -11,6 +11,8 @@ use std::fmt;
 const NOT_TAKING_MS: u64 = 30_000;
 /// A peer that used to send and is silent for this long at least, milliseconds.
 const SILENT_MS: u64 = 5 * 60_000;
+/// What comes so soon after the beginning is a greeting, milliseconds.
+const GREETING_MS: u64 = 60_000;
 /// Times its usual pause that a silence must last to mean something.
 const USUAL_TIMES: u64 = 20;
 /// Between the first two cures; doubles each time, milliseconds.
@@ -59,6 +61,7 @@ impl fmt::Display for Latched {
 #[derive(Debug, Default)]
 pub struct Latch {
     last: Progress,
+    began_ms: u64,
     taken_ms: u64,
     received_ms: u64,
     /// The usual pause between two looks at which something had come, milliseconds; 0 = it never sent.
@@ -71,6 +74,7 @@ impl Latch {
     /// A new connection carries from now on.
     pub fn began(&mut self, now_ms: u64) {
         self.last = Progress::default();
+        self.began_ms = now_ms;
         self.taken_ms = now_ms;
         self.received_ms = now_ms;
     }
@@ -82,13 +86,16 @@ impl Latch {
             self.taken_ms = now_ms;
         }
         if progress.received != self.last.received {
-            let pause = now_ms.saturating_sub(self.received_ms).max(1);
-            self.usual_ms = match self.usual_ms {
-                0 => pause,
-                usual => (usual * 7 + pause) / 8,
-            };
+            // A server tells what it knows to whoever connects; that says nothing about what comes later.
+            if now_ms.saturating_sub(self.began_ms) >= GREETING_MS {
+                let pause = now_ms.saturating_sub(self.received_ms).max(1);
+                self.usual_ms = match self.usual_ms {
+                    0 => pause,
+                    usual => (usual * 7 + pause) / 8,
+                };
+                self.cures = 0;
+            }
             self.received_ms = now_ms;
-            self.cures = 0;
         }
         self.last = progress;
         let silent_ms = now_ms.saturating_sub(self.received_ms);

@@ -84,11 +84,11 @@ impl Methods {
         Arc::new(Self {
             introduction: Introduction::new(&node),
             companion: Companion::new(&peer.name, node.companions.features()),
+            flow: Flow::limited(peer.rate, node.meters.connection(&peer.name)),
             node,
             peer,
             address,
             link,
-            flow: Flow::new(),
             cutter,
             readers,
             attached: OnceCell::new(),
@@ -260,9 +260,7 @@ impl Methods {
         if well {
             self.flow.healthy();
             self.answered_before();
-            if let (Some(link), Some(announced)) = (&self.link, &announced) {
-                link.follow_peer(announced);
-            }
+            self.follow(announced.as_ref());
             let newly = {
                 let mut state = self.lock();
                 state.well = Instant::now();
@@ -295,6 +293,18 @@ impl Methods {
         let before = std::mem::replace(&mut self.lock().answered, handed);
         if !self.companion.has(Feature::Receipt) {
             self.flow.took(before);
+        }
+    }
+
+    /// Follows the schedule that the peer announced, and notes how long the way there and back takes.
+    fn follow(&self, announced: Option<&Announcement>) {
+        let Some(link) = &self.link else { return };
+        if let Some(announced) = announced {
+            link.follow_peer(announced);
+        }
+        if let Some(round_trip) = link.round_trip_ms() {
+            let hub = &self.node.hub;
+            hub.with(|router, _| router.note_round_trip(&self.peer.name, round_trip));
         }
     }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 
-use crate::config::{Peer, Uplink};
+use crate::config::{Peer, Rate, Uplink};
 use crate::link::board::PeerBoard;
 use crate::link::hub::Hub;
+use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
 use crate::link::route_watch::Routes;
 
@@ -28,6 +29,8 @@ pub struct Node {
     pub hub: Hub,
     /// Where states are written.
     pub board: PeerBoard,
+    /// What goes over the wire to each peer.
+    pub meters: Meters,
     /// Which peers are connected.
     pub registry: Registry,
     /// Where changes of the network are told.
@@ -67,6 +70,10 @@ pub struct PeerSettings {
     pub fallback: Option<(String, Duration)>,
     /// The uplinks that may carry it, best first; empty: the kernel's routes decide.
     pub uplinks: Vec<Arc<Uplink>>,
+    /// What may be sent to it; none = as much as the network takes.
+    pub rate: Option<Rate>,
+    /// Pack what is sent over a thin link, if the peer can unpack it.
+    pub compress: bool,
 }
 
 impl PeerSettings {
@@ -74,8 +81,10 @@ impl PeerSettings {
     #[must_use]
     pub fn over(&self, uplink: Option<&Arc<Uplink>>) -> Self {
         let of_uplink = uplink.and_then(|uplink| uplink.keepalive_seconds);
+        let rate = uplink.and_then(|uplink| Rate::of_bits(uplink.rate?));
         Self {
             keepalive_seconds: self.keepalive_seconds.or(of_uplink),
+            rate: self.rate.into_iter().chain(rate).min(),
             uplinks: uplink.cloned().into_iter().collect(),
             ..self.clone()
         }
@@ -84,7 +93,7 @@ impl PeerSettings {
     /// Whether bytes are dear on the way there.
     pub fn is_thin(&self) -> bool {
         let dear = |uplink: &Arc<Uplink>| uplink.metered || uplink.rate.is_some();
-        self.uplinks.iter().any(dear)
+        self.rate.is_some() || self.uplinks.iter().any(dear)
     }
 
     /// What a configuration says of a peer; `uplinks` are all that the box has, best first.
@@ -104,6 +113,8 @@ impl PeerSettings {
                 (main.clone(), after)
             }),
             uplinks: uplinks.iter().filter(carries).cloned().collect(),
+            rate: peer.rate,
+            compress: peer.compress,
         }
     }
 }

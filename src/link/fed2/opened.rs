@@ -14,6 +14,7 @@ use crate::link::grpc::body::GrpcBody;
 use crate::link::grpc::call;
 use crate::link::grpc::http2;
 use crate::link::grpc::scope::{ScopeGuard, TaskScope};
+use crate::link::meter::Meter;
 use crate::link::nat::Link;
 use crate::link::nat::quiet::Way;
 use crate::link::nat::table::{ONLY_UPLINK, Place};
@@ -43,6 +44,8 @@ pub struct Opened {
     pub transport: TaskScope,
     /// Why the TLS stream broke.
     pub fault: Fault,
+    /// What goes over it.
+    pub meter: Meter,
     /// The peer as another box.
     pub companion: Companion,
     /// As dialled, `host:port`.
@@ -85,7 +88,8 @@ impl Opened {
         let pings = keeping.as_ref().and_then(Keeping::pings);
         let transport = TaskScope::new();
         let guard = transport.guard();
-        let (stream, fault) = Watched::new(connected.stream);
+        let meter = node.meters.connection(&peer.name);
+        let (stream, fault) = Watched::new(connected.stream, meter.clone());
         let (sender, connection) = timeout(
             node.timing.handshake,
             http2::client(transport.clone(), pings).handshake::<_, GrpcBody>(TokioIo::new(stream)),
@@ -108,6 +112,7 @@ impl Opened {
             sender,
             transport,
             fault,
+            meter,
             companion,
             authority: authority.to_owned(),
             address: connected.address,

@@ -14,6 +14,7 @@ use crate::clock::Now;
 use crate::clock::skew::{Exchange, STAMP_MAX};
 use crate::link::grpc::status::Status;
 use crate::link::hub::Hub;
+use crate::link::nat::Keeper;
 
 use super::companion::{Companion, Feature};
 use super::companion_desk::Companions;
@@ -37,14 +38,16 @@ const JUMP_MS: i64 = 100;
 #[derive(Clone)]
 struct Talks {
     hub: Hub,
+    keeper: Keeper,
     /// Never more than there are peers: by name.
     open: Arc<Mutex<HashMap<String, Exchange>>>,
 }
 
 /// From now on this box tells other boxes the time, and hears theirs.
-pub fn register(companions: &Companions, hub: Hub) {
+pub fn register(companions: &Companions, hub: Hub, keeper: Keeper) {
     let talks = Talks {
         hub,
+        keeper,
         open: Arc::default(),
     };
     let answering = talks.clone();
@@ -66,8 +69,10 @@ impl Talks {
         let mut first = FIRST.iter();
         loop {
             let told = self.ask(companion).await;
-            let due = Instant::now() + first.next().copied().unwrap_or(EVERY);
-            while Instant::now() < due && (base(self.hub.now()) - told).abs() < JUMP_MS {
+            // Where bytes are dear, no more often than health checks.
+            let usual = || EVERY.max(self.keeper.slowest(name).unwrap_or_default());
+            let due = Instant::now() + first.next().copied().unwrap_or_else(usual);
+            while Instant::now() < due && (self.told() - told).abs() < JUMP_MS {
                 sleep(LOOK.min(due - Instant::now())).await;
             }
         }
@@ -75,26 +80,32 @@ impl Talks {
 
     /// Asks once; gives what our clock said.
     async fn ask(&self, companion: &Companion) -> i64 {
-        let now = self.hub.now();
-        let question = self.message(companion, now);
+        let told = self.told();
+        let question = self.message(companion);
         // A line that is down ends this task; a question that was lost is asked again in its turn.
         if let Ok(answer) = companion.call(METHOD, question).await {
             self.hear(companion, &answer, self.hub.now());
         }
-        base(now)
+        told
+    }
+
+    /// What we tell of our clock.
+    fn told(&self) -> i64 {
+        self.hub.with(|router, now| base(router.told_time(now).0))
     }
 
     fn answer(&self, companion: &Companion, question: &[u8]) -> Bytes {
         let now = self.hub.now();
         self.hear(companion, question, now);
-        self.message(companion, now)
+        self.message(companion)
     }
 
-    fn message(&self, companion: &Companion, now: Now) -> Bytes {
+    fn message(&self, companion: &Companion) -> Bytes {
         let mut message = Vec::with_capacity(STAMP_MAX);
+        let (now, known) = self.hub.with(|router, now| router.told_time(now));
         let mut open = self.lock();
         let talk = open.entry(companion.peer().to_owned()).or_default();
-        talk.put_message(&mut message, now);
+        talk.put_message(&mut message, now, !known);
         message.into()
     }
 

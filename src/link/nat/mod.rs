@@ -117,6 +117,12 @@ impl Link {
         })
     }
 
+    /// The round trip as the kernel has it now, milliseconds, rounded up.
+    pub fn round_trip_ms(&self) -> Option<u32> {
+        let line = self.gauge.read()?;
+        Some(line.round_trip_us.div_ceil(1000))
+    }
+
     /// Notes a schedule and gives the kernel its part, when it changed.
     pub fn follow(&self, plan: &Plan) {
         let (interval, every) = (Some(plan.interval), Some(plan.health_every));

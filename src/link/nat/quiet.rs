@@ -121,13 +121,17 @@ impl Quiet {
     /// Waits for the answer.
     pub async fn outcome(mut self, round_trip: Duration) -> Outcome {
         let latest = self.due + LATE + round_trip * 8;
-        // What comes is sealed and its key is gone; that it comes, and when, is all there is to know.
-        let came = timeout_at(latest, self.stream.read(&mut [0; 64])).await;
-        let is_early = Instant::now() + EARLY < self.due;
-        let outcome = match came {
-            Ok(Ok(1..)) if !is_early => Outcome::Lived,
-            Ok(_) if is_early => Outcome::Broken,
-            _ => Outcome::Died,
+        // What comes is sealed and its key is gone; that it comes, and when, is all there is to know. What belongs to the
+        // handshake may come early.
+        let outcome = loop {
+            let came = timeout_at(latest, self.stream.read(&mut [0; 64])).await;
+            let is_early = Instant::now() + EARLY < self.due;
+            match came {
+                Ok(Ok(1..)) if is_early => {}
+                Ok(Ok(1..)) => break Outcome::Lived,
+                Ok(_) if is_early => break Outcome::Broken,
+                _ => break Outcome::Died,
+            }
         };
         drop_hard(self.stream);
         outcome

@@ -1,6 +1,6 @@
 //! What was learned of each uplink's NAT. Pure; [`super::Keeper`] keeps it on the card.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};

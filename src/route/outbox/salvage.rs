@@ -23,6 +23,13 @@ impl Outbox {
         self.flight.handed()
     }
 
+    /// Moves one parcel into the batch, held or not.
+    pub fn let_one_pass(&mut self, pool: &mut Pool, counters: &mut Counters, now_ms: u64) {
+        if let Some(at) = self.next() {
+            self.fill_one(at, pool, counters, now_ms);
+        }
+    }
+
     /// Messages handed over on this connection.
     pub fn handed(&self) -> u64 {
         self.flight.handed()
@@ -31,9 +38,9 @@ impl Outbox {
     /// Takes out what must not be lost when the link goes away, oldest first: what its peer has not acknowledged, then
     /// what waits. Contact entries are told anew anyhow, but for deletes.
     pub fn salvage(&mut self, pool: &mut Pool, counters: &mut Counters) -> Vec<Waiting> {
-        let mut salvaged: Vec<Waiting> = self.flight.recall(pool).collect();
+        let mut salvaged: Vec<Waiting> = self.flight.recall(&mut pool.used).collect();
         self.sent -= salvaged.len() as u64;
-        for class in [Class::Control, Class::Chat] {
+        for class in Class::ALL.into_iter().filter(|class| *class <= Class::Chat) {
             while let Some(at) = self.queue.oldest(class) {
                 match self.take(at, pool) {
                     Some(waiting) if waiting.event || waiting.delete => salvaged.push(waiting),

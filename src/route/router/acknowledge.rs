@@ -27,7 +27,7 @@ impl Router {
     pub fn taken(&mut self, peer: &str, count: u64) {
         if let Some(id) = self.up(peer) {
             let link = &mut self.links[id];
-            link.outbox.flight().take(count, &mut self.pool);
+            link.outbox.flight().take(count, &mut self.pool.used);
             self.settle_spool(id, count);
         }
     }
@@ -41,7 +41,7 @@ impl Router {
     /// The link's peer has taken the first `count` of them: it answered a question that was asked then.
     pub fn link_took(&mut self, id: LinkId, count: u64) {
         if let Some((link, pool, _)) = self.parts(id) {
-            link.outbox.flight().take(count, pool);
+            link.outbox.flight().take(count, &mut pool.used);
             self.settle_spool(usize::from(id.0), count);
         }
     }

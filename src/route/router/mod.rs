@@ -5,6 +5,7 @@ mod aside;
 mod deliver;
 mod forms;
 mod receive;
+mod reference;
 mod replay;
 mod spooling;
 mod times;
@@ -19,7 +20,7 @@ use super::contacts::Contacts;
 use super::dedup::Dedup;
 use super::latest::Latest;
 use super::link::{LinkId, LinkSpec, PeerSpec};
-use super::outbox::{Bounds, Framing, Outbox, Pool};
+use super::outbox::{Bounds, Framing, Outbox, Pool, Thin, Want};
 use super::spool::{self, PeerSpool};
 use crate::clock::Now;
 use crate::clock::skew::{Frame, Skew};
@@ -31,6 +32,7 @@ use crate::wire::{stamp, text};
 pub use spooling::SpoolState;
 
 use aside::Aside;
+use reference::Reference;
 use replay::Replay;
 use spooling::Spooling;
 
@@ -103,6 +105,7 @@ pub struct Router {
     replays: Dedup,
     spooling: Spooling,
     skew: Skew,
+    reference: Reference,
     pool: Pool,
     /// Counts changes of contacts and latest events; tells a replay what is newer than itself.
     changes: u64,
@@ -142,6 +145,10 @@ struct Link {
     replay: Replay,
     /// How its clock stands to ours.
     frame: Frame,
+    /// Its connection sends little: what waits and what is replayed take turns.
+    thin: bool,
+    /// It is the turn of what waits.
+    turn: bool,
 }
 
 #[derive(Debug)]
@@ -182,6 +189,7 @@ impl Router {
             replays: Dedup::new(REPLAYS, REPLAY_WINDOW_MS),
             spooling: Spooling::new(settings.spool, settings.outbox.bytes),
             skew: Skew::new(settings.skew_sources),
+            reference: Reference::new(),
             pool: Pool {
                 used: 0,
                 limit: settings.waiting_bytes,
@@ -252,6 +260,7 @@ impl Router {
 
     /// The link is gone. Its users are taken off the phone book, and off the maps of those who saw them here.
     pub fn detach(&mut self, id: LinkId, now: Now) {
+        let now = self.event_now(now);
         if self.links.get(usize::from(id.0)).is_none() {
             return;
         }
@@ -301,7 +310,20 @@ impl Router {
         context: &mut Context<'_>,
         now: Now,
     ) -> Poll<Option<Bytes>> {
-        self.replay(id, now);
+        self.poll_wanted(id, Want::All, context, now)
+    }
+
+    /// The same for a connection that says what it has room for.
+    pub fn poll_wanted(
+        &mut self,
+        id: LinkId,
+        want: Want,
+        context: &mut Context<'_>,
+        now: Now,
+    ) -> Poll<Option<Bytes>> {
+        if want == Want::All {
+            self.replay(id, self.event_now(now));
+        }
         let Some((link, pool, local)) = self.parts(id).filter(|(link, ..)| link.up) else {
             return Poll::Ready(None);
         };
@@ -309,7 +331,7 @@ impl Router {
             Kind::Client | Kind::Commands => local,
             Kind::Federate(federate) => &mut federate.counters,
         };
-        let batch = link.outbox.poll_batch(context, pool, counters, now.mono_ms);
+        let batch = (link.outbox).poll_batch(want, context, pool, counters, now.mono_ms);
         if batch.is_ready() {
             counters.last_event_ms = now.wall_ms;
         }
@@ -321,6 +343,21 @@ impl Router {
         if let Some(counters) = self.counters(id) {
             counters.drop_one(reason);
         }
+    }
+
+    /// What a link takes at once: smaller batches and no long events on a thin one.
+    pub fn set_thin(&mut self, id: LinkId, thin: Option<Thin>) {
+        if let Some((link, ..)) = self.parts(id) {
+            link.thin = thin.is_some();
+            link.outbox.set_thin(thin);
+        }
+    }
+
+    /// What waits for the peer of that name, and what was spared it, if it was ever registered or attached.
+    pub fn peer_outbox(&self, name: &str) -> Option<&Outbox> {
+        let named =
+            |link: &&Link| matches!(&link.kind, Kind::Federate(federate) if federate.name == name);
+        self.links.iter().find(named).map(|link| &link.outbox)
     }
 
     /// Anything was heard from the neighbour (health check, group list).
@@ -383,6 +420,8 @@ impl Router {
                 outbox: Outbox::new(self.settings.outbox, Framing::None),
                 replay: Replay::done(),
                 frame: Frame::default(),
+                thin: false,
+                turn: false,
             });
             self.links.len() - 1
         })
@@ -410,6 +449,8 @@ impl Router {
             outbox: Outbox::new(self.settings.outbox, Framing::Grpc),
             replay: Replay::done(),
             frame: Frame::default(),
+            thin: false,
+            turn: false,
         };
         // Of a peer that was removed, the place is used again: names that come and go must not add up.
         let removed = |link: &Link| {

@@ -20,7 +20,7 @@ impl Router {
     /// One framed CoT XML event came.
     pub fn receive_xml(&mut self, from: LinkId, piece: &[u8], now: Now) -> Verdict {
         self.heard(from, now);
-        self.judge_xml(from, piece, now)
+        self.judge_xml(from, piece, self.event_now(now))
             .unwrap_or_else(|reason| self.refuse(from, reason))
     }
 
@@ -28,14 +28,14 @@ impl Router {
     pub fn receive_federated(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
         self.heard(from, now);
         self.count_received(from);
-        self.judge_federated(from, message, now)
+        self.judge_federated(from, message, self.event_now(now))
             .unwrap_or_else(|reason| self.refuse(from, reason))
     }
 
     /// The same from the peer's standby connection, whose messages are not acknowledged.
     pub(super) fn judge_aside(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
         self.heard(from, now);
-        self.judge_federated(from, message, now)
+        self.judge_federated(from, message, self.event_now(now))
             .unwrap_or_else(|reason| self.refuse(from, reason))
     }
 
@@ -355,9 +355,10 @@ impl Router {
     }
 
     fn accepted(&mut self, from: LinkId, now: Now) {
+        let wall_ms = self.own_wall(now);
         if let Some(counters) = self.counters(from) {
             counters.events_in += 1;
-            counters.last_event_ms = now.wall_ms;
+            counters.last_event_ms = wall_ms;
         }
     }
 }

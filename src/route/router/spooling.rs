@@ -148,7 +148,7 @@ impl Spooling {
 
 pub(super) fn lane_of(class: Class) -> Which {
     match class {
-        Class::Control => Which::Control,
+        Class::Emergency | Class::Control => Which::Control,
         Class::Chat | Class::Track | Class::Bulk => Which::Chat,
     }
 }
@@ -335,11 +335,14 @@ impl Router {
 
     /// Sends the next event of the spool. `true`: go on; `false`: the batch is full, or the disk is awaited.
     pub(super) fn replay_spooled(&mut self, place: usize, now: Now) -> bool {
-        let Link { kind, outbox, .. } = &mut self.links[place];
+        let Link {
+            kind, outbox, thin, ..
+        } = &mut self.links[place];
         let Kind::Federate(federate) = kind else {
             self.links[place].replay.spool_is_through();
             return true;
         };
+        let holds = !*thin;
         let held = federate.spool.memory_bytes();
         let (shape, jobs) = (&self.spooling.bounds.shape, &mut self.spooling.jobs);
         let prepared = federate.spool.prepare(shape, jobs, now);
@@ -351,13 +354,13 @@ impl Router {
                 return true;
             }
             Prepared::Awaited { patient } => {
-                outbox.hold(patient);
+                outbox.hold(holds && patient);
                 self.spooling.wake();
                 return false;
             }
             Prepared::Ready(which) => which,
         };
-        outbox.hold(true);
+        outbox.hold(holds);
         let Some(bytes) = federate.spool.lanes()[which as usize].current() else {
             return false;
         };
@@ -375,7 +378,7 @@ impl Router {
             federate.counters.replayed += 1;
         }
         if (federate.spool).passed(which, outbox.handed(), skip) {
-            outbox.fill_one(&mut self.pool, &mut federate.counters, now.mono_ms);
+            outbox.let_one_pass(&mut self.pool, &mut federate.counters, now.mono_ms);
         }
         true
     }

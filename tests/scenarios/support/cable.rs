@@ -141,7 +141,7 @@ impl Cables {
     fn rule(&self, cable: u32, what: &str) {
         for name in [self.near(), self.far()] {
             let rules = format!(
-                "table ip cut{cable} {{ chain in {{ type filter hook input priority 0; iifname net{cable} {what}; }} }}"
+                "table ip cut{cable} {{\nchain in {{\ntype filter hook input priority 0;\niifname net{cable} {what}\n}}\n}}"
             );
             let done = Command::new("ip")
                 .args(["netns", "exec", &name, "nft", &rules])

@@ -7,6 +7,7 @@ mod accepting;
 mod clocks;
 mod companions;
 mod dialling;
+mod keeping;
 mod pair;
 mod peers;
 mod refused;
@@ -32,6 +33,7 @@ use crate::config::Limits;
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::hub::{Hub, Port};
+use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::pki::store;
@@ -175,6 +177,7 @@ fn node_with(name: &str, federate_id: &str, timing: Timing, hub: Hub) -> Arc<Nod
         registry: Registry::new(federate_id, timing.fresh),
         companions: Companions::default(),
         keeper: Keeper::default(),
+        meters: Meters::default(),
         message_limit: 128 * 1024,
         large_events: Arc::new(Semaphore::new(2)),
         timing,
@@ -191,6 +194,8 @@ fn peer(name: &str, address: Option<SocketAddr>) -> PeerSettings {
         further: Vec::new(),
         fallback: None,
         uplinks: Vec::new(),
+        rate: None,
+        compress: true,
     }
 }
 
