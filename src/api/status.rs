@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::line::LineStatus;
 use super::sending::SendingStatus;
+use super::spool::SpoolStatus;
 use crate::budget::Budget;
 use crate::counters::Reason;
 use crate::files;
@@ -179,25 +180,6 @@ pub struct PeerStatus {
     pub sending: SendingStatus,
 }
 
-/// What is kept for a federate: emergencies, deletes, chat and what is addressed to its users.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SpoolStatus {
-    /// Events that wait, those included that were sent and are not yet known to have arrived.
-    pub events: u64,
-    /// Bytes that they take on the disk and in memory.
-    pub bytes: u64,
-    /// How long the oldest has waited, seconds; 0 when nothing waits.
-    pub oldest_seconds: u64,
-    /// Events put there since the start, and those found there at the start.
-    pub spooled: u64,
-    /// Events sent from there since the start.
-    pub replayed: u64,
-    /// `disk`; `memory` when the disk takes nothing; `off` with `spool = false`.
-    pub place: String,
-    /// Why the disk takes nothing, in words; else empty.
-    pub fault: String,
-}
-
 /// One of a peer's uplinks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UplinkStatus {
@@ -336,18 +318,8 @@ pub fn counts(reasons: impl IntoIterator<Item = (Reason, u64)>) -> Counts {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::budget::{
-        CONTACT, DUPLICATE, FRAME, LATEST_PLACE, SOURCE, SPOOL_PEER, SPOOL_REPEATS, SPOOL_SEGMENT,
-    };
-    use crate::clock::skew::{Frame, Skew};
     use crate::config::Limits;
     use crate::counters::Counters;
-    use crate::route::contacts::Contacts;
-    use crate::route::dedup::Dedup;
-    use crate::route::latest::Latest;
-    use crate::route::queue::{self, Queue};
-    use crate::route::router::REPLAYS;
-    use crate::route::spool::{self, PeerSpool};
 
     /// A status in which every field says something.
     pub(crate) fn example() -> Status {
@@ -505,38 +477,6 @@ pub(crate) mod tests {
             let (ours, theirs) = (PeerState::from(state), state);
             assert_eq!(serde_json::to_value(ours).unwrap(), ours.word());
             assert_eq!(ours.word(), theirs.word());
-        }
-    }
-
-    /// The budget stands below the router and cannot ask it; here both are in sight.
-    #[test]
-    fn the_budget_covers_what_the_router_takes() {
-        assert_eq!(queue::PLACE, 128, "what the budget says of waiting events");
-        for (taken, allowed) in [
-            (size_of::<PeerSpool>() + spool::READ_AHEAD, SPOOL_PEER),
-            (spool::SEGMENT_PLACE, SPOOL_SEGMENT),
-            (
-                size_of::<spool::Alarms>() + Dedup::bytes(REPLAYS),
-                SPOOL_REPEATS,
-            ),
-        ] {
-            assert!(taken as u64 <= allowed, "{taken} > {allowed}");
-        }
-        for count in [64_u64, 512, 1024, 5000, 8192] {
-            let many = usize::try_from(count).unwrap();
-            for (taken, allowed) in [
-                (Latest::bytes(many), LATEST_PLACE * count),
-                (Dedup::bytes(many), DUPLICATE * count.next_power_of_two()),
-                (Contacts::bytes(many), CONTACT * count),
-                (Skew::bytes(many), SOURCE * count),
-                (many * size_of::<Frame>(), FRAME * count),
-                (Queue::bytes_beside(many), 128 * count),
-            ] {
-                assert!(
-                    u64::try_from(taken).unwrap() <= allowed,
-                    "{taken} > {allowed}"
-                );
-            }
         }
     }
 }

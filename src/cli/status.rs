@@ -8,9 +8,9 @@ use super::failure::{Exit, Failure};
 use super::line;
 use super::output::{clean, column, print, wrap};
 use super::paths::Places;
+use crate::api::spool::SpoolStatus;
 use crate::api::status::{
-    LedStatus, ListenStatus, MemoryStatus, PeerStatus, PowerStatus, SpoolStatus, StorageStatus,
-    UplinkStatus,
+    LedStatus, ListenStatus, MemoryStatus, PeerStatus, PowerStatus, StorageStatus, UplinkStatus,
 };
 use crate::api::{Request, Response, Status, ask};
 use crate::console::wording::{counts, duration, heard};

@@ -6,9 +6,10 @@ use super::Shared;
 use super::safe::Safe;
 use crate::api::line::LineStatus;
 use crate::api::sending::SendingStatus;
+use crate::api::spool::SpoolStatus;
 use crate::api::status::{
     ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus,
-    PowerStatus, SpoolStatus, Status, StorageStatus, UplinkStatus, counts, time,
+    PowerStatus, Status, StorageStatus, UplinkStatus, counts, time,
 };
 use crate::clock::skew::Offset;
 use crate::config::Peer;
