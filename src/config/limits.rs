@@ -112,7 +112,7 @@ limits! {
     outbox_kib: u32 = 768 in 4..=65536;
     /// Bytes waiting for all links together, KiB. Not below outbox_kib.
     waiting_kib: u32 = 1024 in 4..=262144;
-    /// Connections with other boxes whose events may be packed at once, for thin links. 0 = none.
+    /// Connections with other boxes whose events may be packed at once, for thin links. 0 packs none.
     compressed_links: u16 = 1 in 0..=32;
     /// One write to a link, KiB.
     batch_kib: u32 = 16 in 1..=64;

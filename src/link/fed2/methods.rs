@@ -134,7 +134,10 @@ impl Methods {
     /// How long it may be before the peer proves that again: what it announced, or what every federate keeps to.
     pub fn patience(&self) -> Duration {
         let announced = self.lock().announced;
-        announced.map_or(self.node.timing.silence, |announced| announced.patience())
+        let usual = self.node.timing.silence;
+        // On a thin link health checks stand behind events.
+        let usual = if self.peer.rate.is_some() { usual * 2 } else { usual };
+        announced.map_or(usual, |announced| announced.patience())
     }
 
     /// Ends every open call with `status`, after what waits in the outbox.
