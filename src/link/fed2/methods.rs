@@ -136,7 +136,11 @@ impl Methods {
         let announced = self.lock().announced;
         let usual = self.node.timing.silence;
         // On a thin link health checks stand behind events.
-        let usual = if self.peer.rate.is_some() { usual * 2 } else { usual };
+        let usual = if self.peer.rate.is_some() {
+            usual * 2
+        } else {
+            usual
+        };
         announced.map_or(usual, |announced| announced.patience())
     }
 
