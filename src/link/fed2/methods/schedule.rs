@@ -17,7 +17,13 @@ impl Methods {
     /// How long it may be before the peer proves that again: what it announced, or what every federate keeps to.
     pub fn patience(&self) -> Duration {
         let announced = self.lock().announced;
-        announced.map_or(self.node.timing.silence, |announced| announced.patience())
+        let usual = self.node.timing.silence;
+        // On a thin link health checks stand behind events.
+        let usual = match self.peer.rate {
+            Some(_) => usual * 2,
+            None => usual,
+        };
+        announced.map_or(usual, |announced| announced.patience())
     }
 
     /// What a box says of its next health check.
