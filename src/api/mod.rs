@@ -12,6 +12,7 @@ mod peer_clock;
 pub mod request;
 pub mod sending;
 mod socket;
+pub mod spool;
 pub mod status;
 pub mod update;
 
@@ -24,3 +25,6 @@ pub use request::{
 };
 pub use status::{PeerState, PeerStatus, Status};
 pub use update::{PastUpdate, UpdateEnd, UpdateReport};
+
+#[cfg(test)]
+mod covers;

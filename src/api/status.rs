@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::ClockStatus;
 use super::line::LineStatus;
 use super::sending::SendingStatus;
+use super::spool::SpoolStatus;
 use crate::budget::Budget;
 use crate::counters::Reason;
 use crate::files;
@@ -154,6 +155,8 @@ pub struct PeerStatus {
     pub last_heard: Option<String>,
     /// Events that did not go on, by reason.
     pub dropped: Counts,
+    /// What is kept for it while it is away.
+    pub spool: SpoolStatus,
     /// Its connection; none without one.
     #[serde(default)]
     pub line: Option<LineStatus>,
@@ -306,14 +309,8 @@ pub fn counts(reasons: impl IntoIterator<Item = (Reason, u64)>) -> Counts {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::budget::{CONTACT, DUPLICATE, FRAME, LATEST_PLACE, SOURCE};
-    use crate::clock::skew::{Frame, Skew};
     use crate::config::Limits;
     use crate::counters::Counters;
-    use crate::route::contacts::Contacts;
-    use crate::route::dedup::Dedup;
-    use crate::route::latest::Latest;
-    use crate::route::queue::{self, Queue};
 
     /// A status in which every field says something.
     pub(crate) fn example() -> Status {
@@ -353,6 +350,15 @@ pub(crate) mod tests {
                 rate_out: 2.0,
                 last_heard: time(1_700_000_000_000),
                 dropped: counts(counters.reasons()),
+                spool: SpoolStatus {
+                    events: 12,
+                    bytes: 14_000,
+                    oldest_seconds: 7300,
+                    spooled: 15,
+                    replayed: 3,
+                    place: "disk".into(),
+                    fault: String::new(),
+                },
                 line: Some(LineStatus {
                     round_trip_ms: Some(31.25),
                     deviation_ms: Some(4.5),
@@ -423,6 +429,7 @@ pub(crate) mod tests {
             "rate_out",
             "last_heard",
             "dropped",
+            "spool",
         ] {
             assert!(!peer[key].is_null(), "{key}");
         }
@@ -463,28 +470,6 @@ pub(crate) mod tests {
             let (ours, theirs) = (PeerState::from(state), state);
             assert_eq!(serde_json::to_value(ours).unwrap(), ours.word());
             assert_eq!(ours.word(), theirs.word());
-        }
-    }
-
-    /// The budget stands below the router and cannot ask it; here both are in sight.
-    #[test]
-    fn the_budget_covers_what_the_router_takes() {
-        assert_eq!(queue::PLACE, 128, "what the budget says of waiting events");
-        for count in [64_u64, 512, 1024, 5000, 8192] {
-            let many = usize::try_from(count).unwrap();
-            for (taken, allowed) in [
-                (Latest::bytes(many), LATEST_PLACE * count),
-                (Dedup::bytes(many), DUPLICATE * count.next_power_of_two()),
-                (Contacts::bytes(many), CONTACT * count),
-                (Skew::bytes(many), SOURCE * count),
-                (many * size_of::<Frame>(), FRAME * count),
-                (Queue::bytes_beside(many), 128 * count),
-            ] {
-                assert!(
-                    u64::try_from(taken).unwrap() <= allowed,
-                    "{taken} > {allowed}"
-                );
-            }
         }
     }
 }

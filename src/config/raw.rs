@@ -39,6 +39,7 @@ const PEER_KEYS: &[&str] = &[
     "outgoing",
     "correct_clock",
     "keepalive_seconds",
+    "spool",
     "addresses",
     "fallback_of",
     "fallback_seconds",
@@ -85,7 +86,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing" | "correct_clock" | "compress")
+        ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock" | "compress")
         | ("led", "active_low")
         | ("uplink", "metered")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
@@ -166,6 +167,7 @@ pub(super) struct RawPeer {
     pub(super) enabled: Option<bool>,
     pub(super) incoming: Option<bool>,
     pub(super) outgoing: Option<bool>,
+    pub(super) spool: Option<bool>,
     pub(super) correct_clock: Option<bool>,
     pub(super) keepalive_seconds: Option<Spanned<i64>>,
     pub(super) addresses: Option<Spanned<Vec<String>>>,

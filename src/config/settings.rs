@@ -100,6 +100,8 @@ pub struct Peer {
     pub incoming: bool,
     /// Send what we have.
     pub outgoing: bool,
+    /// Keep emergencies, deletes and chat for it while it is away.
+    pub spool: bool,
     /// Move the times of its events into our clock when its own is off.
     pub correct_clock: bool,
     /// Seconds between keepalives, 1 to 32,767; none = 70 % of what was learned of the uplink, or else 60.

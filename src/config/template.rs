@@ -59,6 +59,7 @@ discovery = true    # side connections between boxes learn how long the network 
 # enabled = true
 # incoming = true                        # take what it sends
 # outgoing = true                        # send what we have
+# spool = true                           # keep emergencies, deletes and chat for it while it is away
 # correct_clock = true                   # move the times of its events into our clock when its own is off
 # keepalive_seconds = 60                 # 1 to 32767; without: what was learned of the uplink, or 60
 # rate = "9600 bit/s"                    # what may be sent to it; without: as much as the network takes

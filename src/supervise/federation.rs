@@ -28,6 +28,7 @@ use crate::link::tls::{self, Credentials, Moments, Observer};
 use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
 
+use super::spool;
 use super::timekeeper::Timekeeper;
 
 /// All federation of the box.
@@ -186,7 +187,11 @@ impl Federation {
         *self.enabled.lock().unwrap_or_else(PoisonError::into_inner) = enabled()
             .map(|peer| (peer.name.clone(), PeerSettings::of(peer, &config.uplinks)))
             .collect();
-        self.node.hub.with(|router, _| router.set_peers(&specs));
+        let spools: Vec<&str> = spool::names(&config.peers).collect();
+        self.node.hub.with(|router, _| {
+            router.set_peers(&specs);
+            router.set_spools(&spools);
+        });
 
         let uplinks_changed = self.uplinks != config.uplinks;
         self.uplinks.clone_from(&config.uplinks);
@@ -323,6 +328,7 @@ fn only_directions_changed(old: &Peer, new: &Peer) -> bool {
     let aligned = Peer {
         incoming: new.incoming,
         outgoing: new.outgoing,
+        spool: new.spool,
         correct_clock: new.correct_clock,
         ..old.clone()
     };

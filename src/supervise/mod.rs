@@ -11,6 +11,7 @@ mod rates;
 mod report;
 pub mod safe;
 mod signals;
+mod spool;
 mod timekeeper;
 mod watch;
 
@@ -46,6 +47,7 @@ use machine::Machine;
 use rates::Rates;
 use safe::Safe;
 use signals::Signals;
+use spool::Spooler;
 use timekeeper::Timekeeper;
 use watch::Watch;
 
@@ -284,7 +286,10 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
             &shared.stop,
         )
         .map_err(StartError::Tls)?;
+    let mut spooler = None;
     if shared.safe.is_none() {
+        let started = Spooler::start(&shared.hub, &state, &config.peers).await;
+        spooler = Some(started.map_err(|error| StartError::System("no thread", error))?);
         federation.apply(&config);
     }
 
@@ -336,6 +341,9 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         tracing::warn!("some neighbours did not take their goodbye in time");
     }
     controlling.abort();
+    if let Some(spooler) = spooler {
+        spooler.finish().await;
+    }
     // It ends by itself once it is told to stop; one that panicked has nothing left to show.
     let _ = light.await;
     shared.end_in_order();

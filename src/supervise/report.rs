@@ -6,6 +6,7 @@ use super::Shared;
 use super::safe::Safe;
 use crate::api::line::LineStatus;
 use crate::api::sending::SendingStatus;
+use crate::api::spool::SpoolStatus;
 use crate::api::status::{
     LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus, PowerStatus, Status,
     StorageStatus, UplinkStatus, counts, time,
@@ -123,6 +124,7 @@ impl Shared {
             rate_out,
             last_heard: time(counters.last_heard_ms),
             dropped: counts(counters.reasons()),
+            spool: self.spool(&peer.name, counters),
             line: self.keeper.shown(&peer.name).map(LineStatus::from),
             uplinks: known
                 .uplinks
@@ -134,6 +136,27 @@ impl Shared {
                 .collect(),
             clock: PeerClock::default(),
             sending: self.sending(peer),
+        }
+    }
+
+    fn spool(&self, peer: &str, counters: &Counters) -> SpoolStatus {
+        let (state, fault) = self.hub.with(|router, now| {
+            let fault = router.spool_fault().unwrap_or_default().to_owned();
+            (router.spool_state(peer, now), fault)
+        });
+        SpoolStatus {
+            events: state.events,
+            bytes: state.bytes,
+            oldest_seconds: state.oldest_ms / 1000,
+            spooled: counters.spooled,
+            replayed: counters.replayed,
+            place: match (state.enabled, fault.is_empty()) {
+                (false, _) => "off",
+                (true, true) => "disk",
+                (true, false) => "memory",
+            }
+            .to_owned(),
+            fault,
         }
     }
 
