@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::clock::gps;
 use crate::config::Limits;
 use crate::log::recent;
 use crate::wire::pack;
@@ -49,6 +50,14 @@ pub const SOURCE: u64 = 72;
 pub const FRAME: u64 = 176;
 /// One contact: uid, callsign and type of ordinary length, owner, and its entry in the map.
 pub const CONTACT: u64 = 256;
+/// What the spool keeps in memory of one peer: two lanes, and what it reads ahead.
+pub const SPOOL_PEER: u64 = 3 * KIB;
+/// Segments that the spool has on the disk: 128 full ones, and for each peer nine begun for their age in each lane.
+pub const SPOOL_SEGMENTS: [u64; 2] = [128, 18];
+/// One of them.
+pub const SPOOL_SEGMENT: u64 = 64;
+/// The alarms, and the emergencies and chat of federates, that are remembered against repeats.
+pub const SPOOL_REPEATS: u64 = 11 * KIB;
 /// Control connections served at once.
 pub const CONTROL_CONNECTIONS: u64 = 8;
 /// A control request up to this size is read at once; of larger ones, one at a time.
@@ -318,6 +327,20 @@ fn heap(limits: &Limits) -> Vec<Row> {
             "all outboxes together, with 128 bytes beside each event's own",
         ),
         row(
+            "spool, per federate",
+            SPOOL_PEER + SPOOL_SEGMENTS[1] * SPOOL_SEGMENT,
+            federates,
+            Some("max_federates"),
+            "two lanes, read-ahead 1.5, segments begun for their age",
+        ),
+        row(
+            "spool, shared",
+            SPOOL_SEGMENTS[0] * SPOOL_SEGMENT + SPOOL_REPEATS,
+            1,
+            None,
+            "index of full segments, what is remembered against repeats",
+        ),
+        row(
             "latest tracks",
             LATEST_PLACE,
             limits.latest_events.into(),
@@ -365,6 +388,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             1,
             Some("max_event_kib"),
             "its line and the event decoded from it",
+        ),
+        row(
+            "line of gpsd",
+            gps::LINE_BYTES as u64,
+            1,
+            None,
+            "while it is read",
         ),
         row(
             "log line kept",
@@ -469,7 +499,9 @@ mod tests {
         let base = Budget::of(&limits).total();
         for limit in Limits::TABLE {
             // One outbox can take no more than all may, whatever its own bounds.
+            // The spool lies on the disk; what it has in memory is part of the waiting events.
             let free = matches!(limit.key, "memory_mib" | "outbox_kib" | "outbox_events")
+                || limit.key.starts_with("spool_")
                 || limit.key.ends_with("_seconds");
             let more = limits.with(limit.key, limit.default + 1).unwrap();
             assert_eq!(Budget::of(&more).total() > base, !free, "{}", limit.key);

@@ -4,6 +4,7 @@
 //! directory, for its owner only.
 
 pub mod client;
+pub mod clock;
 pub mod control;
 pub mod inject;
 pub mod line;
@@ -11,10 +12,12 @@ mod peer_clock;
 pub mod request;
 pub mod sending;
 mod socket;
+pub mod spool;
 pub mod status;
 pub mod update;
 
 pub use client::{AskError, ask};
+pub use clock::ClockStatus;
 pub use control::{BindError, Control, ControlListener, serve};
 pub use request::{
     Committed, ConfigFault, ConfigText, ErrorCode, Fault, PeerEntry, RefusedEvent, Request,
@@ -22,3 +25,6 @@ pub use request::{
 };
 pub use status::{PeerState, PeerStatus, Status};
 pub use update::{PastUpdate, UpdateEnd, UpdateReport};
+
+#[cfg(test)]
+mod covers;

@@ -112,8 +112,14 @@ limits! {
     outbox_kib: u32 = 768 in 4..=65536;
     /// Bytes waiting for all links together, KiB. Not below outbox_kib.
     waiting_kib: u32 = 1024 in 4..=262144;
-    /// Connections with other boxes whose events may be packed at once, for thin links. 0 = none.
+    /// Connections with other boxes whose events may be packed at once, for thin links. 0 allows none.
     compressed_links: u16 = 1 in 0..=32;
+    /// Disk for what waits for federates that are away, all together, KiB. Not below max_event_kib.
+    spool_kib: u32 = 32768 in 64..=1048576;
+    /// Events that may wait there.
+    spool_events: u32 = 65536 in 64..=1048576;
+    /// How long they may wait, hours; up to an eighth longer.
+    spool_hours: u32 = 168 in 1..=8760;
     /// One write to a link, KiB.
     batch_kib: u32 = 16 in 1..=64;
     /// An event begun must be whole within this, seconds.
@@ -128,6 +134,10 @@ impl Limits {
         let rules = [
             [
                 ("outbox_kib", self.outbox_kib),
+                ("max_event_kib", self.max_event_kib),
+            ],
+            [
+                ("spool_kib", self.spool_kib),
                 ("max_event_kib", self.max_event_kib),
             ],
             [

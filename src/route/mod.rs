@@ -12,6 +12,7 @@ pub mod outbox;
 pub mod queue;
 pub mod rate;
 pub mod router;
+pub mod spool;
 
 pub use link::{LinkId, LinkSpec, PeerSpec, Verdict};
 pub use router::{ASIDE_BYTES, Router, Settings};

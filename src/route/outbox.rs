@@ -3,6 +3,9 @@
 //! `offered = sent + queued + dropped by reason`, always. A link that does not read costs nobody else anything: offers
 //! never block, and what does not fit gives way by class, with its reason counted.
 
+mod park;
+mod salvage;
+
 use std::task::{Context, Poll, Waker};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -127,10 +130,13 @@ pub struct Outbox {
     charged: usize,
     /// What this connection was handed and its peer has not acknowledged.
     flight: InFlight,
+    /// Nothing goes past what is put first.
+    held: bool,
     /// Sent on earlier connections.
     before: u64,
     offered: u64,
     sent: u64,
+    spooled: u64,
 }
 
 impl Outbox {
@@ -151,9 +157,11 @@ impl Outbox {
             large: None,
             charged: 0,
             flight: InFlight::default(),
+            held: false,
             before: 0,
             offered: 0,
             sent: 0,
+            spooled: 0,
         }
     }
 
@@ -208,7 +216,12 @@ impl Outbox {
             counters.drop_one(Reason::Thinned);
             return true;
         }
-        if self.idle && self.queue.is_empty() && self.fits(length) && !self.is_large(length) {
+        if self.idle
+            && !self.held
+            && self.queue.is_empty()
+            && self.fits(length)
+            && !self.is_large(length)
+        {
             self.put(parcel.bytes);
             counters.events_out += u64::from(parcel.event);
             if self.remembers(parcel.class, parcel.event) {
@@ -260,7 +273,7 @@ impl Outbox {
 
     /// Moves what waits into the batch, most important first, as far as it fits.
     pub fn fill(&mut self, pool: &mut Pool, counters: &mut Counters, now_ms: u64) {
-        while let Some(at) = self.next() {
+        while let Some(at) = self.next().filter(|_| !self.held) {
             if !self.fill_one(at, pool, counters, now_ms) {
                 break;
             }
@@ -370,7 +383,7 @@ impl Outbox {
         self.batch = BytesMut::new();
         self.large = None;
         pool.used -= std::mem::take(&mut self.charged);
-        self.idle = false;
+        (self.idle, self.held) = (false, false);
         self.wake();
     }
 
@@ -446,110 +459,6 @@ impl Outbox {
         let waiting = self.queue.remove(at)?;
         pool.used -= waiting.charge();
         Some(waiting)
-    }
-
-    fn park(
-        &mut self,
-        parcel: Parcel<'_>,
-        copy: &mut Option<Bytes>,
-        pool: &mut Pool,
-        counters: &mut Counters,
-        now_ms: u64,
-    ) -> bool {
-        let same = parcel.key.and_then(|key| self.queue.find(key));
-        if let Some(older) = same.and_then(|at| self.queue.peek(at)) {
-            // One uid's times leave in order, and a delete is final for what is older. The delete itself always counts:
-            // its time may come from another clock.
-            let late =
-                older.time_ms > parcel.time_ms || (older.delete && older.time_ms == parcel.time_ms);
-            if late && !parcel.delete {
-                self.spared += parcel.bytes.len() as u64;
-                counters.drop_one(Reason::Conflated);
-                return true;
-            }
-        }
-        let in_place = same
-            .and_then(|at| Some((at, self.queue.peek(at)?)))
-            .filter(|(_, older)| older.class == parcel.class)
-            .map(|(at, older)| (at, older.charge()));
-        let mut since_ms = now_ms as u32;
-        if let Some(older) = same.and_then(|at| self.queue.peek(at)) {
-            since_ms = older.since_ms;
-            self.spared += older.bytes.len() as u64;
-        }
-        if let (None, Some(at)) = (in_place, same) {
-            self.take(at, pool);
-            counters.drop_one(Reason::Conflated);
-        }
-        let freed = in_place.map_or(0, |(_, length)| length);
-        if !self.make_room(
-            &parcel,
-            freed,
-            in_place.map(|(at, _)| at),
-            pool,
-            counters,
-            now_ms,
-        ) {
-            return false;
-        }
-        let waiting = parcel.waiting(copy, since_ms);
-        pool.used = pool.used + waiting.charge() - freed;
-        match in_place {
-            Some((at, _)) => {
-                self.queue.replace(at, waiting);
-                counters.drop_one(Reason::Conflated);
-            }
-            None => self.queue.push(waiting, self.bounds.events),
-        }
-        true
-    }
-
-    /// Evicts the expired, then the oldest of lower classes, until the newcomer fits. `false`: it does not.
-    fn make_room(
-        &mut self,
-        parcel: &Parcel<'_>,
-        freed: usize,
-        keep: Option<u16>,
-        pool: &mut Pool,
-        counters: &mut Counters,
-        now_ms: u64,
-    ) -> bool {
-        loop {
-            let events = self.queue.len() + usize::from(keep.is_none());
-            let bytes = self.queue.bytes() + charge(parcel.bytes.len()) - freed;
-            let pooled = pool.used + charge(parcel.bytes.len()) - freed;
-            // One link may take no more than it leaves for the others; only control traffic may use the rest up.
-            let share = match parcel.class {
-                Class::Emergency | Class::Control => pooled <= pool.limit,
-                _ => pooled + bytes <= pool.limit,
-            };
-            if events <= self.bounds.events && bytes <= self.bounds.bytes && share {
-                return true;
-            }
-            let heads = Class::ALL.iter().rev().filter_map(|&class| {
-                let at = self.queue.oldest(class).filter(|&at| Some(at) != keep)?;
-                Some((at, self.queue.peek(at)?))
-            });
-            let mut lower = None;
-            let mut expired = None;
-            for (at, waiting) in heads {
-                if waiting.deadline_ms <= now_ms {
-                    expired.get_or_insert(at);
-                }
-                if waiting.class > parcel.class {
-                    lower.get_or_insert(at);
-                }
-            }
-            let Some(at) = expired.or(lower) else {
-                return false;
-            };
-            let given = self.take(at, pool);
-            self.spared += given.map_or(0, |given| given.bytes.len() as u64);
-            counters.drop_one(match expired {
-                Some(_) => Reason::Expired,
-                None => Reason::Evicted,
-            });
-        }
     }
 }
 

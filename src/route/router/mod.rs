@@ -7,6 +7,7 @@ mod forms;
 mod receive;
 mod reference;
 mod replay;
+mod spooling;
 mod times;
 
 use std::hash::BuildHasher;
@@ -20,6 +21,7 @@ use super::dedup::Dedup;
 use super::latest::Latest;
 use super::link::{LinkId, LinkSpec, PeerSpec};
 use super::outbox::{Bounds, Framing, Outbox, Pool, Thin, Want};
+use super::spool::{self, PeerSpool};
 use crate::clock::Now;
 use crate::clock::skew::{Frame, Skew};
 use crate::config::Limits;
@@ -27,9 +29,12 @@ use crate::cot::federated::Envelope;
 use crate::counters::{Counters, Reason};
 use crate::wire::xml::Reader;
 use crate::wire::{stamp, text};
+pub use spooling::SpoolState;
+
 use aside::Aside;
 use reference::Reference;
 use replay::Replay;
+use spooling::Spooling;
 
 pub use aside::ASIDE_BYTES;
 
@@ -52,6 +57,8 @@ pub struct Settings {
     pub dedup_events: usize,
     /// How long each, milliseconds.
     pub dedup_window_ms: u64,
+    /// Bounds of what waits for federates that are away.
+    pub spool: spool::Bounds,
     /// Sources of events whose clocks are remembered.
     pub skew_sources: usize,
 }
@@ -73,10 +80,15 @@ impl Settings {
             latest_events: usize::from(limits.latest_events),
             dedup_events: limits.dedup_events as usize,
             dedup_window_ms: u64::from(limits.dedup_seconds) * 1000,
+            spool: spool::Bounds::of(limits),
             skew_sources: usize::from(limits.skew_sources),
         }
     }
 }
+
+/// Emergencies and chat of federates that are remembered against being sent again, and how long, milliseconds.
+pub const REPLAYS: usize = 512;
+const REPLAY_WINDOW_MS: u64 = 24 * 3_600_000;
 
 /// The router. See the [module](super) for the two halves of its interface.
 #[derive(Debug)]
@@ -89,6 +101,9 @@ pub struct Router {
     contacts: Contacts,
     latest: Latest,
     dedup: Dedup,
+    /// Emergencies and chat that federates sent: a link that breaks sends some again, long after.
+    replays: Dedup,
+    spooling: Spooling,
     skew: Skew,
     reference: Reference,
     pool: Pool,
@@ -150,10 +165,11 @@ struct Federate {
     registered: bool,
     incoming: bool,
     outgoing: bool,
-    /// Its events' times are moved into our clock.
-    correct: bool,
     /// Messages that came on this connection; what another box is told when it asks.
     received: u64,
+    spool: PeerSpool,
+    /// Its events' times are moved into our clock.
+    correct: bool,
     /// What waits for its standby connection.
     aside: Aside,
     counters: Counters,
@@ -170,6 +186,8 @@ impl Router {
             contacts: Contacts::new(settings.max_contacts),
             latest: Latest::new(settings.latest_events),
             dedup: Dedup::new(settings.dedup_events, settings.dedup_window_ms),
+            replays: Dedup::new(REPLAYS, REPLAY_WINDOW_MS),
+            spooling: Spooling::new(settings.spool, settings.outbox.bytes),
             skew: Skew::new(settings.skew_sources),
             reference: Reference::new(),
             pool: Pool {
@@ -236,12 +254,17 @@ impl Router {
             Kind::Commands => Replay::done(),
         };
         link.outbox.wake();
+        self.spool_begins(id);
         LinkId(id as u16)
     }
 
     /// The link is gone. Its users are taken off the phone book, and off the maps of those who saw them here.
     pub fn detach(&mut self, id: LinkId, now: Now) {
         let now = self.event_now(now);
+        if self.links.get(usize::from(id.0)).is_none() {
+            return;
+        }
+        self.spool_rest(usize::from(id.0), now);
         let Some((link, pool, local)) = self.parts(id) else {
             return;
         };
@@ -256,6 +279,13 @@ impl Router {
             }
         }
         let is_client = matches!(link.kind, Kind::Client);
+        if let Kind::Federate(federate) = &link.kind
+            && federate.registered
+            && federate.spool.enabled
+        {
+            // What is addressed to its users waits for it.
+            return self.contacts.leave(id);
+        }
         if is_client {
             // The next client here is another device.
             link.frame = Frame::default();
@@ -409,8 +439,9 @@ impl Router {
                 registered: false,
                 incoming: true,
                 outgoing: true,
-                correct: true,
                 received: 0,
+                spool: PeerSpool::new(name),
+                correct: true,
                 aside: Aside::default(),
                 counters: Counters::default(),
             })),
@@ -422,10 +453,14 @@ impl Router {
             turn: false,
         };
         // Of a peer that was removed, the place is used again: names that come and go must not add up.
-        let removed = |link: &Link| matches!(&link.kind, Kind::Federate(federate) if !federate.registered && !link.up);
+        let removed = |link: &Link| {
+            matches!(&link.kind, Kind::Federate(federate)
+                if !federate.registered && !link.up && !federate.spool.enabled)
+        };
         match self.links.iter().position(removed) {
             Some(place) => {
                 self.latest.disown(LinkId(place as u16));
+                self.contacts.forget_away(LinkId(place as u16));
                 self.skew.disown(place as u16);
                 self.links[place] = link;
                 place

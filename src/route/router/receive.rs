@@ -105,7 +105,9 @@ impl Router {
                 false => Spelling::Raw,
             };
             let presence = self.presence(from, key, (event.uid, spelling), event.kind, detail, now);
-            if meta.class != Class::Bulk && keeps(event.kind, &targets) {
+            if class::is_cancellation(event.kind) {
+                self.latest.forget(key);
+            } else if meta.class != Class::Bulk && keeps(event.kind, &targets) {
                 self.keep(Newest {
                     key,
                     link: from,
@@ -153,10 +155,11 @@ impl Router {
         if class::is_for_server(event.kind) {
             return Err(Reason::ControlMessage);
         }
-        if self
-            .dedup
-            .is_repeat(self.hasher.hash_one(event.bytes), now.mono_ms)
-        {
+        let hash = self.hasher.hash_one(event.bytes);
+        // What must not be lost is sent again after a link broke, and that may be long after.
+        let again = Class::of(event.kind, event.directed) <= Class::Chat
+            && self.replays.is_repeat(hash, now.mono_ms);
+        if again || self.dedup.is_repeat(hash, now.mono_ms) {
             return Err(Reason::Duplicate);
         }
         // Checked here, and not where it is first written, because a relay must not pass on what it would not show.
@@ -217,7 +220,9 @@ impl Router {
                 shown,
                 now,
             );
-            if meta.class != Class::Bulk && keeps(event.kind, &targets) {
+            if class::is_cancellation(event.kind) {
+                self.latest.forget(key);
+            } else if meta.class != Class::Bulk && keeps(event.kind, &targets) {
                 self.keep(Newest {
                     key,
                     link: from,
@@ -377,7 +382,7 @@ enum Spelling {
 
 /// Late joiners are shown positions and alarms that still hold.
 fn keeps(kind: &[u8], targets: &Targets) -> bool {
-    let alarm = class::is_emergency(kind) && !kind.ends_with(b"-can");
+    let alarm = class::is_emergency(kind) && !class::is_cancellation(kind);
     !targets.is_directed() && (kind.starts_with(b"a-") || alarm)
 }
 

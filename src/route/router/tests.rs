@@ -1,8 +1,10 @@
 //! Routers joined by hand: what one hands over is given to the next.
 
 mod again;
+mod away;
 mod clocks;
 mod reach;
+mod seven_days;
 
 use std::task::Waker;
 
@@ -30,6 +32,7 @@ fn router(id: &str) -> Router {
         latest_events: 16,
         dedup_events: 256,
         dedup_window_ms: 30_000,
+        spool: crate::route::spool::Bounds::of(&crate::config::Limits::default()),
         skew_sources: 64,
     })
 }
