@@ -136,6 +136,15 @@ impl PeerBoard {
         });
     }
 
+    /// Notes, beside a connection that is well, what somebody should do; it stands until the state changes.
+    pub fn advise(&self, peer: &str, advice: &str) {
+        self.with(peer, |status| {
+            if status.state == PeerState::Connected {
+                advice.clone_into(&mut status.reason);
+            }
+        });
+    }
+
     /// Notes what ended an attempt; it stands until the peer is connected.
     ///
     /// A peer that refuses us often hangs up before it has said so: what passes does not hide a refusal.

@@ -135,6 +135,15 @@ impl Latest {
         }
     }
 
+    /// Whether the kept event of a uid has these bytes in it.
+    pub fn holds(&self, key: u64, bytes: &[u8]) -> bool {
+        let kept = self
+            .by_key
+            .get(&key)
+            .and_then(|&at| self.places.get(usize::from(at)));
+        kept.is_some_and(|kept| kept.live && memchr::memmem::find(&kept.bytes, bytes).is_some())
+    }
+
     /// Whether the event of a uid is kept and not stale; wall clock, milliseconds since 1970.
     pub fn is_fresh(&self, key: u64, wall_ms: i64) -> bool {
         let at = self.by_key.get(&key).map(|&at| usize::from(at));

@@ -83,8 +83,9 @@ impl Federation {
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
             timing,
         });
+        (node.companions).allow_packing(usize::from(config.limits.compressed_links));
         time_exchange::register(&node.companions, node.hub.clone(), node.keeper.clone());
-        receipts::register(&node.companions, &node.hub);
+        receipts::register(&node.companions, &node.hub, &node.registry);
         standby::register(&node.companions);
         let watching = node.routes.watch().map_err(|error| {
             tracing::warn!(%error, "changes of routes are not heard of: links come back when their pauses are over");

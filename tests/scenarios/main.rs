@@ -33,6 +33,7 @@ mod the_console_sets_a_box_up;
 mod the_demo_shows_everything_crossing;
 mod the_led_tells_what_the_box_does;
 mod the_service_manager_is_told;
+mod thin_links_carry_what_matters;
 mod updates_are_tried_and_rolled_back;
 mod words_wait_for_a_link_that_is_down;
 mod wrong_clocks_are_corrected;

@@ -22,13 +22,16 @@ const DRIFT: u64 = 5_000;
 /// Longest word for the sender's clock quality, bytes.
 const QUALITY_MAX: usize = 16;
 
+/// A word for the quality of a clock.
+pub type Word = heapless::String<QUALITY_MAX>;
+
 /// What one side keeps of a conversation about the time; one per connection.
 #[derive(Debug, Clone, Default)]
 pub struct Exchange {
     /// The mark of the message heard last, and when it came, monotonic milliseconds.
     heard: Option<(u64, u64)>,
     /// The word for the quality of our own clock, as the next message says it.
-    quality: heapless::String<QUALITY_MAX>,
+    quality: Word,
 }
 
 /// What one message tells of the other clock.
@@ -41,7 +44,7 @@ pub struct Sample {
     /// There and back, milliseconds.
     pub round_trip_ms: u32,
     /// The other side's word for the quality of its clock.
-    pub quality: heapless::String<QUALITY_MAX>,
+    pub quality: Word,
     /// The other side's clock is a guess, and the events that it passes on are in clocks of their own.
     pub adrift: bool,
 }

@@ -18,7 +18,7 @@
 mod exchange;
 pub mod source;
 
-pub use exchange::{Exchange, Known, STAMP_MAX, Sample};
+pub use exchange::{Exchange, Known, STAMP_MAX, Sample, Word};
 
 use super::Now;
 use source::{CORRECTED_FROM_MS, CORRECTED_UNTIL_MS, First, NEAR_MS, Seen, Source, tick};
@@ -57,7 +57,7 @@ pub struct Judgement {
 }
 
 /// What is known of a neighbour's clock, for people and for the choice of our own time.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Offset {
     /// Its clock minus ours, milliseconds; 0 where they agree.
     pub offset_ms: i64,
@@ -69,6 +69,8 @@ pub struct Offset {
     pub round_trip_ms: Option<u32>,
     /// It was told by the neighbour's box, and not guessed from events.
     pub exchanged: bool,
+    /// The word of the neighbour's box for the quality of its clock; empty where it says nothing.
+    pub quality: Word,
 }
 
 /// What is kept of one neighbour's clock.
@@ -82,6 +84,7 @@ pub struct Frame {
     shifting: bool,
     /// It told that its events are in clocks of their own.
     adrift: bool,
+    quality: Word,
     /// Of the sources compared, so many had the same clock.
     same: u16,
     compared: u16,
@@ -131,6 +134,7 @@ impl Frame {
         self.round_trip_ms = Some(sample.round_trip_ms);
         (self.plain, self.changed) = (false, true);
         self.adrift = sample.adrift;
+        self.quality.clone_from(&sample.quality);
         match &mut self.known {
             Some(known) => known.add(sample, now),
             none => {
@@ -142,7 +146,11 @@ impl Frame {
 
     /// Notes a round trip that was measured otherwise.
     pub fn note_round_trip(&mut self, milliseconds: u32) {
-        self.round_trip_ms = Some(milliseconds);
+        // A single slow one says nothing.
+        self.round_trip_ms = Some(match self.round_trip_ms {
+            Some(before) => before - before / 4 + milliseconds / 4,
+            None => milliseconds,
+        });
     }
 
     /// What is known of the neighbour's clock.
@@ -157,6 +165,7 @@ impl Frame {
                 confidence: known.confidence(now),
                 round_trip_ms,
                 exchanged: true,
+                quality: self.quality.clone(),
             };
         }
         if self.compared == 0 {
@@ -175,7 +184,7 @@ impl Frame {
             // Never certain, because nobody can see a delay that was always there.
             confidence: 0.9 * share * (1.0 - 0.5f64.powi(self.same.min(16).into())),
             round_trip_ms,
-            exchanged: false,
+            ..Offset::default()
         }
     }
 
@@ -305,7 +314,7 @@ impl Skew {
         seen: Seen,
         theirs: Option<i64>,
     ) -> Option<(usize, bool)> {
-        let bucket = ((key >> 32) * self.buckets as u64 >> 32) as usize * WAYS;
+        let bucket = (((key >> 32) * self.buckets as u64) >> 32) as usize * WAYS;
         let ways = self.sources.get_mut(bucket..bucket + WAYS)?;
         if let Some(at) = (ways.iter()).position(|source| source.key == key && !source.is_free()) {
             return Some((bucket + at, false));

@@ -19,10 +19,7 @@ use super::trouble::chance;
 use super::way::{Loud, Way};
 
 /// With a standby at hand, a health check that goes unanswered this long at least is reason enough to use it.
-const OVERDUE: Duration = Duration::from_millis(1500);
-
-/// Between two looks whether events stand still.
-const LOOK_EVERY: Duration = Duration::from_secs(3);
+const OVERDUE: Duration = Duration::from_millis(1000);
 
 /// Who takes over.
 #[derive(Debug)]
@@ -54,7 +51,8 @@ pub struct Deputy {
 impl Deputy {
     /// Nothing carries yet.
     pub fn new(way: Way) -> Self {
-        let plan = Plan::new(way.node().timing.pauses(), 1);
+        let timing = &way.node().timing;
+        let (plan, latch) = (Plan::new(timing.pauses(), 1), Latch::new(timing.latched));
         Self {
             way,
             address: 0,
@@ -62,7 +60,7 @@ impl Deputy {
             warm: None,
             plan,
             due: Instant::now(),
-            latch: Latch::default(),
+            latch,
         }
     }
 
@@ -97,7 +95,7 @@ impl Deputy {
     ) -> Successor {
         let several = self.way.peer().uplinks.len() > 1;
         let mut known = *changes.borrow_and_update();
-        let mut looks = tokio::time::interval(LOOK_EVERY);
+        let mut looks = tokio::time::interval(self.way.node().timing.look);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let overdue = plan::proof_within(pulse.round_trip()).max(OVERDUE);

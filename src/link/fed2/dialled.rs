@@ -50,9 +50,13 @@ pub async fn run(
     });
     let cutter: Cutter = Arc::new(watch::Sender::new(None));
     let mut cut = cutter.subscribe();
-    let flow = Flow::limited(peer.over(opened.uplink.as_ref()).rate, opened.meter.clone());
-    let _leaves = Leaves(Arc::clone(&flow));
     let companion = opened.companion.clone();
+    let flow = Flow::limited(
+        peer.over(opened.uplink.as_ref()).rate,
+        opened.meter.clone(),
+        companion.packing().clone(),
+    );
+    let _leaves = Leaves(Arc::clone(&flow));
     let keeping = opened.keeping(node, peer);
     let origin = node.registry.next_attempt();
     companion.set_origin(origin);

@@ -6,9 +6,8 @@
 //! connection cures both. A peer may also have nothing to say, so the cure is rare where that cannot be told apart.
 
 use std::fmt;
+use std::time::Duration;
 
-/// Events that wait and are not taken for this long, though the health check is answered, milliseconds.
-const NOT_TAKING_MS: u64 = 30_000;
 /// A peer that used to send and is silent for this long at least, milliseconds.
 const SILENT_MS: u64 = 5 * 60_000;
 /// What comes so soon after the beginning is a greeting, milliseconds.
@@ -58,8 +57,10 @@ impl fmt::Display for Latched {
 }
 
 /// Watches one peer over all its connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Latch {
+    /// Events that wait and are not taken for this long are told, milliseconds.
+    not_taking_ms: u64,
     last: Progress,
     began_ms: u64,
     taken_ms: u64,
@@ -71,6 +72,20 @@ pub struct Latch {
 }
 
 impl Latch {
+    /// Events that wait for so long, and are not taken though the peer answers, mean that it has let go of them.
+    pub fn new(not_taking: Duration) -> Self {
+        Self {
+            not_taking_ms: u64::try_from(not_taking.as_millis()).unwrap_or(u64::MAX),
+            last: Progress::default(),
+            began_ms: 0,
+            taken_ms: 0,
+            received_ms: 0,
+            usual_ms: 0,
+            cures: 0,
+            cured_ms: 0,
+        }
+    }
+
     /// A new connection carries from now on.
     pub fn began(&mut self, now_ms: u64) {
         self.last = Progress::default();
@@ -101,7 +116,7 @@ impl Latch {
         let silent_ms = now_ms.saturating_sub(self.received_ms);
         let stuck_ms = now_ms.saturating_sub(self.taken_ms);
         let quiet = self.usual_ms > 0 && silent_ms >= SILENT_MS.max(self.usual_ms * USUAL_TIMES);
-        let latched = if stuck_ms >= NOT_TAKING_MS {
+        let latched = if stuck_ms >= self.not_taking_ms {
             Latched::NotTaking(stuck_ms / 1000)
         } else if quiet && !is_box {
             Latched::Silent(silent_ms / 1000)
@@ -124,6 +139,10 @@ impl Latch {
 mod tests {
     use super::*;
 
+    fn new() -> Latch {
+        Latch::new(Duration::from_secs(30))
+    }
+
     /// Looks every 3 s for so many seconds; what it said, with the second.
     fn watch(
         latch: &mut Latch,
@@ -144,7 +163,7 @@ mod tests {
 
     #[test]
     fn events_that_wait_and_are_not_taken_are_told_within_a_minute() {
-        let mut latch = Latch::default();
+        let mut latch = new();
         let stuck = |second: u64| Progress {
             handed: second.min(60),
             waiting: usize::from(second > 60),
@@ -158,12 +177,12 @@ mod tests {
             waiting: 50,
             received: 0,
         };
-        assert_eq!(watch(&mut Latch::default(), 0, 600, false, busy), []);
+        assert_eq!(watch(&mut new(), 0, 600, false, busy), []);
     }
 
     #[test]
     fn a_peer_that_fell_silent_is_asked_anew_ever_more_seldom() {
-        let mut latch = Latch::default();
+        let mut latch = new();
         let falls_silent = |second: u64| Progress {
             received: second.min(600),
             ..Progress::default()
@@ -181,11 +200,11 @@ mod tests {
     #[test]
     fn who_never_sent_or_is_a_box_may_be_silent() {
         let nothing = |_| Progress::default();
-        assert_eq!(watch(&mut Latch::default(), 0, 7200, false, nothing), []);
+        assert_eq!(watch(&mut new(), 0, 7200, false, nothing), []);
         let silent_box = |second: u64| Progress {
             received: second.min(100),
             ..Progress::default()
         };
-        assert_eq!(watch(&mut Latch::default(), 0, 7200, true, silent_box), []);
+        assert_eq!(watch(&mut new(), 0, 7200, true, silent_box), []);
     }
 }

@@ -35,6 +35,11 @@ use super::standby;
 /// ServerEventStreams of one connection. TAK opens a newer one beside the old one; more have no use.
 const EVENT_STREAMS: usize = 2;
 
+/// What an operator must do about a TAK Server that dials us beside another connection (protocol reference 1.3).
+const BOTH_DIAL: &str = "it dials us too, beside a connection that is well; a TAK Server that meets a second \
+    connection of one certificate switches its own outgoing connection off until somebody switches it on again: take \
+    `address` out here, or the outgoing connection there";
+
 type Answer = Result<Response<GrpcBody>, Status>;
 
 /// One connection's calls.
@@ -81,10 +86,15 @@ impl Methods {
         cutter: Cutter,
         readers: TaskScope,
     ) -> Arc<Self> {
+        let companion = node.companions.companion(&peer.name, peer.is_packed());
         Arc::new(Self {
             introduction: Introduction::new(&node),
-            companion: Companion::new(&peer.name, node.companions.features()),
-            flow: Flow::limited(peer.rate, node.meters.connection(&peer.name)),
+            flow: Flow::limited(
+                peer.rate,
+                node.meters.connection(&peer.name),
+                companion.packing().clone(),
+            ),
+            companion,
             node,
             peer,
             address,
@@ -412,6 +422,10 @@ impl Methods {
                 challenge: Arc::default(),
             };
             let claim = self.node.registry.claim(candidate).await.map_err(|taken| {
+                if !self.companion.is_box() {
+                    self.node.board.advise(&self.peer.name, BOTH_DIAL);
+                    tracing::warn!(peer = self.peer.name, "{}: {BOTH_DIAL}", self.peer.name);
+                }
                 let status = Status::new(Code::AlreadyExists, taken.to_string());
                 self.close(status.clone());
                 status

@@ -5,7 +5,7 @@
 //! | [`node`] | who we are, who a peer is, every interval |
 //! | [`names`] | the methods, and the messages we introduce ourselves with |
 //! | [`flow`] [`intake`] | the events of one connection, both ways, whichever side dialled |
-//! | [`pace`] | the events to a peer whose link has a byte budget |
+//! | [`pace`] [`packing`] | the events to a peer whose link has a byte budget |
 //! | [`registry`] | one live connection per peer, and which of two wins |
 //! | [`trouble`] [`plan`] | what goes wrong, in words; when to try again, and where |
 //! | [`last_words`] [`watched`] | hears out a peer that hangs up; remembers why the TLS stream broke |
@@ -39,6 +39,7 @@ pub mod names;
 pub mod node;
 pub mod opened;
 pub mod pace;
+pub mod packing;
 pub mod plan;
 pub mod pulse;
 pub mod receipts;

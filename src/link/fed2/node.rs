@@ -15,6 +15,7 @@ use crate::link::nat::Keeper;
 use crate::link::route_watch::Routes;
 
 use super::companion_desk::Companions;
+use super::packing;
 use super::plan::Pauses;
 use super::registry::Registry;
 
@@ -119,6 +120,13 @@ impl PeerSettings {
     }
 }
 
+impl PeerSettings {
+    /// Whether what is sent to it is worth packing.
+    pub fn is_packed(&self) -> bool {
+        self.compress && packing::pays(self.rate)
+    }
+}
+
 /// Finds the peer that a certificate chain (leaf first) belongs to. The handshake has judged the chain already.
 pub type Identify = Arc<dyn Fn(&[CertificateDer<'static>]) -> Option<PeerSettings> + Send + Sync>;
 
@@ -147,6 +155,10 @@ pub struct Timing {
     pub fresh: Duration,
     /// Before a ROL stream that ended is opened again.
     pub reopen: Duration,
+    /// Between two looks whether events stand still.
+    pub look: Duration,
+    /// Events that wait and are not taken for this long, though the peer answers, mean that it has let go of them.
+    pub latched: Duration,
     /// Pause after a link that was well went away.
     pub retry_at_once: Duration,
     /// First pause after a failed attempt; doubles each time.
@@ -175,6 +187,8 @@ impl Default for Timing {
             silence: Duration::from_secs(15),
             fresh: Duration::from_secs(6),
             reopen: Duration::from_secs(10),
+            look: Duration::from_secs(3),
+            latched: Duration::from_secs(30),
             retry_at_once: Duration::from_millis(100),
             retry_first: Duration::from_secs(1),
             retry_most: Duration::from_secs(30),

@@ -80,7 +80,9 @@ impl Opened {
         let name = uplink.map_or(ONLY_UPLINK, |uplink| uplink.name.as_str());
         let place = Place::of(name, connected.way.from.ip());
         let link = Link::new(connected.gauge, place);
-        let companion = Companion::new(&peer.name, node.companions.features());
+        // A standby is made for little; one that takes over goes unpacked.
+        let packed = purpose == Purpose::Carry && peer.over(uplink).is_packed();
+        let companion = node.companions.companion(&peer.name, packed);
         let keeping = (purpose == Purpose::Carry).then(|| {
             let peer = peer.over(uplink);
             Keeping::new(node, &peer, Arc::clone(&link), companion.clone())

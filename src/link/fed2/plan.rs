@@ -251,7 +251,7 @@ mod tests {
         ) {
             let mut plan = Plan::new(PAUSES, addresses);
             for (held, certificate, route, chance) in ends {
-                let held = if held < 20_000 { 0 } else { held - 20_000 };
+                let held = held.saturating_sub(20_000);
                 let pause = plan.ended(Outcome { certificate, ..after(held) }, chance);
                 prop_assert!(plan.address() < addresses);
                 prop_assert!(pause >= PAUSES.at_once && pause <= Duration::from_secs(75));

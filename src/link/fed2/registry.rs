@@ -198,6 +198,13 @@ impl Registry {
         live.is_some_and(|live| Arc::ptr_eq(&live.cutter, cutter))
     }
 
+    /// Makes a peer's connection prove at once that it is well, if we dialled it.
+    pub fn challenge(&self, peer: &str) {
+        if let Some(live) = self.lock().live.get(peer) {
+            live.challenge.notify_one();
+        }
+    }
+
     /// Waits until a peer has no live connection.
     pub async fn vacated(&self, peer: &str) {
         loop {

@@ -160,6 +160,15 @@ impl fmt::Display for Trouble {
                     "the peer has another connection of ours: {method} ended with {status}"
                 )
             }
+            Self::Call { method, status }
+                if status.code == Code::Unknown && method.ends_with("EventStream") =>
+            {
+                write!(
+                    f,
+                    "{method} ended with {status}; so does a TAK Server that has another connection of our certificate: \
+                     a dead one that it has not given up yet, or its own outgoing one"
+                )
+            }
             Self::Call { method, status } => write!(f, "{method} ended with {status}"),
             Self::Unwell(answer) => write!(f, "the peer answers the health check with {answer}"),
             Self::Taken => f.write_str("the peer is connected already: it dialled us"),

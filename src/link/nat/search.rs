@@ -72,6 +72,10 @@ impl Search {
     }
 
     /// What to try next. A claim is tried once; what came of it are bounds like any others.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "a step is no item of an iterator"
+    )]
     pub fn next(&mut self) -> Step {
         if let Some(claimed) = self.claimed.take() {
             let points: Vec<u32, AT_ONCE> = [Some(claimed.lived), claimed.died]

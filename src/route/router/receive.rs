@@ -171,6 +171,12 @@ impl Router {
         {
             return Err(Reason::BadTime);
         }
+        // A federate that comes back tells its alarms again, however long ago it told them first.
+        if class::is_emergency(event.kind)
+            && (self.latest).holds(self.hasher.hash_one(event.uid), event.bytes)
+        {
+            return Err(Reason::Duplicate);
+        }
         self.accepted(from, now);
         let shown = checked.detail.as_ref().unwrap_or(&Detail::NOTHING);
         let key = self.hasher.hash_one(event.uid);

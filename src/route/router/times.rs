@@ -143,6 +143,15 @@ impl Router {
         place.map_or_else(Offset::default, |place| self.links[place].frame.offset(now))
     }
 
+    /// What is known of the clocks of all peers that are connected.
+    pub fn peer_offsets(&self, now: Now) -> impl Iterator<Item = Offset> + '_ {
+        let federates = self
+            .links
+            .iter()
+            .filter(|link| link.up && matches!(link.kind, Kind::Federate(_)));
+        federates.map(move |link| link.frame.offset(now))
+    }
+
     fn federate_at(&self, peer: &str) -> Option<usize> {
         let named = |link: &super::Link| matches!(&link.kind, Kind::Federate(federate) if federate.name == peer);
         self.links.iter().position(named)

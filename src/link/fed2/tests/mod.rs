@@ -11,6 +11,7 @@ mod keeping;
 mod pair;
 mod peers;
 mod refused;
+mod thin;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -152,6 +153,8 @@ fn quick() -> Timing {
         health_deadline: Duration::from_secs(3),
         sweep: Duration::from_millis(50),
         reopen: Duration::from_millis(50),
+        look: Duration::from_millis(50),
+        latched: Duration::from_millis(600),
         retry_first: Duration::from_millis(50),
         retry_most: Duration::from_millis(200),
         ..Timing::default()
@@ -201,7 +204,14 @@ fn peer(name: &str, address: Option<SocketAddr>) -> PeerSettings {
 
 /// An acceptor that takes every certificate of `pki` for the peer `name`.
 async fn acceptor(node: &Arc<Node>, pki: &Pki, name: &str) -> (Acceptor, SocketAddr) {
-    let settings = peer(name, None);
+    acceptor_of(node, pki, peer(name, None)).await
+}
+
+async fn acceptor_of(
+    node: &Arc<Node>,
+    pki: &Pki,
+    settings: PeerSettings,
+) -> (Acceptor, SocketAddr) {
     let acceptor = Acceptor::new(AcceptorSettings {
         door: Door::new(4, 4),
         refusals: Refusals::default(),

@@ -347,7 +347,9 @@ fn a_box_that_only_guesses_the_time_leaves_devices_that_know_it_alone() {
     let (told, known) = a.told_time(later(20_000));
     assert!(known && (told.wall_ms - later(20_000).wall_ms - years).abs() < 100);
     // A second device, ten minutes behind the first, is moved into the clock of the many.
-    let (third, fourth) = (client(&mut a), client(&mut a));
+    let address = || "test".to_owned();
+    let third = a.attach(LinkSpec::Client { address: address() }, later(20_000));
+    let fourth = a.attach(LinkSpec::Client { address: address() }, later(20_000));
     track_of(&mut a, third, near, years, 20..25);
     let ages = track_of(&mut a, fourth, near, years - 10 * MINUTE, 25..40);
     assert_eq!(ages.last(), Some(&[years, years + MINUTE]));
