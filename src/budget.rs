@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::clock::gps;
 use crate::config::Limits;
 use crate::log::recent;
 use crate::wire::pack;
@@ -387,6 +388,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             1,
             Some("max_event_kib"),
             "its line and the event decoded from it",
+        ),
+        row(
+            "line of gpsd",
+            gps::LINE_BYTES as u64,
+            1,
+            None,
+            "while it is read",
         ),
         row(
             "log line kept",

@@ -4,6 +4,7 @@
 //! directory, for its owner only.
 
 pub mod client;
+pub mod clock;
 pub mod control;
 pub mod inject;
 pub mod line;
@@ -16,6 +17,7 @@ pub mod status;
 pub mod update;
 
 pub use client::{AskError, ask};
+pub use clock::ClockStatus;
 pub use control::{BindError, Control, ControlListener, serve};
 pub use request::{
     Committed, ConfigFault, ConfigText, ErrorCode, Fault, PeerEntry, RefusedEvent, Request,

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::clock::ClockStatus;
 use super::line::LineStatus;
 use super::sending::SendingStatus;
 use super::spool::SpoolStatus;
@@ -65,16 +66,6 @@ pub struct NodeStatus {
     pub state: String,
     /// Why it is in safe mode, in words; else empty.
     pub reason: String,
-}
-
-/// The clock.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClockStatus {
-    /// Now, RFC 3339.
-    pub utc: String,
-    /// How far it can be trusted, in one word. Today always "unknown": where the time comes from (GPS, NTP, nobody) is
-    /// asked from the release on that corrects clocks, and until then this word claims nothing.
-    pub quality: String,
 }
 
 /// Addresses in use, with the ports that were really bound; none = off.
@@ -338,7 +329,9 @@ pub(crate) mod tests {
             },
             clock: ClockStatus {
                 utc: "2026-11-20T12:00:00.000Z".into(),
-                quality: "synchronised".into(),
+                quality: "ntp".into(),
+                error_ms: Some(20),
+                ..ClockStatus::default()
             },
             listen: ListenStatus {
                 clients_tcp: "127.0.0.1:8087".parse().ok(),
@@ -421,7 +414,7 @@ pub(crate) mod tests {
     fn the_shape_that_scripts_rely_on() {
         let json = serde_json::to_value(example()).unwrap();
         assert_eq!(json["node"]["name"], "alpha");
-        assert_eq!(json["clock"]["quality"], "synchronised");
+        assert_eq!(json["clock"]["quality"], "ntp");
         assert_eq!(json["listen"]["clients_tcp"], "127.0.0.1:8087");
         assert!(json["listen"]["clients_tls"].is_null());
         assert_eq!(json["clients"], 3);

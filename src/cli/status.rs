@@ -91,9 +91,11 @@ fn table(status: &Status) -> String {
         ("safe mode", safe_mode(&node.reason)),
         ("certificate", node.fingerprint.clone()),
         ("federate id", node.federate_id.clone()),
+        ("clock", status.clock.in_words()),
+        ("CLOCK", status.clock.fault.clone()),
         (
-            "clock",
-            format!("{}, {}", status.clock.utc, status.clock.quality),
+            "doubtful dates",
+            counts(&status.clock.doubtful_certificates),
         ),
         ("listening", listening(&status.listen)),
         ("clients", status.clients.to_string()),

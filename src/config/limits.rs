@@ -112,7 +112,7 @@ limits! {
     outbox_kib: u32 = 768 in 4..=65536;
     /// Bytes waiting for all links together, KiB. Not below outbox_kib.
     waiting_kib: u32 = 1024 in 4..=262144;
-    /// Connections with other boxes whose events may be packed at once, for thin links. 0 = none.
+    /// Connections with other boxes whose events may be packed at once, for thin links. 0 allows none.
     compressed_links: u16 = 1 in 0..=32;
     /// Disk for what waits for federates that are away, all together, KiB. Not below max_event_kib.
     spool_kib: u32 = 32768 in 64..=1048576;

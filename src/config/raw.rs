@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use toml::Spanned;
 
+use super::clock::{CLOCK_KEYS, RawClock};
 use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
 use super::uplinks::{RawUplink, UPLINK_KEYS};
@@ -16,6 +17,7 @@ pub(super) const TOP_KEYS: &[&str] = &[
     "identity",
     "listen",
     "led",
+    "clock",
     "limits",
     "console",
     "keepalive",
@@ -53,6 +55,7 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "identity" => Some(("[identity]", IDENTITY_KEYS)),
         "listen" => Some(("[listen]", LISTEN_KEYS)),
         "led" => Some(("[led]", LED_KEYS)),
+        "clock" => Some(("[clock]", CLOCK_KEYS)),
         "limits" => Some(("[limits]", Limits::KEYS)),
         "console" => Some(("[console]", CONSOLE_KEYS)),
         "uplink" => Some(("[[uplink]]", UPLINK_KEYS)),
@@ -87,6 +90,10 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         | ("led", "active_low")
         | ("uplink", "metered")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
+        ("clock", "gpsd") => {
+            "write host:port in quotes such as \"127.0.0.1:2947\", or \"\" for off".into()
+        }
+        ("clock", "peers") => "write true or false, without quotes".into(),
         ("listen", key) if key != table => {
             "write an address in quotes such as \"0.0.0.0:9001\", a list of them, or \"\" for off"
                 .into()
@@ -107,6 +114,7 @@ pub(super) struct RawConfig {
     pub(super) identity: Option<Spanned<RawIdentity>>,
     pub(super) listen: RawListen,
     pub(super) led: RawLed,
+    pub(super) clock: RawClock,
     pub(super) limits: RawLimits,
     pub(super) console: RawConsole,
     pub(super) uplink: Vec<Spanned<RawUplink>>,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
 
+use super::clock::ClockSources;
 use super::led::Led;
 use super::limits::Limits;
 use super::rate::Rate;
@@ -37,6 +38,8 @@ pub struct Config {
     pub listen: Listen,
     /// The status LED.
     pub led: Led,
+    /// Where the time of day comes from.
+    pub clock: ClockSources,
     /// Every bound of the box.
     pub limits: Limits,
     /// Side connections to other boxes may be opened, and answered, to learn how long networks remember idle links.
@@ -125,6 +128,7 @@ impl Default for Config {
             identity: None,
             listen: Listen::default(),
             led: Led::default(),
+            clock: ClockSources::default(),
             limits: Limits::default(),
             keepalive_discovery: true,
             console_idle_minutes: CONSOLE_IDLE_MINUTES,

@@ -28,6 +28,10 @@ api = "0.0.0.0:8443"                  # reserved
 # active_low = true                   # with gpio: lit while the line is low
 mode = "status"                       # or "dark": light discipline, never lit
 
+[clock]                               # the time of day, beside what the kernel's clock says
+gpsd = "127.0.0.1:2947"               # a gpsd to ask for the time of GPS; "" = off
+peers = true                          # the median of the peers' clocks, when nothing better is there
+
 [limits]
 "#;
 

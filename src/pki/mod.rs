@@ -2,6 +2,7 @@
 
 pub mod certificate;
 mod chain;
+pub mod dates;
 pub mod files;
 pub mod fingerprint;
 pub mod gather;
@@ -14,6 +15,7 @@ pub mod refusal;
 pub mod store;
 pub mod trust;
 
+pub use dates::{Doubt, Moment};
 pub use fingerprint::Fingerprint;
 pub use identity::Identity;
 pub use issue::KeyAlgorithm;

@@ -8,8 +8,8 @@ use crate::api::line::LineStatus;
 use crate::api::sending::SendingStatus;
 use crate::api::spool::SpoolStatus;
 use crate::api::status::{
-    ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus,
-    PowerStatus, Status, StorageStatus, UplinkStatus, counts, time,
+    LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus, PowerStatus, Status,
+    StorageStatus, UplinkStatus, counts, time,
 };
 use crate::clock::skew::Offset;
 use crate::config::Peer;
@@ -48,10 +48,7 @@ impl Shared {
                 .to_owned(),
                 reason: self.safe.as_ref().map(Safe::to_string).unwrap_or_default(),
             },
-            clock: ClockStatus {
-                utc: time(now.wall_ms).unwrap_or_default(),
-                quality: "unknown".to_owned(),
-            },
+            clock: self.clock.status(),
             listen: self.bound.clone(),
             peers: config
                 .peers

@@ -29,11 +29,13 @@ mod strangers_are_refused_in_the_handshake;
 mod strangers_at_the_door_keep_nobody_out;
 #[allow(dead_code, unused_imports, reason = "shared with the benchmark")]
 mod support;
+mod the_box_knows_what_time_it_is;
 mod the_console_sets_a_box_up;
 mod the_demo_shows_everything_crossing;
 mod the_led_tells_what_the_box_does;
 mod the_service_manager_is_told;
 mod thin_links_carry_what_matters;
+mod time_comes_from_gpsd_and_chrony;
 mod updates_are_tried_and_rolled_back;
 mod words_wait_for_a_link_that_is_down;
 mod wrong_clocks_are_corrected;

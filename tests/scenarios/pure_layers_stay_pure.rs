@@ -22,6 +22,11 @@ const PURE: &[&str] = &[
 ];
 /// Pure files of folders that are not.
 const PURE_FILES: &[&str] = &[
+    "clock::gps",
+    "clock::judge",
+    "clock::peers",
+    "clock::quality",
+    "pki::dates",
     "link::keepalive",
     "link::nat::search",
     "link::nat::table",
