@@ -21,7 +21,7 @@ pub struct InFlight {
     /// How many of them the peer has.
     taken: u64,
     /// Up to this number something went out that is kept elsewhere until it is acknowledged.
-    awaited: u64,
+    expected: u64,
     entries: VecDeque<Entry>,
     /// What the entries are charged to the pool.
     charged: usize,
@@ -71,8 +71,8 @@ impl InFlight {
     }
 
     /// The message that was handed over last is kept elsewhere, and its acknowledgement is waited for.
-    pub fn await_receipt(&mut self) {
-        self.awaited = self.handed;
+    pub fn expect_receipt(&mut self) {
+        self.expected = self.handed;
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
@@ -96,7 +96,7 @@ impl InFlight {
 
     /// Ready while something is not acknowledged; else remembers whom to wake.
     pub fn poll(&mut self, context: &Context<'_>) -> Poll<()> {
-        if !self.entries.is_empty() || self.taken < self.awaited {
+        if !self.entries.is_empty() || self.taken < self.expected {
             return Poll::Ready(());
         }
         self.waker = Some(context.waker().clone());
@@ -106,7 +106,7 @@ impl InFlight {
     /// The connection ended: gives back what was not acknowledged, oldest first, and begins to count anew.
     pub fn recall(&mut self, used: &mut usize) -> impl Iterator<Item = Waiting> + use<> {
         *used -= std::mem::take(&mut self.charged);
-        (self.handed, self.taken, self.awaited) = (0, 0, 0);
+        (self.handed, self.taken, self.expected) = (0, 0, 0);
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }

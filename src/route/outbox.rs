@@ -335,78 +335,11 @@ impl Outbox {
         self.put(bytes);
     }
 
-    /// The connection ended: what its peer has not acknowledged goes back to the head of what waits.
-    pub fn recall(&mut self, pool: &mut Pool, counters: &mut Counters) {
-        let mut again: Vec<Waiting> = self.flight.recall(&mut pool.used).collect();
-        self.sent -= again.len() as u64;
-        self.before = self.sent;
-        for class in [Class::Emergency, Class::Control, Class::Chat] {
-            while let Some(waiting) = self.queue.oldest(class).and_then(|at| self.take(at, pool)) {
-                again.push(waiting);
-            }
-        }
-        for waiting in again {
-            let full = self.queue.len() >= self.bounds.events
-                || self.queue.bytes() + waiting.charge() > self.bounds.bytes
-                || pool.used + waiting.charge() > pool.limit;
-            if full {
-                counters.drop_one(Reason::LinkDown);
-            } else {
-                pool.used += waiting.charge();
-                self.queue.push(waiting, self.bounds.events);
-            }
-        }
-    }
-
-    /// How many of those [`Self::sent`] are known to have arrived.
-    pub fn arrived(&self) -> u64 {
-        self.before + self.flight.taken()
-    }
-
-    /// The link is gone: everything that waits is dropped for that reason. With `keep`, emergencies and chat stay for
-    /// its return.
-    pub fn clear(&mut self, keep: bool, pool: &mut Pool, counters: &mut Counters) {
-        let mut kept = Vec::new();
-        for class in Class::ALL {
-            while let Some(waiting) = self.queue.oldest(class).and_then(|at| self.take(at, pool)) {
-                if keep && InFlight::concerns(class, waiting.event) {
-                    kept.push(waiting);
-                } else {
-                    counters.drop_one(Reason::LinkDown);
-                }
-            }
-        }
-        for waiting in kept {
-            pool.used += waiting.charge();
-            self.queue.push(waiting, self.bounds.events);
-        }
-        self.batch = BytesMut::new();
-        self.large = None;
-        pool.used -= std::mem::take(&mut self.charged);
-        (self.idle, self.held) = (false, false);
-        self.wake();
-    }
-
     /// Lets the connection look again.
     pub fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
-    }
-
-    /// What the peer has not acknowledged yet.
-    pub fn flight(&mut self) -> &mut InFlight {
-        &mut self.flight
-    }
-
-    /// Clients have no acknowledgements; a connection of a federate may break with much on its way.
-    fn remembers(&self, class: Class, event: bool) -> bool {
-        self.framing == Framing::Grpc && InFlight::concerns(class, event)
-    }
-
-    fn remember(&mut self, waiting: Waiting, pool: &mut Pool) {
-        let most = self.bounds.bytes / 4;
-        self.flight.keep(waiting, most, &mut pool.used, pool.limit);
     }
 
     fn put(&mut self, bytes: &[u8]) {
@@ -461,6 +394,8 @@ impl Outbox {
         Some(waiting)
     }
 }
+
+mod ending;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 the console an operator names a file, and only there may go back to an older release."""
 
 from card import Stick
-from console import PROMPT, Console
+from console import Console
 from guest import VIRT
 from updates import Updated
 
@@ -51,8 +51,7 @@ def settled(box):
 def by_console(world, box):
     console = Console(world, box.guest)
     box.guest.copy_in(world.bundle("older"), "/data/older.raucb")
-    box.guest.send("\r")
-    box.guest.expect(PROMPT, 60)
+    console.ask("")
     before = box.card.states()
     console.refused("update /data/older.raucb", "older", 120)
     console.refused("update /data/nothing.raucb", timeout=60)

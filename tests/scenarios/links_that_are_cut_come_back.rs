@@ -141,9 +141,9 @@ impl Pair {
         let deadline = Instant::now() + ARRIVES;
         while !self.all_arrived(from) {
             if Instant::now() > deadline {
-                for side in 0..2 {
+                for (side, from) in from.into_iter().enumerate() {
                     let ear = &self.ears[1 - side];
-                    let missing: Vec<&String> = self.said[side][from[side]..]
+                    let missing: Vec<&String> = self.said[side][from..]
                         .iter()
                         .filter(|uid| !ear.has(uid))
                         .collect();

@@ -10,6 +10,7 @@ mod a_broken_configuration_is_refused_with_file_and_key;
 mod a_slow_client_delays_nobody;
 mod a_track_crosses_from_client_to_client_over_federation;
 mod bad_input_is_counted_and_hurts_nobody;
+mod boxes_with_wrong_clocks;
 mod configuration_changes_are_taken_back;
 mod directed_chat_reaches_only_its_addressee;
 mod every_corpus_event_crosses_unchanged;

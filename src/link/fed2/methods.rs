@@ -2,10 +2,9 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use prost::Message;
 use tokio::sync::{OnceCell, mpsc};
@@ -27,7 +26,7 @@ use super::companion::{self, Companion, Feature};
 use super::companion_calls;
 use super::flow::Flow;
 use super::intake;
-use super::names::{Introduction, KEEPALIVE, MethodName};
+use super::names::{Introduction, MethodName};
 use super::node::{Node, PeerSettings};
 use super::registry::{Candidate, Cutter, Side};
 use super::standby;
@@ -124,24 +123,6 @@ impl Methods {
     /// The peer as another box.
     pub fn companion(&self) -> &Companion {
         &self.companion
-    }
-
-    /// How long ago the peer last proved that it is well.
-    pub fn silence(&self) -> Duration {
-        self.lock().well.elapsed()
-    }
-
-    /// How long it may be before the peer proves that again: what it announced, or what every federate keeps to.
-    pub fn patience(&self) -> Duration {
-        let announced = self.lock().announced;
-        let usual = self.node.timing.silence;
-        // On a thin link health checks stand behind events.
-        let usual = if self.peer.rate.is_some() {
-            usual * 2
-        } else {
-            usual
-        };
-        announced.map_or(usual, |announced| announced.patience())
     }
 
     /// Ends every open call with `status`, after what waits in the outbox.
@@ -264,12 +245,6 @@ impl Methods {
         Ok(answer)
     }
 
-    /// What a box says of its next health check.
-    fn announced(&self, head: &HeaderMap) -> Option<Announcement> {
-        let text = head.get(KEEPALIVE).filter(|_| self.companion.is_box())?;
-        Announcement::parse(text.to_str().ok()?)
-    }
-
     async fn health(&self, body: Incoming, announced: Option<Announcement>) -> Answer {
         let health: ClientHealth = self.first(body).await?;
         let well = health.status() == Health::Serving;
@@ -310,18 +285,6 @@ impl Methods {
         let before = std::mem::replace(&mut self.lock().answered, handed);
         if !self.companion.has(Feature::Receipt) {
             self.flow.took(before);
-        }
-    }
-
-    /// Follows the schedule that the peer announced, and notes how long the way there and back takes.
-    fn follow(&self, announced: Option<&Announcement>) {
-        let Some(link) = &self.link else { return };
-        if let Some(announced) = announced {
-            link.follow_peer(announced);
-        }
-        if let Some(round_trip) = link.round_trip_ms() {
-            let hub = &self.node.hub;
-            hub.with(|router, _| router.note_round_trip(&self.peer.name, round_trip));
         }
     }
 
@@ -516,3 +479,5 @@ impl Methods {
 fn message<M: Message>(message: &M) -> Response<GrpcBody> {
     call::answer(GrpcBody::answer(framed(message)))
 }
+
+mod schedule;

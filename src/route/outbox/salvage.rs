@@ -19,7 +19,7 @@ impl Outbox {
     /// Puts an event out of the spool into the batch. Gives its number on this connection, by which it is acknowledged.
     pub fn put_spooled(&mut self, bytes: &[u8], counters: &mut Counters) -> u64 {
         self.put_first(bytes, true, counters);
-        self.flight.await_receipt();
+        self.flight.expect_receipt();
         self.flight.handed()
     }
 

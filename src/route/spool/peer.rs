@@ -19,7 +19,7 @@ pub struct PeerSpool {
     pub enabled: bool,
     lanes: [Lane; 2],
     turn: u8,
-    awaited_since: Option<u64>,
+    asked_since: Option<u64>,
 }
 
 impl PeerSpool {
@@ -30,7 +30,7 @@ impl PeerSpool {
             enabled: false,
             lanes: Which::ALL.map(|which| Lane::new(Arc::clone(&peer), which)),
             turn: 0,
-            awaited_since: None,
+            asked_since: None,
         }
     }
 
@@ -83,17 +83,17 @@ impl PeerSpool {
             match self.lane(which).prepare(shape, jobs) {
                 Next::Drained => {}
                 Next::Ready => {
-                    self.awaited_since = None;
+                    self.asked_since = None;
                     return Prepared::Ready(which);
                 }
                 Next::Awaited => {
-                    let since = *self.awaited_since.get_or_insert(now.mono_ms);
+                    let since = *self.asked_since.get_or_insert(now.mono_ms);
                     let patient = now.mono_ms.saturating_sub(since) < PATIENCE_MS;
                     return Prepared::Awaited { patient };
                 }
             }
         }
-        self.awaited_since = None;
+        self.asked_since = None;
         Prepared::Drained
     }
 
@@ -122,7 +122,7 @@ impl PeerSpool {
     /// The connection is gone.
     pub fn rewind(&mut self) {
         self.lanes.iter_mut().for_each(Lane::rewind);
-        self.awaited_since = None;
+        self.asked_since = None;
     }
 
     /// Gives up what is too old; gives how many events.
@@ -154,7 +154,7 @@ impl PeerSpool {
 
     /// Forgets everything; gives how many events waited.
     pub fn clear(&mut self) -> u64 {
-        self.awaited_since = None;
+        self.asked_since = None;
         self.lanes.iter_mut().map(Lane::clear).sum()
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::config::Peer;
 use crate::files;
 use crate::link::hub::Hub;
+use crate::route::Router;
 use crate::route::spool::{Done, Job};
 use disk::Disk;
 
@@ -135,13 +136,13 @@ async fn run(hub: Hub, mut worker: Worker, mut stopped: oneshot::Receiver<()>) {
         let jobs = poll_fn(|context| hub.with(|router, now| router.poll_spool(context, now)));
         tokio::select! {
             jobs = jobs => worker.perform(&hub, jobs).await,
-            _ = tick.tick() => hub.with(|router, now| router.spool_tick(now)),
+            _ = tick.tick() => hub.with(Router::spool_tick),
             _ = &mut stopped => break,
         }
     }
     // Twice: what was with the disk, and what came meanwhile.
     for _ in 0..2 {
-        hub.with(|router, now| router.spool_tick(now));
+        hub.with(Router::spool_tick);
         let jobs = poll_fn(|context| {
             std::task::Poll::Ready(hub.with(|router, now| router.poll_spool(context, now)))
         });

@@ -40,9 +40,9 @@ impl Rig {
 
     /// Has the card do what is to be done now.
     pub fn work(&mut self, now: Now) -> bool {
-        let mut context = Context::from_waker(Waker::noop());
+        let context = Context::from_waker(Waker::noop());
         let mut worked = false;
-        while let Poll::Ready(jobs) = self.router.poll_spool(&mut context, now) {
+        while let Poll::Ready(jobs) = self.router.poll_spool(&context, now) {
             for job in jobs {
                 worked = true;
                 if let Some(done) = self.card.perform(job) {

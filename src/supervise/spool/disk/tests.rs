@@ -56,8 +56,8 @@ impl Rig {
     }
 
     fn jobs(&mut self, at: Now) -> Vec<Job> {
-        let mut context = Context::from_waker(Waker::noop());
-        match self.router.poll_spool(&mut context, at) {
+        let context = Context::from_waker(Waker::noop());
+        match self.router.poll_spool(&context, at) {
             Poll::Ready(jobs) => jobs,
             Poll::Pending => Vec::new(),
         }
