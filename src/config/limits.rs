@@ -110,6 +110,8 @@ limits! {
     outbox_kib: u32 = 768 in 4..=65536;
     /// Bytes waiting for all links together, KiB. Not below outbox_kib.
     waiting_kib: u32 = 1024 in 4..=262144;
+    /// Memory of the flight recorder and of `why`, KiB. 0 keeps none.
+    recorder_kib: u16 = 96 in 0..=16384;
     /// One write to a link, KiB.
     batch_kib: u32 = 16 in 1..=64;
     /// An event begun must be whole within this, seconds.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use super::hindrance::Hindrance;
 use crate::counters::Counters;
 
 /// A link flows while its last event, either way, is not older than this, milliseconds.
@@ -53,25 +54,6 @@ impl fmt::Display for PeerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
     }
-}
-
-/// What ended a link's last attempt, as far as somebody must do something about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Hindrance {
-    /// No network leads there.
-    NoNetwork,
-    /// The peer's name has no address.
-    NameLookup,
-    /// Refused or timed out.
-    Unanswered,
-    /// A certificate or registration, here or there.
-    Certificate,
-    /// A certificate that is out of date for one of the two clocks, and not for the other.
-    Clock,
-    /// Another protocol or version.
-    Version,
-    /// None of these: it may pass.
-    Passing,
 }
 
 /// What is known about one peer's link.
@@ -139,10 +121,7 @@ impl PeerBoard {
     /// A peer that refuses us often hangs up before it has said so: what passes does not hide a refusal.
     pub fn set_hindrance(&self, peer: &str, hindrance: Hindrance) {
         self.with(peer, |status| {
-            let refused = matches!(
-                status.hindrance,
-                Some(Hindrance::Certificate | Hindrance::Clock | Hindrance::Version)
-            );
+            let refused = status.hindrance.is_some_and(Hindrance::is_refusal);
             if hindrance != Hindrance::Passing || !refused {
                 status.hindrance = Some(hindrance);
             }
@@ -265,13 +244,13 @@ mod tests {
         let board = PeerBoard::new();
         let hindrance = || board.status("bravo").unwrap().hindrance;
         board.set("bravo", PeerState::Connecting, "", 1);
-        board.set_hindrance("bravo", Hindrance::Certificate);
+        board.set_hindrance("bravo", Hindrance::Trust);
         for state in [PeerState::Waiting, PeerState::Connecting] {
             board.set("bravo", state, "", 2);
-            assert_eq!(hindrance(), Some(Hindrance::Certificate));
+            assert_eq!(hindrance(), Some(Hindrance::Trust));
         }
         board.set_hindrance("bravo", Hindrance::Passing);
-        assert_eq!(hindrance(), Some(Hindrance::Certificate));
+        assert_eq!(hindrance(), Some(Hindrance::Trust));
         board.set_hindrance("bravo", Hindrance::Unanswered);
         assert_eq!(hindrance(), Some(Hindrance::Unanswered));
         board.set("bravo", PeerState::Connected, "", 3);

@@ -6,6 +6,7 @@ pub mod door;
 pub mod fed2;
 pub mod grpc;
 pub mod handshake;
+pub mod hindrance;
 pub mod hub;
 pub mod refusals;
 pub mod socket;

@@ -9,7 +9,9 @@ pub mod latest;
 pub mod link;
 pub mod outbox;
 pub mod queue;
+pub mod recorder;
 pub mod router;
+pub mod trace;
 
 pub use link::{LinkId, LinkSpec, PeerSpec, Verdict};
 pub use router::{Router, Settings};

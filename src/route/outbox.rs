@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::queue::{Queue, Waiting, charge};
+use super::trace::{Column, Fate, Mark, Traces};
 use crate::cot::Class;
 use crate::counters::{Counters, Reason};
 
@@ -37,13 +38,15 @@ pub struct Bounds {
     pub batch: usize,
 }
 
-/// Bytes that may wait for all links together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What all outboxes share: bytes that may wait, and the notes of what became of each event.
+#[derive(Debug, Default)]
 pub struct Pool {
-    /// In use.
+    /// Bytes that wait for all links together.
     pub used: usize,
     /// The bound.
     pub limit: usize,
+    /// What became of the newest event of each uid.
+    pub traces: Traces,
 }
 
 /// An event offered to a link, in the link's wire form.
@@ -63,6 +66,8 @@ pub struct Parcel<'a> {
     pub deadline_ms: Option<u64>,
     /// An event, and counted as one; `false` for a contact entry.
     pub event: bool,
+    /// Where what becomes of it is noted.
+    pub mark: Mark,
 }
 
 /// An outbox.
@@ -82,6 +87,8 @@ pub struct Outbox {
     charged: usize,
     offered: u64,
     sent: u64,
+    /// The link's column in the traces.
+    column: Column,
 }
 
 impl Outbox {
@@ -99,7 +106,18 @@ impl Outbox {
             charged: 0,
             offered: 0,
             sent: 0,
+            column: Column::NONE,
         }
+    }
+
+    /// What becomes of its parcels is noted in that column.
+    pub fn set_column(&mut self, column: Column) {
+        self.column = column;
+    }
+
+    /// The link's column in the traces.
+    pub fn column(&self) -> Column {
+        self.column
     }
 
     /// Parcels that wait.
@@ -132,8 +150,11 @@ impl Outbox {
         if self.idle && self.queue.is_empty() && self.fits(length) && !self.is_large(length) {
             self.put(parcel.bytes);
             counters.events_out += u64::from(parcel.event);
+            pool.traces.offered(parcel.mark, self.column, Fate::Sent);
         } else if !self.park(parcel, copy, pool, counters, now_ms) {
             counters.drop_one(Reason::Refused);
+            let fate = Fate::Dropped(Reason::Refused);
+            pool.traces.offered(parcel.mark, self.column, fate);
             return false;
         }
         self.wake();
@@ -183,8 +204,11 @@ impl Outbox {
             };
             if expired {
                 counters.drop_one(Reason::Expired);
+                let fate = Fate::Dropped(Reason::Expired);
+                pool.traces.settle(waiting.mark, self.column, fate, now_ms);
                 continue;
             }
+            pool.traces.settle(waiting.mark, self.column, Fate::Sent, now_ms);
             self.turn = (self.turn + 1) % FLOOR;
             counters.events_out += u64::from(waiting.event);
             if self.is_large(waiting.bytes.len()) {
@@ -212,8 +236,10 @@ impl Outbox {
     pub fn clear(&mut self, pool: &mut Pool, counters: &mut Counters) {
         for class in CLASSES {
             while let Some(at) = self.queue.oldest(class) {
-                self.take(at, pool);
+                let waiting = self.take(at, pool);
                 counters.drop_one(Reason::LinkDown);
+                let fate = Fate::Dropped(Reason::LinkDown);
+                pool.traces.settle(waiting.map_or(Mark::default(), |waiting| waiting.mark), self.column, fate, 0);
             }
         }
         self.batch = BytesMut::new();
@@ -293,6 +319,8 @@ impl Outbox {
                 older.time_ms > parcel.time_ms || (older.delete && older.time_ms == parcel.time_ms);
             if late && !parcel.delete {
                 counters.drop_one(Reason::Conflated);
+                let fate = Fate::Dropped(Reason::Conflated);
+                pool.traces.offered(parcel.mark, self.column, fate);
                 return true;
             }
         }
@@ -325,7 +353,9 @@ impl Outbox {
             delete: parcel.delete,
             deadline_ms: parcel.deadline_ms.unwrap_or(u64::MAX),
             event: parcel.event,
+            mark: parcel.mark,
         };
+        pool.traces.offered(parcel.mark, self.column, Fate::Waiting);
         pool.used = pool.used + waiting.charge() - freed;
         match in_place {
             Some((at, _)) => {
@@ -376,11 +406,14 @@ impl Outbox {
             let Some(at) = expired.or(lower) else {
                 return false;
             };
-            self.take(at, pool);
-            counters.drop_one(match expired {
+            let waiting = self.take(at, pool);
+            let reason = match expired {
                 Some(_) => Reason::Expired,
                 None => Reason::Evicted,
-            });
+            };
+            counters.drop_one(reason);
+            let mark = waiting.map_or(Mark::default(), |waiting| waiting.mark);
+            (pool.traces).settle(mark, self.column, Fate::Dropped(reason), now_ms);
         }
     }
 }

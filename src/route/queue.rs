@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
+use super::trace::Mark;
 use crate::cot::Class;
 
 /// A parcel that waits. Its bytes are an exact copy that all who wait share.
@@ -23,6 +24,8 @@ pub struct Waiting {
     pub deadline_ms: u64,
     /// An event, not a contact entry.
     pub event: bool,
+    /// Where what becomes of it is noted.
+    pub mark: Mark,
 }
 
 /// What a parcel takes beside its bytes: its place here, and its entry in a map that has just grown.

@@ -21,7 +21,7 @@ use super::flow::Flow;
 use super::intake;
 use super::names::{Introduction, MethodName};
 use super::node::{Node, PeerSettings};
-use super::trouble::Trouble;
+use super::trouble::{HEALTH_ANSWER, Trouble};
 
 /// What the tasks of a connection tell the one that conducts it.
 #[derive(Debug)]
@@ -163,9 +163,7 @@ impl Calls<'_> {
                 let checked =
                     timeout_at(deadline, caller.health())
                         .await
-                        .unwrap_or(Err(Trouble::TimedOut(
-                            "waiting for the answer to a health check",
-                        )));
+                        .unwrap_or(Err(Trouble::TimedOut(HEALTH_ANSWER)));
                 match checked {
                     // Some peers never end the call: it is let go of when the next one is due, not reset at once.
                     Ok(open) => drop(previous.replace(open)),

@@ -12,6 +12,7 @@ use crate::counters::Reason;
 use crate::route::contacts::Contact;
 use crate::route::link::{LinkId, Verdict};
 use crate::route::outbox::Parcel;
+use crate::route::trace::{Fate, Mark};
 use crate::wire::fig::{Addressee, Federated, Geo};
 use crate::wire::text;
 use crate::wire::xml::{Detail, Named, destinations};
@@ -26,6 +27,8 @@ pub(super) struct Meta {
     pub(super) deadline_ms: Option<u64>,
     /// It never crosses federation.
     pub(super) local_only: bool,
+    /// Where what becomes of it is noted.
+    pub(super) mark: Mark,
 }
 
 impl Meta {
@@ -38,6 +41,7 @@ impl Meta {
             delete: self.delete,
             deadline_ms: self.deadline_ms,
             event,
+            mark: self.mark,
         }
     }
 }
@@ -119,16 +123,30 @@ impl Router {
         let mut count = 0;
         for (place, link) in self.links.iter_mut().enumerate() {
             let is_federate = matches!(link.kind, Kind::Federate(_));
+            let (traces, column) = (&mut self.pool.traces, link.outbox.column());
             if place == usize::from(from.0) || !targets.admits(place, is_federate) {
+                if place == usize::from(from.0) && is_federate {
+                    traces.offered(meta.mark, column, Fate::Origin);
+                }
                 continue;
             }
             let (made, tally) = match &mut link.kind {
                 Kind::Client if link.up => (forms.xml(), &mut self.local),
                 Kind::Federate(federate) if !meta.local_only => {
                     if !federate.wants(link.up) {
+                        let reason = match federate.outgoing {
+                            false => Reason::OutgoingOff,
+                            true => Reason::LinkDown,
+                        };
+                        traces.offered(meta.mark, column, Fate::Dropped(reason));
                         continue;
                     }
                     (forms.federated(), &mut federate.counters)
+                }
+                Kind::Federate(_) => {
+                    let fate = Fate::Dropped(Reason::MissionChange);
+                    traces.offered(meta.mark, column, fate);
+                    continue;
                 }
                 _ => continue,
             };
@@ -139,7 +157,10 @@ impl Router {
                         .offer(parcel, copy, &mut self.pool, tally, now.mono_ms);
                     count += 1;
                 }
-                Err(reason) => tally.drop_one(reason),
+                Err(reason) => {
+                    tally.drop_one(reason);
+                    traces.offered(meta.mark, column, Fate::Dropped(reason));
+                }
             }
         }
         scratch.give_back();
@@ -322,6 +343,7 @@ impl Router {
             delete,
             deadline_ms: None,
             local_only: false,
+            mark: Mark::default(),
         }
     }
 }

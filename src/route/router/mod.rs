@@ -2,6 +2,7 @@
 
 mod deliver;
 mod forms;
+mod notes;
 mod receive;
 mod replay;
 
@@ -16,6 +17,8 @@ use super::dedup::Dedup;
 use super::latest::Latest;
 use super::link::{LinkId, LinkSpec, PeerSpec};
 use super::outbox::{Bounds, Framing, Outbox, Pool};
+use super::recorder::Recorder;
+use super::trace::{Column, Traces};
 use crate::clock::Now;
 use crate::config::Limits;
 use crate::cot::federated::Envelope;
@@ -43,6 +46,10 @@ pub struct Settings {
     pub dedup_events: usize,
     /// How long each, milliseconds.
     pub dedup_window_ms: u64,
+    /// Memory of the flight recorder, bytes: half of it for what became of each uid's newest event.
+    pub recorder_bytes: usize,
+    /// Federates that may be registered.
+    pub max_federates: usize,
 }
 
 impl Settings {
@@ -62,6 +69,8 @@ impl Settings {
             latest_events: usize::from(limits.latest_events),
             dedup_events: limits.dedup_events as usize,
             dedup_window_ms: u64::from(limits.dedup_seconds) * 1000,
+            recorder_bytes: kib(limits.recorder_kib.into()),
+            max_federates: usize::from(limits.max_federates),
         }
     }
 }
@@ -84,6 +93,10 @@ pub struct Router {
     local: Counters,
     /// The event in the forms that some link wants; kept for their memory.
     scratch: Scratch,
+    /// What happened last.
+    recorder: Recorder,
+    /// The event under way named somebody new.
+    new_contact: bool,
 }
 
 #[derive(Debug, Default)]
@@ -147,7 +160,10 @@ impl Router {
             pool: Pool {
                 used: 0,
                 limit: settings.waiting_bytes,
+                traces: Traces::new(settings.recorder_bytes / 2, settings.max_federates),
             },
+            recorder: Recorder::new(settings.recorder_bytes / 2),
+            new_contact: false,
             changes: 0,
             local: Counters::default(),
             scratch: Scratch::default(),
@@ -174,6 +190,7 @@ impl Router {
 
     /// Adds a link, or brings a known federate's link up again. It is told the contacts and latest events first.
     pub fn attach(&mut self, spec: LinkSpec, now: Now) -> LinkId {
+        let described = notes::describe(&spec);
         let id = match spec {
             LinkSpec::Client { .. } => self.local_place(Kind::Client),
             LinkSpec::Commands => self.local_place(Kind::Commands),
@@ -200,6 +217,8 @@ impl Router {
             Kind::Commands => Replay::done(),
         };
         link.outbox.wake();
+        let (kind, name) = described;
+        self.recorder.up(id as u16, kind, &name, now);
         LinkId(id as u16)
     }
 
@@ -215,6 +234,7 @@ impl Router {
             Kind::Federate(federate) => link.outbox.clear(pool, &mut federate.counters),
         }
         let is_client = matches!(link.kind, Kind::Client);
+        self.recorder.down(id.0, now);
         let mut place = 0;
         while let Some(contact) =
             (self.contacts).remove_of(id, &mut place, |uid| self.hasher.hash_one(uid))
@@ -310,10 +330,14 @@ impl Router {
             !link.up && std::mem::discriminant(&link.kind) == std::mem::discriminant(&kind)
         };
         self.links.iter().position(free).unwrap_or_else(|| {
+            let mut outbox = Outbox::new(self.settings.outbox, Framing::None);
+            if matches!(kind, Kind::Client) {
+                outbox.set_column(Column::CLIENTS);
+            }
             self.links.push(Link {
                 kind,
                 up: false,
-                outbox: Outbox::new(self.settings.outbox, Framing::None),
+                outbox,
                 replay: Replay::done(),
             });
             self.links.len() - 1
@@ -326,7 +350,7 @@ impl Router {
         if let Some(place) = self.links.iter().position(named) {
             return place;
         }
-        let link = Link {
+        let mut link = Link {
             kind: Kind::Federate(Box::new(Federate {
                 name: name.to_owned(),
                 registered: false,
@@ -343,14 +367,23 @@ impl Router {
         match self.links.iter().position(removed) {
             Some(place) => {
                 self.latest.disown(LinkId(place as u16));
+                link.outbox.set_column(self.links[place].outbox.column());
                 self.links[place] = link;
                 place
             }
             None => {
+                let is_federate = |link: &&Link| matches!(link.kind, Kind::Federate(_));
+                let number = self.links.iter().filter(is_federate).count() as u16;
+                link.outbox.set_column(Column::federate(number));
                 self.links.push(link);
                 self.links.len() - 1
             }
         }
+    }
+
+    /// Hash of a uid given as it is meant.
+    fn hash_of(&self, uid: &[u8]) -> u64 {
+        self.hasher.hash_one(uid)
     }
 
     /// Hash of a uid given as raw attribute text, so that XML and protobuf agree on it.

@@ -4,6 +4,7 @@ use std::hash::BuildHasher;
 
 use super::deliver::{Meta, Targets};
 use super::forms::Source;
+use super::notes::Seen;
 use super::{Kind, Router};
 use crate::clock::Now;
 use crate::cot::class::{self, Class};
@@ -12,6 +13,7 @@ use crate::counters::Reason;
 use crate::route::contacts::{Noted, Source as Heard};
 use crate::route::latest::{Form, Newest};
 use crate::route::link::{LinkId, Verdict};
+use crate::route::trace::Mark;
 use crate::wire::fig::{self, Contact, Federated, Operation};
 use crate::wire::xml::{Detail, Event};
 use crate::wire::{stamp, text};
@@ -20,15 +22,23 @@ impl Router {
     /// One framed CoT XML event came.
     pub fn receive_xml(&mut self, from: LinkId, piece: &[u8], now: Now) -> Verdict {
         self.heard(from, now);
-        self.judge_xml(from, piece, now)
-            .unwrap_or_else(|reason| self.refuse(from, reason))
+        let mut seen = Seen::of(from, false, piece);
+        let verdict = self
+            .judge_xml(&mut seen, piece, now)
+            .unwrap_or_else(|reason| self.refuse(from, reason));
+        self.note(&seen, verdict, now);
+        verdict
     }
 
     /// One `FederatedEvent` came (without its gRPC prefix).
     pub fn receive_federated(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
         self.heard(from, now);
-        self.judge_federated(from, message, now)
-            .unwrap_or_else(|reason| self.refuse(from, reason))
+        let mut seen = Seen::of(from, true, message);
+        let verdict = self
+            .judge_federated(&mut seen, message, now)
+            .unwrap_or_else(|reason| self.refuse(from, reason));
+        self.note(&seen, verdict, now);
+        verdict
     }
 
     fn refuse(&mut self, from: LinkId, reason: Reason) -> Verdict {
@@ -36,9 +46,16 @@ impl Router {
         Verdict::Dropped(reason)
     }
 
-    fn judge_xml(&mut self, from: LinkId, piece: &[u8], now: Now) -> Result<Verdict, Reason> {
+    fn judge_xml<'a>(
+        &mut self,
+        seen: &mut Seen<'a>,
+        piece: &'a [u8],
+        now: Now,
+    ) -> Result<Verdict, Reason> {
+        let from = seen.from;
         let mut event = Event::nothing();
         self.reader.parse(&mut event, piece)?;
+        (seen.uid, seen.kind) = (event.uid, event.kind);
         if !event.plain && !text::is_plain(event.kind) {
             // A type spelled with references would mean one thing to our filters and another to the receiver.
             return Err(Reason::Malformed);
@@ -52,10 +69,9 @@ impl Router {
             self.accepted(from, now);
             return Ok(Verdict::Consumed);
         }
-        if self
-            .dedup
-            .is_repeat(self.hasher.hash_one(piece), now.mono_ms)
-        {
+        seen.content = self.hasher.hash_one(piece);
+        seen.left_ms = event.stale.map(|stale| stale.saturating_sub(now.wall_ms));
+        if self.dedup.is_repeat(seen.content, now.mono_ms) {
             return Err(Reason::Duplicate);
         }
         self.accepted(from, now);
@@ -65,8 +81,10 @@ impl Router {
             false => self.uid_key(event.uid),
         };
         let targets = self.targets_of_xml(detail);
+        seen.key = key;
         let mut meta = Meta {
-            class: Class::of(event.kind, targets.is_directed()),
+            mark: self.taken(seen, Class::of(event.kind, targets.is_directed()), now),
+            class: seen.class,
             key: class::is_replaceable(event.kind).then_some(key),
             time_ms: event.time.unwrap_or(now.wall_ms),
             delete: false,
@@ -99,21 +117,27 @@ impl Router {
         self.deliver(from, Source::Xml(&event), meta, &targets, now)
     }
 
-    fn judge_federated(
+    fn judge_federated<'a>(
         &mut self,
-        from: LinkId,
-        message: &[u8],
+        seen: &mut Seen<'a>,
+        message: &'a [u8],
         now: Now,
     ) -> Result<Verdict, Reason> {
+        let from = seen.from;
         if let Some(Kind::Federate(federate)) =
             self.links.get(usize::from(from.0)).map(|link| &link.kind)
             && !federate.incoming
         {
+            // Only to know which track it is.
+            seen.glance(message, self.envelope.id());
             return Err(Reason::IncomingOff);
         }
         let mut read = Federated::default();
         fig::read(&mut read, message, self.envelope.id())?;
         let message = &read;
+        if let Some(event) = &message.event {
+            (seen.uid, seen.kind) = (event.uid, event.kind);
+        }
         if message.seen {
             return Err(Reason::Loop);
         }
@@ -130,10 +154,9 @@ impl Router {
         if class::is_for_server(event.kind) {
             return Err(Reason::ControlMessage);
         }
-        if self
-            .dedup
-            .is_repeat(self.hasher.hash_one(event.bytes), now.mono_ms)
-        {
+        seen.content = self.hasher.hash_one(event.bytes);
+        seen.left_ms = Some(event.stale.saturating_sub(now.wall_ms));
+        if self.dedup.is_repeat(seen.content, now.mono_ms) {
             return Err(Reason::Duplicate);
         }
         // Checked here, and not where it is first written, because a relay must not pass on what it would not show.
@@ -149,8 +172,10 @@ impl Router {
         let shown = checked.detail.as_ref().unwrap_or(&Detail::NOTHING);
         let key = self.hasher.hash_one(event.uid);
         let targets = self.targets_of_geo(event);
+        seen.key = key;
         let mut meta = Meta {
-            class: Class::of(event.kind, targets.is_directed()),
+            mark: self.taken(seen, Class::of(event.kind, targets.is_directed()), now),
+            class: seen.class,
             key: class::is_replaceable(event.kind).then_some(key),
             time_ms: event.time,
             delete: false,
@@ -206,6 +231,7 @@ impl Router {
             delete: contact.operation == Operation::Delete,
             deadline_ms: None,
             local_only: false,
+            mark: Mark::default(),
         };
         match contact.operation {
             Operation::Create => {
@@ -282,6 +308,7 @@ impl Router {
         let noted = self.contacts.note(key, contact, heard, self.changes + 1);
         if noted == Noted::Changed {
             self.changes += 1;
+            self.new_contact = true;
             self.tell_came(from, contact.0, contact.1, now);
         }
     }
