@@ -10,6 +10,8 @@ pub mod request;
 mod socket;
 pub mod status;
 pub mod update;
+pub mod why;
+pub mod words;
 
 pub use client::{AskError, ask};
 pub use control::{BindError, Control, ControlListener, serve};
@@ -18,4 +20,5 @@ pub use request::{
     Response,
 };
 pub use status::{PeerState, PeerStatus, Status};
+pub use why::WhyReport;
 pub use update::{PastUpdate, UpdateEnd, UpdateReport};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::status::{PeerState, Status};
 use super::update::UpdateReport;
+use super::why::WhyReport;
 use crate::config::{EditError, Peer, PeerChange, PeerSpec};
 use crate::pki::Fingerprint;
 
@@ -73,6 +74,14 @@ pub enum Request {
         /// On the stick, the boot partition, or the data partition.
         path: String,
     },
+    /// What became of a track?
+    Why {
+        /// Its uid, or the callsign of a contact.
+        uid: String,
+        /// Only what concerns this federate.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peer: Option<String>,
+    },
     /// The latest lines of the log.
     Log {
         /// At most so many.
@@ -124,6 +133,8 @@ pub enum Response {
     Committed(Committed),
     /// To [`Request::Log`], the oldest first.
     Log(Vec<String>),
+    /// To [`Request::Why`].
+    Why(Box<WhyReport>),
     /// To [`Request::UpdateStatus`].
     Update(Box<UpdateReport>),
     /// Done; what happened, in words.

@@ -143,6 +143,10 @@ pub struct PeerStatus {
     pub state: PeerState,
     /// Why it is no better, in words; empty when all is well.
     pub reason: String,
+    /// Which step stops it, in one word: network, name, tcp, tls, usage, clock, registration, version, groups, health,
+    /// direction, connection; none while nothing does.
+    #[serde(default)]
+    pub stopped_by: Option<String>,
     /// Where it is dialled, or where it last came from.
     pub address: Option<String>,
     /// Not paused.
@@ -323,6 +327,7 @@ pub(crate) mod tests {
                 name: "bravo".into(),
                 state: PeerState::Flowing,
                 reason: String::new(),
+                stopped_by: None,
                 address: Some("10.0.0.2:9001".into()),
                 enabled: true,
                 events_in: 12,

@@ -30,6 +30,7 @@ pub mod safe_mode;
 pub mod slot;
 pub mod status;
 pub mod update;
+pub mod why;
 
 use failure::{Exit, Failure};
 use paths::{Global, Places};
@@ -54,6 +55,8 @@ enum Command {
     Status(status::Arguments),
     /// Register, change, pause, forget or list federates
     Peer(peer::Arguments),
+    /// Tell what became of a track, and which rule stopped it
+    Why(why::Arguments),
     /// Hand CoT events to the running box
     Inject(inject::Arguments),
     /// Show our certificates, export them for a peer, issue one for an ATAK user
@@ -129,6 +132,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         }
         Command::Status(arguments) => status::run(arguments, &places()?),
         Command::Peer(arguments) => peer::run(arguments, &places()?),
+        Command::Why(arguments) => why::run(arguments, &places()?),
         Command::Inject(arguments) => inject::run(arguments, &places()?),
         Command::Cert(arguments) => own::cert(arguments, &places()?),
         Command::Export(arguments) => own::export(arguments, &places()?),

@@ -166,6 +166,13 @@ impl Console {
                 }
                 self.print(page.into_text());
             }
+            Answer::Response(Response::Why(report)) => {
+                let mut page = Page::new();
+                for line in report.lines() {
+                    page.line(&line);
+                }
+                self.print(page.into_text());
+            }
             Answer::Response(Response::Update(report)) => self.print(show::update(&report)),
             Answer::Response(Response::Done(words)) | Answer::Done(words) => self.say(&words),
             Answer::Checks(checks) => {

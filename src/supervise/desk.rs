@@ -199,6 +199,10 @@ impl Control for Desk {
                     )
                 }))
             }
+            Request::Why { uid, peer } => answer(
+                (self.shared.why(&uid, peer.as_deref()))
+                    .map(|report| Response::Why(Box::new(report))),
+            ),
             Request::Log { lines } => Response::Log(log::recent::last(lines as usize)),
         }
     }

@@ -127,7 +127,10 @@ impl Federation {
         *self.enabled.lock().unwrap_or_else(PoisonError::into_inner) = enabled()
             .map(|peer| (peer.name.clone(), PeerSettings::from(peer)))
             .collect();
-        self.node.hub.with(|router, _| router.set_peers(&specs));
+        self.node.hub.with(|router, now| {
+            router.set_peers(&specs);
+            router.note_directions(now);
+        });
 
         let old = std::mem::replace(&mut self.applied, wanted);
         let mut changes = Vec::new();

@@ -10,6 +10,7 @@ mod rates;
 mod report;
 pub mod safe;
 mod watch;
+mod why;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -10,6 +10,7 @@ use crate::api::status::{
 };
 use crate::config::Peer;
 use crate::counters::Counters;
+use crate::link::hindrance::Hindrance;
 
 impl Shared {
     /// Everything that `status` shows.
@@ -99,6 +100,7 @@ impl Shared {
         let reason = match state {
             PeerState::Paused if self.safe.is_some() => "the box is in safe mode".to_owned(),
             PeerState::Paused => "incoming and outgoing are both off".to_owned(),
+            PeerState::Connected if !peer.incoming || !peer.outgoing => one_way(peer).to_owned(),
             PeerState::Connected if known.reason.is_empty() => {
                 "no event has crossed in the last minute".to_owned()
             }
@@ -109,6 +111,7 @@ impl Shared {
         PeerStatus {
             name: peer.name.clone(),
             state,
+            stopped_by: stopped_by(peer, state, known.hindrance),
             reason,
             address: Some(known.address)
                 .filter(|address| !address.is_empty())
@@ -122,4 +125,23 @@ impl Shared {
             dropped: counts(counters.reasons()),
         }
     }
+}
+
+/// One direction is off on purpose: what is not to be waited for is said.
+fn one_way(peer: &Peer) -> &'static str {
+    match peer.incoming {
+        true => "no event has come in the last minute, and outgoing is off: nothing is sent",
+        false => "no event has been sent in the last minute, and incoming is off: nothing is taken",
+    }
+}
+
+/// The step that stops the link, as scripts see it.
+fn stopped_by(peer: &Peer, state: PeerState, hindrance: Option<Hindrance>) -> Option<String> {
+    let stopped = match state {
+        PeerState::Disabled => return None,
+        _ if !peer.incoming && !peer.outgoing => Some(Hindrance::Direction),
+        PeerState::Waiting | PeerState::Connecting => hindrance,
+        _ => None,
+    };
+    stopped.map(|stopped| stopped.word().to_owned())
 }
