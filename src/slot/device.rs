@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::block::{BLOCK_BYTES, SlotState};
+use super::format::Format;
 use crate::files;
 
 /// Where the copies begin, bytes: in the gap before the first partition.
@@ -22,15 +23,14 @@ const LOCK_PAUSE: Duration = Duration::from_millis(100);
 /// A file with one line needs no more, bytes.
 const MOST_CONF_BYTES: u64 = 4096;
 
-/// Reads the device from the text of `slot.conf` (`device=/dev/mmcblk0`; lines with # are remarks).
-pub fn device_of(text: &str) -> Option<PathBuf> {
+/// A value of `slot.conf` (`device=/dev/mmcblk0`, `format=grub`; lines with # are remarks).
+fn value_of<'a>(text: &'a str, wanted: &str) -> Option<&'a str> {
     text.lines()
         .map(str::trim)
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| line.split_once('='))
-        .find_map(|(key, value)| (key.trim() == "device").then(|| value.trim()))
-        .filter(|path| !path.is_empty())
-        .map(PathBuf::from)
+        .find_map(|(key, value)| (key.trim() == wanted).then(|| value.trim()))
+        .filter(|value| !value.is_empty())
 }
 
 /// Why the slot state cannot be read or written.
@@ -54,6 +54,8 @@ impl std::error::Error for SlotError {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     path: PathBuf,
+    /// None: as the copies themselves show.
+    format: Option<Format>,
 }
 
 /// What stands on the card.
@@ -99,13 +101,25 @@ impl Copies {
 impl Device {
     /// The device at a path; nothing is opened yet.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self {
+            path: path.into(),
+            format: None,
+        }
     }
 
-    /// The device that a `slot.conf` names.
+    /// With copies in that format, whatever stands there now.
+    #[must_use]
+    pub fn in_format(self, format: Format) -> Self {
+        Self {
+            format: Some(format),
+            ..self
+        }
+    }
+
+    /// The device that a `slot.conf` names, and the format if it says one.
     ///
     /// # Errors
-    /// If the file cannot be read or names none.
+    /// If the file cannot be read, names no device, or a format that there is not.
     pub fn named_in(conf: &Path) -> Result<Self, SlotError> {
         let wrong = |cause: String| SlotError {
             path: conf.to_path_buf(),
@@ -113,11 +127,16 @@ impl Device {
         };
         let bytes = files::read_bounded(conf, MOST_CONF_BYTES)
             .map_err(|error| wrong(files::fault(&error)))?;
-        device_of(&String::from_utf8_lossy(&bytes))
-            .map(Self::at)
-            .ok_or_else(|| {
-                wrong("names no device; write a line device=/dev/NAME, or use --device FILE".into())
-            })
+        let text = String::from_utf8_lossy(&bytes);
+        let device = value_of(&text, "device").map(Self::at).ok_or_else(|| {
+            wrong("names no device; write a line device=/dev/NAME, or use --device FILE".into())
+        })?;
+        match value_of(&text, "format") {
+            None => Ok(device),
+            Some(name) => Format::named(name)
+                .map(|format| device.in_format(format))
+                .ok_or_else(|| wrong(format!("format={name}: there are u-boot and grub"))),
+        }
     }
 
     /// Its path.
@@ -131,7 +150,7 @@ impl Device {
     /// If the device cannot be read, or ends before the copies.
     pub fn read(&self) -> Result<Copies, SlotError> {
         let file = File::open(&self.path).map_err(|error| self.error(&error))?;
-        self.copies(&file)
+        Ok(self.copies(&file)?.0)
     }
 
     /// Changes the state. Both copies are brought in line first if a power cut left them different; then copy 0 is
@@ -145,11 +164,11 @@ impl Device {
         change: impl FnOnce(SlotState) -> Result<SlotState, E>,
     ) -> Result<SlotState, E> {
         let file = self.open_locked()?;
-        let copies = self.copies(&file)?;
+        let (copies, format) = self.copies(&file)?;
         let old = copies.state();
         let new = change(old)?;
         for (copy, state) in copies.writes(&new) {
-            file.write_all_at(&state.encode(), COPY_OFFSETS[copy])
+            file.write_all_at(&format.encode(&state), COPY_OFFSETS[copy])
                 .and_then(|()| file.sync_all())
                 .map_err(|error| self.error(&error))?;
         }
@@ -193,20 +212,20 @@ impl Device {
         )))
     }
 
-    fn copies(&self, file: &File) -> Result<Copies, SlotError> {
-        let mut copies = [None; 2];
-        for (copy, offset) in copies.iter_mut().zip(COPY_OFFSETS) {
-            let mut block = [0; BLOCK_BYTES];
-            file.read_exact_at(&mut block, offset)
+    fn copies(&self, file: &File) -> Result<(Copies, Format), SlotError> {
+        let mut blocks = [[0; BLOCK_BYTES]; 2];
+        for (block, offset) in blocks.iter_mut().zip(COPY_OFFSETS) {
+            file.read_exact_at(block, offset)
                 .map_err(|error| match error.kind() {
                     io::ErrorKind::UnexpectedEof => self.error(&io::Error::other(
                         "it ends before the slot state; is it the whole card?",
                     )),
                     _ => self.error(&error),
                 })?;
-            *copy = SlotState::decode(&block);
         }
-        Ok(Copies { copies })
+        let format = self.format.unwrap_or_else(|| Format::of(&blocks));
+        let copies = blocks.map(|block| format.decode(&block));
+        Ok((Copies { copies }, format))
     }
 
     fn error(&self, error: &io::Error) -> SlotError {
@@ -250,11 +269,13 @@ mod tests {
             new in states(),
             cut in 0..4_usize,
             torn in 0..=BLOCK_BYTES,
+            format in prop_oneof![Just(Format::UBoot), Just(Format::Grub)],
         ) {
             let (_directory, device) = card();
+            let device = device.in_format(format);
             for (copy, state) in before.iter().enumerate() {
                 if let Some(state) = state {
-                    written(&device, copy, &state.encode());
+                    written(&device, copy, &format.encode(state));
                 }
             }
             let copies = device.read().unwrap();
@@ -262,7 +283,7 @@ mod tests {
             let old = copies.state();
             let writes = copies.writes(&new);
             for (number, (copy, state)) in writes.iter().enumerate() {
-                let bytes = state.encode();
+                let bytes = format.encode(state);
                 if number == cut {
                     written(&device, *copy, &bytes[..torn]);
                     break;
@@ -352,5 +373,11 @@ mod tests {
         fs::write(&conf, "#device=/dev/vda\n").unwrap();
         assert!(Device::named_in(&conf).is_err());
         assert!(Device::named_in(directory.path()).is_err());
+        fs::write(&conf, "device=/dev/sda\nformat=grub\n").unwrap();
+        let grub = Device::at("/dev/sda").in_format(Format::Grub);
+        assert_eq!(Device::named_in(&conf), Ok(grub));
+        fs::write(&conf, "device=/dev/sda\nformat=lilo\n").unwrap();
+        let error = Device::named_in(&conf).unwrap_err().to_string();
+        assert!(error.contains("there are u-boot and grub"), "{error}");
     }
 }

@@ -13,7 +13,7 @@ use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::fed2::node::MESSAGE_OVERHEAD;
 use crate::link::fed2::{
-    Acceptor, AcceptorSettings, Dialler, Identify, Node, PeerSettings, Registry, Timing,
+    Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry, Timing,
 };
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
@@ -59,6 +59,7 @@ impl Federation {
             name: config.name.clone(),
             federate_id: federate_id.to_owned(),
             registry: Registry::new(federate_id, timing.fresh),
+            companions: Companions::default(),
             hub,
             board,
             large_events: Arc::new(Semaphore::new(LARGE_EVENTS as usize)),
@@ -281,6 +282,7 @@ mod tests {
             hub: Hub::new(Router::new(settings), Arc::new(SystemClock::new())),
             board: PeerBoard::new(),
             registry: Registry::new("a", timing.fresh),
+            companions: Companions::default(),
             large_events: Arc::new(Semaphore::new(1)),
             message_limit: 1024,
             timing,

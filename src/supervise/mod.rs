@@ -1,5 +1,6 @@
 //! The box as a whole: everything is bound and started here, reloaded, drained and stopped.
 
+mod announce;
 pub mod changes;
 mod desk;
 mod federation;
@@ -9,6 +10,7 @@ mod machine;
 mod rates;
 mod report;
 pub mod safe;
+mod signals;
 mod watch;
 mod why;
 
@@ -19,7 +21,6 @@ use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls_pki_types::UnixTime;
-use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot, watch as channel};
 
 use crate::api::{self, BindError, Control, ControlListener};
@@ -35,6 +36,7 @@ use crate::pki::{Fingerprint, KeyAlgorithm, Own};
 use crate::route::{LinkSpec, Router, Settings};
 use crate::state::{NodeState, Origin, StateError};
 use crate::system::{BootLog, Manager, Vitals};
+use announce::announce;
 use changes::Changes;
 use desk::Desk;
 use federation::Federation;
@@ -43,6 +45,7 @@ use listeners::{ListenError, Listeners};
 use machine::Machine;
 use rates::Rates;
 use safe::Safe;
+use signals::Signals;
 use watch::Watch;
 
 /// What a box is started with.
@@ -412,33 +415,6 @@ async fn read_again(shared: &Shared) {
     }
 }
 
-/// Says where the box listens and what to do next.
-fn announce(shared: &Shared, own: &Own, config: &Config) {
-    let bound = &shared.bound;
-    let version = env!("CARGO_PKG_VERSION");
-    tracing::info!(name = config.name, "tombolo {version}");
-    tracing::info!("federate id {}", shared.federate_id);
-    tracing::info!("certificate {}", shared.fingerprint);
-    let authority = Fingerprint::of(own.issuer());
-    tracing::info!("its CA      {authority}");
-    if let Some(address) = bound.clients_tcp {
-        tracing::info!("CoT clients, plain: {address}");
-    }
-    if let Some(address) = bound.clients_tls {
-        tracing::info!(
-            "CoT clients, TLS: {address}; `tombolo cert issue CALLSIGN` makes a package for ATAK"
-        );
-    }
-    for address in &bound.federation {
-        tracing::info!("federation: {address}");
-    }
-    if config.peers.is_empty() {
-        tracing::info!(
-            "no federates yet: `tombolo cert export` writes what the other side needs, `tombolo peer add` registers it"
-        );
-    }
-}
-
 fn seed() -> Result<u64, StartError> {
     let mut bytes = [0; 8];
     SystemRandom::new().fill(&mut bytes).map_err(|_| {
@@ -448,21 +424,4 @@ fn seed() -> Result<u64, StartError> {
         )
     })?;
     Ok(u64::from_le_bytes(bytes))
-}
-
-struct Signals {
-    hangup: Listener,
-    terminate: Listener,
-    interrupt: Listener,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, StartError> {
-        let on = |kind| signal(kind).map_err(|error| StartError::System("signals", error));
-        Ok(Self {
-            hangup: on(SignalKind::hangup())?,
-            terminate: on(SignalKind::terminate())?,
-            interrupt: on(SignalKind::interrupt())?,
-        })
-    }
 }

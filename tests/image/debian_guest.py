@@ -1,4 +1,4 @@
-"""The writable Debian under emulation: our image's own kernel, modules and busybox start it, so nothing is downloaded twice."""
+"""A writable Debian under emulation: our image's own kernel, modules and busybox start it, so nothing is downloaded twice."""
 
 import itertools
 import re
@@ -9,7 +9,7 @@ from card import call
 from machine import Machine, Trouble
 from slots import initramfs
 
-MODULES = ["virtio_mmio", "virtio_pci", "virtio_blk", "crc32c_generic", "ext4"]
+MODULES = ["virtio_mmio", "virtio_pci", "virtio_blk", "crc32c_generic", "ext4", "squashfs", "overlay"]
 
 INIT = """#!/busybox sh
 b=/busybox
@@ -22,7 +22,10 @@ while [ ! -b /dev/vdb ] && [ $tries -lt 100 ]; do $b sleep 0.1; tries=$((tries +
 for disk in vda vdb; do
     [ -d /sys/block/$disk ] && case $($b cat /sys/block/$disk/serial) in root) root=$disk ;; packages) packages=$disk ;; esac
 done
-$b mount -t ext4 /dev/$root /root
+$b mount -t squashfs -o ro /dev/$root /lower
+$b mount -t tmpfs -o size=256m memory /memory
+$b mkdir /memory/upper /memory/work
+$b mount -t overlay -o lowerdir=/lower,upperdir=/memory/upper,workdir=/memory/work overlay /root
 $b mount -t ext4 -o ro /dev/$packages /root/media/packages
 $b mount --move /dev /root/dev
 $b umount /sys
@@ -47,11 +50,12 @@ def in_order(modules, wanted):
 
 
 def make_initramfs(modules, busybox):
-    """A ramdisk that finds the disk called `root`, mounts it and hands over."""
-    files = {name: (0o40755, b"") for name in ("dev", "proc", "sys", "root", "modules")}
+    """A ramdisk that finds the disk called `root`, lays memory over it and hands over."""
+    files = {name: (0o40755, b"") for name in ("dev", "proc", "sys", "root", "modules", "lower", "memory")}
     order = in_order(modules, MODULES)
-    if not any(path.name.startswith("ext4.ko") for path in order):
-        raise Trouble(f"{modules} has no ext4")
+    for name in ("ext4", "squashfs", "overlay"):
+        if not any(path.name.startswith(f"{name}.ko") for path in order):
+            raise Trouble(f"{modules} has no {name}")
     for path in order:
         files[f"modules/{path.name}"] = (0o100644, path.read_bytes())
     files["busybox"] = (0o100755, Path(busybox).read_bytes())
@@ -82,7 +86,7 @@ class DebianGuest:
         command += ["-accel", "tcg,thread=multi", "-kernel", kernel, "-initrd", ramdisk]
         command += ["-append", "console=ttyAMA0 quiet panic=-1 systemd.show_status=no"]
         for name, path in (("root", root), ("packages", packages)):
-            command += ["-drive", f"if=none,id={name},format=raw,file={path}"]
+            command += ["-drive", f"if=none,id={name},format=raw,readonly=on,file={path}"]
             command += ["-device", f"virtio-blk-device,drive={name},serial={name}"]
         command += ["-netdev", "user,id=net", "-device", "virtio-net-device,netdev=net"]
         self.machine = Machine(folder, command, "debian")

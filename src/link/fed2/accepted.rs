@@ -97,6 +97,7 @@ pub async fn serve<S>(
         let _ = timeout(within, connection).await;
     }
     methods.flow().detach();
+    methods.companion().hang_up();
 }
 
 fn report(node: &Node, peer: &str, methods: &Methods, trouble: &Trouble) {

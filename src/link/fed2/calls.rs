@@ -17,6 +17,7 @@ use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
 use crate::wire::cold::{ClientHealth, FederateGroups, Health, ServerHealth, Subscription};
 
+use super::companion::Companion;
 use super::flow::Flow;
 use super::intake;
 use super::names::{Introduction, MethodName};
@@ -246,19 +247,23 @@ pub struct Caller {
     sender: SendRequest<GrpcBody>,
     authority: String,
     signals: mpsc::Sender<Signal>,
+    companion: Companion,
 }
 
 impl Caller {
-    /// Calls on `sender`, with `authority` as dialled; what comes of them goes to `signals`.
+    /// Calls on `sender`, with `authority` as dialled; what comes of them goes to `signals`, what their heads say to
+    /// `companion`.
     pub fn new(
         sender: SendRequest<GrpcBody>,
         authority: &str,
         signals: mpsc::Sender<Signal>,
+        companion: Companion,
     ) -> Self {
         Self {
             sender,
             authority: authority.to_owned(),
             signals,
+            companion,
         }
     }
 
@@ -267,14 +272,27 @@ impl Caller {
         &mut self,
         method: MethodName,
         body: GrpcBody,
-    ) -> impl Future<Output = Result<Incoming, Status>> + Send + 'static {
-        let sent = call::request(&self.authority, &method.path(), body)
-            .map(|request| self.sender.send_request(request));
+    ) -> impl Future<Output = Result<Incoming, Status>> + Send + use<> {
+        self.open_path(&method.path(), body)
+    }
+
+    /// The same for any path.
+    pub fn open_path(
+        &mut self,
+        path: &str,
+        body: GrpcBody,
+    ) -> impl Future<Output = Result<Incoming, Status>> + Send + use<> {
+        let sent = call::request(&self.authority, path, body).map(|mut request| {
+            self.companion.mark(request.headers_mut());
+            self.sender.send_request(request)
+        });
+        let companion = self.companion.clone();
         async move {
             let answer = sent
                 .map_err(|error| Status::new(Code::Internal, error.to_string()))?
                 .await
                 .map_err(|error| Status::new(Code::Unavailable, call::reason(&error)))?;
+            companion.note(answer.headers());
             call::judge_answer(&answer)?;
             Ok(answer.into_body())
         }

@@ -18,6 +18,8 @@ use crate::route::LinkSpec;
 use crate::wire::cold::Subscription;
 
 use super::calls::{Caller, Calls, Signal};
+use super::companion::Companion;
+use super::companion_calls;
 use super::connect::Connected;
 use super::flow::Flow;
 use super::names::{Introduction, MethodName};
@@ -64,11 +66,20 @@ pub async fn run(
     let cutter: Cutter = Arc::new(watch::Sender::new(None));
     let mut cut = cutter.subscribe();
     let flow = Flow::new();
+    let companion = Companion::new(&peer.name, node.companions.features());
+    let caller = Caller::new(sender, authority, signals, companion.clone());
+    readers.spawn(companion_calls::dialled(
+        node.companions.clone(),
+        companion.clone(),
+        caller.clone(),
+        Arc::clone(&flow),
+        readers.clone(),
+    ));
     let mut conductor = Conductor {
         calls: Calls {
             node,
             peer,
-            caller: Caller::new(sender, authority, signals),
+            caller,
             introduction: Introduction::new(node),
             readers: readers.clone(),
             flow: Arc::clone(&flow),
@@ -92,6 +103,7 @@ pub async fn run(
     // Half-close our streams, let go of every call, and let hyper send GOAWAY and TLS close_notify.
     flow.finish(Status::ok());
     drop(conductor);
+    companion.hang_up();
     let _ = timeout(node.timing.closing / 3, readers_done(&flow)).await;
     readers.end();
     let _ = timeout(node.timing.closing, transport.idle()).await;

@@ -20,6 +20,8 @@ use crate::link::grpc::status::{Code, Status};
 use crate::route::LinkSpec;
 use crate::wire::cold::{ClientHealth, Empty, FederateGroups, Health, ServerHealth, Subscription};
 
+use super::companion::{self, Companion};
+use super::companion_calls;
 use super::flow::Flow;
 use super::intake;
 use super::names::{Introduction, MethodName};
@@ -39,6 +41,7 @@ pub struct Methods {
     address: String,
     introduction: Introduction,
     flow: Arc<Flow>,
+    companion: Companion,
     cutter: Cutter,
     readers: TaskScope,
     attached: OnceCell<()>,
@@ -70,6 +73,7 @@ impl Methods {
     ) -> Arc<Self> {
         Arc::new(Self {
             introduction: Introduction::new(&node),
+            companion: Companion::new(&peer.name, node.companions.features()),
             node,
             peer,
             address,
@@ -92,6 +96,11 @@ impl Methods {
     /// The connection's events.
     pub fn flow(&self) -> &Arc<Flow> {
         &self.flow
+    }
+
+    /// The peer as another box.
+    pub fn companion(&self) -> &Companion {
+        &self.companion
     }
 
     /// How long ago the peer last proved that it is well.
@@ -124,7 +133,13 @@ impl Methods {
         if let Some(answer) = call::turn_away(&request) {
             return Ok(answer);
         }
+        self.companion.note(request.headers());
         let method = MethodName::of_path(request.uri().path());
+        if let Some(name) = request.uri().path().strip_prefix(companion::SERVICE) {
+            let name = name.to_owned();
+            let answer = self.private(&name, request.into_body()).await;
+            return Ok(self.marked(answer));
+        }
         let body = request.into_body();
         let answer = match method {
             Some(MethodName::ClientEventStream) => self.client_events(body).await,
@@ -144,7 +159,19 @@ impl Methods {
                 "this method is not served here",
             )),
         };
-        Ok(answer.unwrap_or_else(|status| call::refusal(&status)))
+        Ok(self.marked(answer))
+    }
+
+    /// An answer says that a box gives it.
+    fn marked(&self, answer: Answer) -> Response<GrpcBody> {
+        let mut answer = answer.unwrap_or_else(|status| call::refusal(&status));
+        self.companion.mark(answer.headers_mut());
+        answer
+    }
+
+    async fn private(&self, name: &str, body: Incoming) -> Answer {
+        let companions = &self.node.companions;
+        companion_calls::answered(companions, &self.companion, &self.readers, name, body).await
     }
 
     async fn client_events(&self, body: Incoming) -> Answer {

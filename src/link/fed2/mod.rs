@@ -10,10 +10,14 @@
 //! | [`last_words`] [`watched`] | hears out a peer that hangs up; remembers why the TLS stream broke |
 //! | [`connect`] [`calls`] [`dialled`] [`dialler`] | name to TLS; each call; their order; try for ever |
 //! | [`methods`] [`accepted`] [`acceptor`] | answers; one connection; the listener |
+//! | [`companion`] [`companion_desk`] [`companion_calls`] | the peer as another box; what we do for boxes; private calls |
 
 pub mod accepted;
 pub mod acceptor;
 pub mod calls;
+pub mod companion;
+pub mod companion_calls;
+pub mod companion_desk;
 pub mod connect;
 pub mod dialled;
 pub mod dialler;
@@ -31,6 +35,8 @@ pub mod watched;
 mod tests;
 
 pub use acceptor::{Acceptor, AcceptorSettings};
+pub use companion::{Companion, Feature};
+pub use companion_desk::{Companions, Question};
 pub use dialler::Dialler;
 pub use node::{Identify, Node, PeerSettings, Timing};
 pub use registry::Registry;

@@ -11,6 +11,7 @@ use crate::config::Peer;
 use crate::link::board::PeerBoard;
 use crate::link::hub::Hub;
 
+use super::companion_desk::Companions;
 use super::registry::Registry;
 
 /// What every federation connection of this box shares.
@@ -26,6 +27,8 @@ pub struct Node {
     pub board: PeerBoard,
     /// Which peers are connected.
     pub registry: Registry,
+    /// Other boxes, and what we do for them.
+    pub companions: Companions,
     /// Longest `FederatedEvent` taken, bytes: the largest event plus what federation adds to it. A longer one ends
     /// the connection.
     pub message_limit: usize,

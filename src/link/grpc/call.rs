@@ -183,9 +183,14 @@ pub struct Messages<M> {
 impl<M: Message + Default> Messages<M> {
     /// Reads messages of at most [`CONTROL_LIMIT`] bytes from a body.
     pub fn new(body: Incoming) -> Self {
+        Self::limited(body, CONTROL_LIMIT)
+    }
+
+    /// Reads messages of at most `limit` bytes from a body.
+    pub fn limited(body: Incoming, limit: usize) -> Self {
         Self {
             body,
-            decoder: Decoder::new(CONTROL_LIMIT),
+            decoder: Decoder::new(limit),
             ready: VecDeque::new(),
             kind: PhantomData,
         }

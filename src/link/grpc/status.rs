@@ -102,14 +102,18 @@ impl Status {
         let code = text
             .to_str()
             .ok()
-            .and_then(|text| text.parse::<usize>().ok())
-            .and_then(|number| CODES.get(number))
-            .map_or(Code::Unknown, |&(code, _)| code);
+            .and_then(|text| text.parse::<usize>().ok());
         let message = headers
             .get("grpc-message")
             .map(|message| percent_decoded(message.as_bytes()))
             .unwrap_or_default();
-        Some(Self { code, message })
+        Some(Self::of_number(code.unwrap_or(usize::MAX), message))
+    }
+
+    /// A code by its number, with a sentence. A number outside gRPC's list reads as UNKNOWN.
+    pub fn of_number(code: usize, message: String) -> Self {
+        let code = CODES.get(code).map_or(Code::Unknown, |&(code, _)| code);
+        Self { code, message }
     }
 
     /// What an HTTP status without a gRPC status stands for (gRPC's own table).

@@ -50,8 +50,12 @@ impl Foreign {
     }
 
     async fn call(&mut self, method: &str, body: GrpcBody) -> Reply {
-        let path = format!("/com.atakmap.FederatedChannel/{method}");
-        let request = call::request("localhost:1", &path, body).unwrap();
+        self.call_path(&format!("/com.atakmap.FederatedChannel/{method}"), body)
+            .await
+    }
+
+    pub(super) async fn call_path(&mut self, path: &str, body: GrpcBody) -> Reply {
+        let request = call::request("localhost:1", path, body).unwrap();
         let answer = timeout(PATIENCE, self.sender.send_request(request))
             .await
             .unwrap()
@@ -60,6 +64,7 @@ impl Foreign {
         assert_eq!(head.status, 200);
         assert_eq!(head.headers["content-type"], "application/grpc");
         assert!(!head.headers.contains_key("content-length"));
+        assert_eq!(head.headers["tombolo-box"], "1");
         Reply {
             at_once: Status::read(&head.headers),
             body,
@@ -121,7 +126,7 @@ impl Reply {
     }
 
     /// Nothing but the status comes any more.
-    async fn end(&mut self) -> Status {
+    pub(super) async fn end(&mut self) -> Status {
         if let Some(status) = self.at_once.take() {
             assert!(self.frame().await.is_none());
             return status;

@@ -99,6 +99,7 @@ impl Record {
             .unwrap()
             .to_owned();
         assert_eq!(request.headers()["te"], "trailers");
+        assert_eq!(request.headers()["tombolo-box"], "1");
         assert_eq!(request.headers()["content-type"], "application/grpc");
         self.calls.lock().unwrap().push(method.clone());
         let mut body = request.into_body();

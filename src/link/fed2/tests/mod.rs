@@ -4,6 +4,7 @@
 //! tested where the router is.
 
 mod accepting;
+mod companions;
 mod dialling;
 mod pair;
 mod peers;
@@ -24,7 +25,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use super::{Acceptor, AcceptorSettings, Node, PeerSettings, Registry, Timing};
+use super::{Acceptor, AcceptorSettings, Companions, Node, PeerSettings, Registry, Timing};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Limits;
 use crate::link::board::{PeerBoard, PeerState};
@@ -166,6 +167,7 @@ fn node(name: &str, federate_id: &str, timing: Timing) -> Arc<Node> {
         ),
         board: PeerBoard::new(),
         registry: Registry::new(federate_id, timing.fresh),
+        companions: Companions::default(),
         message_limit: 128 * 1024,
         large_events: Arc::new(Semaphore::new(2)),
         timing,

@@ -279,7 +279,15 @@ async fn we_dial_python() {
             state(&bravo, "foreign") == PeerState::Connected
         })
         .await;
+        assert!(bravo.companions.of("foreign").is_none());
         dialler.stop().await;
+        assert!(
+            python.seen.iter().all(|report| !report["method"]
+                .as_str()
+                .is_some_and(|method| method.contains("tombolo"))),
+            "no private call to what is no box: {:#?}",
+            python.seen
+        );
         python
             .reports(json!({"report": "status", "method": "ServerEventStream", "code": "OK"}))
             .await;
