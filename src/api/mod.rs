@@ -3,6 +3,7 @@
 //! One request per connection: a line of JSON there, a line of JSON back. The socket is `control.sock` in the state
 //! directory, for its owner only.
 
+pub mod check;
 pub mod client;
 pub mod control;
 pub mod inject;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::check::CheckReport;
 use super::status::{PeerState, Status};
 use super::update::UpdateReport;
 use super::why::WhyReport;
@@ -82,6 +83,16 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         peer: Option<String>,
     },
+    /// Does what is sent to a federate come out there? The answer may not be complete yet.
+    Check {
+        /// Its name.
+        peer: String,
+    },
+    /// How does the check stand that was begun?
+    CheckAgain {
+        /// The report's number.
+        id: u64,
+    },
     /// The latest lines of the log.
     Log {
         /// At most so many.
@@ -133,6 +144,8 @@ pub enum Response {
     Committed(Committed),
     /// To [`Request::Log`], the oldest first.
     Log(Vec<String>),
+    /// To [`Request::Check`] and [`Request::CheckAgain`].
+    Check(Box<CheckReport>),
     /// To [`Request::Why`].
     Why(Box<WhyReport>),
     /// To [`Request::UpdateStatus`].

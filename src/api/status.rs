@@ -147,6 +147,9 @@ pub struct PeerStatus {
     /// direction, connection; none while nothing does.
     #[serde(default)]
     pub stopped_by: Option<String>,
+    /// The last probe that came back on this connection; between boxes, once a minute.
+    #[serde(default)]
+    pub proven: Option<Proven>,
     /// Where it is dialled, or where it last came from.
     pub address: Option<String>,
     /// Not paused.
@@ -163,6 +166,17 @@ pub struct PeerStatus {
     pub last_heard: Option<String>,
     /// Events that did not go on, by reason.
     pub dropped: Counts,
+}
+
+/// A probe that went there and came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proven {
+    /// How long ago.
+    pub age_seconds: u64,
+    /// There and back, milliseconds.
+    pub round_trip_ms: u64,
+    /// How many came back on this connection.
+    pub count: u64,
 }
 
 /// All local clients together.
@@ -328,6 +342,11 @@ pub(crate) mod tests {
                 state: PeerState::Flowing,
                 reason: String::new(),
                 stopped_by: None,
+                proven: Some(Proven {
+                    age_seconds: 12,
+                    round_trip_ms: 34,
+                    count: 5,
+                }),
                 address: Some("10.0.0.2:9001".into()),
                 enabled: true,
                 events_in: 12,

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub mod cert;
+pub mod check;
 pub mod config;
 pub mod console;
 pub mod demo;
@@ -55,6 +56,8 @@ enum Command {
     Status(status::Arguments),
     /// Register, change, pause, forget or list federates
     Peer(peer::Arguments),
+    /// Say step by step how far a federate's link comes, and prove that what is sent comes out
+    Check(check::Arguments),
     /// Tell what became of a track, and which rule stopped it
     Why(why::Arguments),
     /// Hand CoT events to the running box
@@ -132,6 +135,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         }
         Command::Status(arguments) => status::run(arguments, &places()?),
         Command::Peer(arguments) => peer::run(arguments, &places()?),
+        Command::Check(arguments) => check::run(arguments, &places()?),
         Command::Why(arguments) => why::run(arguments, &places()?),
         Command::Inject(arguments) => inject::run(arguments, &places()?),
         Command::Cert(arguments) => own::cert(arguments, &places()?),

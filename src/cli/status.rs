@@ -212,7 +212,8 @@ fn row(peer: &PeerStatus, now: &str) -> String {
         None => "it dials us".into(),
     };
     text.push_str(&wrap(&address, "  ", WIDTH));
-    text.push_str(&wrap(&peer.reason, "  ", WIDTH));
+    text.push_str(&wrap(&stopped(peer), "  ", WIDTH));
+    text.push_str(&wrap(&proven(peer), "  ", WIDTH));
     if !peer.dropped.is_empty() {
         text.push_str(&wrap(
             &format!("dropped: {}", counts(&peer.dropped)),
@@ -221,6 +222,25 @@ fn row(peer: &PeerStatus, now: &str) -> String {
         ));
     }
     text
+}
+
+/// Why it is no better, with the step that stops it in front.
+fn stopped(peer: &PeerStatus) -> String {
+    match &peer.stopped_by {
+        Some(step) => format!("stopped by {step}: {}", peer.reason),
+        None => peer.reason.clone(),
+    }
+}
+
+fn proven(peer: &PeerStatus) -> String {
+    match &peer.proven {
+        Some(proven) => format!(
+            "proven {} ago, there and back in {} ms",
+            duration(proven.age_seconds),
+            proven.round_trip_ms
+        ),
+        None => String::new(),
+    }
 }
 
 fn listening(listen: &ListenStatus) -> String {

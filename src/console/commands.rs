@@ -61,6 +61,10 @@ impl Console {
             ["cert", "export"] => self.order(Order::Look, Then::ExportCertificates),
             ["why", uid] => self.why(uid, None),
             ["why", uid, "peer", peer] => self.why(uid, Some((*peer).to_owned())),
+            ["check", peer] => {
+                let peer = (*peer).to_owned();
+                self.request(Request::Check { peer }, Then::Show);
+            }
             ["selftest"] => self.order(Order::Selftest, Then::Show),
             ["log"] => self.log(LOG_LINES),
             ["log", lines] => match lines.parse() {

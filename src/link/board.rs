@@ -8,10 +8,29 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use super::hindrance::Hindrance;
+use crate::clock::Now;
 use crate::counters::Counters;
 
 /// A link flows while its last event, either way, is not older than this, milliseconds.
 pub const FLOWING_MS: i64 = 60_000;
+
+/// It flows without users' events too while its last proof is not older than this: two are made meanwhile, and one may
+/// get lost.
+pub const PROVEN_MS: i64 = 150_000;
+
+/// A probe that went there and came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proven {
+    /// Wall clock when it came back, milliseconds since 1970.
+    pub at_ms: i64,
+    /// How long it took, milliseconds.
+    pub round_trip_ms: u64,
+    /// How many have come back since the start.
+    pub count: u64,
+}
+
+/// Longest certificate that is kept, bytes.
+const LONGEST_LEAF: usize = 4096;
 
 /// Group names kept per peer; a list from outside must not grow without bound.
 const MOST_GROUPS: usize = 256;
@@ -30,9 +49,9 @@ pub enum PeerState {
     Waiting,
     /// An attempt is under way.
     Connecting,
-    /// Groups answered and health proven, but no event within the last minute.
+    /// Groups answered and health proven, but neither an event within the last minute nor a probe that came back.
     Connected,
-    /// Connected, and events cross.
+    /// Connected, and events cross: one did within the last minute, or a probe came back within 150 s.
     Flowing,
 }
 
@@ -75,6 +94,12 @@ pub struct PeerStatus {
     pub federate_id: String,
     /// Address of the connection, or of the last one.
     pub address: String,
+    /// The last probe that came back on this connection.
+    pub proven: Option<Proven>,
+    /// The certificate that it showed last, DER.
+    pub leaf: Option<Arc<[u8]>>,
+    /// Every byte of its link counts: it has a byte budget.
+    pub thin: bool,
 }
 
 impl PeerStatus {
@@ -82,8 +107,10 @@ impl PeerStatus {
         let age = now_ms.saturating_sub(counters.last_event_ms);
         // An event from before this connection proves nothing about it.
         let of_this_connection = counters.last_event_ms >= self.attached_ms;
+        let proven = |proven: Proven| now_ms.saturating_sub(proven.at_ms) <= PROVEN_MS;
         match self.state {
             PeerState::Connected if of_this_connection && age <= FLOWING_MS => PeerState::Flowing,
+            PeerState::Connected if self.proven.is_some_and(proven) => PeerState::Flowing,
             state => state,
         }
     }
@@ -135,7 +162,43 @@ impl PeerBoard {
 
     /// Notes that events can pass from now on.
     pub fn set_attached(&self, peer: &str, now_ms: i64) {
-        self.with(peer, |status| status.attached_ms = now_ms);
+        self.with(peer, |status| {
+            status.attached_ms = now_ms;
+            status.proven = None;
+        });
+    }
+
+    /// Notes that a probe went there and came back, on this connection.
+    pub fn set_proven(&self, peer: &str, now: Now, round_trip_ms: u64) {
+        self.with(peer, |status| {
+            let count = status.proven.map_or(0, |proven| proven.count);
+            status.proven = Some(Proven {
+                at_ms: now.wall_ms,
+                round_trip_ms,
+                count: count.saturating_add(1),
+            });
+        });
+    }
+
+    /// Notes the certificate that the peer showed.
+    pub fn set_leaf(&self, peer: &str, leaf: &[u8]) {
+        let leaf = (leaf.len() <= LONGEST_LEAF).then(|| leaf.into());
+        self.with(peer, |status| status.leaf = leaf);
+    }
+
+    /// The certificate that the peer showed last.
+    pub fn leaf(&self, peer: &str) -> Option<Arc<[u8]>> {
+        self.lock().get(peer)?.leaf.clone()
+    }
+
+    /// Notes whether the peer's link has a byte budget.
+    pub fn set_thin(&self, peer: &str, thin: bool) {
+        self.with(peer, |status| status.thin = thin);
+    }
+
+    /// Whether the peer's link has a byte budget.
+    pub fn is_thin(&self, peer: &str) -> bool {
+        self.lock().get(peer).is_some_and(|status| status.thin)
     }
 
     /// Notes where the connection leads.

@@ -14,4 +14,4 @@ pub mod router;
 pub mod trace;
 
 pub use link::{LinkId, LinkSpec, PeerSpec, Verdict};
-pub use router::{Router, Settings};
+pub use router::{CameEcho, Router, Settings};

@@ -89,6 +89,8 @@ pub struct Outbox {
     sent: u64,
     /// The link's column in the traces.
     column: Column,
+    /// An event, and not only contact entries, was handed over since this was asked last.
+    carried: bool,
 }
 
 impl Outbox {
@@ -107,12 +109,18 @@ impl Outbox {
             offered: 0,
             sent: 0,
             column: Column::NONE,
+            carried: false,
         }
     }
 
     /// What becomes of its parcels is noted in that column.
     pub fn set_column(&mut self, column: Column) {
         self.column = column;
+    }
+
+    /// Whether an event was handed over since this was asked last.
+    pub fn take_carried(&mut self) -> bool {
+        std::mem::take(&mut self.carried)
     }
 
     /// The link's column in the traces.
@@ -150,6 +158,7 @@ impl Outbox {
         if self.idle && self.queue.is_empty() && self.fits(length) && !self.is_large(length) {
             self.put(parcel.bytes);
             counters.events_out += u64::from(parcel.event);
+            self.carried |= parcel.event;
             pool.traces.offered(parcel.mark, self.column, Fate::Sent);
         } else if !self.park(parcel, copy, pool, counters, now_ms) {
             counters.drop_one(Reason::Refused);
@@ -211,6 +220,7 @@ impl Outbox {
             pool.traces.settle(waiting.mark, self.column, Fate::Sent, now_ms);
             self.turn = (self.turn + 1) % FLOOR;
             counters.events_out += u64::from(waiting.event);
+            self.carried |= waiting.event;
             if self.is_large(waiting.bytes.len()) {
                 self.put_large(waiting.bytes, pool);
             } else {
@@ -229,6 +239,7 @@ impl Outbox {
     pub fn put_first(&mut self, bytes: &[u8], event: bool, counters: &mut Counters) {
         self.offered += 1;
         counters.events_out += u64::from(event);
+        self.carried |= event;
         self.put(bytes);
     }
 

@@ -11,6 +11,7 @@ use crate::budget::LARGE_EVENTS;
 use crate::config::{Config, Peer};
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
+use crate::link::fed2::echo::EchoDesk;
 use crate::link::fed2::node::MESSAGE_OVERHEAD;
 use crate::link::fed2::{
     Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry, Timing,
@@ -35,6 +36,7 @@ pub(super) struct Federation {
     diallers: BTreeMap<String, Dialler>,
     door: Door,
     acceptor: Acceptor,
+    echo: EchoDesk,
 }
 
 impl Federation {
@@ -66,6 +68,8 @@ impl Federation {
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
             timing,
         });
+        let echo = EchoDesk::open(Arc::clone(&node), &own.identity)?;
+        tokio::spawn(echo.clone().run());
         let credentials = Credentials::new(&own.identity)?;
         let roster = Roster::default();
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
@@ -87,7 +91,13 @@ impl Federation {
             diallers: BTreeMap::new(),
             door,
             acceptor,
+            echo,
         })
+    }
+
+    /// Proofs that events cross.
+    pub(super) fn echo(&self) -> EchoDesk {
+        self.echo.clone()
     }
 
     /// Accepts federates on one more socket.

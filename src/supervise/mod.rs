@@ -2,6 +2,7 @@
 
 mod announce;
 pub mod changes;
+mod check;
 mod desk;
 mod federation;
 pub mod lamp;
@@ -29,6 +30,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::led::Signal;
 use crate::link::board::PeerBoard;
+use crate::link::fed2::echo::EchoDesk;
 use crate::link::hub::Hub;
 use crate::link::refusals::Refusals;
 use crate::pki::store::PkiError;
@@ -124,6 +126,8 @@ struct Shared {
     board: PeerBoard,
     refusals: Refusals,
     rates: Mutex<Rates>,
+    echo: EchoDesk,
+    checks: check::SharedChecks,
     shown: Shown,
     federate_id: String,
     fingerprint: Fingerprint,
@@ -245,6 +249,8 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         budget,
         board,
         rates: Mutex::default(),
+        echo: federation.echo(),
+        checks: check::SharedChecks::default(),
         shown: Shown::default(),
         federate_id,
         fingerprint: own.identity.fingerprint(),

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use super::Shared;
 use super::safe::Safe;
 use crate::api::status::{
-    ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerState, PeerStatus, PowerStatus, Status,
+    ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerState, PeerStatus, PowerStatus, Proven, Status,
     StorageStatus, counts, time,
 };
 use crate::config::Peer;
@@ -76,13 +76,18 @@ impl Shared {
         }
     }
 
-    /// How one peer's link stands.
+    /// How one peer's link stands, in one word.
     pub(super) fn peer_state(&self, peer: &Peer) -> PeerState {
+        self.peer_status(peer).state
+    }
+
+    /// How one peer's link stands.
+    pub(super) fn peer_status(&self, peer: &Peer) -> PeerStatus {
         let (now, counters) = self.hub.with(|router, now| {
             let counters = router.peer_counters(&peer.name).cloned();
             (now, counters.unwrap_or_default())
         });
-        self.peer(peer, &counters, now.wall_ms).state
+        self.peer(peer, &counters, now.wall_ms)
     }
 
     fn peer(&self, peer: &Peer, counters: &Counters, now_ms: i64) -> PeerStatus {
@@ -111,6 +116,11 @@ impl Shared {
         PeerStatus {
             name: peer.name.clone(),
             state,
+            proven: known.proven.map(|proven| Proven {
+                age_seconds: u64::try_from(now_ms.saturating_sub(proven.at_ms) / 1000).unwrap_or(0),
+                round_trip_ms: proven.round_trip_ms,
+                count: proven.count,
+            }),
             stopped_by: stopped_by(peer, state, known.hindrance),
             reason,
             address: Some(known.address)

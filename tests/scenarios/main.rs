@@ -12,6 +12,7 @@ mod a_track_crosses_from_client_to_client_over_federation;
 mod bad_input_is_counted_and_hurts_nobody;
 mod configuration_changes_are_taken_back;
 mod directed_chat_reaches_only_its_addressee;
+mod every_break_has_its_own_words;
 mod every_corpus_event_crosses_unchanged;
 mod federates_on_another_stack;
 mod first_run_needs_no_configuration;

@@ -274,6 +274,9 @@ async fn handshake(
     let Some(peer) = (shared.identify)(&owned) else {
         return Err(Trouble::Handshake(Failure::Refused(Refusal::Unregistered)));
     };
+    if let Some(leaf) = owned.first() {
+        shared.node.board.set_leaf(&peer.name, leaf);
+    }
     if session.alpn_protocol() != Some(FEDERATION_ALPN) {
         let node = &shared.node;
         if !node.registry.is_live(&peer.name) {

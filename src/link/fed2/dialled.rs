@@ -42,6 +42,10 @@ pub async fn run(
     // Two scopes: our readers end first, then hyper gets time to say goodbye.
     let (readers, transport) = (TaskScope::new(), TaskScope::new());
     let (_readers, _transport) = (readers.guard(), transport.guard());
+    let shown = connected.stream.get_ref().1.peer_certificates();
+    if let Some(leaf) = shown.and_then(<[_]>::first) {
+        node.board.set_leaf(&peer.name, leaf);
+    }
     let (stream, fault) = Watched::new(connected.stream);
     let (sender, connection) = timeout(
         node.timing.handshake,

@@ -5,6 +5,7 @@
 //! | [`node`] | who we are, who a peer is, every interval |
 //! | [`names`] | the methods, and the messages we introduce ourselves with |
 //! | [`flow`] [`intake`] | the events of one connection, both ways, whichever side dialled |
+//! | [`echo`] | proof that events cross: signed probes between boxes |
 //! | [`registry`] | one live connection per peer, and which of two wins |
 //! | [`trouble`] | what goes wrong, in words; when to try again |
 //! | [`last_words`] [`watched`] | hears out a peer that hangs up; remembers why the TLS stream broke |
@@ -21,6 +22,7 @@ pub mod companion_desk;
 pub mod connect;
 pub mod dialled;
 pub mod dialler;
+pub mod echo;
 pub mod flow;
 pub mod intake;
 pub mod last_words;

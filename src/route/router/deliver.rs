@@ -32,7 +32,7 @@ pub(super) struct Meta {
 }
 
 impl Meta {
-    fn parcel<'a>(&self, bytes: &'a [u8], event: bool) -> Parcel<'a> {
+    pub(super) fn parcel<'a>(&self, bytes: &'a [u8], event: bool) -> Parcel<'a> {
         Parcel {
             bytes,
             class: self.class,

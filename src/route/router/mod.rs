@@ -1,10 +1,13 @@
 //! The router's state: links, contacts, latest events, and the memory against repeats.
 
 mod deliver;
+mod echo;
 mod forms;
 mod notes;
 mod receive;
 mod replay;
+
+pub use echo::CameEcho;
 
 use std::hash::BuildHasher;
 use std::task::{Context, Poll};
@@ -95,6 +98,8 @@ pub struct Router {
     scratch: Scratch,
     /// What happened last.
     recorder: Recorder,
+    /// Probes of other boxes.
+    echoes: echo::Echoes,
     /// The event under way named somebody new.
     new_contact: bool,
 }
@@ -163,6 +168,7 @@ impl Router {
                 traces: Traces::new(settings.recorder_bytes / 2, settings.max_federates),
             },
             recorder: Recorder::new(settings.recorder_bytes / 2),
+            echoes: echo::Echoes::default(),
             new_contact: false,
             changes: 0,
             local: Counters::default(),
@@ -263,7 +269,7 @@ impl Router {
             Kind::Federate(federate) => &mut federate.counters,
         };
         let batch = link.outbox.poll_batch(context, pool, counters, now.mono_ms);
-        if batch.is_ready() {
+        if batch.is_ready() && link.outbox.take_carried() {
             counters.last_event_ms = now.wall_ms;
         }
         batch.map(Some)

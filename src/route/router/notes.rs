@@ -41,13 +41,12 @@ impl<'a> Seen<'a> {
 
     /// Looks which track it is, whatever else may be wrong with it.
     #[cold]
-    pub(super) fn glance(&mut self, message: &'a [u8], own_id: &[u8]) {
-        let mut read = Federated::default();
-        if fig::read(&mut read, message, own_id).is_ok()
-            && let Some(event) = &read.event
-        {
+    pub(super) fn glance(&mut self, message: &'a [u8], own_id: &[u8]) -> Option<Federated<'a>> {
+        let read = fig::parse(message, own_id).ok()?;
+        if let Some(event) = &read.event {
             (self.uid, self.kind) = (event.uid, event.kind);
         }
+        Some(read)
     }
 
     fn arrival(&self) -> Arrival<'a> {

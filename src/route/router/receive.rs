@@ -8,7 +8,7 @@ use super::notes::Seen;
 use super::{Kind, Router};
 use crate::clock::Now;
 use crate::cot::class::{self, Class};
-use crate::cot::render;
+use crate::cot::{echo, render};
 use crate::counters::Reason;
 use crate::route::contacts::{Noted, Source as Heard};
 use crate::route::latest::{Form, Newest};
@@ -128,9 +128,12 @@ impl Router {
             self.links.get(usize::from(from.0)).map(|link| &link.kind)
             && !federate.incoming
         {
-            // Only to know which track it is.
-            seen.glance(message, self.envelope.id());
-            return Err(Reason::IncomingOff);
+            // To know which track it is; and a probe asks just that.
+            let read = seen.glance(message, self.envelope.id());
+            return match read.and_then(|read| read.event) {
+                Some(event) if event.kind == echo::KIND => self.echo_came(from, &event),
+                _ => Err(Reason::IncomingOff),
+            };
         }
         let mut read = Federated::default();
         fig::read(&mut read, message, self.envelope.id())?;
@@ -152,7 +155,10 @@ impl Router {
             return Err(Reason::MissionChange);
         }
         if class::is_for_server(event.kind) {
-            return Err(Reason::ControlMessage);
+            return match event.kind == echo::KIND {
+                true => self.echo_came(from, event),
+                false => Err(Reason::ControlMessage),
+            };
         }
         seen.content = self.hasher.hash_one(event.bytes);
         seen.left_ms = Some(event.stale.saturating_sub(now.wall_ms));
