@@ -93,6 +93,8 @@ pub enum Request {
         /// The report's number.
         id: u64,
     },
+    /// Write the flight recorder down.
+    RecorderDump,
     /// The latest lines of the log.
     Log {
         /// At most so many.
@@ -115,6 +117,7 @@ impl Request {
                 | Self::ConfigCommit { .. }
                 | Self::ConfigConfirm
                 | Self::ConfigRollback
+                | Self::RecorderDump
                 | Self::UpdateStatus
                 | Self::UpdateInstall { .. }
         )
@@ -146,6 +149,8 @@ pub enum Response {
     Log(Vec<String>),
     /// To [`Request::Check`] and [`Request::CheckAgain`].
     Check(Box<CheckReport>),
+    /// To [`Request::RecorderDump`]: the file.
+    Recorded(String),
     /// To [`Request::Why`].
     Why(Box<WhyReport>),
     /// To [`Request::UpdateStatus`].

@@ -23,6 +23,7 @@ pub mod pages;
 pub mod paths;
 pub mod peer;
 pub mod provision;
+pub mod recorder;
 pub mod reload;
 pub mod request;
 pub mod restamp;
@@ -60,6 +61,9 @@ enum Command {
     Check(check::Arguments),
     /// Tell what became of a track, and which rule stopped it
     Why(why::Arguments),
+    /// Write the flight recorder down, show a recording, or go through it again
+    #[command(subcommand)]
+    Recorder(recorder::RecorderArgs),
     /// Hand CoT events to the running box
     Inject(inject::Arguments),
     /// Show our certificates, export them for a peer, issue one for an ATAK user
@@ -137,6 +141,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Peer(arguments) => peer::run(arguments, &places()?),
         Command::Check(arguments) => check::run(arguments, &places()?),
         Command::Why(arguments) => why::run(arguments, &places()?),
+        Command::Recorder(arguments) => recorder::run(arguments, &places()?),
         Command::Inject(arguments) => inject::run(arguments, &places()?),
         Command::Cert(arguments) => own::cert(arguments, &places()?),
         Command::Export(arguments) => own::export(arguments, &places()?),

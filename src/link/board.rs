@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use super::hindrance::Hindrance;
-use crate::clock::Now;
+use crate::clock::{Clock, Now};
 use crate::counters::Counters;
+use crate::route::recorder::{Recorder, Topic};
 
 /// A link flows while its last event, either way, is not older than this, milliseconds.
 pub const FLOWING_MS: i64 = 60_000;
@@ -120,6 +121,19 @@ impl PeerStatus {
 #[derive(Debug, Clone, Default)]
 pub struct PeerBoard {
     peers: Arc<Mutex<BTreeMap<String, PeerStatus>>>,
+    scribe: Arc<OnceLock<Scribe>>,
+}
+
+/// Where changes of state are noted.
+struct Scribe {
+    recorder: Recorder,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Scribe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scribe").finish_non_exhaustive()
+    }
 }
 
 impl PeerBoard {
@@ -131,7 +145,11 @@ impl PeerBoard {
     /// Notes a state and, in words, why. `now_ms` is wall time.
     pub fn set(&self, peer: &str, state: PeerState, reason: impl Into<String>, now_ms: i64) {
         let reason = reason.into();
+        let mut news = None;
         self.with(peer, |status| {
+            if status.state != state || status.reason != reason {
+                news = Some(format!("{peer} {state}: {reason}"));
+            }
             if status.state != state || status.since_ms == 0 {
                 status.since_ms = now_ms;
             }
@@ -141,6 +159,16 @@ impl PeerBoard {
                 status.hindrance = None;
             }
         });
+        if let (Some(news), Some(scribe)) = (news, self.scribe.get()) {
+            let now = scribe.clock.now();
+            scribe.recorder.words(Topic::Link, &news, now);
+        }
+    }
+
+    /// From now on every change of state is noted in the flight recorder.
+    pub fn record(&self, recorder: Recorder, clock: Arc<dyn Clock>) {
+        // Only the first one counts, and there is only one.
+        let _ = self.scribe.set(Scribe { recorder, clock });
     }
 
     /// Notes what ended an attempt; it stands until the peer is connected.

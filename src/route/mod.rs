@@ -5,6 +5,7 @@
 
 pub mod contacts;
 pub mod dedup;
+pub mod flight;
 pub mod latest;
 pub mod link;
 pub mod outbox;

@@ -10,6 +10,7 @@ use super::{Order, Shared, Taken};
 use crate::api::{self, Committed, Control, ErrorCode, Fault, PeerEntry, Request, Response};
 use crate::config::edit::{add_peer, remove_peer, set_peer};
 use crate::config::{Config, ConfigError, EditError};
+use crate::files;
 use crate::link::hub::Port;
 use crate::log;
 use crate::route::Verdict;
@@ -209,6 +210,20 @@ impl Control for Desk {
             Request::CheckAgain { id } => answer(
                 (self.shared.check_again(id)).map(|report| Response::Check(Box::new(report))),
             ),
+            Request::RecorderDump => {
+                let written = (self.shared.black_box).write_with_book(&self.shared.hub, "command");
+                answer(match written {
+                    Ok(file) => Ok(Response::Recorded(file.display().to_string())),
+                    Err(error) => Err(Fault::new(
+                        ErrorCode::Io,
+                        format!(
+                            "{}: {}; it must be writable for the box",
+                            self.shared.black_box.folder().display(),
+                            files::fault(&error)
+                        ),
+                    )),
+                })
+            }
             Request::Log { lines } => Response::Log(log::recent::last(lines as usize)),
         }
     }

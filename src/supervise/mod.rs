@@ -1,6 +1,7 @@
 //! The box as a whole: everything is bound and started here, reloaded, drained and stopped.
 
 mod announce;
+pub mod blackbox;
 pub mod changes;
 mod check;
 mod desk;
@@ -42,6 +43,7 @@ use announce::announce;
 use changes::Changes;
 use desk::Desk;
 use federation::Federation;
+use blackbox::BlackBox;
 use lamp::{Fitting, Shown};
 use listeners::{ListenError, Listeners};
 use machine::Machine;
@@ -127,6 +129,7 @@ struct Shared {
     refusals: Refusals,
     rates: Mutex<Rates>,
     echo: EchoDesk,
+    black_box: BlackBox,
     checks: check::SharedChecks,
     shown: Shown,
     federate_id: String,
@@ -209,6 +212,9 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     let settings = Settings::of(&config.limits, federate_id.clone(), seed()?);
     let hub = Hub::new(Router::new(settings), Arc::new(SystemClock::new()));
     let (board, refusals) = (PeerBoard::new(), Refusals::default());
+    let black_box = BlackBox::open(&state, &config, &federate_id, &hub);
+    board.record(black_box.recorder().clone(), hub.clock());
+    let _watcher = black_box.watched();
     let stop = channel::Sender::new(false);
 
     let patient = manager.is_there();
@@ -250,6 +256,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         board,
         rates: Mutex::default(),
         echo: federation.echo(),
+        black_box,
         checks: check::SharedChecks::default(),
         shown: Shown::default(),
         federate_id,
@@ -296,6 +303,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         tokio::select! {
             () = machine::beat(&mut pulse) => shared.manager.alive(),
             _ = second.tick() => {
+                shared.black_box.beat(shared.hub.now());
                 watch.look(&shared);
                 machine.look(&shared);
                 if shared.changes.is_due(shared.hub.now().mono_ms) {
@@ -312,6 +320,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
             }
             () = shared.restart.notified() => break Ended::Restart,
             _ = signals.hangup.recv() => drop(tokio::spawn(reload(Arc::clone(&shared)))),
+            _ = signals.power.recv() => shared.black_box.power_fails(&shared.hub),
             _ = signals.terminate.recv() => break Ended::Stopped,
             _ = signals.interrupt.recv() => break Ended::Stopped,
         }

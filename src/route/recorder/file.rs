@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::counters::Reason;
 use crate::route::link::Verdict;
 
 const MAGIC: [u8; 4] = *b"tbr1";
@@ -204,9 +203,4 @@ impl Recording {
             _ => Err(Damaged),
         }
     }
-}
-
-/// The reason of that word.
-pub fn reason(word: &str) -> Option<Reason> {
-    Reason::ALL.iter().copied().find(|reason| reason.word() == word)
 }

@@ -17,7 +17,7 @@ use super::link::Verdict;
 use crate::clock::Now;
 use crate::cot::Class;
 
-pub use file::{Contact, Damaged, LinkKind, Note, Recording, What};
+pub use file::{Contact, Damaged, Decided, LinkKind, Note, Recording, What};
 
 /// Bytes kept of a uid, its last ones.
 const UID: usize = 20;

@@ -5,7 +5,8 @@ use crate::clock::Now;
 use crate::cot::Class;
 use crate::counters::Reason;
 use crate::route::link::{LinkId, LinkSpec, Verdict};
-use crate::route::recorder::{Came, LinkKind, Recorder};
+use crate::route::contacts::{Contact, Source};
+use crate::route::recorder::{self, Came, LinkKind, Recorder};
 use crate::route::trace::{Arrival, Column, Mark, Trace};
 use crate::wire::fig::{self, Federated};
 
@@ -76,6 +77,24 @@ impl Router {
         }
     }
 
+    /// The phone book, for a recording.
+    pub fn book(&self) -> Vec<recorder::Contact> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let entry = |contact: &Contact| recorder::Contact {
+            uid: text(contact.uid()),
+            callsign: text(contact.callsign()),
+            kind: text(contact.kind()),
+            link: contact.link.0,
+        };
+        self.contacts.all().map(entry).collect()
+    }
+
+    /// A contact is known to be behind a link, without anybody being told.
+    pub fn know(&mut self, names: (&[u8], &[u8], &[u8]), link: LinkId) {
+        let key = self.hash_of(names.0);
+        self.contacts.note(key, names, (link, Source::Hearsay), self.changes);
+    }
+
     /// What became of the newest event of a uid, given as it is meant.
     pub fn trace(&self, uid: &[u8]) -> Option<Trace<'_>> {
         self.pool.traces.find(self.hash_of(uid))
@@ -83,7 +102,7 @@ impl Router {
 
     /// The uids of those who are called so, as far as anybody said it.
     pub fn uids_of<'a>(&'a self, callsign: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + 'a {
-        let named = move |contact: &&crate::route::contacts::Contact| contact.callsign() == callsign;
+        let named = move |contact: &&Contact| contact.callsign() == callsign;
         (self.contacts.all())
             .filter(named)
             .map(|contact| contact.uid())
@@ -132,7 +151,7 @@ impl Router {
 
     /// The verdict is there.
     pub(super) fn note(&mut self, seen: &Seen<'_>, verdict: Verdict, now: Now) {
-        let special = std::mem::take(&mut self.new_contact) || seen.class <= Class::Chat;
+        let special = std::mem::take(&mut self.new_contact) || seen.class <= Class::Chat || seen.uid.is_empty();
         if verdict == Verdict::Consumed && !seen.federated {
             // Pings and the like.
             return;
