@@ -93,6 +93,22 @@ pub enum Request {
         /// The report's number.
         id: u64,
     },
+    /// Send an event to one federate and nobody else, for `check`; its type begins with `a-u` or is a delete.
+    ProbeOut {
+        /// The federate.
+        peer: String,
+        /// CoT XML.
+        event: String,
+    },
+    /// Wait for an event of that uid from a federate, and show it to nobody.
+    ProbeExpect {
+        /// The federate.
+        peer: String,
+        /// The uid.
+        uid: String,
+    },
+    /// Did the event come that is waited for?
+    ProbeCame,
     /// Write the flight recorder down.
     RecorderDump,
     /// The latest lines of the log.
@@ -149,6 +165,8 @@ pub enum Response {
     Log(Vec<String>),
     /// To [`Request::Check`] and [`Request::CheckAgain`].
     Check(Box<CheckReport>),
+    /// To [`Request::ProbeCame`].
+    Came(bool),
     /// To [`Request::RecorderDump`]: the file.
     Recorded(String),
     /// To [`Request::Why`].

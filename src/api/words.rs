@@ -51,7 +51,7 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::TooDeep => "its elements are nested deeper than any TAK program does",
         Reason::Oversize => "it is longer than max_event_kib: raise that limit, or send the file another way",
         Reason::HalfEvent => "it was begun and not finished in time: the connection is too slow for it or broke off",
-        Reason::Garbage => "what came is no CoT",
+        Reason::Garbage => "what came between events is no CoT",
         Reason::Incomplete => {
             "it lacks a time, a point or `how`, without which it cannot cross federation; local clients got it"
         }

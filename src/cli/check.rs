@@ -7,6 +7,7 @@ use clap::Args;
 use super::failure::{Exit, Failure};
 use super::output::{column, print, wrap};
 use super::paths::Places;
+use super::probe;
 use crate::api::check::CheckReport;
 use crate::api::{Request, Response, ask};
 
@@ -58,6 +59,16 @@ pub(super) fn check(peer: &str, places: &Places) -> Result<CheckReport, Failure>
     while !report.done && Instant::now() < deadline {
         pause();
         report = asked(&Request::CheckAgain { id: report.id }, places)?;
+    }
+    let config = places.load_config();
+    let probe = config.ok().and_then(|config| {
+        let known = config.peers.into_iter().find(|known| known.name == peer)?;
+        known.probe.is_some().then_some(known)
+    });
+    if let Some(known) = probe
+        && report.stopped_by.is_none()
+    {
+        probe::run(&mut report, &known, places);
     }
     Ok(report)
 }

@@ -22,6 +22,7 @@ pub mod own;
 pub mod pages;
 pub mod paths;
 pub mod peer;
+mod probe;
 pub mod provision;
 pub mod recorder;
 pub mod reload;

@@ -13,6 +13,7 @@ pub mod limits;
 mod listeners;
 pub mod parse;
 mod peers;
+pub mod probe;
 mod raw;
 mod reader;
 pub mod settings;

@@ -115,6 +115,9 @@ impl Reader<'_> {
                 .as_ref()
                 .map(|seconds| self.keepalive(seconds))
                 .transpose()?,
+            probe: (raw.probe.as_ref())
+                .map(|probe| self.probe(probe))
+                .transpose()?,
         })
     }
 

@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
+use super::probe::RawProbe;
 
 /// Keys of each table, for suggestions; the shapes below refuse all others.
 pub(super) const TOP_KEYS: &[&str] = &[
@@ -26,6 +27,7 @@ const PEER_KEYS: &[&str] = &[
     "incoming",
     "outgoing",
     "keepalive_seconds",
+    "probe",
 ];
 
 /// How a table is spelled in a message, and its keys.
@@ -51,6 +53,9 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         return format!("write a whole number without quotes, {least} to {most}");
     }
     match (table, key) {
+        ("peer", "probe") => {
+            "write { address = \"host:8089\", p12 = \"probe.p12\", password = \"...\" }".into()
+        }
         ("peer", "keepalive_seconds") => "write a whole number of seconds without quotes".into(),
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
@@ -122,6 +127,7 @@ pub(super) struct RawPeer {
     pub(super) incoming: Option<bool>,
     pub(super) outgoing: Option<bool>,
     pub(super) keepalive_seconds: Option<Spanned<i64>>,
+    pub(super) probe: Option<Spanned<RawProbe>>,
 }
 
 /// One address or several; `""` and `[]` are none.

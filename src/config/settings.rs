@@ -7,6 +7,7 @@ use rustls_pki_types::CertificateDer;
 
 use super::led::Led;
 use super::limits::Limits;
+use super::probe::Probe;
 use crate::pki::Fingerprint;
 
 /// Port of plain CoT.
@@ -83,6 +84,8 @@ pub struct Peer {
     pub outgoing: bool,
     /// Seconds between keepalives on the TCP connection, 1 to 32,767; none = the system chooses 60.
     pub keepalive_seconds: Option<u32>,
+    /// A second identity there, with which `check` logs in as a client.
+    pub probe: Option<Probe>,
 }
 
 impl Default for Config {

@@ -44,6 +44,7 @@ idle_minutes = 10   # a console with a PIN locks after it, 0 to 1440; 0 = never
 # incoming = true                        # take what it sends
 # outgoing = true                        # send what we have
 # keepalive_seconds = 60                 # 1 to 32767
+# probe = { address = "tak.battalion.example:8089", p12 = "peers/probe.p12", password = "atakatak" } # for `check`
 "#;
 
 impl Config {

@@ -8,6 +8,7 @@ pub mod grpc;
 pub mod handshake;
 pub mod hindrance;
 pub mod hub;
+pub mod login;
 pub mod refusals;
 pub mod socket;
 pub mod tls;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Shared;
 use crate::api::check::{CheckReport, Step, StepState};
 use crate::api::status::{PeerState, PeerStatus};
-use crate::api::{ErrorCode, Fault};
+use crate::api::{ErrorCode, Fault, Response, words};
 use crate::config::Peer;
 use crate::link::board;
 use crate::link::fed2::echo::{Proof, Unproven};
@@ -72,6 +72,18 @@ impl Shared {
             let words = "that check is not known any more; begin another one";
             Fault::new(ErrorCode::NotFound, words)
         })
+    }
+
+    /// Sends an event of `check` to a peer that is a server.
+    pub(super) fn probe_out(&self, peer: &str, event: &str) -> Response {
+        let sent = (self.hub).with(|router, now| router.send_to(peer, event.as_bytes(), now));
+        match sent {
+            Ok(()) => Response::Done("it is on its way".into()),
+            Err(reason) => {
+                let words = format!("the probe did not leave this box: {}", words::reason(reason, peer));
+                Fault::new(ErrorCode::Unavailable, words).into()
+            }
+        }
     }
 
     fn checks(&self) -> MutexGuard<'_, Checks> {

@@ -210,6 +210,14 @@ impl Control for Desk {
             Request::CheckAgain { id } => answer(
                 (self.shared.check_again(id)).map(|report| Response::Check(Box::new(report))),
             ),
+            Request::ProbeOut { peer, event } => self.shared.probe_out(&peer, &event),
+            Request::ProbeExpect { peer, uid } => {
+                (self.shared.hub).with(|router, _| router.expect(&peer, uid.as_bytes()));
+                Response::Done("waiting for it".into())
+            }
+            Request::ProbeCame => {
+                Response::Came(self.shared.hub.with(|router, _| router.expected_came()))
+            }
             Request::RecorderDump => {
                 let written = (self.shared.black_box).write_with_book(&self.shared.hub, "command");
                 answer(match written {

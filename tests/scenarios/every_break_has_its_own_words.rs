@@ -1,9 +1,12 @@
 //! Each way to break a link or a track yields its own state and its own words in `status`, `why` and `check`.
 
+use std::io::Write;
+
+use rcgen::ExtendedKeyUsagePurpose;
 use serde_json::Value;
 
 use crate::support::{
-    Authority, Device, Finished, Registration, Setup, TomboloBox, eventually, joined_pair, position, track,
+    Authority, Device, Event, Finished, Foreign, Leaf, Profile, Registration, Setup, TomboloBox, chat, eventually, joined_pair, position, track,
 };
 
 fn json(finished: &Finished) -> Value {
@@ -167,8 +170,8 @@ fn a_track_that_is_stale_or_for_nobody_says_so() {
     assert!(stale["taken"]["words"].as_str().unwrap().contains("stale when it came"), "{stale}");
     assert_eq!(fate(&stale, "bravo")["fate"], "sent");
 
-    let chat = crate::support::chat("hawk-uid", "anybody?", &[("callsign", "GHOST")]);
-    let uid = crate::support::Event { xml: chat.clone() }.uid().to_owned();
+    let chat = chat("hawk-uid", "anybody?", &[("callsign", "GHOST")]);
+    let uid = Event { xml: chat.clone() }.uid().to_owned();
     hawk.send(&chat);
     let lost = eventually("nobody is there", || {
         let why = why(&alpha, &uid);
@@ -207,4 +210,170 @@ fn a_link_that_is_down_is_named_for_its_tracks() {
     assert_eq!((checked.code, &report["stopped_by"]), (Some(69), &"tcp".into()), "{report}");
     assert_eq!(step(&report, "name")["state"], "ok");
     assert_eq!(step(&report, "tls")["state"], "unknown");
+}
+
+#[test]
+fn a_recording_tells_what_happened_and_is_decided_the_same_again() {
+    let (alpha, bravo) = joined_pair();
+    let (hawk, otter) = (Device::plain(alpha.clients_tcp()), Device::plain(bravo.clients_tcp()));
+    alpha.wait_clients(1);
+    bravo.wait_clients(1);
+    hawk.send(position("hawk-uid", "HAWK"));
+    otter.send(position("otter-uid", "OTTER"));
+    hawk.expect_uid("otter-uid");
+    for number in 0..20 {
+        hawk.send(track(&format!("track-{number}"), number));
+    }
+    let same = track("same", 99);
+    hawk.send(&same);
+    hawk.send(&same);
+    hawk.send(chat("hawk-uid", "hello otter", &[("callsign", "OTTER")]));
+    hawk.send(chat("hawk-uid", "hello ghost", &[("callsign", "GHOST")]));
+    hawk.send(track("last", 1));
+    otter.expect_uid("last");
+    let file = alpha.state().join("mine.tbr");
+    let file = file.to_str().expect("a path");
+    alpha.call(["recorder", "dump", file], "").success();
+    let shown = alpha.call(["recorder", "show", file], "").success();
+    for part in ["alpha, release", "bravo came up", "link: bravo connected", "track-19 a-h-G-U-C (track,", "not passed on: duplicate", "not passed on: no_destination"] {
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
+    }
+    let json = alpha.call(["recorder", "show", file, "--json"], "").success();
+    assert!(json.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{json}");
+    let replayed = alpha.call(["recorder", "replay", file], "").success();
+    assert!(replayed.trim_end().ends_with("0 otherwise (!), 0 not gone through again (?)"), "{replayed}");
+    let cot = alpha.call(["recorder", "replay", file, "--cot"], "").success();
+    assert!(cot.contains("hello ghost") && !cot.contains("track-7"), "{cot}");
+
+    // The power goes: written down without being asked, with what was said last.
+    alpha.signal(nix::sys::signal::Signal::SIGPWR);
+    let listed = eventually("the recording", || {
+        let listed = alpha.call(["recorder", "list"], "").success();
+        listed.contains("SIGPWR").then_some(listed)
+    });
+    assert_eq!(listed.lines().count(), 1, "the other one was taken away: {listed}");
+    let shown = alpha.call(["recorder", "show"], "").success();
+    assert!(shown.contains("box: the power is about to go"), "{shown}");
+    let bad = alpha.call(["recorder", "show", "/etc/passwd"], "");
+    assert_eq!(bad.code, Some(65), "{}", bad.stderr);
+}
+
+#[test]
+fn a_second_identity_proves_a_server() {
+    let alpha_leaf = Authority::new("alpha-ca").issue("alpha");
+    let bravo_leaf = Authority::new("bravo-ca").issue("bravo");
+    let bravo = Setup::new("bravo")
+        .identity(&bravo_leaf)
+        .peer(Registration::of("alpha", &alpha_leaf))
+        .start();
+    let otter = Device::plain(bravo.clients_tcp());
+    bravo.wait_clients(1);
+    // The identity of an ordinary client of bravo.
+    let folder = tempfile::tempdir().expect("a folder");
+    let leaf = bravo.issue("probe");
+    let path = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let (certificate, key) = (path("probe.pem", &leaf.chain_pem), path("probe.key", &leaf.key_pem));
+    let probe = |address: std::net::SocketAddr| {
+        format!("probe = {{ address = \"{address}\", certificate = \"{certificate}\", key = \"{key}\" }}")
+    };
+    let alpha = Setup::new("alpha")
+        .identity(&alpha_leaf)
+        .peer(Registration::of("bravo", &bravo_leaf).dial(bravo.federation()).key(&probe(bravo.clients_tls())))
+        .start();
+    let hawk = Device::plain(alpha.clients_tcp());
+    alpha.wait_clients(1);
+    alpha.wait_peer("bravo");
+    let checked = alpha.call(["check", "bravo", "--json"], "");
+    let report = json(&checked);
+    assert_eq!((checked.code, &report["verdict"]), (Some(0), &"proven".into()), "{report}");
+    for name in ["login", "out", "in"] {
+        assert_eq!(step(&report, name)["state"], "ok", "{report}");
+    }
+    // Clients of the server see it for a moment, then its delete; ours never see the one that comes in.
+    otter.expect("the delete of the probe", |event| {
+        event.kind() == "t-x-d-d" && event.xml.contains("tombolo-probe-")
+    });
+    hawk.send(track("behind", 1));
+    otter.expect_uid("behind");
+    assert!(hawk.events().iter().all(|event| event.kind() != "a-u-G"));
+
+    // What the server does not let out is told as such.
+    bravo.call(["peer", "set", "alpha", "--no-outgoing"], "").success();
+    let report = json(&alpha.call(["check", "bravo", "--json"], ""));
+    assert_eq!(report["stopped_by"], "direction", "{report}");
+}
+
+/// How alpha sees bravo, and what `check` makes of it, once it is stopped by something.
+fn stopped(alpha: &TomboloBox, word: &str) -> (Value, Value) {
+    let entry = eventually(&format!("stopped by {word}"), || {
+        let status = alpha.status();
+        let entry = status.peer("bravo").expect("bravo").clone();
+        (entry["stopped_by"] == word).then_some(entry)
+    });
+    let checked = alpha.call(["check", "bravo", "--json"], "");
+    let report = json(&checked);
+    assert_eq!((checked.code, &report["stopped_by"]), (Some(69), &word.into()), "{report}");
+    assert_eq!(step(&report, word)["state"], "failed");
+    (entry, report)
+}
+
+/// Alpha, dialling somebody at that address who should be bravo.
+fn dialling(address: &str, bravo: &Leaf, alpha: &Leaf) -> TomboloBox {
+    let key = format!("address = \"{address}\"");
+    Setup::new("alpha")
+        .identity(alpha)
+        .peer(Registration::of("bravo", bravo).key(&key))
+        .start()
+}
+
+#[test]
+fn each_step_of_a_link_that_fails_has_its_own_word_and_words() {
+    let alpha_leaf = Authority::new("alpha-ca").issue("alpha");
+    let authority = Authority::new("bravo-ca");
+    let bravo_leaf = authority.issue("bravo");
+    let mut reasons: Vec<String> = Vec::new();
+    let mut note = |alpha: &TomboloBox, word: &str| {
+        let (entry, report) = stopped(alpha, word);
+        let reason = entry["reason"].as_str().expect("a reason").to_owned();
+        let words = step(&report, word)["words"].as_str().expect("words").to_owned();
+        assert!(!reason.is_empty() && words.contains("In short: "), "{word}: {words}");
+        // What a track is told, whatever the reason.
+        alpha.call(["inject", "-"], &track("stopped", 1)).success();
+        let stopped = why(alpha, "stopped");
+        assert_eq!(fate(&stopped, "bravo")["rule"], "link", "{stopped}");
+        assert!(fate(&stopped, "bravo")["words"].as_str().unwrap().contains("tombolo check bravo"));
+        reasons.push(words);
+    };
+    // TCP to the broadcast address has no route on any machine.
+    note(&dialling("255.255.255.255:9001", &bravo_leaf, &alpha_leaf), "network");
+    note(&dialling("no-such-host.invalid:9001", &bravo_leaf, &alpha_leaf), "name");
+    let strangers = [
+        ("tls", Authority::new("other-ca").issue("bravo")),
+        ("registration", authority.issue("bravo")),
+        ("usage", authority.issue_as("bravo", &Profile { usages: vec![ExtendedKeyUsagePurpose::ServerAuth], ..Profile::default() })),
+        ("clock", authority.issue_as("bravo", &Profile { early: true, ..Profile::default() })),
+    ];
+    for (word, leaf) in strangers {
+        let (_bravo, address) = Foreign::listen(&leaf, &alpha_leaf, &[]);
+        note(&dialling(&address.to_string(), &bravo_leaf, &alpha_leaf), word);
+    }
+    for (word, options) in [("groups", ["--serving-after", "-1"]), ("health", ["--health-status", "2"])] {
+        let (_bravo, address) = Foreign::listen(&bravo_leaf, &alpha_leaf, &options);
+        note(&dialling(&address.to_string(), &bravo_leaf, &alpha_leaf), word);
+    }
+    // Something that speaks another protocol on that port.
+    let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = other.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        for stream in other.incoming().take(50).flatten() {
+            let _ = (&stream).write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    note(&dialling(&address, &bravo_leaf, &alpha_leaf), "version");
+    let different: std::collections::BTreeSet<&String> = reasons.iter().collect();
+    assert_eq!(different.len(), reasons.len(), "{reasons:#?}");
 }

@@ -30,6 +30,14 @@ pub struct CameEcho {
     pub outgoing: bool,
 }
 
+/// An event that `check` sent to a TAK Server as a client, on its way back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected {
+    key: u64,
+    peer: LinkId,
+    came: bool,
+}
+
 /// Probes that wait, and who is to look.
 #[derive(Debug, Default)]
 pub(super) struct Echoes {
@@ -75,6 +83,36 @@ impl Router {
             Ok(false) => Err(Reason::Refused),
             Err(reason) => Err(reason),
         }
+    }
+
+    /// From now on an event of that uid from that peer is for `check` alone, and shown to nobody. One at a time.
+    pub fn expect(&mut self, peer: &str, uid: &[u8]) {
+        let named = |link: &super::Link| matches!(&link.kind, Kind::Federate(federate) if federate.name == peer);
+        let place = self.links.iter().position(named);
+        self.expected = place.map(|place| Expected {
+            key: self.hash_of(uid),
+            peer: LinkId(place as u16),
+            came: false,
+        });
+    }
+
+    /// Whether the expected event came; nothing is expected any more when it did.
+    pub fn expected_came(&mut self) -> bool {
+        let came = self.expected.is_some_and(|expected| expected.came);
+        if came {
+            self.expected = None;
+        }
+        came
+    }
+
+    #[cold]
+    pub(super) fn is_expected(&mut self, from: LinkId, key: u64) -> bool {
+        let Some(expected) = &mut self.expected else {
+            return false;
+        };
+        let fits = expected.key == key && expected.peer == from;
+        expected.came |= fits;
+        fits
     }
 
     /// The next probe that came; whoever asks last is woken.

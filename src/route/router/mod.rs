@@ -98,6 +98,8 @@ pub struct Router {
     scratch: Scratch,
     /// What happened last.
     recorder: Recorder,
+    /// A uid that `check` waits for, from which link, and whether it came.
+    expected: Option<echo::Expected>,
     /// Probes of other boxes.
     echoes: echo::Echoes,
     /// The event under way named somebody new.
@@ -168,6 +170,7 @@ impl Router {
                 traces: Traces::new(settings.recorder_bytes / 2, settings.max_federates),
             },
             recorder: Recorder::new(settings.recorder_bytes / 2),
+            expected: None,
             echoes: echo::Echoes::default(),
             new_contact: false,
             changes: 0,

@@ -177,6 +177,9 @@ impl Router {
         self.accepted(from, now);
         let shown = checked.detail.as_ref().unwrap_or(&Detail::NOTHING);
         let key = self.hasher.hash_one(event.uid);
+        if self.expected.is_some() && self.is_expected(from, key) {
+            return Ok(Verdict::Consumed);
+        }
         let targets = self.targets_of_geo(event);
         seen.key = key;
         let mut meta = Meta {

@@ -18,6 +18,8 @@ pub struct Profile {
     pub usages: Vec<ExtendedKeyUsagePurpose>,
     /// Its time is over.
     pub expired: bool,
+    /// Its time begins in 2090.
+    pub early: bool,
     /// The issuer is sent with it.
     pub issuer_sent: bool,
 }
@@ -31,6 +33,7 @@ impl Default for Profile {
                 ExtendedKeyUsagePurpose::ServerAuth,
             ],
             expired: false,
+            early: false,
             issuer_sent: true,
         }
     }
@@ -134,6 +137,10 @@ impl Authority {
         if profile.expired {
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2021, 1, 1);
+        }
+        if profile.early {
+            params.not_before = date_time_ymd(2090, 1, 1);
+            params.not_after = date_time_ymd(2091, 1, 1);
         }
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let hex: String = digest(&SHA256, certificate.der())
