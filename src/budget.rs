@@ -42,6 +42,10 @@ pub const DOOR_EACH: u64 = KIB + KIB / 2;
 pub const LATEST_PLACE: u64 = 2048 + 192;
 /// One content hash with its time; their number is rounded up to a power of two.
 pub const DUPLICATE: u64 = 16;
+/// One source of events whose clock is remembered.
+pub const SOURCE: u64 = 72;
+/// What is kept of a neighbour's clock.
+pub const FRAME: u64 = 144;
 /// One contact: uid, callsign and type of ordinary length, owner, and its entry in the map.
 pub const CONTACT: u64 = 256;
 /// Control connections served at once.
@@ -296,6 +300,20 @@ fn heap(limits: &Limits) -> Vec<Row> {
             u64::from(limits.dedup_events).next_power_of_two(),
             Some("dedup_events"),
             "hash and time",
+        ),
+        row(
+            "clocks of sources",
+            SOURCE,
+            u64::from(limits.skew_sources).next_multiple_of(4),
+            Some("skew_sources"),
+            "how far each is off",
+        ),
+        row(
+            "clocks of neighbours",
+            FRAME,
+            clients + federates,
+            None,
+            "how far each is off, and what its box tells of the time",
         ),
         row(
             "contacts",

@@ -96,6 +96,8 @@ pub struct Counters {
     pub events_in: u64,
     /// Events handed to the neighbour's connection.
     pub events_out: u64,
+    /// Events from the neighbour whose times were moved into our clock.
+    pub corrected: u64,
     /// Wall clock of the last message of any kind from the neighbour, milliseconds since 1970; 0 = never.
     pub last_heard_ms: i64,
     /// Wall clock of the last event accepted from or handed to the neighbour, milliseconds since 1970; 0 = never.

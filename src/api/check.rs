@@ -102,9 +102,9 @@ impl CheckReport {
         match (self.verdict.as_str(), self.round_trip_ms) {
             ("proven", Some(ms)) => format!("{peer}: proven, a probe came back in {ms} ms"),
             ("proven", None) => format!("{peer}: proven, a probe came out and was deleted again"),
-            ("flowing", _) => format!(
-                "{peer}: events crossed in the last minute; a probe was not possible"
-            ),
+            ("flowing", _) => {
+                format!("{peer}: events crossed in the last minute; a probe was not possible")
+            }
             ("connected", _) => format!("{peer}: connected, and nothing is proven"),
             _ => match &self.stopped_by {
                 Some(step) => format!("{peer}: stopped by: {step}"),

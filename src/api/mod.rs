@@ -7,6 +7,7 @@ pub mod check;
 pub mod client;
 pub mod control;
 pub mod inject;
+mod peer_clock;
 pub mod request;
 mod socket;
 pub mod status;
@@ -21,5 +22,5 @@ pub use request::{
     Response,
 };
 pub use status::{PeerState, PeerStatus, Status};
-pub use why::WhyReport;
 pub use update::{PastUpdate, UpdateEnd, UpdateReport};
+pub use why::WhyReport;

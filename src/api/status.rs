@@ -13,6 +13,8 @@ use crate::link::board;
 use crate::system::{Power, Storage};
 use crate::wire::stamp;
 
+pub use super::peer_clock::PeerClock;
+
 /// Counts by reason; the words are those of [`Reason`] and of refused handshakes.
 pub type Counts = BTreeMap<String, u64>;
 
@@ -166,6 +168,9 @@ pub struct PeerStatus {
     pub last_heard: Option<String>,
     /// Events that did not go on, by reason.
     pub dropped: Counts,
+    /// How its clock stands to ours.
+    #[serde(default)]
+    pub clock: PeerClock,
 }
 
 /// A probe that went there and came back.
@@ -186,6 +191,9 @@ pub struct LocalStatus {
     pub events_in: u64,
     /// Events handed to them since the start.
     pub events_out: u64,
+    /// Their events whose times were moved into our clock.
+    #[serde(default)]
+    pub corrected: u64,
     /// Events that did not go on, by reason.
     pub dropped: Counts,
 }
@@ -305,7 +313,8 @@ pub fn counts(reasons: impl IntoIterator<Item = (Reason, u64)>) -> Counts {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::budget::{CONTACT, DUPLICATE, LATEST_PLACE};
+    use crate::budget::{CONTACT, DUPLICATE, FRAME, LATEST_PLACE, SOURCE};
+    use crate::clock::skew::{Frame, Skew};
     use crate::config::Limits;
     use crate::counters::Counters;
     use crate::route::contacts::Contacts;
@@ -355,6 +364,14 @@ pub(crate) mod tests {
                 rate_out: 2.0,
                 last_heard: time(1_700_000_000_000),
                 dropped: counts(counters.reasons()),
+                clock: PeerClock {
+                    offset_ms: -600_000,
+                    confidence: 0.97,
+                    corrected: 7,
+                    error_ms: 12,
+                    round_trip_ms: Some(24),
+                    source: "exchange".into(),
+                },
             }],
             clients: 3,
             refused: Counts::from([("unknown_ca".into(), 2)]),
@@ -453,6 +470,8 @@ pub(crate) mod tests {
                 (Latest::bytes(many), LATEST_PLACE * count),
                 (Dedup::bytes(many), DUPLICATE * count.next_power_of_two()),
                 (Contacts::bytes(many), CONTACT * count),
+                (Skew::bytes(many), SOURCE * count),
+                (many * size_of::<Frame>(), FRAME * count),
                 (Queue::bytes_beside(many), 128 * count),
             ] {
                 assert!(

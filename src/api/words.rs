@@ -42,15 +42,25 @@ pub fn rule(reason: Reason) -> &'static str {
 
 fn sentence(reason: Reason) -> &'static str {
     match reason {
-        Reason::Malformed => "it is not one well-formed element: the program that sends it must be corrected",
-        Reason::Ambiguous => "it hides a second event in CDATA or a comment, which some receivers would take for one",
+        Reason::Malformed => {
+            "it is not one well-formed element: the program that sends it must be corrected"
+        }
+        Reason::Ambiguous => {
+            "it hides a second event in CDATA or a comment, which some receivers would take for one"
+        }
         Reason::Doctype => "it has a document type declaration, which no TAK program needs",
-        Reason::ProcessingInstruction => "it has a processing instruction inside, which no TAK program needs",
+        Reason::ProcessingInstruction => {
+            "it has a processing instruction inside, which no TAK program needs"
+        }
         Reason::Entity => "it uses an entity that XML does not define by itself",
         Reason::NotText => "it is not UTF-8, or holds a character that XML forbids",
         Reason::TooDeep => "its elements are nested deeper than any TAK program does",
-        Reason::Oversize => "it is longer than max_event_kib: raise that limit, or send the file another way",
-        Reason::HalfEvent => "it was begun and not finished in time: the connection is too slow for it or broke off",
+        Reason::Oversize => {
+            "it is longer than max_event_kib: raise that limit, or send the file another way"
+        }
+        Reason::HalfEvent => {
+            "it was begun and not finished in time: the connection is too slow for it or broke off"
+        }
         Reason::Garbage => "what came between events is no CoT",
         Reason::Incomplete => {
             "it lacks a time, a point or `how`, without which it cannot cross federation; local clients got it"
@@ -58,20 +68,38 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::BadTime => "one of its times is no time",
         Reason::BadMessage => "the message cannot be read",
         Reason::BadFraming => "the gRPC frame cannot be true",
-        Reason::Duplicate => "the same content came already within dedup_seconds; the first one was passed on",
-        Reason::Loop => "it had been through this box before and came back; the first one was passed on",
+        Reason::Duplicate => {
+            "the same content came already within dedup_seconds; the first one was passed on"
+        }
+        Reason::Loop => {
+            "it had been through this box before and came back; the first one was passed on"
+        }
         Reason::HopLimit => "it has come as many hops as its sender allows",
-        Reason::IncomingOff => "`incoming = false` for {of}: `tombolo peer set {of} --incoming` takes its events",
-        Reason::OutgoingOff => "`outgoing = false` for {of}: `tombolo peer set {of} --outgoing` sends it ours",
-        Reason::ControlMessage => "a message between client and server, which ends at the server it is sent to",
-        Reason::MissionChange => "a mission change, which never crosses federation; local clients got it",
+        Reason::IncomingOff => {
+            "`incoming = false` for {of}: `tombolo peer set {of} --incoming` takes its events"
+        }
+        Reason::OutgoingOff => {
+            "`outgoing = false` for {of}: `tombolo peer set {of} --outgoing` sends it ours"
+        }
+        Reason::ControlMessage => {
+            "a message between client and server, which ends at the server it is sent to"
+        }
+        Reason::MissionChange => {
+            "a mission change, which never crosses federation; local clients got it"
+        }
         Reason::NoDestination => {
             "it is addressed to contacts whom nobody here has announced: they must have sent their position first"
         }
         Reason::Conflated => "a newer event of the same uid took its place while it waited",
-        Reason::Expired => "it went stale while it waited: the link is slower than its events are short-lived",
-        Reason::Evicted => "it made room for more important traffic: the link cannot take all that is offered",
-        Reason::Refused => "the queue was full of traffic at least as important: raise outbox_kib or waiting_kib",
+        Reason::Expired => {
+            "it went stale while it waited: the link is slower than its events are short-lived"
+        }
+        Reason::Evicted => {
+            "it made room for more important traffic: the link cannot take all that is offered"
+        }
+        Reason::Refused => {
+            "the queue was full of traffic at least as important: raise outbox_kib or waiting_kib"
+        }
         Reason::LinkDown => "the link was down: `tombolo check {of}` says why",
         Reason::Resource => "a data package or mission file, which this release does not carry",
         #[allow(unreachable_patterns, reason = "reasons are added elsewhere")]

@@ -37,7 +37,11 @@ pub(super) fn run(report: &mut CheckReport, peer: &Peer, places: &Places) {
         .build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(steps(report, peer, places)),
-        Err(error) => Err(Step::new("login", StepState::Failed, format!("no event loop: {error}"))),
+        Err(error) => Err(Step::new(
+            "login",
+            StepState::Failed,
+            format!("no event loop: {error}"),
+        )),
     };
     if let Err(failed) = done {
         report.add(failed);
@@ -59,7 +63,9 @@ async fn steps(report: &mut CheckReport, peer: &Peer, places: &Places) -> Result
         let took = out(&mut login, &peer.name, places)
             .await
             .map_err(|words| failed("out", words))?;
-        let words = format!("an event sent over federation came out at the client port after {took} ms, and was deleted again");
+        let words = format!(
+            "an event sent over federation came out at the client port after {took} ms, and was deleted again"
+        );
         report.add(Step::new("out", StepState::Ok, words));
     } else {
         report.add(Step::new("out", StepState::Skipped, "outgoing is off here"));
@@ -90,11 +96,15 @@ async fn login(peer: &Peer) -> Result<Login, String> {
             .add(&name, &bytes, &passwords)
             .map_err(|error| error.to_string())?;
     }
-    let identity = gathered.login().map_err(|error| format!("`probe`: {error}"))?;
+    let identity = gathered
+        .login()
+        .map_err(|error| format!("`probe`: {error}"))?;
     let mut authorities: Vec<CertificateDer<'static>> = gathered.authorities();
     authorities.extend(peer.authorities.iter().cloned());
     if authorities.is_empty() {
-        return Err("`probe` names no CA of the server: add `ca_cert`, or a .p12 that holds it".into());
+        return Err(
+            "`probe` names no CA of the server: add `ca_cert`, or a .p12 that holds it".into(),
+        );
     }
     let tls = Credentials::new(&identity)
         .and_then(|credentials| tls::login_client(&credentials, authorities))
@@ -108,11 +118,20 @@ async fn login(peer: &Peer) -> Result<Login, String> {
 async fn out(login: &mut Login, peer: &str, places: &Places) -> Result<u128, String> {
     let uid = fresh_uid();
     let begun = Instant::now();
-    tell(&Request::ProbeOut { peer: peer.to_owned(), event: event(&uid) }, places)?;
+    tell(
+        &Request::ProbeOut {
+            peer: peer.to_owned(),
+            event: event(&uid),
+        },
+        places,
+    )?;
     let came = login.wait(PATIENCE, |event| names(event, &uid)).await;
     let took = begun.elapsed().as_millis();
     // Whether it came or not: nothing of it is to stay on anybody's map.
-    let gone = Request::ProbeOut { peer: peer.to_owned(), event: delete(&uid) };
+    let gone = Request::ProbeOut {
+        peer: peer.to_owned(),
+        event: delete(&uid),
+    };
     let told = tell(&gone, places);
     if !came.map_err(in_words)? {
         return Err(format!(
@@ -124,14 +143,23 @@ async fn out(login: &mut Login, peer: &str, places: &Places) -> Result<u128, Str
     told?;
     let deleted = |event: &[u8]| names(event, &uid) && names(event, "t-x-d-d");
     // TAK Server tells its clients of deletes in its own way, or not at all: the probe is short-lived anyway.
-    let _ = login.wait(Duration::from_secs(1), deleted).await.map_err(in_words)?;
+    let _ = login
+        .wait(Duration::from_secs(1), deleted)
+        .await
+        .map_err(in_words)?;
     Ok(took)
 }
 
 /// From the client over federation to the box.
 async fn inward(login: &mut Login, peer: &str, places: &Places) -> Result<u128, String> {
     let uid = fresh_uid();
-    tell(&Request::ProbeExpect { peer: peer.to_owned(), uid: uid.clone() }, places)?;
+    tell(
+        &Request::ProbeExpect {
+            peer: peer.to_owned(),
+            uid: uid.clone(),
+        },
+        places,
+    )?;
     let begun = Instant::now();
     login.send(event(&uid).as_bytes()).await.map_err(in_words)?;
     let mut came = false;
@@ -144,7 +172,10 @@ async fn inward(login: &mut Login, peer: &str, places: &Places) -> Result<u128, 
         };
     }
     let took = begun.elapsed().as_millis();
-    login.send(delete(&uid).as_bytes()).await.map_err(in_words)?;
+    login
+        .send(delete(&uid).as_bytes())
+        .await
+        .map_err(in_words)?;
     match came {
         true => Ok(took),
         false => Err(format!(

@@ -75,7 +75,11 @@ fn dump(file: Option<&Path>, places: &Places) -> Result<(), Failure> {
     let bytes = files::read_bounded(&written, LONGEST)
         .map_err(|error| unreadable(&written, &error, "see the box's log"))?;
     files::replace(file, &bytes, files::PRIVATE).map_err(|error| {
-        let words = format!("{}: {}; name a place that can be written", file.display(), files::fault(&error));
+        let words = format!(
+            "{}: {}; name a place that can be written",
+            file.display(),
+            files::fault(&error)
+        );
         Failure::new(Exit::CannotCreate, words)
     })?;
     // It is where it was asked for; the copy would push another one out.
@@ -126,7 +130,8 @@ fn read(file: Option<&Path>, places: &Places) -> Result<Recording, Failure> {
         },
     };
     let cure = "name a file that `recorder dump` or the box wrote";
-    let bytes = files::read_bounded(file, LONGEST).map_err(|error| unreadable(file, &error, cure))?;
+    let bytes =
+        files::read_bounded(file, LONGEST).map_err(|error| unreadable(file, &error, cure))?;
     Recording::from_bytes(&bytes)
         .map_err(|damaged| Failure::new(Exit::Data, format!("{}: {damaged}", file.display())))
 }
@@ -158,7 +163,11 @@ fn replay(recording: &Recording) -> Result<(), Failure> {
                 writeln!(text, "!    {}; NOW {now}", clean(&line(note, &names)))
             }
             Some(Replayed::Skipped(why)) => {
-                writeln!(text, "?    {}; not gone through again: {why}", clean(&line(note, &names)))
+                writeln!(
+                    text,
+                    "?    {}; not gone through again: {why}",
+                    clean(&line(note, &names))
+                )
             }
         };
     });
@@ -176,7 +185,9 @@ fn replay(recording: &Recording) -> Result<(), Failure> {
         0 => Ok(()),
         different => Err(Failure::new(
             Exit::Data,
-            format!("{different} events are decided otherwise than they were: another release, or a change of contacts before the recording"),
+            format!(
+                "{different} events are decided otherwise than they were: another release, or a change of contacts before the recording"
+            ),
         )),
     }
 }
@@ -281,7 +292,12 @@ fn line(note: &Note, names: &Names) -> String {
             outgoing,
         } => {
             let on_off = |on: &bool| if *on { "on" } else { "off" };
-            format!("{}: incoming {}, outgoing {}", names.name(*link), on_off(incoming), on_off(outgoing))
+            format!(
+                "{}: incoming {}, outgoing {}",
+                names.name(*link),
+                on_off(incoming),
+                on_off(outgoing)
+            )
         }
     };
     format!("{at} {what}")

@@ -213,6 +213,7 @@ fn row(peer: &PeerStatus, now: &str) -> String {
     };
     text.push_str(&wrap(&address, "  ", WIDTH));
     text.push_str(&wrap(&stopped(peer), "  ", WIDTH));
+    text.push_str(&wrap(&peer.clock.words(), "  ", WIDTH));
     text.push_str(&wrap(&proven(peer), "  ", WIDTH));
     if !peer.dropped.is_empty() {
         text.push_str(&wrap(

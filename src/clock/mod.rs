@@ -4,6 +4,8 @@
     reason = "the one place where the machine's clocks are read"
 )]
 
+pub mod skew;
+
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// One reading of both clocks.

@@ -104,6 +104,8 @@ limits! {
     dedup_events: u32 = 8192 in 64..=1048576;
     /// How long a content hash counts as a duplicate, seconds.
     dedup_seconds: u32 = 30 in 1..=3600;
+    /// Sources of events (uids) whose clocks are remembered, to correct the times of those that are off.
+    skew_sources: u16 = 512 in 4..=16384;
     /// Events waiting for one link.
     outbox_events: u16 = 2048 in 16..=16384;
     /// Bytes waiting for one link, KiB, each event charged 128 bytes beside its own. Not below max_event_kib.

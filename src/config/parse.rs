@@ -208,7 +208,7 @@ mod tests {
     fn a_peer_with_inline_authority_and_fingerprint() {
         let text = format!(
             "[node]\nname = \"alpha\"\n[[peer]]\nname = \"bravo\"\naddress = \"b.example\"\n\
-             ca_cert = \"\"\"\n{}{}\"\"\"\nfingerprint = \"{}\"\nincoming = false\nkeepalive_seconds = 5\n",
+             ca_cert = \"\"\"\n{}{}\"\"\"\nfingerprint = \"{}\"\nincoming = false\ncorrect_clock = false\nkeepalive_seconds = 5\n",
             certificate("one", true),
             certificate("two", true),
             "ab".repeat(32),
@@ -219,6 +219,7 @@ mod tests {
         assert_eq!(peer.address.as_deref(), Some("b.example:9001"));
         assert_eq!(peer.authorities.len(), 2);
         assert!(peer.fingerprint.is_some() && peer.enabled && !peer.incoming && peer.outgoing);
+        assert!(!peer.correct_clock);
         assert_eq!(peer.keepalive_seconds, Some(5));
     }
 

@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn a_second_identity_is_files_and_a_port() {
-        let text = peer("{ address = \"tak.example\", p12 = \"probe.p12\", password = \"secret\" }");
+        let text =
+            peer("{ address = \"tak.example\", p12 = \"probe.p12\", password = \"secret\" }");
         let config = Config::parse(&text, Path::new("/etc/tombolo")).unwrap();
         let probe = config.peers[0].probe.clone().unwrap();
         assert_eq!(probe.address, "tak.example:8089");
@@ -96,7 +97,10 @@ mod tests {
         let pem = "{ address = \"10.0.0.1:9999\", certificate = \"a.pem\", key = \"a.key\", ca_cert = \"/ca.pem\" }";
         let config = Config::parse(&peer(pem), Path::new("/x")).unwrap();
         let probe = config.peers[0].probe.clone().unwrap();
-        assert_eq!((probe.address.as_str(), probe.files.len()), ("10.0.0.1:9999", 3));
+        assert_eq!(
+            (probe.address.as_str(), probe.files.len()),
+            ("10.0.0.1:9999", 3)
+        );
     }
 
     #[test]
@@ -104,11 +108,19 @@ mod tests {
         for (probe, words) in [
             ("{ p12 = \"probe.p12\" }", "has no `address`"),
             ("{ address = \"tak:8089\" }", "names no client's identity"),
-            ("{ address = \"tak:8089\", certificate = \"a.pem\" }", "`certificate` and `key`"),
+            (
+                "{ address = \"tak:8089\", certificate = \"a.pem\" }",
+                "`certificate` and `key`",
+            ),
             ("{ address = \":8089\", p12 = \"a\" }", "write host:port"),
-            ("{ address = \"tak:8089\", p12 = \"a\", pass = \"b\" }", "pass"),
+            (
+                "{ address = \"tak:8089\", p12 = \"a\", pass = \"b\" }",
+                "pass",
+            ),
         ] {
-            let fault = Config::parse(&peer(probe), Path::new("")).unwrap_err().to_string();
+            let fault = Config::parse(&peer(probe), Path::new(""))
+                .unwrap_err()
+                .to_string();
             assert!(fault.contains(words), "{probe}: {fault}");
         }
     }

@@ -26,6 +26,7 @@ const PEER_KEYS: &[&str] = &[
     "enabled",
     "incoming",
     "outgoing",
+    "correct_clock",
     "keepalive_seconds",
     "probe",
 ];
@@ -60,7 +61,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing") | ("led", "active_low") => {
+        ("peer", "enabled" | "incoming" | "outgoing" | "correct_clock") | ("led", "active_low") => {
             "write true or false, without quotes".into()
         }
         ("listen", key) if key != table => {
@@ -126,6 +127,7 @@ pub(super) struct RawPeer {
     pub(super) enabled: Option<bool>,
     pub(super) incoming: Option<bool>,
     pub(super) outgoing: Option<bool>,
+    pub(super) correct_clock: Option<bool>,
     pub(super) keepalive_seconds: Option<Spanned<i64>>,
     pub(super) probe: Option<Spanned<RawProbe>>,
 }

@@ -82,6 +82,8 @@ pub struct Peer {
     pub incoming: bool,
     /// Send what we have.
     pub outgoing: bool,
+    /// Move the times of its events into our clock when its own is off.
+    pub correct_clock: bool,
     /// Seconds between keepalives on the TCP connection, 1 to 32,767; none = the system chooses 60.
     pub keepalive_seconds: Option<u32>,
     /// A second identity there, with which `check` logs in as a client.

@@ -43,6 +43,7 @@ idle_minutes = 10   # a console with a PIN locks after it, 0 to 1440; 0 = never
 # enabled = true
 # incoming = true                        # take what it sends
 # outgoing = true                        # send what we have
+# correct_clock = true                   # move the times of its events into our clock when its own is off
 # keepalive_seconds = 60                 # 1 to 32767
 # probe = { address = "tak.battalion.example:8089", p12 = "peers/probe.p12", password = "atakatak" } # for `check`
 "#;

@@ -186,6 +186,10 @@ pub(super) fn peers(status: &Status) -> String {
         if !peer.dropped.is_empty() {
             page.inner(&format!("dropped: {}", counts(&peer.dropped)));
         }
+        let clock = peer.clock.words();
+        if !clock.is_empty() {
+            page.inner(&clock);
+        }
     }
     page.into_text()
 }

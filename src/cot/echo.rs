@@ -96,7 +96,10 @@ impl Echo {
             let mut found = None;
             for part in attributes.split_whitespace() {
                 let (key, value) = part.split_once('=')?;
-                let quote = value.chars().next().filter(|&quote| quote == '\'' || quote == '"')?;
+                let quote = value
+                    .chars()
+                    .next()
+                    .filter(|&quote| quote == '\'' || quote == '"')?;
                 let value = value.strip_prefix(quote)?.strip_suffix(quote)?;
                 if key == name {
                     found = Some(value);
@@ -111,7 +114,8 @@ impl Echo {
         };
         let id = |name: &str| {
             let id = value(name)?;
-            (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
+            (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+                .then(|| id.to_owned())
         };
         Some(Self {
             asks: match value("kind")? {
@@ -177,7 +181,10 @@ mod tests {
         let xml = example().to_xml(1_790_000_000_000);
         let event = crate::wire::xml::parse(&xml).unwrap();
         assert_eq!(event.kind, KIND);
-        assert_eq!(Echo::of_detail(event.detail.unwrap().bytes), Some(example()));
+        assert_eq!(
+            Echo::of_detail(event.detail.unwrap().bytes),
+            Some(example())
+        );
         let mut message = Vec::new();
         let envelope = crate::cot::federated::Envelope::new(&[b'a'; 32]);
         envelope.put_event(&mut message, &event).unwrap();
@@ -189,13 +196,34 @@ mod tests {
     fn everything_that_it_says_is_signed() {
         let one = example();
         let others = [
-            Echo { asks: false, ..one.clone() },
-            Echo { nonce: [7; 16], ..one.clone() },
-            Echo { from: "c".repeat(32), ..one.clone() },
-            Echo { to: "c".repeat(32), ..one.clone() },
-            Echo { wall_ms: 1, ..one.clone() },
-            Echo { incoming: false, ..one.clone() },
-            Echo { outgoing: true, ..one.clone() },
+            Echo {
+                asks: false,
+                ..one.clone()
+            },
+            Echo {
+                nonce: [7; 16],
+                ..one.clone()
+            },
+            Echo {
+                from: "c".repeat(32),
+                ..one.clone()
+            },
+            Echo {
+                to: "c".repeat(32),
+                ..one.clone()
+            },
+            Echo {
+                wall_ms: 1,
+                ..one.clone()
+            },
+            Echo {
+                incoming: false,
+                ..one.clone()
+            },
+            Echo {
+                outgoing: true,
+                ..one.clone()
+            },
         ];
         for other in others {
             assert_ne!(one.signed(), other.signed());

@@ -101,6 +101,7 @@ impl Envelope {
             return Err(Reason::HopLimit);
         }
         out.extend_from_slice(message.bytes);
+        out.extend_from_slice(message.edits);
         put_provenance(out, &self.id);
         put_hops(out, hops);
         Ok(())

@@ -6,6 +6,7 @@ pub mod echo;
 pub mod encode;
 pub mod federated;
 mod marti;
+pub mod patch;
 pub mod render;
 
 pub use class::Class;

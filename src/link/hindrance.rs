@@ -109,7 +109,9 @@ impl Hindrance {
             Self::Direction => {
                 "the link is up and its directions keep events back: see `incoming` and `outgoing` on both sides"
             }
-            Self::Passing => "the connection was lost or refused for the moment; it is tried again by itself",
+            Self::Passing => {
+                "the connection was lost or refused for the moment; it is tried again by itself"
+            }
         }
     }
 
@@ -140,6 +142,9 @@ mod tests {
         let cures: BTreeSet<&str> = all.iter().map(|one| one.cure()).collect();
         assert_eq!((words.len(), cures.len()), (all.len(), all.len()));
         assert!(Hindrance::STEPS.is_sorted(), "steps are compared by order");
-        assert!(all.iter().all(|one| one.cure().contains(':') || *one == Hindrance::Passing));
+        assert!(
+            all.iter()
+                .all(|one| one.cure().contains(':') || *one == Hindrance::Passing)
+        );
     }
 }

@@ -72,10 +72,13 @@ impl Login {
             .map_err(|error| LoginError::Tcp(error.to_string()))?;
         // A login of small messages must not wait for more of them.
         let _ = stream.set_nodelay(true);
-        let stream = timeout(PATIENCE, TlsConnector::from(tls).connect(server_name(host), stream))
-            .await
-            .map_err(|_| LoginError::Tls(Failure::TimedOut))?
-            .map_err(|error| LoginError::Tls(Failure::of(&error)))?;
+        let stream = timeout(
+            PATIENCE,
+            TlsConnector::from(tls).connect(server_name(host), stream),
+        )
+        .await
+        .map_err(|_| LoginError::Tls(Failure::TimedOut))?
+        .map_err(|error| LoginError::Tls(Failure::of(&error)))?;
         Ok(Self {
             stream,
             scanner: Scanner::new(LONGEST),
@@ -92,7 +95,8 @@ impl Login {
             self.stream.write_all(event).await?;
             self.stream.flush().await
         };
-        sent.await.map_err(|error| LoginError::Tls(Failure::of(&error)))
+        sent.await
+            .map_err(|error| LoginError::Tls(Failure::of(&error)))
     }
 
     /// Waits for an event that fits; `false` when none came within that time.

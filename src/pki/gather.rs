@@ -153,7 +153,11 @@ impl Gathered {
         let is_authority = |certificate: &&CertificateDer<'static>| {
             Facts::read(certificate).is_ok_and(|facts| facts.authority)
         };
-        self.certificates.iter().filter(is_authority).cloned().collect()
+        self.certificates
+            .iter()
+            .filter(is_authority)
+            .cloned()
+            .collect()
     }
 
     /// Puts leaf, issuers and key together, for logging in somewhere as a client: whether that is allowed is for the

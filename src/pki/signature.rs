@@ -29,10 +29,11 @@ pub fn is_of(certificate: &CertificateDer<'_>, message: &[u8], signature: &[u8])
         let found = algorithms.mapping.iter().find(|(known, _)| known == scheme);
         found.map_or(&[][..], |(_, algorithms)| algorithms)
     };
-    SCHEMES
-        .iter()
-        .flat_map(fitting)
-        .any(|algorithm| certificate.verify_signature(*algorithm, message, signature).is_ok())
+    SCHEMES.iter().flat_map(fitting).any(|algorithm| {
+        certificate
+            .verify_signature(*algorithm, message, signature)
+            .is_ok()
+    })
 }
 
 #[cfg(test)]
@@ -44,12 +45,17 @@ mod tests {
     fn only_the_key_of_the_certificate_signs_for_it() {
         let authority = Authority::new("ca");
         let [one, other] = ["one", "other"].map(|name| authority.issue(Leaf::good(name)));
-        let key = CertifiedKey::from_der(one.chain.clone(), one.key.clone_key(), &default_provider());
+        let key =
+            CertifiedKey::from_der(one.chain.clone(), one.key.clone_key(), &default_provider());
         let signed = sign(&key.unwrap(), b"message").unwrap();
         assert!(is_of(&one.chain[0], b"message", &signed));
         assert!(!is_of(&other.chain[0], b"message", &signed));
         assert!(!is_of(&one.chain[0], b"massage", &signed));
         assert!(!is_of(&one.chain[0], b"message", &signed[1..]));
-        assert!(!is_of(&CertificateDer::from(vec![1, 2, 3]), b"message", &signed));
+        assert!(!is_of(
+            &CertificateDer::from(vec![1, 2, 3]),
+            b"message",
+            &signed
+        ));
     }
 }

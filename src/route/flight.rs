@@ -81,6 +81,7 @@ impl Flight {
             dedup_window_ms: recording.repeat_ms,
             recorder_bytes: 0,
             max_federates: 128,
+            skew_sources: 16,
         });
         let mut flight = Self {
             router,
@@ -99,9 +100,17 @@ impl Flight {
         for (link, kind, name) in &recording.links {
             flight.up(*link, *kind, name, now);
         }
-        for contact in recording.contacts.iter().filter(|contact| !introduced(recording, &contact.uid)) {
+        for contact in recording
+            .contacts
+            .iter()
+            .filter(|contact| !introduced(recording, &contact.uid))
+        {
             if let Some(&link) = flight.links.get(&contact.link) {
-                let names = (contact.uid.as_bytes(), contact.callsign.as_bytes(), contact.kind.as_bytes());
+                let names = (
+                    contact.uid.as_bytes(),
+                    contact.callsign.as_bytes(),
+                    contact.kind.as_bytes(),
+                );
                 flight.router.know(names, link);
             }
         }
@@ -121,7 +130,11 @@ impl Flight {
                 incoming,
                 outgoing,
             } => {
-                if let Some(peer) = self.names.get(link).and_then(|name| self.peers.get_mut(name)) {
+                if let Some(peer) = self
+                    .names
+                    .get(link)
+                    .and_then(|name| self.peers.get_mut(name))
+                {
                     *peer = (*incoming, *outgoing);
                 }
                 self.set_peers();
@@ -147,6 +160,8 @@ impl Flight {
                 name: name.clone(),
                 incoming,
                 outgoing,
+                // Times do not decide who gets an event.
+                correct_clock: false,
             })
             .collect();
         self.router.set_peers(&peers);
@@ -252,7 +267,9 @@ fn made_again(note: &Note) -> Option<Vec<u8>> {
     };
     let time = |ms| Some(String::from_utf8_lossy(&stamp::write(ms)?).into_owned());
     let now = time(note.wall_ms)?;
-    let stale = note.wall_ms.checked_add(i64::from((*left_s)?).checked_mul(1000)?)?;
+    let stale = note
+        .wall_ms
+        .checked_add(i64::from((*left_s)?).checked_mul(1000)?)?;
     // In XML it is kept as it was written, references and all; in protobuf as it is meant.
     let uid = match federated {
         true => escaped(uid),
@@ -275,7 +292,9 @@ fn made_again(note: &Note) -> Option<Vec<u8>> {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]

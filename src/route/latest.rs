@@ -47,6 +47,8 @@ pub struct Newest<'a> {
     pub form: Form,
     /// The event as it came.
     pub bytes: &'a [u8],
+    /// What this box appended to it.
+    pub edits: &'a [u8],
     /// When it goes stale, milliseconds since 1970.
     pub stale_ms: i64,
     /// The router's count of changes.
@@ -92,8 +94,9 @@ impl Latest {
     /// Keeps an event in place of the older one of its uid. One too long to be kept leaves neither: the older one is
     /// not the latest any more.
     pub fn keep(&mut self, newest: &Newest<'_>) {
-        let (key, bytes) = (newest.key, newest.bytes);
-        if bytes.len() > EVENT_MAX || self.limit == 0 {
+        let key = newest.key;
+        let length = newest.bytes.len() + newest.edits.len();
+        if length > EVENT_MAX || self.limit == 0 {
             return self.forget(key);
         }
         let known = self.by_key.get(&key).map(|&at| usize::from(at));
@@ -106,11 +109,12 @@ impl Latest {
         let kept = &mut self.places[at];
         kept.presence = newest.presence || (known.is_some() && kept.presence);
         kept.bytes.clear();
-        if kept.bytes.capacity() < bytes.len() {
+        if kept.bytes.capacity() < length {
             // A vector that grows by itself doubles, and would pass the bound.
-            kept.bytes = Vec::with_capacity(bytes.len().next_multiple_of(STEP));
+            kept.bytes = Vec::with_capacity(length.next_multiple_of(STEP));
         }
-        kept.bytes.extend_from_slice(bytes);
+        kept.bytes.extend_from_slice(newest.bytes);
+        kept.bytes.extend_from_slice(newest.edits);
         (kept.key, kept.link, kept.form) = (key, newest.link, newest.form);
         (kept.stale_ms, kept.changed, kept.live) = (newest.stale_ms, newest.changed, true);
     }
@@ -179,6 +183,7 @@ mod tests {
             link: LinkId(1),
             form: Form::Xml,
             bytes,
+            edits: &[],
             stale_ms: 0,
             changed: 1,
             presence,

@@ -36,6 +36,8 @@ pub struct PeerSpec {
     pub incoming: bool,
     /// What we have is sent to it.
     pub outgoing: bool,
+    /// The times of its events are moved into our clock when its own is off.
+    pub correct_clock: bool,
 }
 
 /// What became of one event.

@@ -217,7 +217,8 @@ impl Outbox {
                 pool.traces.settle(waiting.mark, self.column, fate, now_ms);
                 continue;
             }
-            pool.traces.settle(waiting.mark, self.column, Fate::Sent, now_ms);
+            pool.traces
+                .settle(waiting.mark, self.column, Fate::Sent, now_ms);
             self.turn = (self.turn + 1) % FLOOR;
             counters.events_out += u64::from(waiting.event);
             self.carried |= waiting.event;
@@ -250,7 +251,12 @@ impl Outbox {
                 let waiting = self.take(at, pool);
                 counters.drop_one(Reason::LinkDown);
                 let fate = Fate::Dropped(Reason::LinkDown);
-                pool.traces.settle(waiting.map_or(Mark::default(), |waiting| waiting.mark), self.column, fate, 0);
+                pool.traces.settle(
+                    waiting.map_or(Mark::default(), |waiting| waiting.mark),
+                    self.column,
+                    fate,
+                    0,
+                );
             }
         }
         self.batch = BytesMut::new();

@@ -5,8 +5,8 @@
 //! becomes of it later finds its row; a row that was taken over meanwhile, or whose uid has a newer event, is left
 //! alone.
 
-use crate::counters::Reason;
 use crate::cot::Class;
+use crate::counters::Reason;
 
 /// What became of an event on one link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,7 +210,13 @@ impl Traces {
     }
 
     /// An event was taken; what becomes of it follows.
-    pub fn taken(&mut self, arrival: &Arrival<'_>, class: Class, left_ms: i64, now_ms: u64) -> Mark {
+    pub fn taken(
+        &mut self,
+        arrival: &Arrival<'_>,
+        class: Class,
+        left_ms: i64,
+        now_ms: u64,
+    ) -> Mark {
         let Some(at) = self.row(arrival, now_ms) else {
             return Mark::default();
         };
@@ -275,7 +281,12 @@ impl Traces {
             let row = &self.rows[at];
             let at_ms = row.taken.map_or(now_ms, |taken| taken.at_ms);
             let after = u16::try_from(now_ms.saturating_sub(at_ms) / 100).unwrap_or(u16::MAX);
-            note(&mut self.cells[at * self.columns..][..self.columns], column, Fate::Sent, after);
+            note(
+                &mut self.cells[at * self.columns..][..self.columns],
+                column,
+                Fate::Sent,
+                after,
+            );
         }
     }
 
@@ -332,7 +343,10 @@ impl Traces {
                 lap: lap.wrapping_add(1),
                 ..NOBODY
             };
-            row.uid_length = keep(&mut row.uid, &arrival.uid[arrival.uid.len().saturating_sub(UID)..]);
+            row.uid_length = keep(
+                &mut row.uid,
+                &arrival.uid[arrival.uid.len().saturating_sub(UID)..],
+            );
         }
         row.kind_length = keep(&mut row.kind, arrival.kind);
         row.latest_ms = now_ms;
@@ -399,11 +413,17 @@ mod tests {
         traces.settle(mark, Column::CLIENTS, Fate::Dropped(Reason::Evicted), 1200);
         let trace = traces.find(arrival(7).key).unwrap();
         let cell = trace.at(BRAVO).unwrap();
-        assert_eq!((cell.fate, cell.after), (Fate::Dropped(Reason::Expired), 605));
+        assert_eq!(
+            (cell.fate, cell.after),
+            (Fate::Dropped(Reason::Expired), 605)
+        );
         let [sent, waiting, dropped] = trace.at_clients();
         assert_eq!((sent.count, waiting.count, dropped.count), (1, 1, 1));
         assert_eq!(dropped.fate, Fate::Dropped(Reason::Evicted));
-        assert_eq!((trace.uid, trace.kind), (&b"ANDROID-0123456789abcdef"[..], &b"a-f-G-U-C"[..]));
+        assert_eq!(
+            (trace.uid, trace.kind),
+            (&b"ANDROID-0123456789abcdef"[..], &b"a-f-G-U-C"[..])
+        );
     }
 
     #[test]
@@ -442,7 +462,14 @@ mod tests {
         };
         assert!(bytes(&traces) <= 16 * 1024 && room >= 64, "{room} rows");
         let marks: Vec<Mark> = (1..100 * room)
-            .map(|key| traces.taken(&arrival(key.wrapping_mul(0x9e37_79b9)), Class::Track, 0, key))
+            .map(|key| {
+                traces.taken(
+                    &arrival(key.wrapping_mul(0x9e37_79b9)),
+                    Class::Track,
+                    0,
+                    key,
+                )
+            })
             .collect();
         assert!(bytes(&traces) <= 16 * 1024);
         let newest = arrival((100 * room - 1).wrapping_mul(0x9e37_79b9)).key;

@@ -121,7 +121,9 @@ impl BlackBox {
     /// The event loop turns. Once a second; a step of the wall clock meanwhile is noted.
     pub fn beat(&self, now: Now) {
         self.0.beats.fetch_add(1, Ordering::Relaxed);
-        let apart = now.wall_ms.saturating_sub(i64::try_from(now.mono_ms).unwrap_or(0));
+        let apart = now
+            .wall_ms
+            .saturating_sub(i64::try_from(now.mono_ms).unwrap_or(0));
         let before = self.0.apart_ms.swap(apart, Ordering::Relaxed);
         let step = apart.saturating_sub(before);
         if before != 0 && step.unsigned_abs() >= STEP_MS {
@@ -132,10 +134,18 @@ impl BlackBox {
 
     /// The power is about to go: everything is written down at once, on the event loop, before it is too late.
     pub(super) fn power_fails(&self, hub: &Hub) {
-        self.0.recorder.words(Topic::Box, "the power is about to go (SIGPWR)", hub.now());
+        self.0
+            .recorder
+            .words(Topic::Box, "the power is about to go (SIGPWR)", hub.now());
         match self.write_with_book(hub, "power fail: SIGPWR") {
-            Ok(file) => tracing::warn!("the power is about to go; flight recorder: {}", file.display()),
-            Err(error) => tracing::error!("the power is about to go; flight recorder: {}", files::fault(&error)),
+            Ok(file) => tracing::warn!(
+                "the power is about to go; flight recorder: {}",
+                file.display()
+            ),
+            Err(error) => tracing::error!(
+                "the power is about to go; flight recorder: {}",
+                files::fault(&error)
+            ),
         }
     }
 
@@ -196,7 +206,9 @@ impl BlackBox {
         files::private_directory(&inner.folder)?;
         make_room(&inner.folder)?;
         // Numbered, because the wall clock may be anything.
-        let next = numbers(&inner.folder).last().map_or(1, |last| last.saturating_add(1));
+        let next = numbers(&inner.folder)
+            .last()
+            .map_or(1, |last| last.saturating_add(1));
         let file = inner.folder.join(format!("{next:08}.{EXTENSION}"));
         files::replace(&file, &recording.to_bytes(), files::PRIVATE)?;
         Ok(file)
@@ -282,7 +294,10 @@ impl Standstill {
 pub fn numbers(folder: &Path) -> Vec<u64> {
     let number = |entry: io::Result<fs::DirEntry>| {
         let name = entry.ok()?.file_name().into_string().ok()?;
-        name.strip_suffix(EXTENSION)?.strip_suffix('.')?.parse().ok()
+        name.strip_suffix(EXTENSION)?
+            .strip_suffix('.')?
+            .parse()
+            .ok()
     };
     let mut numbers: Vec<u64> = match fs::read_dir(folder) {
         Ok(entries) => entries.filter_map(number).collect(),
@@ -329,7 +344,10 @@ mod tests {
         let black_box = black_box(state.path());
         for number in 0..20 {
             let why = number.to_string();
-            let about = Recording { why: why.clone(), ..Recording::default() };
+            let about = Recording {
+                why: why.clone(),
+                ..Recording::default()
+            };
             let file = black_box.write(about).unwrap();
             assert_eq!(read(&file).why, why);
         }
@@ -366,7 +384,10 @@ mod tests {
         assert!(looks[10], "the first look saw the beat");
         assert!(!standing.look(6, second, most));
         assert!((0..9).all(|_| !standing.look(6, second, most)));
-        assert!(standing.look(6, second, most), "another standstill is told again");
+        assert!(
+            standing.look(6, second, most),
+            "another standstill is told again"
+        );
     }
 
     #[test]
@@ -382,7 +403,10 @@ mod tests {
             .iter()
             .map(|number| read(&black_box.folder().join(format!("{number:08}.tbr"))).why)
             .collect();
-        assert!(whys.iter().any(|why| why.contains("on purpose")), "{whys:?}");
+        assert!(
+            whys.iter().any(|why| why.contains("on purpose")),
+            "{whys:?}"
+        );
         if let Ok(mut place) = ON_PANIC.get().unwrap().lock() {
             *place = None;
         }

@@ -80,7 +80,10 @@ impl Shared {
         match sent {
             Ok(()) => Response::Done("it is on its way".into()),
             Err(reason) => {
-                let words = format!("the probe did not leave this box: {}", words::reason(reason, peer));
+                let words = format!(
+                    "the probe did not leave this box: {}",
+                    words::reason(reason, peer)
+                );
                 Fault::new(ErrorCode::Unavailable, words).into()
             }
         }
@@ -101,19 +104,30 @@ impl Shared {
             None => format!("it dialled us from {}", known.address),
         };
         let groups = match known.groups.as_slice() {
-            [] => "it announced none, which an older TAK Server does; events are taken all the same".to_owned(),
+            [] => {
+                "it announced none, which an older TAK Server does; events are taken all the same"
+                    .to_owned()
+            }
             groups => groups.join(", "),
         };
         let registered = match (&peer.fingerprint, peer.authorities.is_empty()) {
-            (Some(fingerprint), _) => format!("its certificate is the registered one, {fingerprint}"),
+            (Some(fingerprint), _) => {
+                format!("its certificate is the registered one, {fingerprint}")
+            }
             (None, _) => "by its CA: any certificate of it is taken".to_owned(),
         };
         for (hindrance, words) in [
             (Hindrance::NoNetwork, "there is a way".to_owned()),
             (Hindrance::NameLookup, connected.clone()),
             (Hindrance::Unanswered, connected),
-            (Hindrance::Trust, "both sides trust each other's certificate".to_owned()),
-            (Hindrance::Usage, "both certificates may be used by clients and servers".to_owned()),
+            (
+                Hindrance::Trust,
+                "both sides trust each other's certificate".to_owned(),
+            ),
+            (
+                Hindrance::Usage,
+                "both certificates may be used by clients and servers".to_owned(),
+            ),
             (Hindrance::Registration, registered),
             (Hindrance::Version, "federation v2".to_owned()),
             (Hindrance::Groups, groups),
@@ -122,14 +136,19 @@ impl Shared {
             report.add(Step::new(hindrance.word(), StepState::Ok, words));
         }
         let quality = self.status().clock.quality;
-        let words = format!("the certificates are valid by both clocks; quality of ours: {quality}");
+        let words =
+            format!("the certificates are valid by both clocks; quality of ours: {quality}");
         report.add(Step::new(Hindrance::Clock.word(), StepState::Ok, words));
         if !peer.incoming && !peer.outgoing {
             let words = format!(
                 "incoming and outgoing are both off here: `tombolo peer set {} --incoming --outgoing`",
                 peer.name
             );
-            report.add(Step::new(Hindrance::Direction.word(), StepState::Failed, words));
+            report.add(Step::new(
+                Hindrance::Direction.word(),
+                StepState::Failed,
+                words,
+            ));
         }
     }
 }
@@ -172,18 +191,25 @@ fn steps_of_a_closed_link(
         report.add(Step::new(stopped.word(), StepState::Failed, why));
         return;
     }
-    for &step in Hindrance::STEPS.iter().filter(|&&step| step != Hindrance::Direction) {
+    for &step in Hindrance::STEPS
+        .iter()
+        .filter(|&&step| step != Hindrance::Direction)
+    {
         let dials_us = peer.address.is_none() && step <= Hindrance::Unanswered;
         report.add(match step.cmp(&stopped) {
             std::cmp::Ordering::Less if dials_us => {
                 Step::new(step.word(), StepState::Ok, "it dialled us")
             }
-            std::cmp::Ordering::Less => Step::new(step.word(), StepState::Ok, "as of the last attempt"),
+            std::cmp::Ordering::Less => {
+                Step::new(step.word(), StepState::Ok, "as of the last attempt")
+            }
             std::cmp::Ordering::Equal => {
                 let words = format!("{why}. In short: {}", step.cure());
                 Step::new(step.word(), StepState::Failed, words)
             }
-            std::cmp::Ordering::Greater => Step::new(step.word(), StepState::Unknown, "not reached"),
+            std::cmp::Ordering::Greater => {
+                Step::new(step.word(), StepState::Unknown, "not reached")
+            }
         });
     }
 }
@@ -209,15 +235,24 @@ fn add_proof(report: &mut CheckReport, peer: &Peer, proof: Result<Proof, Unprove
         Err(why @ Unproven::NoBox) => {
             if report.stopped_by.is_none() {
                 let (state, words) = match (peer.incoming, peer.outgoing) {
-                    (true, true) => (StepState::Ok, "both ways, as far as this box goes".to_owned()),
+                    (true, true) => (
+                        StepState::Ok,
+                        "both ways, as far as this box goes".to_owned(),
+                    ),
                     _ => (StepState::Ok, one_way(peer)),
                 };
                 report.add(Step::new(Hindrance::Direction.word(), state, words));
             }
-            let words = format!("{why}. A second identity at the server, `probe` in its [[peer]], proves it there");
+            let words = format!(
+                "{why}. A second identity at the server, `probe` in its [[peer]], proves it there"
+            );
             report.add(Step::new("echo", StepState::Skipped, words));
         }
-        Err(why) => report.add(Step::new("echo", StepState::Failed, format!("{name}: {why}"))),
+        Err(why) => report.add(Step::new(
+            "echo",
+            StepState::Failed,
+            format!("{name}: {why}"),
+        )),
     }
 }
 
@@ -228,9 +263,15 @@ fn direction(peer: &Peer, proof: &Proof) -> Step {
     let refused_there = peer.outgoing && !proof.incoming_there;
     let silent_there = peer.incoming && !proof.outgoing_there;
     let words = match (refused_there, silent_there) {
-        (true, true) => format!("{name} has incoming and outgoing off for this box: ask its administrator"),
-        (true, false) => format!("{name} does not take our events, incoming is off there: ask its administrator"),
-        (false, true) => format!("{name} does not send us its events, outgoing is off there: ask its administrator"),
+        (true, true) => {
+            format!("{name} has incoming and outgoing off for this box: ask its administrator")
+        }
+        (true, false) => {
+            format!("{name} does not take our events, incoming is off there: ask its administrator")
+        }
+        (false, true) => format!(
+            "{name} does not send us its events, outgoing is off there: ask its administrator"
+        ),
         (false, false) if peer.incoming && peer.outgoing => {
             return Step::new(word, StepState::Ok, "both ways, on both sides");
         }
@@ -240,7 +281,11 @@ fn direction(peer: &Peer, proof: &Proof) -> Step {
 }
 
 fn one_way(peer: &Peer) -> String {
-    let off = if peer.incoming { "outgoing" } else { "incoming" };
+    let off = if peer.incoming {
+        "outgoing"
+    } else {
+        "incoming"
+    };
     format!("one way only: {off} is off here")
 }
 

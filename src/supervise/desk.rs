@@ -204,9 +204,9 @@ impl Control for Desk {
                 (self.shared.why(&uid, peer.as_deref()))
                     .map(|report| Response::Why(Box::new(report))),
             ),
-            Request::Check { peer } => answer(
-                (self.shared.check(&peer)).map(|report| Response::Check(Box::new(report))),
-            ),
+            Request::Check { peer } => {
+                answer((self.shared.check(&peer)).map(|report| Response::Check(Box::new(report))))
+            }
             Request::CheckAgain { id } => answer(
                 (self.shared.check_again(id)).map(|report| Response::Check(Box::new(report))),
             ),

@@ -14,7 +14,8 @@ use crate::link::door::Door;
 use crate::link::fed2::echo::EchoDesk;
 use crate::link::fed2::node::MESSAGE_OVERHEAD;
 use crate::link::fed2::{
-    Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry, Timing,
+    Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry,
+    Timing, time_exchange,
 };
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
@@ -70,6 +71,7 @@ impl Federation {
         });
         let echo = EchoDesk::open(Arc::clone(&node), &own.identity)?;
         tokio::spawn(echo.clone().run());
+        time_exchange::register(&node.companions, node.hub.clone());
         let credentials = Credentials::new(&own.identity)?;
         let roster = Roster::default();
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
@@ -130,6 +132,7 @@ impl Federation {
                 name: peer.name.clone(),
                 incoming: peer.incoming,
                 outgoing: peer.outgoing,
+                correct_clock: peer.correct_clock,
             })
             .collect();
         // Trust first: from here on no handshake succeeds that the new configuration does not allow.
@@ -255,11 +258,12 @@ fn rule(peer: &Peer) -> TrustRule {
     }
 }
 
-/// Directions are the router's business; the connection may stay.
+/// Directions and clocks are the router's business; the connection may stay.
 fn only_directions_changed(old: &Peer, new: &Peer) -> bool {
     let aligned = Peer {
         incoming: new.incoming,
         outgoing: new.outgoing,
+        correct_clock: new.correct_clock,
         ..old.clone()
     };
     aligned == *new

@@ -160,6 +160,7 @@ mod tests {
             rate_out: 0.0,
             last_heard: None,
             dropped: Default::default(),
+            clock: Default::default(),
         }
     }
 

@@ -5,9 +5,10 @@ use std::sync::PoisonError;
 use super::Shared;
 use super::safe::Safe;
 use crate::api::status::{
-    ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerState, PeerStatus, PowerStatus, Proven, Status,
-    StorageStatus, counts, time,
+    ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus,
+    PowerStatus, Proven, Status, StorageStatus, counts, time,
 };
+use crate::clock::skew::Offset;
 use crate::config::Peer;
 use crate::counters::Counters;
 use crate::link::hindrance::Hindrance;
@@ -17,14 +18,13 @@ impl Shared {
     pub(super) fn status(&self) -> Status {
         let config = self.config();
         let (now, clients, local, peers) = self.hub.with(|router, now| {
-            let peers: Vec<Counters> = config
+            let peers: Vec<(Counters, Offset)> = config
                 .peers
                 .iter()
                 .map(|peer| {
-                    router
-                        .peer_counters(&peer.name)
-                        .cloned()
-                        .unwrap_or_default()
+                    let counters = router.peer_counters(&peer.name).cloned();
+                    let offset = router.peer_offset(&peer.name, now);
+                    (counters.unwrap_or_default(), offset)
                 })
                 .collect();
             let local = router.local_counters().clone();
@@ -55,7 +55,10 @@ impl Shared {
                 .peers
                 .iter()
                 .zip(&peers)
-                .map(|(peer, counters)| self.peer(peer, counters, now.wall_ms))
+                .map(|(peer, (counters, offset))| PeerStatus {
+                    clock: PeerClock::of(*offset, counters.corrected),
+                    ..self.peer(peer, counters, now.wall_ms)
+                })
                 .collect(),
             clients: u32::try_from(clients).unwrap_or(u32::MAX),
             refused: self
@@ -67,6 +70,7 @@ impl Shared {
             local: LocalStatus {
                 events_in: local.events_in,
                 events_out: local.events_out,
+                corrected: local.corrected,
                 dropped: counts(local.reasons()),
             },
             memory: MemoryStatus::measure(&self.budget),
@@ -133,6 +137,7 @@ impl Shared {
             rate_out,
             last_heard: time(counters.last_heard_ms),
             dropped: counts(counters.reasons()),
+            clock: PeerClock::default(),
         }
     }
 }

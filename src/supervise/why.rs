@@ -5,8 +5,8 @@ use crate::api::status::time;
 use crate::api::why::{Arrived, Fate, WhyReport};
 use crate::api::{ErrorCode, Fault, words};
 use crate::clock::Now;
-use crate::counters::Reason;
 use crate::cot::Class;
+use crate::counters::Reason;
 use crate::route::Router;
 use crate::route::recorder::LinkKind;
 use crate::route::trace::{self, Cell, Trace};
@@ -120,7 +120,9 @@ fn arrived(router: &Router, at_ms: u64, from: u16, now: Now) -> Arrived {
         (LinkKind::Commands, None) => "commands".to_owned(),
         (_, None) => "local client".to_owned(),
     };
-    let at = now.wall_ms.saturating_sub(i64::try_from(age_ms).unwrap_or(i64::MAX));
+    let at = now
+        .wall_ms
+        .saturating_sub(i64::try_from(age_ms).unwrap_or(i64::MAX));
     Arrived {
         at: time(at).unwrap_or_default(),
         age_ms,
@@ -136,10 +138,14 @@ fn arrived(router: &Router, at_ms: u64, from: u16, now: Now) -> Arrived {
 }
 
 fn fates(router: &Router, trace: &Trace<'_>, peers: &[&str], now: Now) -> Vec<Fate> {
-    let age_ms = trace.taken.map_or(0, |taken| now.mono_ms.saturating_sub(taken.at_ms));
+    let age_ms = trace
+        .taken
+        .map_or(0, |taken| now.mono_ms.saturating_sub(taken.at_ms));
     let clients = trace.at_clients();
     let clients = clients.iter().filter(|cell| cell.count > 0);
-    let mut fates: Vec<Fate> = clients.map(|cell| fate("local clients", cell, age_ms)).collect();
+    let mut fates: Vec<Fate> = clients
+        .map(|cell| fate("local clients", cell, age_ms))
+        .collect();
     for peer in peers {
         let cell = router.column_of(peer).and_then(|column| trace.at(column));
         // A peer that is paused has no column before it was registered once.
@@ -163,22 +169,26 @@ fn fate(link: &str, cell: &Cell, age_ms: u64) -> Fate {
         trace::Fate::None => (
             "not_addressed",
             None,
-            "not offered: it is addressed to others, or the link was not registered then".to_owned(),
+            "not offered: it is addressed to others, or the link was not registered then"
+                .to_owned(),
         ),
         trace::Fate::Origin => ("origin", None, "it came from there".to_owned()),
         trace::Fate::Sent => ("sent", None, format!("sent{clients}{later}")),
         trace::Fate::Waiting => {
-            let words = format!("waits in the queue for {:.1} s: the link takes no more at present", age_ms as f64 / 1000.0);
+            let words = format!(
+                "waits in the queue for {:.1} s: the link takes no more at present",
+                age_ms as f64 / 1000.0
+            );
             ("waiting", None, words)
         }
-        trace::Fate::Spooled => (
-            "spooled",
-            None,
-            "kept until the link is back".to_owned(),
-        ),
+        trace::Fate::Spooled => ("spooled", None, "kept until the link is back".to_owned()),
         trace::Fate::Dropped(reason) => {
             let words = words::reason(reason, if link == "local clients" { "" } else { link });
-            ("dropped", Some(reason), format!("not sent{clients} ({reason}){later}: {words}"))
+            (
+                "dropped",
+                Some(reason),
+                format!("not sent{clients} ({reason}){later}: {words}"),
+            )
         }
     };
     Fate {

@@ -86,6 +86,8 @@ pub struct Contact<'a> {
 pub struct Federated<'a> {
     /// The whole message.
     pub bytes: &'a [u8],
+    /// What goes behind it when it goes on: fields that take the place of those it has.
+    pub edits: &'a [u8],
     /// The event, if it holds one.
     pub event: Option<Geo<'a>>,
     /// The contact, if it holds one.

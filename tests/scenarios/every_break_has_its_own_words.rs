@@ -6,12 +6,14 @@ use rcgen::ExtendedKeyUsagePurpose;
 use serde_json::Value;
 
 use crate::support::{
-    Authority, Device, Event, Finished, Foreign, Leaf, Profile, Registration, Setup, TomboloBox, chat, eventually, joined_pair, position, track,
+    Authority, Device, Event, Finished, Foreign, Leaf, Profile, Registration, Setup, TomboloBox,
+    chat, eventually, joined_pair, position, track,
 };
 
 fn json(finished: &Finished) -> Value {
-    serde_json::from_str(&finished.stdout)
-        .unwrap_or_else(|error| panic!("no JSON: {error}: {}\n{}", finished.stdout, finished.stderr))
+    serde_json::from_str(&finished.stdout).unwrap_or_else(|error| {
+        panic!("no JSON: {error}: {}\n{}", finished.stdout, finished.stderr)
+    })
 }
 
 fn why(at: &TomboloBox, uid: &str) -> Value {
@@ -38,20 +40,48 @@ fn a_link_that_is_well_is_proven_without_users() {
         let report = json(&checked);
         assert_eq!(checked.code, Some(0), "{report}");
         assert_eq!(report["verdict"], "proven", "{report}");
-        assert!(report["stopped_by"].is_null() && report["round_trip_ms"].is_u64(), "{report}");
-        for name in ["name", "tcp", "tls", "registration", "version", "groups", "health", "clock", "direction", "echo"] {
+        assert!(
+            report["stopped_by"].is_null() && report["round_trip_ms"].is_u64(),
+            "{report}"
+        );
+        for name in [
+            "name",
+            "tcp",
+            "tls",
+            "registration",
+            "version",
+            "groups",
+            "health",
+            "clock",
+            "direction",
+            "echo",
+        ] {
             assert_eq!(step(&report, name)["state"], "ok", "{report}");
         }
-        assert!(step(&report, "clock")["words"].as_str().unwrap().contains("the same within a second"));
+        assert!(
+            step(&report, "clock")["words"]
+                .as_str()
+                .unwrap()
+                .contains("the same within a second")
+        );
         let words = at.call(["check", peer], "").success();
         assert!(words.contains("proven, a probe came back in"), "{words}");
-        assert!(words.lines().all(|line| line.chars().count() <= 80 || line.contains("SHA256:")), "{words}");
+        assert!(
+            words
+                .lines()
+                .all(|line| line.chars().count() <= 80 || line.contains("SHA256:")),
+            "{words}"
+        );
         // Nobody is there and nothing was sent, yet the link is known to flow.
         let status = at.status();
         let entry = status.peer(peer).expect("the peer");
         assert_eq!(entry["state"], "flowing", "{entry}");
         assert!(entry["proven"]["count"].as_u64() >= Some(1), "{entry}");
-        assert_eq!((&entry["events_in"], &entry["events_out"]), (&0.into(), &0.into()), "{entry}");
+        assert_eq!(
+            (&entry["events_in"], &entry["events_out"]),
+            (&0.into(), &0.into()),
+            "{entry}"
+        );
     }
 }
 
@@ -67,7 +97,12 @@ fn a_probe_is_shown_to_nobody() {
     hawk.send(track("behind-the-probe", 1));
     otter.expect_uid("behind-the-probe");
     for device in [&hawk, &otter] {
-        assert!(device.events().iter().all(|event| !event.kind().contains("tombolo")));
+        assert!(
+            device
+                .events()
+                .iter()
+                .all(|event| !event.kind().contains("tombolo"))
+        );
     }
     // What a client sends in a probe's name stays with the client.
     hawk.send(track("forged", 1).replace("a-h-G-U-C", "t-x-tombolo-echo"));
@@ -98,7 +133,9 @@ fn why_tells_where_a_track_went_and_what_stopped_it() {
         (why(&bravo, "hawk-uid")["taken"]["from"] == "alpha").then_some(())
     });
     assert_eq!(fate(&why(&bravo, "hawk-uid"), "alpha")["fate"], "origin");
-    let words = alpha.call(["why", "hawk-uid", "--peer", "bravo"], "").success();
+    let words = alpha
+        .call(["why", "hawk-uid", "--peer", "bravo"], "")
+        .success();
     assert!(words.contains("bravo: sent"), "{words}");
 
     // The same again: a repeat. What became of the first stays known.
@@ -115,7 +152,10 @@ fn why_tells_where_a_track_went_and_what_stopped_it() {
 
     // Never heard of.
     let unknown = alpha.call(["why", "nobody", "--json"], "");
-    assert_eq!((unknown.code, &json(&unknown)["unknown"]), (Some(65), &true.into()));
+    assert_eq!(
+        (unknown.code, &json(&unknown)["unknown"]),
+        (Some(65), &true.into())
+    );
 }
 
 #[test]
@@ -123,10 +163,16 @@ fn directions_have_their_words() {
     let (alpha, bravo) = joined_pair();
     let hawk = Device::plain(alpha.clients_tcp());
     alpha.wait_clients(1);
-    bravo.call(["peer", "set", "alpha", "--no-incoming"], "").success();
+    bravo
+        .call(["peer", "set", "alpha", "--no-incoming"], "")
+        .success();
     let checked = alpha.call(["check", "bravo", "--json"], "");
     let report = json(&checked);
-    assert_eq!((checked.code, &report["stopped_by"]), (Some(69), &"direction".into()), "{report}");
+    assert_eq!(
+        (checked.code, &report["stopped_by"]),
+        (Some(69), &"direction".into()),
+        "{report}"
+    );
     let words = step(&report, "direction")["words"].as_str().unwrap();
     assert!(words.contains("bravo does not take our events"), "{words}");
     hawk.send(track("refused-there", 1));
@@ -134,24 +180,45 @@ fn directions_have_their_words() {
         let why = why(&bravo, "refused-there");
         why["refused"]["reason"].is_string().then_some(why)
     });
-    assert_eq!((&refused["refused"]["reason"], &refused["refused"]["rule"]), (&"incoming_off".into(), &"direction".into()));
-    assert!(refused["refused"]["words"].as_str().unwrap().contains("peer set alpha --incoming"), "{refused}");
+    assert_eq!(
+        (&refused["refused"]["reason"], &refused["refused"]["rule"]),
+        (&"incoming_off".into(), &"direction".into())
+    );
+    assert!(
+        refused["refused"]["words"]
+            .as_str()
+            .unwrap()
+            .contains("peer set alpha --incoming"),
+        "{refused}"
+    );
 
-    alpha.call(["peer", "set", "bravo", "--no-outgoing"], "").success();
+    alpha
+        .call(["peer", "set", "bravo", "--no-outgoing"], "")
+        .success();
     hawk.send(track("kept-here", 1));
     let kept = eventually("alpha keeps it", || {
         let why = why(&alpha, "kept-here");
         (fate(&why, "bravo")["fate"] == "dropped").then_some(why)
     });
     assert_eq!(fate(&kept, "bravo")["reason"], "outgoing_off");
-    assert!(fate(&kept, "bravo")["words"].as_str().unwrap().contains("peer set bravo --outgoing"));
+    assert!(
+        fate(&kept, "bravo")["words"]
+            .as_str()
+            .unwrap()
+            .contains("peer set bravo --outgoing")
+    );
     let only = alpha.call(["why", "kept-here", "--peer", "bravo"], "");
     assert_eq!(only.code, Some(69), "{}", only.stdout);
 
-    alpha.call(["peer", "set", "bravo", "--no-incoming"], "").success();
+    alpha
+        .call(["peer", "set", "bravo", "--no-incoming"], "")
+        .success();
     let status = alpha.status();
     let entry = status.peer("bravo").expect("bravo");
-    assert_eq!((&entry["state"], &entry["stopped_by"]), (&"paused".into(), &"direction".into()));
+    assert_eq!(
+        (&entry["state"], &entry["stopped_by"]),
+        (&"paused".into(), &"direction".into())
+    );
     let report = json(&alpha.call(["check", "bravo", "--json"], ""));
     assert_eq!(report["stopped_by"], "direction", "{report}");
 }
@@ -167,7 +234,13 @@ fn a_track_that_is_stale_or_for_nobody_says_so() {
         (why["unknown"] == false).then_some(why)
     });
     assert!(stale["taken"]["left_seconds"].as_i64() < Some(0), "{stale}");
-    assert!(stale["taken"]["words"].as_str().unwrap().contains("stale when it came"), "{stale}");
+    assert!(
+        stale["taken"]["words"]
+            .as_str()
+            .unwrap()
+            .contains("stale when it came"),
+        "{stale}"
+    );
     assert_eq!(fate(&stale, "bravo")["fate"], "sent");
 
     let chat = chat("hawk-uid", "anybody?", &[("callsign", "GHOST")]);
@@ -177,7 +250,10 @@ fn a_track_that_is_stale_or_for_nobody_says_so() {
         let why = why(&alpha, &uid);
         why["refused"]["reason"].is_string().then_some(why)
     });
-    assert_eq!((&lost["refused"]["reason"], &lost["refused"]["rule"]), (&"no_destination".into(), &"destination".into()));
+    assert_eq!(
+        (&lost["refused"]["reason"], &lost["refused"]["rule"]),
+        (&"no_destination".into(), &"destination".into())
+    );
 }
 
 #[test]
@@ -198,7 +274,13 @@ fn a_link_that_is_down_is_named_for_its_tracks() {
         let why = why(&alpha, "nowhere");
         (why["unknown"] == false).then_some(why)
     });
-    assert_eq!((&fate(&down, "bravo")["reason"], &fate(&down, "bravo")["rule"]), (&"link_down".into(), &"link".into()));
+    assert_eq!(
+        (
+            &fate(&down, "bravo")["reason"],
+            &fate(&down, "bravo")["rule"]
+        ),
+        (&"link_down".into(), &"link".into())
+    );
     let entry = eventually("the port refuses", || {
         let status = alpha.status();
         let entry = status.peer("bravo").expect("bravo").clone();
@@ -207,7 +289,11 @@ fn a_link_that_is_down_is_named_for_its_tracks() {
     assert_eq!(entry["stopped_by"], "tcp", "{entry}");
     let checked = alpha.call(["check", "bravo", "--json"], "");
     let report = json(&checked);
-    assert_eq!((checked.code, &report["stopped_by"]), (Some(69), &"tcp".into()), "{report}");
+    assert_eq!(
+        (checked.code, &report["stopped_by"]),
+        (Some(69), &"tcp".into()),
+        "{report}"
+    );
     assert_eq!(step(&report, "name")["state"], "ok");
     assert_eq!(step(&report, "tls")["state"], "unknown");
 }
@@ -215,7 +301,10 @@ fn a_link_that_is_down_is_named_for_its_tracks() {
 #[test]
 fn a_recording_tells_what_happened_and_is_decided_the_same_again() {
     let (alpha, bravo) = joined_pair();
-    let (hawk, otter) = (Device::plain(alpha.clients_tcp()), Device::plain(bravo.clients_tcp()));
+    let (hawk, otter) = (
+        Device::plain(alpha.clients_tcp()),
+        Device::plain(bravo.clients_tcp()),
+    );
     alpha.wait_clients(1);
     bravo.wait_clients(1);
     hawk.send(position("hawk-uid", "HAWK"));
@@ -235,15 +324,38 @@ fn a_recording_tells_what_happened_and_is_decided_the_same_again() {
     let file = file.to_str().expect("a path");
     alpha.call(["recorder", "dump", file], "").success();
     let shown = alpha.call(["recorder", "show", file], "").success();
-    for part in ["alpha, release", "bravo came up", "link: bravo connected", "track-19 a-h-G-U-C (track,", "not passed on: duplicate", "not passed on: no_destination"] {
+    for part in [
+        "alpha, release",
+        "bravo came up",
+        "link: bravo connected",
+        "track-19 a-h-G-U-C (track,",
+        "not passed on: duplicate",
+        "not passed on: no_destination",
+    ] {
         assert!(shown.contains(part), "{part} is not in\n{shown}");
     }
-    let json = alpha.call(["recorder", "show", file, "--json"], "").success();
-    assert!(json.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{json}");
+    let json = alpha
+        .call(["recorder", "show", file, "--json"], "")
+        .success();
+    assert!(
+        json.lines()
+            .all(|line| serde_json::from_str::<Value>(line).is_ok()),
+        "{json}"
+    );
     let replayed = alpha.call(["recorder", "replay", file], "").success();
-    assert!(replayed.trim_end().ends_with("0 otherwise (!), 0 not gone through again (?)"), "{replayed}");
-    let cot = alpha.call(["recorder", "replay", file, "--cot"], "").success();
-    assert!(cot.contains("hello ghost") && !cot.contains("track-7"), "{cot}");
+    assert!(
+        replayed
+            .trim_end()
+            .ends_with("0 otherwise (!), 0 not gone through again (?)"),
+        "{replayed}"
+    );
+    let cot = alpha
+        .call(["recorder", "replay", file, "--cot"], "")
+        .success();
+    assert!(
+        cot.contains("hello ghost") && !cot.contains("track-7"),
+        "{cot}"
+    );
 
     // The power goes: written down without being asked, with what was said last.
     alpha.signal(nix::sys::signal::Signal::SIGPWR);
@@ -251,7 +363,11 @@ fn a_recording_tells_what_happened_and_is_decided_the_same_again() {
         let listed = alpha.call(["recorder", "list"], "").success();
         listed.contains("SIGPWR").then_some(listed)
     });
-    assert_eq!(listed.lines().count(), 1, "the other one was taken away: {listed}");
+    assert_eq!(
+        listed.lines().count(),
+        1,
+        "the other one was taken away: {listed}"
+    );
     let shown = alpha.call(["recorder", "show"], "").success();
     assert!(shown.contains("box: the power is about to go"), "{shown}");
     let bad = alpha.call(["recorder", "show", "/etc/passwd"], "");
@@ -276,20 +392,33 @@ fn a_second_identity_proves_a_server() {
         std::fs::write(&path, text).expect("a file");
         path.display().to_string()
     };
-    let (certificate, key) = (path("probe.pem", &leaf.chain_pem), path("probe.key", &leaf.key_pem));
+    let (certificate, key) = (
+        path("probe.pem", &leaf.chain_pem),
+        path("probe.key", &leaf.key_pem),
+    );
     let probe = |address: std::net::SocketAddr| {
-        format!("probe = {{ address = \"{address}\", certificate = \"{certificate}\", key = \"{key}\" }}")
+        format!(
+            "probe = {{ address = \"{address}\", certificate = \"{certificate}\", key = \"{key}\" }}"
+        )
     };
     let alpha = Setup::new("alpha")
         .identity(&alpha_leaf)
-        .peer(Registration::of("bravo", &bravo_leaf).dial(bravo.federation()).key(&probe(bravo.clients_tls())))
+        .peer(
+            Registration::of("bravo", &bravo_leaf)
+                .dial(bravo.federation())
+                .key(&probe(bravo.clients_tls())),
+        )
         .start();
     let hawk = Device::plain(alpha.clients_tcp());
     alpha.wait_clients(1);
     alpha.wait_peer("bravo");
     let checked = alpha.call(["check", "bravo", "--json"], "");
     let report = json(&checked);
-    assert_eq!((checked.code, &report["verdict"]), (Some(0), &"proven".into()), "{report}");
+    assert_eq!(
+        (checked.code, &report["verdict"]),
+        (Some(0), &"proven".into()),
+        "{report}"
+    );
     for name in ["login", "out", "in"] {
         assert_eq!(step(&report, name)["state"], "ok", "{report}");
     }
@@ -302,7 +431,9 @@ fn a_second_identity_proves_a_server() {
     assert!(hawk.events().iter().all(|event| event.kind() != "a-u-G"));
 
     // What the server does not let out is told as such.
-    bravo.call(["peer", "set", "alpha", "--no-outgoing"], "").success();
+    bravo
+        .call(["peer", "set", "alpha", "--no-outgoing"], "")
+        .success();
     let report = json(&alpha.call(["check", "bravo", "--json"], ""));
     assert_eq!(report["stopped_by"], "direction", "{report}");
 }
@@ -316,7 +447,11 @@ fn stopped(alpha: &TomboloBox, word: &str) -> (Value, Value) {
     });
     let checked = alpha.call(["check", "bravo", "--json"], "");
     let report = json(&checked);
-    assert_eq!((checked.code, &report["stopped_by"]), (Some(69), &word.into()), "{report}");
+    assert_eq!(
+        (checked.code, &report["stopped_by"]),
+        (Some(69), &word.into()),
+        "{report}"
+    );
     assert_eq!(step(&report, word)["state"], "failed");
     (entry, report)
 }
@@ -339,31 +474,75 @@ fn each_step_of_a_link_that_fails_has_its_own_word_and_words() {
     let mut note = |alpha: &TomboloBox, word: &str| {
         let (entry, report) = stopped(alpha, word);
         let reason = entry["reason"].as_str().expect("a reason").to_owned();
-        let words = step(&report, word)["words"].as_str().expect("words").to_owned();
-        assert!(!reason.is_empty() && words.contains("In short: "), "{word}: {words}");
+        let words = step(&report, word)["words"]
+            .as_str()
+            .expect("words")
+            .to_owned();
+        assert!(
+            !reason.is_empty() && words.contains("In short: "),
+            "{word}: {words}"
+        );
         // What a track is told, whatever the reason.
         alpha.call(["inject", "-"], &track("stopped", 1)).success();
         let stopped = why(alpha, "stopped");
         assert_eq!(fate(&stopped, "bravo")["rule"], "link", "{stopped}");
-        assert!(fate(&stopped, "bravo")["words"].as_str().unwrap().contains("tombolo check bravo"));
+        assert!(
+            fate(&stopped, "bravo")["words"]
+                .as_str()
+                .unwrap()
+                .contains("tombolo check bravo")
+        );
         reasons.push(words);
     };
     // TCP to the broadcast address has no route on any machine.
-    note(&dialling("255.255.255.255:9001", &bravo_leaf, &alpha_leaf), "network");
-    note(&dialling("no-such-host.invalid:9001", &bravo_leaf, &alpha_leaf), "name");
+    note(
+        &dialling("255.255.255.255:9001", &bravo_leaf, &alpha_leaf),
+        "network",
+    );
+    note(
+        &dialling("no-such-host.invalid:9001", &bravo_leaf, &alpha_leaf),
+        "name",
+    );
     let strangers = [
         ("tls", Authority::new("other-ca").issue("bravo")),
         ("registration", authority.issue("bravo")),
-        ("usage", authority.issue_as("bravo", &Profile { usages: vec![ExtendedKeyUsagePurpose::ServerAuth], ..Profile::default() })),
-        ("clock", authority.issue_as("bravo", &Profile { early: true, ..Profile::default() })),
+        (
+            "usage",
+            authority.issue_as(
+                "bravo",
+                &Profile {
+                    usages: vec![ExtendedKeyUsagePurpose::ServerAuth],
+                    ..Profile::default()
+                },
+            ),
+        ),
+        (
+            "clock",
+            authority.issue_as(
+                "bravo",
+                &Profile {
+                    early: true,
+                    ..Profile::default()
+                },
+            ),
+        ),
     ];
     for (word, leaf) in strangers {
         let (_bravo, address) = Foreign::listen(&leaf, &alpha_leaf, &[]);
-        note(&dialling(&address.to_string(), &bravo_leaf, &alpha_leaf), word);
+        note(
+            &dialling(&address.to_string(), &bravo_leaf, &alpha_leaf),
+            word,
+        );
     }
-    for (word, options) in [("groups", ["--serving-after", "-1"]), ("health", ["--health-status", "2"])] {
+    for (word, options) in [
+        ("groups", ["--serving-after", "-1"]),
+        ("health", ["--health-status", "2"]),
+    ] {
         let (_bravo, address) = Foreign::listen(&bravo_leaf, &alpha_leaf, &options);
-        note(&dialling(&address.to_string(), &bravo_leaf, &alpha_leaf), word);
+        note(
+            &dialling(&address.to_string(), &bravo_leaf, &alpha_leaf),
+            word,
+        );
     }
     // Something that speaks another protocol on that port.
     let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -37,8 +37,9 @@ build_program() {
         cd "$project"
         export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
         export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc AR_aarch64_unknown_linux_gnu=aarch64-linux-gnu-ar
-        # No path of this machine in the program
-        export RUSTFLAGS="--remap-path-prefix=$project=/tombolo --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+        # No path of this machine in the program, and no tables for unwinding: the firmware profile aborts.
+        export RUSTFLAGS="--remap-path-prefix=$project=/tombolo --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo -C force-unwind-tables=no"
+        RUSTFLAGS+=" -C link-arg=-Wl,-T,$project/board/common/build/no-unwinding.ld -C link-arg=-Wl,--no-eh-frame-hdr"
         "${cargo[@]}" build --locked --profile firmware --target "$RUST_TARGET" --bin tombolo
     )
     binary=$project/target/$RUST_TARGET/firmware/tombolo

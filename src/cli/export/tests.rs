@@ -22,7 +22,9 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         enabled: true,
         incoming: true,
         outgoing: true,
+        correct_clock: true,
         keepalive_seconds: None,
+        probe: None,
     }
 }
 

@@ -69,9 +69,12 @@ impl Calls<'_> {
         let body = GrpcBody::request(framed(&self.introduction.dialling()));
         let answer = self.caller.open(method, body);
         let (flow, node) = (Arc::clone(&self.flow), Arc::clone(self.node));
+        let companion = self.caller.companion.clone();
         self.caller.watch(&self.readers, method, async move {
             // The peer may send no headers for minutes: nothing waits for this.
             let mut body = answer.await?;
+            flow.attached().await;
+            companion.timed().await;
             let ended = intake::read(&mut body, &flow, &node).await?;
             Err(ended.status())
         });
@@ -161,10 +164,9 @@ impl Calls<'_> {
             let mut deadline = first.min(Instant::now() + timing.health_deadline);
             let mut previous = None;
             loop {
-                let checked =
-                    timeout_at(deadline, caller.health())
-                        .await
-                        .unwrap_or(Err(Trouble::TimedOut(HEALTH_ANSWER)));
+                let checked = timeout_at(deadline, caller.health())
+                    .await
+                    .unwrap_or(Err(Trouble::TimedOut(HEALTH_ANSWER)));
                 match checked {
                     // Some peers never end the call: it is let go of when the next one is due, not reset at once.
                     Ok(open) => drop(previous.replace(open)),

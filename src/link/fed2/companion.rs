@@ -34,6 +34,8 @@ pub const PAYLOAD_LIMIT: usize = 2 * 1024;
 pub const AT_ONCE: usize = 4;
 /// A private call must be answered within this.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+/// A box that says that it exchanges timestamps should have done so within this.
+const TIMED_WITHIN: Duration = Duration::from_secs(3);
 
 macro_rules! features {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
@@ -117,6 +119,8 @@ struct Inner {
     header: HeaderValue,
     /// What the first head said: none = nothing came yet; some of none = no box.
     theirs: watch::Sender<Option<Option<Features>>>,
+    /// The peer's clock is known.
+    timed: watch::Sender<bool>,
     line: Mutex<Option<Arc<dyn Line>>>,
 }
 
@@ -128,6 +132,7 @@ impl Companion {
             ours,
             header: ours.header(),
             theirs: watch::Sender::new(None),
+            timed: watch::Sender::new(false),
             line: Mutex::new(None),
         }))
     }
@@ -153,6 +158,20 @@ impl Companion {
         let mut theirs = self.0.theirs.subscribe();
         let known = theirs.wait_for(Option::is_some).await;
         known.is_ok_and(|known| known.flatten().is_some())
+    }
+
+    /// The peer's clock is known from now on.
+    pub(super) fn set_timed(&self) {
+        self.0.timed.send_replace(true);
+    }
+
+    /// Waits, not long, until the peer's clock is known, so that its first events too are expressed in ours. A peer that
+    /// exchanges no timestamps is not waited for.
+    pub(super) async fn timed(&self) {
+        if self.has(Feature::Time) {
+            let mut timed = self.0.timed.subscribe();
+            let _ = timeout(TIMED_WITHIN, timed.wait_for(|&timed| timed)).await;
+        }
     }
 
     /// Calls a private method at the peer; [`PAYLOAD_LIMIT`] and [`PATIENCE`] hold.

@@ -16,14 +16,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ring::rand::{SecureRandom, SystemRandom};
-use rustls::sign::CertifiedKey;
 use rustls::crypto::ring::default_provider;
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use crate::counters::Reason;
 use crate::cot::echo::Echo;
+use crate::counters::Reason;
 use crate::pki::Identity;
 use crate::pki::signature;
 use crate::route::CameEcho;
@@ -147,14 +147,18 @@ impl EchoDesk {
             node,
         };
         let asked = desk.clone();
-        desk.node.companions.serve(Feature::Echo, "Echo", move |question| {
-            let said = asked.fate(&question);
-            async move { Ok(said) }
-        });
+        desk.node
+            .companions
+            .serve(Feature::Echo, "Echo", move |question| {
+                let said = asked.fate(&question);
+                async move { Ok(said) }
+            });
         let attending = desk.clone();
-        desk.node.companions.attend(Feature::Echo, move |companion| {
-            attending.clone().prove_again(companion)
-        });
+        desk.node
+            .companions
+            .attend(Feature::Echo, move |companion| {
+                attending.clone().prove_again(companion)
+            });
         Ok(desk)
     }
 
@@ -212,7 +216,11 @@ impl EchoDesk {
         Err(match said {
             Ok(said) if said == UNKNOWN.as_bytes() => Unproven::Lost,
             Ok(said) => Unproven::Unanswered {
-                there: String::from_utf8_lossy(&said).chars().take(200).filter(|c| !c.is_control()).collect(),
+                there: String::from_utf8_lossy(&said)
+                    .chars()
+                    .take(200)
+                    .filter(|c| !c.is_control())
+                    .collect(),
             },
             Err(_) => Unproven::Silent,
         })
@@ -236,7 +244,13 @@ impl EchoDesk {
         }
     }
 
-    fn send(&self, peer: &str, asks: bool, nonce: [u8; 16], directions: (bool, bool)) -> Result<(), Reason> {
+    fn send(
+        &self,
+        peer: &str,
+        asks: bool,
+        nonce: [u8; 16],
+        directions: (bool, bool),
+    ) -> Result<(), Reason> {
         let now = self.node.hub.now();
         let known = self.node.board.status(peer).unwrap_or_default();
         let mut echo = Echo {
@@ -251,22 +265,32 @@ impl EchoDesk {
         };
         echo.signature = signature::sign(&self.key, &echo.signed()).ok_or(Reason::Incomplete)?;
         let xml = echo.to_xml(now.wall_ms);
-        self.node.hub.with(|router, now| router.send_to(peer, &xml, now))
+        self.node
+            .hub
+            .with(|router, now| router.send_to(peer, &xml, now))
     }
 
     /// A question came.
     fn answer(&self, came: &CameEcho) {
-        let Some(()) = self.verified(came) else { return };
+        let Some(()) = self.verified(came) else {
+            return;
+        };
         let nonce = came.echo.nonce;
         let done = {
             let mut state = self.lock();
-            if state.seen.iter().any(|(peer, seen, _)| *seen == nonce && *peer == came.peer) {
+            if state
+                .seen
+                .iter()
+                .any(|(peer, seen, _)| *seen == nonce && *peer == came.peer)
+            {
                 return;
             }
             if state.seen.len() >= MOST_SEEN {
                 state.seen.pop_front();
             }
-            state.seen.push_back((came.peer.clone(), nonce, "it was answered"));
+            state
+                .seen
+                .push_back((came.peer.clone(), nonce, "it was answered"));
             state.seen.len() - 1
         };
         let directions = (came.incoming, came.outgoing);
@@ -280,10 +304,13 @@ impl EchoDesk {
 
     /// An answer came.
     fn answered(&self, came: &CameEcho) {
-        let Some(()) = self.verified(came) else { return };
+        let Some(()) = self.verified(came) else {
+            return;
+        };
         let now = self.node.hub.now();
         let mut state = self.lock();
-        let fits = |waiting: &Waiting| waiting.nonce == came.echo.nonce && waiting.peer == came.peer;
+        let fits =
+            |waiting: &Waiting| waiting.nonce == came.echo.nonce && waiting.peer == came.peer;
         let Some(at) = state.waiting.iter().position(fits) else {
             return;
         };
@@ -302,7 +329,10 @@ impl EchoDesk {
             round_trip_ms,
             incoming_there: came.echo.incoming,
             outgoing_there: came.echo.outgoing,
-            clock_ms: came.echo.wall_ms.saturating_sub(waiting.wall_ms.saturating_add(half)),
+            clock_ms: came
+                .echo
+                .wall_ms
+                .saturating_sub(waiting.wall_ms.saturating_add(half)),
         });
     }
 

@@ -200,6 +200,8 @@ impl Methods {
         let (call, answer) = self.hold(Some(framed(&self.introduction.accepting())));
         let this = Arc::clone(self);
         self.readers.spawn(async move {
+            this.flow.attached().await;
+            this.companion.timed().await;
             let ended = intake::read(&mut body, &this.flow, &this.node).await;
             let others = {
                 let mut state = this.lock();

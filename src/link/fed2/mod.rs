@@ -12,6 +12,7 @@
 //! | [`connect`] [`calls`] [`dialled`] [`dialler`] | name to TLS; each call; their order; try for ever |
 //! | [`methods`] [`accepted`] [`acceptor`] | answers; one connection; the listener |
 //! | [`companion`] [`companion_desk`] [`companion_calls`] | the peer as another box; what we do for boxes; private calls |
+//! | [`time_exchange`] | boxes tell each other the time |
 
 pub mod accepted;
 pub mod acceptor;
@@ -30,6 +31,7 @@ pub mod methods;
 pub mod names;
 pub mod node;
 pub mod registry;
+pub mod time_exchange;
 pub mod trouble;
 pub mod watched;
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::link::hindrance::Hindrance;
 use crate::link::grpc::status::{Code, Status};
 use crate::link::handshake::Failure;
+use crate::link::hindrance::Hindrance;
 
 use super::node::Timing;
 
@@ -250,8 +250,14 @@ mod tests {
         }
         assert_eq!(Trouble::Taken.hindrance(), Hindrance::Passing);
         assert_eq!(Trouble::NoGroups(10).hindrance(), Hindrance::Groups);
-        assert_eq!(Trouble::TimedOut("connecting").hindrance(), Hindrance::Unanswered);
-        assert_eq!(Trouble::TimedOut(HEALTH_ANSWER).hindrance(), Hindrance::Health);
+        assert_eq!(
+            Trouble::TimedOut("connecting").hindrance(),
+            Hindrance::Unanswered
+        );
+        assert_eq!(
+            Trouble::TimedOut(HEALTH_ANSWER).hindrance(),
+            Hindrance::Health
+        );
     }
 
     #[test]

@@ -43,10 +43,16 @@ fn a_day() -> (Router, Vec<Verdict>) {
         name: name.to_owned(),
         incoming: name == "bravo",
         outgoing: true,
+        correct_clock: false,
     });
     router.set_peers(&peers);
     let address = "test".to_owned();
-    let hawk = router.attach(LinkSpec::Client { address: address.clone() }, at(1));
+    let hawk = router.attach(
+        LinkSpec::Client {
+            address: address.clone(),
+        },
+        at(1),
+    );
     let otter = router.attach(LinkSpec::Client { address }, at(2));
     let bravo = router.attach(federate("bravo", true), at(3));
     let charlie = router.attach(federate("charlie", false), at(4));
@@ -54,8 +60,18 @@ fn a_day() -> (Router, Vec<Verdict>) {
     let mut xml = |router: &mut Router, link, bytes: &[u8], ms| {
         verdicts.push(router.receive_xml(link, bytes, at(ms)));
     };
-    xml(&mut router, hawk, &event("hawk-uid", "a-f-G-U-C", &contact("HAWK"), 10), 10);
-    xml(&mut router, otter, &event("otter-uid", "a-f-G-U-C", &contact("OTTER"), 11), 11);
+    xml(
+        &mut router,
+        hawk,
+        &event("hawk-uid", "a-f-G-U-C", &contact("HAWK"), 10),
+        10,
+    );
+    xml(
+        &mut router,
+        otter,
+        &event("otter-uid", "a-f-G-U-C", &contact("OTTER"), 11),
+        11,
+    );
     for ms in 12..40 {
         xml(&mut router, hawk, &event("a-track", "a-h-G", "", ms), ms);
     }
@@ -63,24 +79,71 @@ fn a_day() -> (Router, Vec<Verdict>) {
     xml(&mut router, hawk, &same, 50);
     xml(&mut router, otter, &same, 51);
     let to = |callsign: &str| format!("<marti><dest callsign='{callsign}'/></marti>");
-    xml(&mut router, hawk, &event("chat-1", "b-t-f", &to("OTTER"), 60), 60);
-    xml(&mut router, hawk, &event("chat-2", "b-t-f", &to("GHOST"), 61), 61);
+    xml(
+        &mut router,
+        hawk,
+        &event("chat-1", "b-t-f", &to("OTTER"), 60),
+        60,
+    );
+    xml(
+        &mut router,
+        hawk,
+        &event("chat-2", "b-t-f", &to("GHOST"), 61),
+        61,
+    );
     xml(&mut router, hawk, b"<event uid='broken'</event>", 62);
-    xml(&mut router, hawk, &event("a-track", "t-x-d-d", "<link uid='a-track' type='a-h-G' relation='none'/>", 63), 63);
+    xml(
+        &mut router,
+        hawk,
+        &event(
+            "a-track",
+            "t-x-d-d",
+            "<link uid='a-track' type='a-h-G' relation='none'/>",
+            63,
+        ),
+        63,
+    );
     let envelope = |id: &str| Envelope::new(id.repeat(32).as_bytes());
     let message = |id: &str, bytes: &[u8]| {
         let mut out = Vec::new();
-        envelope(id).put_event(&mut out, &xml::parse(bytes).unwrap()).unwrap();
+        envelope(id)
+            .put_event(&mut out, &xml::parse(bytes).unwrap())
+            .unwrap();
         out
     };
     let mut federated = |router: &mut Router, link, bytes: &[u8], ms| {
         verdicts.push(router.receive_federated(link, bytes, at(ms)));
     };
-    federated(&mut router, bravo, &message("b", &event("far", "a-f-A", "", 70)), 70);
-    federated(&mut router, bravo, &message("b", &event("far", "a-f-A", "", 70)), 71);
-    federated(&mut router, bravo, &message("a", &event("came-back", "a-f-A", "", 72)), 72);
-    federated(&mut router, charlie, &message("c", &event("unwanted", "a-f-A", "", 73)), 73);
-    federated(&mut router, bravo, &message("b", &event("m", "t-x-m-c", "", 74)), 74);
+    federated(
+        &mut router,
+        bravo,
+        &message("b", &event("far", "a-f-A", "", 70)),
+        70,
+    );
+    federated(
+        &mut router,
+        bravo,
+        &message("b", &event("far", "a-f-A", "", 70)),
+        71,
+    );
+    federated(
+        &mut router,
+        bravo,
+        &message("a", &event("came-back", "a-f-A", "", 72)),
+        72,
+    );
+    federated(
+        &mut router,
+        charlie,
+        &message("c", &event("unwanted", "a-f-A", "", 73)),
+        73,
+    );
+    federated(
+        &mut router,
+        bravo,
+        &message("b", &event("m", "t-x-m-c", "", 74)),
+        74,
+    );
     router.detach(bravo, at(80));
     let late = router.receive_xml(hawk, &event("a-track", "a-h-G", "", 81), at(81));
     verdicts.push(late);
@@ -107,13 +170,22 @@ fn a_day_gone_through_again_is_decided_the_same() {
         Reason::IncomingOff,
         Reason::MissionChange,
     ] {
-        assert!(verdicts.contains(&Verdict::Dropped(dropped)), "{dropped}: {verdicts:?}");
+        assert!(
+            verdicts.contains(&Verdict::Dropped(dropped)),
+            "{dropped}: {verdicts:?}"
+        );
     }
     let recording = recording(&router);
     let recording = Recording::from_bytes(&recording.to_bytes()).unwrap();
     let mut told = Vec::new();
-    let summary = replay(&recording, |note, replayed| told.push((note.clone(), replayed.cloned())));
-    let all = Summary { same: verdicts.len(), different: 0, skipped: 0 };
+    let summary = replay(&recording, |note, replayed| {
+        told.push((note.clone(), replayed.cloned()))
+    });
+    let all = Summary {
+        same: verdicts.len(),
+        different: 0,
+        skipped: 0,
+    };
     assert_eq!(summary, all, "{told:#?}");
 }
 
@@ -122,13 +194,19 @@ fn another_decision_is_told_as_one() {
     let (router, _) = a_day();
     let mut recording = recording(&router);
     for note in &mut recording.notes {
-        if let What::Up { kind: LinkKind::Federate { incoming, .. }, .. } = &mut note.what {
+        if let What::Up {
+            kind: LinkKind::Federate { incoming, .. },
+            ..
+        } = &mut note.what
+        {
             *incoming = true;
         }
     }
     let mut others = Vec::new();
     let summary = replay(&recording, |note, replayed| {
-        if let (What::Event { uid, .. }, Some(Replayed::Different(decided))) = (&note.what, replayed) {
+        if let (What::Event { uid, .. }, Some(Replayed::Different(decided))) =
+            (&note.what, replayed)
+        {
             others.push((uid.clone(), decided.clone()));
         }
     });
@@ -142,22 +220,47 @@ fn what_began_before_the_recording_is_skipped_with_a_word_or_known() {
     let mut cut = recording(&router);
     // As if the ring had gone round: the first chat is answered by the phone book alone, the first of the two that
     // are the same is gone.
-    let first = cut.notes.iter().position(|note| note.mono_ms == 51).unwrap();
+    let first = cut
+        .notes
+        .iter()
+        .position(|note| note.mono_ms == 51)
+        .unwrap();
     cut.links = vec![
         (0, LinkKind::Client, "test".to_owned()),
         (1, LinkKind::Client, "test".to_owned()),
-        (2, LinkKind::Federate { incoming: true, outgoing: true }, "bravo".to_owned()),
-        (3, LinkKind::Federate { incoming: false, outgoing: true }, "charlie".to_owned()),
+        (
+            2,
+            LinkKind::Federate {
+                incoming: true,
+                outgoing: true,
+            },
+            "bravo".to_owned(),
+        ),
+        (
+            3,
+            LinkKind::Federate {
+                incoming: false,
+                outgoing: true,
+            },
+            "charlie".to_owned(),
+        ),
     ];
-    let numbers: Vec<u16> = cut.notes.iter().filter_map(|note| match &note.what {
-        What::Up { link, .. } => Some(*link),
-        _ => None,
-    }).collect();
+    let numbers: Vec<u16> = cut
+        .notes
+        .iter()
+        .filter_map(|note| match &note.what {
+            What::Up { link, .. } => Some(*link),
+            _ => None,
+        })
+        .collect();
     for (link, number) in cut.links.iter_mut().zip(numbers) {
         link.0 = number;
     }
     let notes = cut.notes.split_off(first);
     let summary = replay(&Recording { notes, ..cut }, |_, _| {});
     assert_eq!((summary.different, summary.skipped), (0, 1));
-    assert!(summary.same < verdicts.len() && summary.same >= 9, "{summary:?}");
+    assert!(
+        summary.same < verdicts.len() && summary.same >= 9,
+        "{summary:?}"
+    );
 }

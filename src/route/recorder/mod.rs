@@ -73,7 +73,9 @@ pub enum Topic {
 
 #[derive(Debug, Clone, Copy)]
 enum Tag {
-    Event { federated: bool },
+    Event {
+        federated: bool,
+    },
     Words(Topic),
     Up(LinkKind),
     Down,
@@ -175,7 +177,11 @@ impl Recorder {
         entry.key = came.key;
         entry.content = came.content;
         entry.left_s = came.left_ms.map_or(i32::MIN, |left| {
-            i32::try_from(left.div_euclid(1000)).unwrap_or(if left < 0 { i32::MIN + 1 } else { i32::MAX })
+            i32::try_from(left.div_euclid(1000)).unwrap_or(if left < 0 {
+                i32::MIN + 1
+            } else {
+                i32::MAX
+            })
         });
         entry.size = came.bytes.len() as u32;
         entry.bytes_at = bytes_at;

@@ -44,7 +44,9 @@ fn what_went_wrong_keeps_its_bytes_and_what_passed_does_not() {
         })
         .collect();
     assert_eq!(kept, [None, Some(&b"<event uid='two'/>"[..])]);
-    assert!(matches!(&recording.notes[3].what, What::Words { words, .. } if words.starts_with("bravo waiting")));
+    assert!(
+        matches!(&recording.notes[3].what, What::Words { words, .. } if words.starts_with("bravo waiting"))
+    );
     let bytes = recording.to_bytes();
     assert_eq!(Recording::from_bytes(&bytes), Ok(recording));
     for cut in 0..bytes.len() {
@@ -55,11 +57,22 @@ fn what_went_wrong_keeps_its_bytes_and_what_passed_does_not() {
 #[test]
 fn the_ring_keeps_the_newest_and_never_grows() {
     let recorder = Recorder::new(8 * 1024);
-    recorder.up(9, LinkKind::Federate { incoming: true, outgoing: false }, "bravo", now(0));
+    recorder.up(
+        9,
+        LinkKind::Federate {
+            incoming: true,
+            outgoing: false,
+        },
+        "bravo",
+        now(0),
+    );
     let text = [b'x'; 700];
     for number in 0..10_000_u64 {
         let uid = format!("uid-{number}");
-        recorder.event(&came(uid.as_bytes(), Verdict::Dropped(Reason::Loop), &text), now(number));
+        recorder.event(
+            &came(uid.as_bytes(), Verdict::Dropped(Reason::Loop), &text),
+            now(number),
+        );
     }
     let (made, room) = recorder.count();
     assert_eq!(made, 10_001);
@@ -69,11 +82,17 @@ fn the_ring_keeps_the_newest_and_never_grows() {
     let What::Event { uid, bytes, .. } = &recording.notes[room - 1].what else {
         panic!("an event");
     };
-    assert_eq!((uid.as_str(), bytes.as_deref()), ("uid-9999", Some(&text[..])));
+    assert_eq!(
+        (uid.as_str(), bytes.as_deref()),
+        ("uid-9999", Some(&text[..]))
+    );
     let What::Event { bytes: oldest, .. } = &recording.notes[0].what else {
         panic!("an event");
     };
-    assert_eq!(*oldest, None, "bytes of long ago are gone, and not somebody else's");
+    assert_eq!(
+        *oldest, None,
+        "bytes of long ago are gone, and not somebody else's"
+    );
     assert_eq!(recording.links.len(), 1, "up before the first note");
     let ring = recorder.lock();
     let taken = ring.entries.capacity() * size_of::<Entry>() + ring.bytes.capacity();

@@ -6,6 +6,7 @@ mod forms;
 mod notes;
 mod receive;
 mod replay;
+mod times;
 
 pub use echo::CameEcho;
 
@@ -23,6 +24,7 @@ use super::outbox::{Bounds, Framing, Outbox, Pool};
 use super::recorder::Recorder;
 use super::trace::{Column, Traces};
 use crate::clock::Now;
+use crate::clock::skew::{Frame, Skew};
 use crate::config::Limits;
 use crate::cot::federated::Envelope;
 use crate::counters::{Counters, Reason};
@@ -53,6 +55,8 @@ pub struct Settings {
     pub recorder_bytes: usize,
     /// Federates that may be registered.
     pub max_federates: usize,
+    /// Sources of events whose clocks are remembered.
+    pub skew_sources: usize,
 }
 
 impl Settings {
@@ -74,6 +78,7 @@ impl Settings {
             dedup_window_ms: u64::from(limits.dedup_seconds) * 1000,
             recorder_bytes: kib(limits.recorder_kib.into()),
             max_federates: usize::from(limits.max_federates),
+            skew_sources: usize::from(limits.skew_sources),
         }
     }
 }
@@ -89,6 +94,7 @@ pub struct Router {
     contacts: Contacts,
     latest: Latest,
     dedup: Dedup,
+    skew: Skew,
     pool: Pool,
     /// Counts changes of contacts and latest events; tells a replay what is newer than itself.
     changes: u64,
@@ -134,6 +140,8 @@ struct Link {
     up: bool,
     outbox: Outbox,
     replay: Replay,
+    /// How its clock stands to ours.
+    frame: Frame,
 }
 
 #[derive(Debug)]
@@ -150,6 +158,8 @@ struct Federate {
     registered: bool,
     incoming: bool,
     outgoing: bool,
+    /// Its events' times are moved into our clock.
+    correct: bool,
     counters: Counters,
 }
 
@@ -164,6 +174,7 @@ impl Router {
             contacts: Contacts::new(settings.max_contacts),
             latest: Latest::new(settings.latest_events),
             dedup: Dedup::new(settings.dedup_events, settings.dedup_window_ms),
+            skew: Skew::new(settings.skew_sources),
             pool: Pool {
                 used: 0,
                 limit: settings.waiting_bytes,
@@ -193,6 +204,7 @@ impl Router {
             if let Kind::Federate(federate) = &mut self.links[id].kind {
                 federate.registered = true;
                 (federate.incoming, federate.outgoing) = (peer.incoming, peer.outgoing);
+                federate.correct = peer.correct_clock;
             }
         }
     }
@@ -219,6 +231,7 @@ impl Router {
         let changes = self.changes;
         let link = &mut self.links[id];
         link.up = true;
+        link.frame.begin(now);
         link.replay = match &link.kind {
             Kind::Federate(federate) if !federate.outgoing => Replay::done(),
             Kind::Federate(_) => Replay::with_contacts(changes),
@@ -243,6 +256,11 @@ impl Router {
             Kind::Federate(federate) => link.outbox.clear(pool, &mut federate.counters),
         }
         let is_client = matches!(link.kind, Kind::Client);
+        if is_client {
+            // The next client here is another device.
+            link.frame = Frame::default();
+            self.skew.disown(id.0);
+        }
         self.recorder.down(id.0, now);
         let mut place = 0;
         while let Some(contact) =
@@ -348,6 +366,7 @@ impl Router {
                 up: false,
                 outbox,
                 replay: Replay::done(),
+                frame: Frame::default(),
             });
             self.links.len() - 1
         })
@@ -365,11 +384,13 @@ impl Router {
                 registered: false,
                 incoming: true,
                 outgoing: true,
+                correct: true,
                 counters: Counters::default(),
             })),
             up: false,
             outbox: Outbox::new(self.settings.outbox, Framing::Grpc),
             replay: Replay::done(),
+            frame: Frame::default(),
         };
         // Of a peer that was removed, the place is used again: names that come and go must not add up.
         let removed = |link: &Link| matches!(&link.kind, Kind::Federate(federate) if !federate.registered && !link.up);
@@ -377,6 +398,7 @@ impl Router {
             Some(place) => {
                 self.latest.disown(LinkId(place as u16));
                 link.outbox.set_column(self.links[place].outbox.column());
+                self.skew.disown(place as u16);
                 self.links[place] = link;
                 place
             }

@@ -4,8 +4,8 @@ use super::{Kind, Router};
 use crate::clock::Now;
 use crate::cot::Class;
 use crate::counters::Reason;
-use crate::route::link::{LinkId, LinkSpec, Verdict};
 use crate::route::contacts::{Contact, Source};
+use crate::route::link::{LinkId, LinkSpec, Verdict};
 use crate::route::recorder::{self, Came, LinkKind, Recorder};
 use crate::route::trace::{Arrival, Column, Mark, Trace};
 use crate::wire::fig::{self, Federated};
@@ -38,6 +38,11 @@ impl<'a> Seen<'a> {
             class: Class::Bulk,
             left_ms: None,
         }
+    }
+
+    /// Which track it is: parts of its bytes, still where they came.
+    pub(super) fn is(&mut self, uid: &[u8], kind: &[u8]) {
+        (self.uid, self.kind) = (part(self.bytes, uid), part(self.bytes, kind));
     }
 
     /// Looks which track it is, whatever else may be wrong with it.
@@ -92,7 +97,8 @@ impl Router {
     /// A contact is known to be behind a link, without anybody being told.
     pub fn know(&mut self, names: (&[u8], &[u8], &[u8]), link: LinkId) {
         let key = self.hash_of(names.0);
-        self.contacts.note(key, names, (link, Source::Hearsay), self.changes);
+        self.contacts
+            .note(key, names, (link, Source::Hearsay), self.changes);
     }
 
     /// What became of the newest event of a uid, given as it is meant.
@@ -151,7 +157,9 @@ impl Router {
 
     /// The verdict is there.
     pub(super) fn note(&mut self, seen: &Seen<'_>, verdict: Verdict, now: Now) {
-        let special = std::mem::take(&mut self.new_contact) || seen.class <= Class::Chat || seen.uid.is_empty();
+        let special = std::mem::take(&mut self.new_contact)
+            || seen.class <= Class::Chat
+            || seen.uid.is_empty();
         if verdict == Verdict::Consumed && !seen.federated {
             // Pings and the like.
             return;
@@ -192,6 +200,13 @@ impl Router {
         self.pool.traces.refused(&arrival, reason, now.mono_ms);
         key
     }
+}
+
+/// A part of the whole, as long-lived as the whole is: a view may be changed later to look at other bytes.
+fn part<'a>(whole: &'a [u8], part: &[u8]) -> &'a [u8] {
+    let at = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
+    let end = at.saturating_add(part.len());
+    whole.get(at..end).unwrap_or_default()
 }
 
 /// A link in the recorder's words.

@@ -53,15 +53,19 @@ impl Router {
         now: Now,
     ) -> Result<Verdict, Reason> {
         let from = seen.from;
+        let mut room = Vec::new();
         let mut event = Event::nothing();
         self.reader.parse(&mut event, piece)?;
-        (seen.uid, seen.kind) = (event.uid, event.kind);
+        seen.is(event.uid, event.kind);
         if !event.plain && !text::is_plain(event.kind) {
             // A type spelled with references would mean one thing to our filters and another to the receiver.
             return Err(Reason::Malformed);
         }
         if event.kind == class::PING {
             self.accepted(from, now);
+            // Made a moment ago, always: nothing tells a device's clock as well.
+            let key = self.uid_key(event.uid);
+            self.judge_time(from, key, true, event.time, now);
             self.answer_ping(from, now);
             return Ok(Verdict::Consumed);
         }
@@ -70,23 +74,31 @@ impl Router {
             return Ok(Verdict::Consumed);
         }
         seen.content = self.hasher.hash_one(piece);
-        seen.left_ms = event.stale.map(|stale| stale.saturating_sub(now.wall_ms));
         if self.dedup.is_repeat(seen.content, now.mono_ms) {
             return Err(Reason::Duplicate);
         }
         self.accepted(from, now);
-        let detail = event.detail.as_ref().unwrap_or(&Detail::NOTHING);
         let key = match event.plain {
             true => self.hasher.hash_one(event.uid),
             false => self.uid_key(event.uid),
         };
+        let replaceable = class::is_replaceable(event.kind);
+        let judged = self.judge_time(from, key, replaceable, event.time, now);
+        if judged.shift_ms != 0 {
+            self.move_xml(from, &mut event, &mut room, judged.shift_ms);
+        }
+        let detail = event.detail.as_ref().unwrap_or(&Detail::NOTHING);
         let targets = self.targets_of_xml(detail);
         seen.key = key;
+        seen.left_ms = event.stale.map(|stale| stale.saturating_sub(now.wall_ms));
         let mut meta = Meta {
             mark: self.taken(seen, Class::of(event.kind, targets.is_directed()), now),
             class: seen.class,
-            key: class::is_replaceable(event.kind).then_some(key),
-            time_ms: event.time.unwrap_or(now.wall_ms),
+            key: replaceable.then_some(key),
+            time_ms: match event.time {
+                Some(time) if !judged.doubtful => time,
+                _ => now.wall_ms,
+            },
             delete: false,
             deadline_ms: deadline(event.stale, now),
             local_only: class::is_mission_change(event.kind),
@@ -107,14 +119,17 @@ impl Router {
                     key,
                     link: from,
                     form: Form::Xml,
-                    bytes: piece,
+                    bytes: event.bytes,
+                    edits: &[],
                     stale_ms: event.stale.unwrap_or(i64::MIN),
                     changed: 0,
                     presence,
                 });
             }
         }
-        self.deliver(from, Source::Xml(&event), meta, &targets, now)
+        let verdict = self.deliver(from, Source::Xml(&event), meta, &targets, now);
+        self.moved(room);
+        verdict
     }
 
     fn judge_federated<'a>(
@@ -137,16 +152,15 @@ impl Router {
         }
         let mut read = Federated::default();
         fig::read(&mut read, message, self.envelope.id())?;
-        let message = &read;
-        if let Some(event) = &message.event {
-            (seen.uid, seen.kind) = (event.uid, event.kind);
+        if let Some(event) = &read.event {
+            seen.is(event.uid, event.kind);
         }
-        if message.seen {
+        if read.seen {
             return Err(Reason::Loop);
         }
-        let Some(event) = &message.event else {
-            return match message.contact {
-                Some(contact) => self.contact_came(from, message, contact, now),
+        let Some(event) = &mut read.event else {
+            return match read.contact {
+                Some(contact) => self.contact_came(from, &read, contact, now),
                 // A hub's primer: neither event nor contact, and legal (protocol reference 1.9).
                 None => Ok(Verdict::Consumed),
             };
@@ -161,7 +175,6 @@ impl Router {
             };
         }
         seen.content = self.hasher.hash_one(event.bytes);
-        seen.left_ms = Some(event.stale.saturating_sub(now.wall_ms));
         if self.dedup.is_repeat(seen.content, now.mono_ms) {
             return Err(Reason::Duplicate);
         }
@@ -180,13 +193,30 @@ impl Router {
         if self.expected.is_some() && self.is_expected(from, key) {
             return Ok(Verdict::Consumed);
         }
+        let replaceable = class::is_replaceable(event.kind);
+        let judged = self.judge_time(from, key, replaceable, Some(event.time), now);
+        let edit;
+        if judged.shift_ms != 0
+            && let Some(moved) = self.move_geo(from, event, judged.shift_ms)
+        {
+            edit = moved;
+            read.edits = edit.bytes();
+        }
+        let message = &read;
+        let Some(event) = &message.event else {
+            return Ok(Verdict::Consumed);
+        };
         let targets = self.targets_of_geo(event);
         seen.key = key;
+        seen.left_ms = Some(event.stale.saturating_sub(now.wall_ms));
         let mut meta = Meta {
             mark: self.taken(seen, Class::of(event.kind, targets.is_directed()), now),
             class: seen.class,
-            key: class::is_replaceable(event.kind).then_some(key),
-            time_ms: event.time,
+            key: replaceable.then_some(key),
+            time_ms: match judged.doubtful {
+                true => now.wall_ms,
+                false => event.time,
+            },
             delete: false,
             deadline_ms: deadline(Some(event.stale), now),
             local_only: false,
@@ -211,6 +241,7 @@ impl Router {
                     link: from,
                     form: Form::Federated,
                     bytes: message.bytes,
+                    edits: message.edits,
                     stale_ms: event.stale,
                     changed: 0,
                     presence,

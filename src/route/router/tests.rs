@@ -1,5 +1,6 @@
 //! Routers joined by hand: what one hands over is given to the next.
 
+mod clocks;
 mod reach;
 
 use std::task::Waker;
@@ -30,6 +31,7 @@ fn router(id: &str) -> Router {
         dedup_window_ms: 30_000,
         recorder_bytes: 96 * 1024,
         max_federates: 8,
+        skew_sources: 64,
     })
 }
 
@@ -363,6 +365,7 @@ fn directions_are_kept_and_counted() {
             name: "b".to_owned(),
             incoming,
             outgoing,
+            correct_clock: true,
         }]
     };
     a.set_peers(&spec(true, true));

@@ -4,6 +4,7 @@
 //! tested where the router is.
 
 mod accepting;
+mod clocks;
 mod companions;
 mod dialling;
 mod pair;
@@ -158,13 +159,16 @@ const ALPHA: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const BRAVO: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
 fn node(name: &str, federate_id: &str, timing: Timing) -> Arc<Node> {
+    let router = Router::new(Settings::of(&Limits::default(), federate_id.to_owned(), 1));
+    let hub = Hub::new(router, Arc::new(SystemClock::new()));
+    node_with(name, federate_id, timing, hub)
+}
+
+fn node_with(name: &str, federate_id: &str, timing: Timing, hub: Hub) -> Arc<Node> {
     Arc::new(Node {
         name: name.into(),
         federate_id: federate_id.into(),
-        hub: Hub::new(
-            Router::new(Settings::of(&Limits::default(), federate_id.to_owned(), 1)),
-            Arc::new(SystemClock::new()),
-        ),
+        hub,
         board: PeerBoard::new(),
         registry: Registry::new(federate_id, timing.fresh),
         companions: Companions::default(),

@@ -52,6 +52,7 @@ fn names_of_peers_that_come_and_go_do_not_add_up() {
             name: name.clone(),
             incoming: true,
             outgoing: true,
+            correct_clock: true,
         };
         a.set_peers(&[spec]);
         assert_eq!(a.peer_counters(&name).map(|tally| tally.events_in), Some(0));
@@ -259,6 +260,7 @@ fn incoming_off_takes_neither_events_nor_contacts() {
         name: "a".to_owned(),
         incoming: false,
         outgoing: true,
+        correct_clock: true,
     }]);
     a.receive_xml(alice, presence("u", "ALICE").as_bytes(), NOW);
     let refused = Verdict::Dropped(Reason::IncomingOff);
