@@ -1,6 +1,6 @@
 //! `tombolo check PEER`: does what is sent to a peer come out there?
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 
@@ -10,6 +10,7 @@ use super::paths::Places;
 use super::probe;
 use crate::api::check::CheckReport;
 use crate::api::{Request, Response, ask};
+use crate::clock::{Clock, SystemClock};
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -55,8 +56,8 @@ pub(super) fn check(peer: &str, places: &Places) -> Result<CheckReport, Failure>
         peer: peer.to_owned(),
     };
     let mut report = asked(&begin, places)?;
-    let deadline = Instant::now() + LONGEST;
-    while !report.done && Instant::now() < deadline {
+    let clock = SystemClock::new();
+    while !report.done && u128::from(clock.now().mono_ms) < LONGEST.as_millis() {
         pause();
         report = asked(&Request::CheckAgain { id: report.id }, places)?;
     }

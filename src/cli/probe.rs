@@ -3,10 +3,11 @@
 //! Out: the running box sends an event over federation, the client must get it, and it is deleted again. In: the
 //! client sends one, and it must come to the box over federation.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls_pki_types::CertificateDer;
+use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::paths::Places;

@@ -179,7 +179,7 @@ fn a_day_gone_through_again_is_decided_the_same() {
     let recording = Recording::from_bytes(&recording.to_bytes()).unwrap();
     let mut told = Vec::new();
     let summary = replay(&recording, |note, replayed| {
-        told.push((note.clone(), replayed.cloned()))
+        told.push((note.clone(), replayed.cloned()));
     });
     let all = Summary {
         same: verdicts.len(),

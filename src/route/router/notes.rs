@@ -111,7 +111,7 @@ impl Router {
         let named = move |contact: &&Contact| contact.callsign() == callsign;
         (self.contacts.all())
             .filter(named)
-            .map(|contact| contact.uid())
+            .map(Contact::uid)
     }
 
     /// The callsign of a uid.
