@@ -72,6 +72,8 @@ reasons! {
     Expired = "expired",
     /// Made room for traffic of a higher class.
     Evicted = "evicted",
+    /// Too long for the byte budget of its link.
+    Thinned = "thinned",
     /// The outbox was full of traffic at least as important.
     Refused = "refused",
     /// Still waiting when the link went away.

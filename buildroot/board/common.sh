@@ -11,7 +11,7 @@ die() { printf 'tombolo: %s\n' "$*" >&2; exit 1; }
 words() { sed 's/#.*//' "$@" | tr -s ' \t' '\n' | sed '/^$/d'; }
 environment_block() { python3 "$common/build/environment.py" block "$@"; }
 
-KERNEL_ARGUMENTS='loglevel=4 systemd.show_status=no'
+KERNEL_ARGUMENTS='loglevel=4 systemd.show_status=no' LOADER=u-boot
 # shellcheck source=/dev/null
 . "$board_dir/meta"
 # shellcheck source=/dev/null

@@ -11,6 +11,7 @@ rm -rf "$work"
 mkdir -p "$work"
 PATH=$HOST_DIR/bin:$HOST_DIR/sbin:$PATH
 
+[ "$LOADER" = u-boot ] || die "cards for $board are put together by scripts/image only: Buildroot's GRUB was not tried (buildroot/README.md)"
 say "slot"
 cp "$BINARIES_DIR/rootfs.squashfs" "$out/slot.img"
 kernel=$BINARIES_DIR/Image

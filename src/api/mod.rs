@@ -9,6 +9,7 @@ pub mod control;
 pub mod inject;
 mod peer_clock;
 pub mod request;
+pub mod sending;
 mod socket;
 pub mod status;
 pub mod update;

@@ -69,14 +69,14 @@ impl PeerClock {
     }
 }
 
-/// A time span in its largest unit of which there are two.
+/// A time span, rounded, in its largest unit of which there are two.
 fn span(milliseconds: u64) -> String {
     match milliseconds {
         0..10_000 => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
-        10_000..120_000 => format!("{} s", milliseconds / 1000),
-        120_000..7_200_000 => format!("{} min", milliseconds / 60_000),
-        7_200_000..172_800_000 => format!("{} h", milliseconds / 3_600_000),
-        _ => format!("{} d", milliseconds / 86_400_000),
+        10_000..119_500 => format!("{} s", (milliseconds + 500) / 1000),
+        119_500..7_170_000 => format!("{} min", (milliseconds + 30_000) / 60_000),
+        7_170_000..171_000_000 => format!("{} h", (milliseconds + 1_800_000) / 3_600_000),
+        _ => format!("{} d", (milliseconds / 1000 + 43_200) / 86_400),
     }
 }
 
@@ -114,6 +114,7 @@ mod tests {
             PeerClock::of(guessed, 0).words(),
             "the clocks behind it are 3 d ahead of ours, by what its events say (confidence 0.50)"
         );
+        assert_eq!([span(1_799_950), span(119_499)], ["30 min", "119 s"]);
         assert_eq!(PeerClock::of(Offset::default(), 0).words(), "");
     }
 }

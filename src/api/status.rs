@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::sending::SendingStatus;
 use crate::budget::Budget;
 use crate::counters::Reason;
 use crate::files;
@@ -171,6 +172,9 @@ pub struct PeerStatus {
     /// How its clock stands to ours.
     #[serde(default)]
     pub clock: PeerClock,
+    /// What goes over the wire to it, and what was spared.
+    #[serde(default)]
+    pub sending: SendingStatus,
 }
 
 /// A probe that went there and came back.
@@ -372,6 +376,7 @@ pub(crate) mod tests {
                     round_trip_ms: Some(24),
                     source: "exchange".into(),
                 },
+                sending: SendingStatus::default(),
             }],
             clients: 3,
             refused: Counts::from([("unknown_ca".into(), 2)]),

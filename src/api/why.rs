@@ -34,7 +34,7 @@ pub struct Arrived {
     pub age_ms: u64,
     /// From whom: a peer's name, `local client` or `commands`.
     pub from: String,
-    /// `control`, `chat`, `track` or `bulk`; empty for one that was refused.
+    /// `emergency`, `control`, `chat`, `track` or `bulk`; empty for one that was refused.
     pub class: String,
     /// Its length as it came, bytes; 0 for one that was refused.
     pub size: u32,

@@ -18,7 +18,7 @@ pub fn rule(reason: Reason) -> &'static str {
         Reason::Expired => "stale",
         Reason::ControlMessage | Reason::MissionChange | Reason::Resource => "filter",
         Reason::NoDestination => "destination",
-        Reason::Conflated | Reason::Evicted | Reason::Refused => "queue",
+        Reason::Conflated | Reason::Evicted | Reason::Refused | Reason::Thinned => "queue",
         Reason::LinkDown => "link",
         Reason::Malformed
         | Reason::Ambiguous
@@ -101,6 +101,9 @@ fn sentence(reason: Reason) -> &'static str {
             "the queue was full of traffic at least as important: raise outbox_kib or waiting_kib"
         }
         Reason::LinkDown => "the link was down: `tombolo check {of}` says why",
+        Reason::Thinned => {
+            "longer than a link of that `rate` takes of its class: send it another way, or raise the rate"
+        }
         Reason::Resource => "a data package or mission file, which this release does not carry",
         #[allow(unreachable_patterns, reason = "reasons are added elsewhere")]
         _ => "",

@@ -252,7 +252,7 @@ fn called(kind: LinkKind, name: &str) -> String {
     }
 }
 
-const CLASSES: [&str; 4] = ["control", "chat", "track", "bulk"];
+const CLASSES: [&str; 5] = ["emergency", "control", "chat", "track", "bulk"];
 const TOPICS: [&str; 4] = ["link", "clock", "uplink", "box"];
 
 fn word(words: &[&'static str], at: u8) -> &'static str {

@@ -215,6 +215,9 @@ fn row(peer: &PeerStatus, now: &str) -> String {
     text.push_str(&wrap(&stopped(peer), "  ", WIDTH));
     text.push_str(&wrap(&peer.clock.words(), "  ", WIDTH));
     text.push_str(&wrap(&proven(peer), "  ", WIDTH));
+    if peer.sending.rate.is_some() {
+        text.push_str(&wrap(&peer.sending.to_string(), "  ", WIDTH));
+    }
     if !peer.dropped.is_empty() {
         text.push_str(&wrap(
             &format!("dropped: {}", counts(&peer.dropped)),

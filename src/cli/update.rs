@@ -155,7 +155,7 @@ impl From<UpdateError> for Failure {
     fn from(error: UpdateError) -> Self {
         let exit = match &error {
             UpdateError::NoSlots | UpdateError::Unhealthy(_) => Exit::Unavailable,
-            UpdateError::Refused(_) => Exit::Data,
+            UpdateError::Refused(_) | UpdateError::NotNow(_) => Exit::Data,
             UpdateError::Slot(_) | UpdateError::Io(_) => Exit::Io,
             _ => Exit::Unavailable,
         };

@@ -208,7 +208,16 @@ mod tests {
     fn a_peer_with_inline_authority_and_fingerprint() {
         let text = format!(
             "[node]\nname = \"alpha\"\n[[peer]]\nname = \"bravo\"\naddress = \"b.example\"\n\
-             ca_cert = \"\"\"\n{}{}\"\"\"\nfingerprint = \"{}\"\nincoming = false\ncorrect_clock = false\nkeepalive_seconds = 5\n",
+             ca_cert = \"\"\"
+{}{}\"\"\"
+fingerprint = \"{}\"
+incoming = false
+correct_clock = false
+keepalive_seconds = 5
+\
+             rate = \"9600 bit/s\"
+compress = false
+",
             certificate("one", true),
             certificate("two", true),
             "ab".repeat(32),
@@ -221,6 +230,8 @@ mod tests {
         assert!(peer.fingerprint.is_some() && peer.enabled && !peer.incoming && peer.outgoing);
         assert!(!peer.correct_clock);
         assert_eq!(peer.keepalive_seconds, Some(5));
+        assert_eq!(peer.rate, super::super::Rate::of_bits(9600));
+        assert!(!peer.compress);
     }
 
     #[test]
@@ -328,6 +339,10 @@ mod tests {
             (
                 peer("keepalive_seconds = 0\n"),
                 ":4: `keepalive_seconds` = 0 is out of range; write 1 to 32767",
+            ),
+            (
+                peer("rate = \"9600 baud\"\n"),
+                ":4: `rate`: \"9600 baud\" has a unit that is not known; write a number and bit/s, kbit/s or Mbit/s",
             ),
             (
                 peer("keepalive_seconds = 32768\n"),

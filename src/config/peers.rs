@@ -9,6 +9,7 @@ use super::address::peer_address;
 use super::authority::{self, MOST_PEM_BYTES};
 use super::error::ConfigError;
 use super::limits::Limits;
+use super::rate::{self, Rate};
 use super::raw::RawPeer;
 use super::reader::Reader;
 use super::settings::Peer;
@@ -119,6 +120,8 @@ impl Reader<'_> {
             probe: (raw.probe.as_ref())
                 .map(|probe| self.probe(probe))
                 .transpose()?,
+            rate: raw.rate.as_ref().map(|rate| self.rate(rate)).transpose()?,
+            compress: raw.compress.unwrap_or(true),
         })
     }
 
@@ -133,6 +136,13 @@ impl Reader<'_> {
                 least: *KEEPALIVE_RANGE.start(),
                 most: *KEEPALIVE_RANGE.end(),
             })
+    }
+
+    fn rate(&self, written: &Spanned<String>) -> Result<Rate, ConfigError> {
+        Rate::parse(written.get_ref()).map_err(|fault| {
+            let what = format!("\"{}\" {fault}", written.get_ref());
+            self.bad(written, "rate", what, rate::CURE)
+        })
     }
 
     fn authorities(

@@ -29,6 +29,8 @@ const PEER_KEYS: &[&str] = &[
     "correct_clock",
     "keepalive_seconds",
     "probe",
+    "rate",
+    "compress",
 ];
 
 /// How a table is spelled in a message, and its keys.
@@ -61,9 +63,8 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing" | "correct_clock") | ("led", "active_low") => {
-            "write true or false, without quotes".into()
-        }
+        ("peer", "enabled" | "incoming" | "outgoing" | "correct_clock" | "compress")
+        | ("led", "active_low") => "write true or false, without quotes".into(),
         ("listen", key) if key != table => {
             "write an address in quotes such as \"0.0.0.0:9001\", a list of them, or \"\" for off"
                 .into()
@@ -130,6 +131,8 @@ pub(super) struct RawPeer {
     pub(super) correct_clock: Option<bool>,
     pub(super) keepalive_seconds: Option<Spanned<i64>>,
     pub(super) probe: Option<Spanned<RawProbe>>,
+    pub(super) rate: Option<Spanned<String>>,
+    pub(super) compress: Option<bool>,
 }
 
 /// One address or several; `""` and `[]` are none.

@@ -8,6 +8,7 @@ use rustls_pki_types::CertificateDer;
 use super::led::Led;
 use super::limits::Limits;
 use super::probe::Probe;
+use super::rate::Rate;
 use crate::pki::Fingerprint;
 
 /// Port of plain CoT.
@@ -88,6 +89,10 @@ pub struct Peer {
     pub keepalive_seconds: Option<u32>,
     /// A second identity there, with which `check` logs in as a client.
     pub probe: Option<Probe>,
+    /// What may be sent to it; none = as much as the network takes.
+    pub rate: Option<Rate>,
+    /// Pack what is sent over a thin link when the peer is a box that can unpack it.
+    pub compress: bool,
 }
 
 impl Default for Config {

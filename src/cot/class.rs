@@ -4,7 +4,9 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Class {
-    /// Emergencies and their cancellation, CASEVAC, deletes, contacts, pings.
+    /// Emergencies and their cancellation, CASEVAC. Nothing may delay them, deletes and contacts included.
+    Emergency,
+    /// Deletes, contacts, pings.
     Control,
     /// Chat and anything addressed to somebody.
     Chat,
@@ -16,12 +18,21 @@ pub enum Class {
 
 impl Class {
     /// How many there are.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 5;
+
+    /// All of them, most important first.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Emergency,
+        Self::Control,
+        Self::Chat,
+        Self::Track,
+        Self::Bulk,
+    ];
 
     /// The class of a CoT type; whoever addresses an event to somebody lifts it to [`Class::Chat`] at least.
     pub fn of(kind: &[u8], directed: bool) -> Self {
         let class = match kind {
-            _ if is_emergency(kind) => Self::Control,
+            _ if is_emergency(kind) => Self::Emergency,
             [b't', b'-', ..] => Self::Control,
             _ if starts(kind, b"b-t-f") => Self::Chat,
             [b'a', b'-', ..] => Self::Track,
@@ -77,9 +88,9 @@ mod tests {
     #[test]
     fn types_have_their_class() {
         for (kind, class) in [
-            ("b-a-o-tbl", Class::Control),
-            ("b-a-o-can", Class::Control),
-            ("b-r-f-h-c", Class::Control),
+            ("b-a-o-tbl", Class::Emergency),
+            ("b-a-o-can", Class::Emergency),
+            ("b-r-f-h-c", Class::Emergency),
             ("t-x-d-d", Class::Control),
             ("b-t-f", Class::Chat),
             ("b-t-f-d", Class::Chat),
@@ -93,7 +104,7 @@ mod tests {
             assert_eq!(Class::of(kind.as_bytes(), false), class, "{kind}");
         }
         assert_eq!(Class::of(b"b-f-t-r", true), Class::Chat);
-        assert_eq!(Class::of(b"b-a-o-tbl", true), Class::Control);
+        assert_eq!(Class::of(b"b-a-o-tbl", true), Class::Emergency);
         assert_eq!(Class::of(b"a-f-G", true), Class::Chat);
     }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::clock::{Clock, Now};
 use crate::counters::Reason;
+use crate::route::outbox::{Thin, Want};
 use crate::route::{LinkId, LinkSpec, Router, Verdict};
 
 /// The shared router.
@@ -93,6 +94,17 @@ impl Port {
     pub fn poll_batch(&self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         self.hub
             .with(|router, now| router.poll_batch(self.id, context, now))
+    }
+
+    /// The same for a connection that says what it has room for.
+    pub fn poll_wanted(&self, want: Want, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.hub
+            .with(|router, now| router.poll_wanted(self.id, want, context, now))
+    }
+
+    /// What the link takes at once; see [`Router::set_thin`].
+    pub fn set_thin(&self, thin: Option<Thin>) {
+        self.hub.with(|router, _| router.set_thin(self.id, thin));
     }
 
     /// Counts something that the link itself refused.

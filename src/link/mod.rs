@@ -9,6 +9,8 @@ pub mod handshake;
 pub mod hindrance;
 pub mod hub;
 pub mod login;
+pub mod meter;
+pub mod narrow;
 pub mod refusals;
 pub mod socket;
 pub mod tls;

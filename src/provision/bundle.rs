@@ -72,6 +72,15 @@ pub fn install_new(
                 ),
                 true,
             ),
+            // It is no fault of the bundle: the next look at the source asks again.
+            Err(UpdateError::NotNow(why)) => {
+                memory.bundle(&digest).tries -= 1;
+                if let Err(error) = save(memory) {
+                    tracing::warn!("what came of {name} cannot be remembered: {error}");
+                }
+                note(&format!("not installed yet: {why}"));
+                continue;
+            }
             Err(UpdateError::NoSlots) => (
                 "not installed: this machine takes no bundles".to_owned(),
                 false,

@@ -10,6 +10,7 @@ pub mod latest;
 pub mod link;
 pub mod outbox;
 pub mod queue;
+pub mod rate;
 pub mod recorder;
 pub mod router;
 pub mod trace;

@@ -38,6 +38,24 @@ pub struct Bounds {
     pub batch: usize,
 }
 
+/// What a thin link takes at once, so that nothing urgent stands behind much else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thin {
+    /// A batch is closed at this length, bytes, if anything is in it.
+    pub batch: usize,
+    /// Longest event of each [`Class`] that is taken at all, bytes.
+    pub longest: [usize; Class::COUNT],
+}
+
+/// What a connection takes now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// The next batch.
+    All,
+    /// Emergencies only: the budget is used up, and they may overdraw it.
+    Emergencies,
+}
+
 /// What all outboxes share: bytes that may wait, and the notes of what became of each event.
 #[derive(Debug, Default)]
 pub struct Pool {
@@ -81,6 +99,14 @@ pub struct Outbox {
     waker: Option<Waker>,
     idle: bool,
     turn: u8,
+    /// Where a batch is closed, bytes.
+    close: usize,
+    /// Longest event of each class.
+    longest: [usize; Class::COUNT],
+    /// The connection has room for emergencies only.
+    scarce: bool,
+    /// Bytes that were offered and never sent.
+    spared: u64,
     /// An event larger than a batch, behind the batch: the copy that all links share.
     large: Option<Bytes>,
     /// Its bytes stay charged to the pool until the connection asks for more, and so is done with them.
@@ -104,6 +130,10 @@ impl Outbox {
             waker: None,
             idle: false,
             turn: 0,
+            close: bounds.batch,
+            longest: [usize::MAX; Class::COUNT],
+            scarce: false,
+            spared: 0,
             large: None,
             charged: 0,
             offered: 0,
@@ -143,6 +173,25 @@ impl Outbox {
         self.sent
     }
 
+    /// Bytes of events that were offered and gave way to others: what thinning saved.
+    pub fn spared_bytes(&self) -> u64 {
+        self.spared
+    }
+
+    /// For how long the uid that waits longest has waited for its position to be sent, milliseconds.
+    pub fn oldest_track_ms(&self, now_ms: u64) -> Option<u64> {
+        let oldest = self.queue.peek(self.queue.oldest(Class::Track)?)?;
+        Some(u64::from((now_ms as u32).wrapping_sub(oldest.since_ms)))
+    }
+
+    /// What the link takes at once; none = as much as its bounds allow.
+    pub fn set_thin(&mut self, thin: Option<Thin>) {
+        let most = self.bounds.batch;
+        self.close = thin.map_or(most, |thin| thin.batch.min(most));
+        self.longest = thin.map_or([usize::MAX; Class::COUNT], |thin| thin.longest);
+        self.scarce = false;
+    }
+
     /// Offers one. `copy` remembers the exact copy of these bytes, so that all links that must wait share it. `false`:
     /// there was no room for it.
     pub fn offer(
@@ -155,24 +204,35 @@ impl Outbox {
     ) -> bool {
         self.offered += 1;
         let length = parcel.bytes.len();
+        if length > self.longest[parcel.class as usize] {
+            self.spared += length as u64;
+            counters.drop_one(Reason::Thinned);
+            let fate = Fate::Dropped(Reason::Thinned);
+            pool.traces.offered(parcel.mark, self.column, fate);
+            return true;
+        }
         if self.idle && self.queue.is_empty() && self.fits(length) && !self.is_large(length) {
             self.put(parcel.bytes);
             counters.events_out += u64::from(parcel.event);
             self.carried |= parcel.event;
             pool.traces.offered(parcel.mark, self.column, Fate::Sent);
         } else if !self.park(parcel, copy, pool, counters, now_ms) {
+            self.spared += length as u64;
             counters.drop_one(Reason::Refused);
             let fate = Fate::Dropped(Reason::Refused);
             pool.traces.offered(parcel.mark, self.column, fate);
             return false;
         }
-        self.wake();
+        if !self.scarce || parcel.class == Class::Emergency {
+            self.wake();
+        }
         true
     }
 
     /// The connection can take more: hands over the next batch, or remembers whom to wake.
     pub fn poll_batch(
         &mut self,
+        want: Want,
         context: &mut Context<'_>,
         pool: &mut Pool,
         counters: &mut Counters,
@@ -181,13 +241,17 @@ impl Outbox {
         if self.large.is_none() {
             pool.used -= std::mem::take(&mut self.charged);
         }
-        self.fill(pool, counters, now_ms);
+        self.scarce = want == Want::Emergencies;
+        match want {
+            Want::All => self.fill(pool, counters, now_ms),
+            Want::Emergencies => self.fill_emergencies(pool, counters, now_ms),
+        }
         if self.batch.is_empty() {
             if let Some(large) = self.large.take() {
                 self.idle = false;
                 return Poll::Ready(large);
             }
-            self.idle = true;
+            self.idle = want == Want::All;
             match &mut self.waker {
                 Some(waker) => waker.clone_from(context.waker()),
                 none => *none = Some(context.waker().clone()),
@@ -200,39 +264,60 @@ impl Outbox {
 
     /// Moves what waits into the batch, most important first, as far as it fits.
     pub fn fill(&mut self, pool: &mut Pool, counters: &mut Counters, now_ms: u64) {
-        while let Some(at) = self.next().filter(|_| self.large.is_none()) {
-            let Some(next) = self.queue.peek(at) else {
+        while let Some(at) = self.next() {
+            if !self.fill_one(at, pool, counters, now_ms) {
                 break;
-            };
-            let expired = next.deadline_ms <= now_ms;
-            if !expired && !self.fits(next.bytes.len()) {
-                break;
-            }
-            let Some(waiting) = self.take(at, pool) else {
-                break;
-            };
-            if expired {
-                counters.drop_one(Reason::Expired);
-                let fate = Fate::Dropped(Reason::Expired);
-                pool.traces.settle(waiting.mark, self.column, fate, now_ms);
-                continue;
-            }
-            pool.traces
-                .settle(waiting.mark, self.column, Fate::Sent, now_ms);
-            self.turn = (self.turn + 1) % FLOOR;
-            counters.events_out += u64::from(waiting.event);
-            self.carried |= waiting.event;
-            if self.is_large(waiting.bytes.len()) {
-                self.put_large(waiting.bytes, pool);
-            } else {
-                self.put(&waiting.bytes);
             }
         }
     }
 
+    /// The same for emergencies alone.
+    pub fn fill_emergencies(&mut self, pool: &mut Pool, counters: &mut Counters, now_ms: u64) {
+        while let Some(at) = self.queue.oldest(Class::Emergency) {
+            if !self.fill_one(at, pool, counters, now_ms) {
+                break;
+            }
+        }
+    }
+
+    /// `false`: the batch is full.
+    fn fill_one(&mut self, at: u16, pool: &mut Pool, counters: &mut Counters, now_ms: u64) -> bool {
+        if self.large.is_some() {
+            return false;
+        }
+        let Some(next) = self.queue.peek(at) else {
+            return false;
+        };
+        let expired = next.deadline_ms <= now_ms;
+        if !expired && !self.fits(next.bytes.len()) {
+            return false;
+        }
+        let fate = match expired {
+            true => Fate::Dropped(Reason::Expired),
+            false => Fate::Sent,
+        };
+        let Some(waiting) = self.end(at, fate, pool, now_ms) else {
+            return false;
+        };
+        if expired {
+            self.spared += waiting.bytes.len() as u64;
+            counters.drop_one(Reason::Expired);
+            return true;
+        }
+        self.turn = (self.turn + 1) % FLOOR;
+        counters.events_out += u64::from(waiting.event);
+        self.carried |= waiting.event;
+        if self.is_large(waiting.bytes.len()) {
+            self.put_large(waiting.bytes, pool);
+        } else {
+            self.put(&waiting.bytes);
+        }
+        true
+    }
+
     /// Whether that many bytes may still go into the batch, or alone behind an empty one.
     pub fn fits(&self, length: usize) -> bool {
-        let room = self.batch.is_empty() || self.batch.len() + length + PREFIX <= self.bounds.batch;
+        let room = self.batch.is_empty() || self.batch.len() + length + PREFIX <= self.close;
         room && self.large.is_none()
     }
 
@@ -246,17 +331,10 @@ impl Outbox {
 
     /// The link is gone: everything that waits is dropped for that reason.
     pub fn clear(&mut self, pool: &mut Pool, counters: &mut Counters) {
-        for class in CLASSES {
+        for class in Class::ALL {
             while let Some(at) = self.queue.oldest(class) {
-                let waiting = self.take(at, pool);
+                self.end(at, Fate::Dropped(Reason::LinkDown), pool, 0);
                 counters.drop_one(Reason::LinkDown);
-                let fate = Fate::Dropped(Reason::LinkDown);
-                pool.traces.settle(
-                    waiting.map_or(Mark::default(), |waiting| waiting.mark),
-                    self.column,
-                    fate,
-                    0,
-                );
             }
         }
         self.batch = BytesMut::new();
@@ -304,14 +382,24 @@ impl Outbox {
         length + PREFIX > self.bounds.batch
     }
 
-    /// Whose turn it is: strict order, with a floor for the lowest.
+    /// Whose turn it is: strict order, with a floor for the lowest, which no emergency waits for.
     fn next(&self) -> Option<u16> {
         let oldest = |class: &Class| self.queue.oldest(*class);
-        if self.turn == FLOOR - 1 {
-            CLASSES.iter().rev().find_map(oldest)
-        } else {
-            CLASSES.iter().find_map(oldest)
+        if let Some(at) = oldest(&Class::Emergency) {
+            return Some(at);
         }
+        if self.turn == FLOOR - 1 {
+            Class::ALL.iter().rev().find_map(oldest)
+        } else {
+            Class::ALL.iter().find_map(oldest)
+        }
+    }
+
+    /// Takes out what does not wait any more, and notes what became of it.
+    fn end(&mut self, at: u16, fate: Fate, pool: &mut Pool, now_ms: u64) -> Option<Waiting> {
+        let mark = self.queue.mark(at);
+        pool.traces.settle(mark, self.column, fate, now_ms);
+        self.take(at, pool)
     }
 
     fn take(&mut self, at: u16, pool: &mut Pool) -> Option<Waiting> {
@@ -335,6 +423,7 @@ impl Outbox {
             let late =
                 older.time_ms > parcel.time_ms || (older.delete && older.time_ms == parcel.time_ms);
             if late && !parcel.delete {
+                self.spared += parcel.bytes.len() as u64;
                 counters.drop_one(Reason::Conflated);
                 let fate = Fate::Dropped(Reason::Conflated);
                 pool.traces.offered(parcel.mark, self.column, fate);
@@ -345,6 +434,11 @@ impl Outbox {
             .and_then(|at| Some((at, self.queue.peek(at)?)))
             .filter(|(_, older)| older.class == parcel.class)
             .map(|(at, older)| (at, older.charge()));
+        let mut since_ms = now_ms as u32;
+        if let Some(older) = same.and_then(|at| self.queue.peek(at)) {
+            since_ms = older.since_ms;
+            self.spared += older.bytes.len() as u64;
+        }
         if let (None, Some(at)) = (in_place, same) {
             self.take(at, pool);
             counters.drop_one(Reason::Conflated);
@@ -370,16 +464,20 @@ impl Outbox {
             delete: parcel.delete,
             deadline_ms: parcel.deadline_ms.unwrap_or(u64::MAX),
             event: parcel.event,
-            mark: parcel.mark,
+            since_ms,
         };
         pool.traces.offered(parcel.mark, self.column, Fate::Waiting);
         pool.used = pool.used + waiting.charge() - freed;
         match in_place {
             Some((at, _)) => {
                 self.queue.replace(at, waiting);
+                self.queue.set_mark(at, parcel.mark);
                 counters.drop_one(Reason::Conflated);
             }
-            None => self.queue.push(waiting, self.bounds.events),
+            None => {
+                let at = self.queue.push(waiting, self.bounds.events);
+                self.queue.set_mark(at, parcel.mark);
+            }
         }
         true
     }
@@ -400,13 +498,13 @@ impl Outbox {
             let pooled = pool.used + charge(parcel.bytes.len()) - freed;
             // One link may take no more than it leaves for the others; only control traffic may use the rest up.
             let share = match parcel.class {
-                Class::Control => pooled <= pool.limit,
+                Class::Emergency | Class::Control => pooled <= pool.limit,
                 _ => pooled + bytes <= pool.limit,
             };
             if events <= self.bounds.events && bytes <= self.bounds.bytes && share {
                 return true;
             }
-            let heads = CLASSES.iter().rev().filter_map(|&class| {
+            let heads = Class::ALL.iter().rev().filter_map(|&class| {
                 let at = self.queue.oldest(class).filter(|&at| Some(at) != keep)?;
                 Some((at, self.queue.peek(at)?))
             });
@@ -423,19 +521,16 @@ impl Outbox {
             let Some(at) = expired.or(lower) else {
                 return false;
             };
-            let waiting = self.take(at, pool);
             let reason = match expired {
                 Some(_) => Reason::Expired,
                 None => Reason::Evicted,
             };
+            let given = self.end(at, Fate::Dropped(reason), pool, now_ms);
+            self.spared += given.map_or(0, |given| given.bytes.len() as u64);
             counters.drop_one(reason);
-            let mark = waiting.map_or(Mark::default(), |waiting| waiting.mark);
-            (pool.traces).settle(mark, self.column, Fate::Dropped(reason), now_ms);
         }
     }
 }
-
-const CLASSES: [Class; Class::COUNT] = [Class::Control, Class::Chat, Class::Track, Class::Bulk];
 
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,7 @@ use crate::link::fed2::{
 };
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
+use crate::link::meter::Meters;
 use crate::link::refusals::Refusals;
 use crate::link::tls::{self, Credentials, Observer};
 use crate::pki::{Own, Roster, TrustRule};
@@ -63,6 +64,7 @@ impl Federation {
             federate_id: federate_id.to_owned(),
             registry: Registry::new(federate_id, timing.fresh),
             companions: Companions::default(),
+            meters: Meters::default(),
             hub,
             board,
             large_events: Arc::new(Semaphore::new(LARGE_EVENTS as usize)),
@@ -110,6 +112,11 @@ impl Federation {
     /// The places for large events, which the local clients share.
     pub(super) fn large_events(&self) -> Arc<Semaphore> {
         Arc::clone(&self.node.large_events)
+    }
+
+    /// What goes over the wire to each peer.
+    pub(super) fn meters(&self) -> Meters {
+        self.node.meters.clone()
     }
 
     /// The door, which the local clients share.
@@ -160,6 +167,7 @@ impl Federation {
                 None => {
                     self.cut(name, "it was removed");
                     self.node.board.forget(name);
+                    self.node.meters.forget(name);
                     changes.push(format!("{name} removed"));
                 }
             }
@@ -168,6 +176,9 @@ impl Federation {
             changes.push(format!("{name} added"));
         }
         self.start();
+        for (name, peer) in &self.applied {
+            self.node.board.set_thin(name, peer.rate.is_some());
+        }
         match changes.is_empty() {
             true => "no federate changed".to_owned(),
             false => changes.join(", "),
@@ -297,6 +308,7 @@ mod tests {
             board: PeerBoard::new(),
             registry: Registry::new("a", timing.fresh),
             companions: Companions::default(),
+            meters: Meters::default(),
             large_events: Arc::new(Semaphore::new(1)),
             message_limit: 1024,
             timing,

@@ -158,6 +158,7 @@ mod tests {
             events_out: 0,
             rate_in: 0.0,
             rate_out: 0.0,
+            sending: crate::api::sending::SendingStatus::default(),
             last_heard: None,
             dropped: Default::default(),
             clock: Default::default(),

@@ -33,6 +33,7 @@ use crate::led::Signal;
 use crate::link::board::PeerBoard;
 use crate::link::fed2::echo::EchoDesk;
 use crate::link::hub::Hub;
+use crate::link::meter::Meters;
 use crate::link::refusals::Refusals;
 use crate::pki::store::PkiError;
 use crate::pki::{Fingerprint, KeyAlgorithm, Own};
@@ -126,6 +127,7 @@ struct Shared {
     budget: Budget,
     hub: Hub,
     board: PeerBoard,
+    meters: Meters,
     refusals: Refusals,
     rates: Mutex<Rates>,
     echo: EchoDesk,
@@ -251,6 +253,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         boots: Mutex::new(boots),
         vitals: Mutex::default(),
         restart: Notify::new(),
+        meters: federation.meters(),
         setup_file: config_file,
         budget,
         board,

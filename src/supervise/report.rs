@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 
 use super::Shared;
 use super::safe::Safe;
+use crate::api::sending::SendingStatus;
 use crate::api::status::{
     ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus,
     PowerStatus, Proven, Status, StorageStatus, counts, time,
@@ -138,7 +139,28 @@ impl Shared {
             last_heard: time(counters.last_heard_ms),
             dropped: counts(counters.reasons()),
             clock: PeerClock::default(),
+            sending: self.sending(peer),
         }
+    }
+
+    fn sending(&self, peer: &Peer) -> SendingStatus {
+        let totals = self.meters.totals(&peer.name);
+        let status = SendingStatus {
+            rate: peer.rate.map(|rate| rate.to_string()),
+            bytes_out: totals.bytes_out(),
+            packed_bytes: totals.packed_away(),
+            ..SendingStatus::default()
+        };
+        self.hub
+            .with(|router, now| match router.peer_outbox(&peer.name) {
+                Some(outbox) => SendingStatus {
+                    thinned_bytes: outbox.spared_bytes(),
+                    waiting: outbox.queued() as u64,
+                    oldest_track_ms: outbox.oldest_track_ms(now.mono_ms),
+                    ..status
+                },
+                None => status,
+            })
     }
 }
 

@@ -204,6 +204,7 @@ fn fate(link: &str, cell: &Cell, age_ms: u64) -> Fate {
 
 fn class(class: Class) -> &'static str {
     match class {
+        Class::Emergency => "emergency",
         Class::Control => "control",
         Class::Chat => "chat",
         Class::Track => "track",

@@ -37,7 +37,8 @@ pub fn install(
     let refused = |refusal: &dyn std::fmt::Display| {
         UpdateError::Refused(format!("{}: {refusal}", bundle.display()))
     };
-    may_write(booted, &device.read()?.state()).map_err(|refusal| refused(&refusal))?;
+    may_write(booted, &device.read()?.state())
+        .map_err(|refusal| UpdateError::NotNow(format!("{}: {refusal}", bundle.display())))?;
     let facts = rauc::info(&machine.keyring(), bundle)?;
     admit(&facts, &release, allow_downgrade).map_err(|refusal| refused(&refusal))?;
     let slot = booted.slot.other();

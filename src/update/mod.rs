@@ -28,6 +28,8 @@ pub enum UpdateError {
     NoSlots,
     /// The update may not be installed; why, and the cure.
     Refused(String),
+    /// Not as the slots stand now, whatever the bundle is; why, and the cure.
+    NotNow(String),
     /// The slot state.
     Slot(SlotError),
     /// RAUC said no, or could not be run.
@@ -45,7 +47,7 @@ impl fmt::Display for UpdateError {
                 "this machine does not start from two slots, so it takes no update bundles; update it as it was \
                  installed (a newer package or a newer program)",
             ),
-            Self::Refused(why) | Self::Rauc(why) | Self::Io(why) | Self::Unhealthy(why) => f.write_str(why),
+            Self::Refused(why) | Self::NotNow(why) | Self::Rauc(why) | Self::Io(why) | Self::Unhealthy(why) => f.write_str(why),
             Self::Slot(error) => error.fmt(f),
         }
     }

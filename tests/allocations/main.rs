@@ -11,9 +11,11 @@ use std::cell::Cell;
 use std::task::{Context, Poll, Waker};
 
 use tombolo::clock::Now;
+use tombolo::clock::skew::Sample;
 use tombolo::config::Limits;
 use tombolo::route::{LinkId, LinkSpec, Router, Settings, Verdict};
 use tombolo::wire::scan::{Found, Scanner};
+use tombolo::wire::stamp;
 use track::Track;
 
 /// Counts per thread, so that the test runner's own threads do not disturb.
@@ -54,7 +56,8 @@ const MEASURED: u64 = 20_000;
 fn now(number: u64) -> Now {
     Now {
         mono_ms: number,
-        wall_ms: 1_790_000_000_000,
+        // The senders' clocks are right.
+        wall_ms: track::made_ms(number) + 30,
     }
 }
 
@@ -124,6 +127,17 @@ fn nothing_is_allocated_from_client_to_client_and_federates() {
 
 #[test]
 fn nothing_is_allocated_from_federate_to_clients_and_federates() {
+    from_federate(None);
+}
+
+#[test]
+fn nothing_is_allocated_from_a_federate_whose_clock_is_wrong() {
+    from_federate(Some(600_000));
+    from_federate(Some(-86_400_000));
+}
+
+/// `ahead`: the federate's clock is said to be so far ahead, milliseconds.
+fn from_federate(ahead: Option<i64>) {
     let (mut near, mut far) = (router("b"), router("c"));
     let (sender, out) = (client(&mut far), federate(&mut far, "near"));
     drain(&mut far, out, 0, |_| {});
@@ -153,6 +167,17 @@ fn nothing_is_allocated_from_federate_to_clients_and_federates() {
         for link in [client, other] {
             drain(&mut near, link, number, |_| {});
         }
+        if let Some(ahead) = ahead {
+            let now = now(number);
+            let level = now.wall_ms - now.mono_ms.cast_signed() + ahead;
+            let sample = Sample {
+                least: level - 2,
+                most: level + 2,
+                round_trip_ms: 4,
+                ..Sample::default()
+            };
+            near.hear_time("far", &sample, now);
+        }
         assert_eq!(
             near.receive_federated(from, &message, now(number)),
             Verdict::Routed(2)
@@ -164,4 +189,56 @@ fn nothing_is_allocated_from_federate_to_clients_and_federates() {
         }
     }
     assert_eq!(allocations() - before, 0, "in {MEASURED} events");
+    let corrected = near.peer_counters("far").map(|tally| tally.corrected);
+    assert_eq!(corrected, Some(ahead.map_or(0, |_| WARM + MEASURED)));
+}
+
+#[test]
+fn nothing_is_allocated_from_a_client_whose_clock_is_wrong() {
+    for ahead in [600_000, -600_000, 86_400_000 * 3650] {
+        let mut router = router("a");
+        let (sender, near) = (client(&mut router), client(&mut router));
+        let far = federate(&mut router, "far");
+        let mut event = b"<event version='2.0' uid='u0' type='a-f-G' how='m-g' time='2026-11-20T12:00:00.000Z' \
+            start='2026-11-20T12:00:00.000Z' stale='2026-11-20T12:00:00.000Z'>\
+            <point lat='1.5' lon='2.5' hae='3' ce='4' le='5'/><detail/></event>"
+            .to_vec();
+        let places: Vec<usize> = (0..event.len())
+            .filter(|&at| event[at..].starts_with(b"'2026-"))
+            .collect();
+        let uid = track::position(&event, b"u0") + 1;
+        let mut before = 0;
+        for number in 0..WARM + MEASURED {
+            if number == WARM {
+                before = allocations();
+            }
+            // Four devices in turn, each once a second.
+            let mono_ms = number * 250;
+            let now = Now {
+                mono_ms,
+                wall_ms: 1_790_000_000_000 + mono_ms.cast_signed(),
+            };
+            event[uid] = b'0' + (number % 4) as u8;
+            let made = now.wall_ms + ahead - 20;
+            for (at, time) in places.iter().zip([made, made, made + 60_000]) {
+                let text = stamp::write(time).expect("a time");
+                event[at + 1..at + 1 + stamp::WIDTH].copy_from_slice(&text);
+            }
+            let mut bytes = 0;
+            for link in [near, far] {
+                let mut context = Context::from_waker(Waker::noop());
+                while router.poll_batch(link, &mut context, now).is_ready() {}
+            }
+            router.receive_xml(sender, &event, now);
+            for link in [near, far] {
+                let mut context = Context::from_waker(Waker::noop());
+                while let Poll::Ready(Some(batch)) = router.poll_batch(link, &mut context, now) {
+                    bytes += batch.len();
+                }
+            }
+            assert!(bytes > 300);
+        }
+        assert_eq!(allocations() - before, 0, "in {MEASURED} events, {ahead}");
+        assert!(router.local_counters().corrected > MEASURED);
+    }
 }

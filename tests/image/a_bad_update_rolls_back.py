@@ -6,7 +6,7 @@ from updates import SLOT_STARTS, Updated
 
 ABOUT = "an update whose daemon crashes, whose kernel panics, whose peer stays silent: rolled back"
 NEEDS = [VIRT]
-SECONDS = 450
+SECONDS = 330
 
 
 def run(world):
@@ -17,6 +17,7 @@ def run(world):
 
 
 def rolls_back(world, box, name):
+    """Shared with the scenario of the router."""
     before = box.guest.call("cat /etc/tombolo/tombolo.toml")
     box.install(name)
     begin = box.guest.seconds

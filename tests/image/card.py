@@ -26,8 +26,17 @@ def call(*words, input=None, timeout=300, cwd=None):
     return done.stdout
 
 
+GRUB = b"# GRUB Environment Block\n"
+
+
 def decode_state(block):
-    """One copy of the slot state: a dictionary, or None when its CRC is wrong."""
+    """One copy of the slot state in either format: a dictionary, or None when it is damaged."""
+    if block.startswith(GRUB):
+        words = dict(line.split(b"=", 1) for line in block.split(b"\n") if b"=" in line)
+        word = words.get(b"state", b"").decode("ascii", "replace")
+        if len(block) != STATE_BYTES or len(word) != 3 or words.get(b"again", b"").decode("ascii", "replace") != word:
+            return None
+        return {"good": word[0], "trial": word[1].replace("-", "none"), "left": word[2]}
     if len(block) != STATE_BYTES or struct.unpack("<I", block[:4])[0] != zlib.crc32(block[4:]):
         return None
     entries = block[4:].split(b"\0\0", 1)[0].split(b"\0")
@@ -117,6 +126,30 @@ class Card:
         """What is in a folder of the FAT partition, folders below it included."""
         done = subprocess.run(["mdir", "-b", "-/", "-i", self._fat(), f"::{folder}"], capture_output=True, text=True)
         return [line.strip().removeprefix("::/") for line in done.stdout.splitlines() if line.strip()]
+
+
+class Stick:
+    """A USB stick: a FAT file system labelled TOMBOLO without a partition table."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+
+    @classmethod
+    def of(cls, files, path):
+        """With these files, name -> source, and as much room again as a report needs."""
+        path = Path(path)
+        path.unlink(missing_ok=True)
+        with open(path, "wb") as file:
+            file.truncate(16 * MEBIBYTE + sum(os.path.getsize(source) for source in files.values()))
+        call("mkfs.vfat", "-F", "32", "-n", "TOMBOLO", path)
+        for name, source in files.items():
+            call("mcopy", "-i", path, source, f"::{name}")
+        return cls(path)
+
+    def get(self, name):
+        """The bytes of a file; None when it is not there."""
+        done = subprocess.run(["mtype", "-i", str(self.path), f"::{name}"], capture_output=True)
+        return done.stdout if done.returncode == 0 else None
 
 
 def disk_of(folder, path, label, megabytes=0):

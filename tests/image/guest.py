@@ -12,9 +12,13 @@ from machine import PATIENCE, Machine, Trouble
 
 VIRT = "qemu-aarch64"
 RASPI = "rpi3-64"
+ROUTER = "x86-64-router"
+
+# The firmware of a PC that starts by UEFI; without it QEMU brings a BIOS.
+UEFI = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 
 
-def arguments(build, card, ports, processors=2, cache="writeback", trace=False, disk=None):
+def arguments(build, card, ports, processors=2, cache="writeback", trace=False, disk=None, uefi=False, usb=False):
     """QEMU's command line, as `scripts/image` wrote it down. `ports`: host port -> port of the guest."""
     places = {
         "dir": build.folder,
@@ -27,9 +31,13 @@ def arguments(build, card, ports, processors=2, cache="writeback", trace=False, 
         # In front of the card: QEMU gives the first place to what comes last.
         if part == "card" and disk:
             words += ["-drive", f"if=none,id=second,format=raw,readonly=on,file={disk}"]
-            words += ["-device", "virtio-blk-device,drive=second"]
+            words += ["-device", f"virtio-blk-{'pci' if build.board == ROUTER else 'device'},drive=second"]
         words += [word.format(**places) for word in how[part]]
     words = [f"{word},cache={cache}" if word.startswith(f"file={places['card']}") else word for word in words]
+    if usb:
+        words += ["-device", "qemu-xhci,id=usb"]
+    if uefi:
+        words += ["-drive", f"if=pflash,format=raw,readonly=on,file={UEFI}"]
     if "-smp" in words:
         words[words.index("-smp") + 1] = str(processors)
     return words + (["-trace", "pl061_set_output"] if trace and build.board == VIRT else []), how
@@ -46,7 +54,7 @@ class Guest:
         # Lines in front of the one that the console is on.
         before = ["-serial", "null"] * how["serial"]
         self.machine = Machine(world.folder, command, name, before)
-        self.lamp = led.Lamp(self.machine, board)
+        self.lamp = led.Lamp(self.machine, board) if board in led.LINES else None
 
     def __enter__(self):
         self.machine.start()

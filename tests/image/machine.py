@@ -215,6 +215,16 @@ class Machine:
                 time.sleep(0.02)
         raise Trouble("QEMU opens no socket")
 
+    def plug_in(self, path):
+        """A USB stick with that content; the machine must have been started with a USB controller called `usb`."""
+        file = {"driver": "file", "filename": str(Path(path).resolve())}
+        self.control.ask("blockdev-add", driver="raw", **{"node-name": "stick", "file": file})
+        self.control.ask("device_add", driver="usb-storage", id="stick", drive="stick", bus="usb.0")
+
+    def pull_out(self):
+        """The stick again."""
+        self.control.ask("device_del", id="stick")
+
     @property
     def seconds(self):
         """Since power-on."""

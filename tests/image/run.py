@@ -31,9 +31,12 @@ SCENARIOS = [
     "a_blank_card_is_set_up_over_the_serial_line",
     "a_good_update_is_taken",
     "a_bad_update_rolls_back",
+    "an_update_comes_by_stick_and_by_console",
     "a_power_cut_leaves_the_old_or_the_new",
     "the_debian_package_comes_and_goes",
     "the_box_boots_to_flowing_on_raspi",
+    "the_box_boots_to_flowing_on_a_router",
+    "a_router_rolls_back_too",
 ]
 SKIPPED = 77
 

@@ -54,10 +54,10 @@ class SlotImage:
             self.squashfs_bytes = struct.unpack_from("<Q", head, 40)[0]
             file.seek(rounded(self.squashfs_bytes, 4096))
             area = file.read(AREA_HEAD)
-            self.keys = decode_state(area[:STATE_BYTES])
-            if not self.keys:
-                raise Trouble(f"{path} has no boot area")
             self.parts = {}
+            self.keys = decode_state(area[:STATE_BYTES]) if area else None
+            if not self.keys:
+                return  # for GRUB: the kernel is in the squashfs
             for part in ("kernel", "ramdisk", "tree"):
                 self.parts[part] = file.read(int(self.keys[f"{part}_blocks"], 16) * BLOCK)
 
@@ -80,7 +80,8 @@ class SlotImage:
             used = struct.unpack_from("<Q", file.read(96), 40)[0]
             file.truncate(used)
             file.seek(rounded(used, 4096))
-            file.write(self.area())
+            if self.keys:
+                file.write(self.area())
         os.truncate(path, rounded(os.path.getsize(path), 4096))
         return Path(path)
 
@@ -110,7 +111,9 @@ class Tree:
         """Quickly packed: size does not matter here."""
         Path(path).unlink(missing_ok=True)
         words = ["mksquashfs", self.folder, path, "-noappend", "-no-progress", "-quiet"]
-        call(*words, "-comp", "zstd", "-Xcompression-level", "3", timeout=600)
+        # GRUB knows no zstd.
+        words += ["-comp", "zstd", "-Xcompression-level", "3"] if self.image.keys else ["-comp", "gzip", "-Xcompression-level", "1"]
+        call(*words, timeout=600)
         return Path(path)
 
 

@@ -6,10 +6,11 @@ import led
 from guest import VIRT
 from host import HostBox
 from led_decode import WINDOW_S, decode
+from machine import PATIENCE
 
 ABOUT = "the GPIO line decodes to booting, provisioning, retrying, flowing, faults, paused, dark, dead, safe mode"
 NEEDS = [VIRT]
-SECONDS = 480
+SECONDS = 360
 
 # Ends of short boots: after so many in a row the box starts in safe mode.
 SHORT_BOOTS = 3
@@ -33,13 +34,15 @@ def shown(world, guest, what, word, timeout=60):
 
 
 def booting_pattern(world, guest):
-    """Between the kernel's first hold of the LED and the daemon's: the pattern for booting, in one piece of the watch."""
-    samples = guest.lamp.watch(40, pause=0.01)
-    found = set()
-    for begin in range(0, len(samples), 20):
-        start = samples[begin][0]
-        window = [sample for sample in samples[begin:] if sample[0] < start + 2.0]
-        found.add(decode(window))
+    """Between the kernel's first hold of the LED and the daemon's: the pattern for booting, in some part of the watch."""
+    samples, found, end = [], set(), time.monotonic() + 60 * PATIENCE
+    while "fast" not in found and time.monotonic() < end:
+        begin = samples[-1][0] if samples else 0.0
+        samples += [(begin + seconds, lit) for seconds, lit in guest.lamp.watch(4, pause=0.01)]
+        recent = samples[-400:]
+        for first in range(0, len(recent), 20):
+            start = recent[first][0]
+            found.add(decode([sample for sample in recent[first:] if sample[0] < start + 2.0]))
     world.check("fast" in found, f"booting: the LED shows fast for some 2 s (seen: {' '.join(sorted(found))})")
     return samples
 
@@ -84,8 +87,10 @@ def alive(world, guest, host, alpha):
 
     # Every attempt is retried: between refusals the box says so before it calls it a fault.
     host.stop()
-    samples = guest.lamp.watch(WINDOW_S)
-    windows = {decode([sample for sample in samples if begin <= sample[0] < begin + 4]) for begin in range(0, 16)}
+    samples, windows, end = [], set(), time.monotonic() + WINDOW_S
+    while "medium" not in windows and time.monotonic() < end:
+        samples = guest.lamp.watch(5)
+        windows |= {decode([sample for sample in samples if begin <= sample[0] < begin + 4]) for begin in (0, 0.5, 1)}
     world.check("medium" in windows, f"the peer is gone: the LED shows medium while it is tried again (seen: {windows})")
     host.start()
     host.wait_for("alpha", "flowing", 120)
@@ -96,7 +101,7 @@ def dark(world, guest, host):
     guest.call("printf '\\n[led]\\nmode = \"dark\"\\n' >> /etc/tombolo/tombolo.toml && systemctl restart tombolo")
     host.wait_for("alpha", "flowing", 120)
     shown(world, guest, "dark, and the link flows", "off")
-    still = guest.lamp.watch(WINDOW_S / 2)
+    still = guest.lamp.watch(5)
     world.check(not any(lit for _, lit in still), "dark: not one flash")
     world.check(host.peer("alpha")["state"] == "flowing", "dark: the link flows")
     guest.call("sed -i 's/^mode = \"dark\"/mode = \"status\"/' /etc/tombolo/tombolo.toml && systemctl restart tombolo")
@@ -126,9 +131,9 @@ def safe_mode(world, card):
     """Cut off shortly after the start, again and again: the box leaves its links alone and says so."""
     for count in range(SHORT_BOOTS):
         with world.guest(VIRT, card, f"short-{count + 1}") as guest:
-            guest.wait_for_shell(120)
-            world.check(guest.wait_for_daemon(60)["node"]["state"] != "safe", f"boot {count + 1} is an ordinary one")
-            guest.call("sync")
+            # The console says it as soon as the daemon answers.
+            state = guest.expect(r"\nstate +([^\r\n]+)", 180)[1]
+            world.check(state.startswith("running"), f"boot {count + 1} is an ordinary one: {state}")
     with world.guest(VIRT, card, "safe") as guest:
         guest.wait_for_shell(120)
         state = guest.wait_for_daemon(60)["node"]["state"]

@@ -12,12 +12,12 @@ SLOT_STARTS = r"tombolo: slot ([AB]), trial ([01])[^\r\n]*\r?\n"
 MARK = "/usr/lib/tombolo/test-variant"
 
 
-def bundle_disk(world, names):
+def bundle_disk(world, names, board=VIRT):
     """A second disk with these bundles: quicker than copying them over the network."""
     folder = world.folder / "bundles"
     folder.mkdir(exist_ok=True)
     for name in names:
-        os.link(world.bundle(name), folder / f"{name}.raucb")
+        os.link(world.bundle(name, board), folder / f"{name}.raucb")
     disk = disk_of(folder, world.folder / "bundles.raw", "bundles")
     shutil.rmtree(folder)
     return disk
@@ -32,20 +32,24 @@ def mount_bundles(guest):
 class Updated:
     """A provisioned box next to a second one, flowing. Use it with `with`."""
 
-    def __init__(self, world, bundles):
-        self.world = world
-        disk = bundle_disk(world, bundles)
+    def __init__(self, world, bundles, board=VIRT, usb=False):
+        self.world, self.board = world, board
+        disk = bundle_disk(world, bundles, board) if bundles else None
         self.host = world.host_box("bravo")
-        self.card = world.card(VIRT)
+        self.card = world.card(board)
         self.alpha = world.provision(self.card, "alpha", self.host)
         self.host.admit("alpha", ca=self.alpha.ca)
-        self.guest = world.guest(VIRT, self.card, disk=disk)
+        self.guest = world.guest(board, self.card, disk=disk, usb=usb)
 
     def __enter__(self):
         self.host.start()
         self.guest.__enter__()
-        self.starts("A", trial=False)
-        self.flows()
+        try:
+            self.starts("A", trial=False)
+            self.flows()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from card import MEBIBYTE, Card, call
-from guest import RASPI, VIRT, Guest
+from guest import RASPI, ROUTER, VIRT, Guest
 from host import HostBox, Identity
 from machine import Trouble
 from variants import variant
@@ -148,6 +148,12 @@ def build(options, needs):
     for board in (VIRT, RASPI):
         if board in needs:
             steps[f"scripts/image {board}"] = [ROOT / "scripts/image", board]
+    if ROUTER in needs:
+        # The program of the tests, without its symbols: one less to be built for size. Quickly packed.
+        program = options.folder / "cache/tombolo-x86-64"
+        program.parent.mkdir(parents=True, exist_ok=True)
+        steps["program without symbols"] = ["strip", "-o", program, ROOT / "target/debug/tombolo"]
+        steps[f"scripts/image {ROUTER}"] = ["env", "SQUASHFS_OPTIONS=-comp gzip", ROOT / "scripts/image", ROUTER, "--no-compress", "--binary", program]
     if "package" in needs:
         # The program of the image, so that it is built once.
         program = ROOT / "target/image" / VIRT / "tombolo"

@@ -33,3 +33,4 @@ mod the_demo_shows_everything_crossing;
 mod the_led_tells_what_the_box_does;
 mod the_service_manager_is_told;
 mod updates_are_tried_and_rolled_back;
+mod wrong_clocks_are_corrected;

@@ -325,13 +325,12 @@ fn a_running_box_takes_it_over() {
     });
 }
 
-#[test]
-fn a_bundle_is_honoured_once() {
-    let machine = Machine::new();
-    let at = |path: &str| machine.at(path).display().to_string();
+/// A stick with one bundle is in the box; the box looks at it.
+fn with_stick(machine: &Machine) -> impl Fn() + '_ {
     fs::create_dir_all(machine.at("run/tombolo-stick")).expect("the stick");
     fs::write(machine.at("run/tombolo-stick/new.raucb"), "a bundle").expect("a bundle");
-    let provision = || {
+    move || {
+        let at = |path: &str| machine.at(path).display().to_string();
         machine
             .call(&[
                 "--config",
@@ -344,17 +343,55 @@ fn a_bundle_is_honoured_once() {
                 "--stick",
                 &at("run/tombolo-stick"),
             ])
-            .success()
-    };
-    let report = || {
-        fs::read_to_string(machine.at("run/tombolo-stick/TOMBOLO-REPORT.txt")).expect("a report")
-    };
-    let installs = || {
-        let log = fs::read_to_string(machine.at("rauc.log")).unwrap_or_default();
-        log.lines()
-            .filter(|line| line.starts_with("install"))
-            .count()
-    };
+            .success();
+    }
+}
+
+fn report(machine: &Machine) -> String {
+    fs::read_to_string(machine.at("run/tombolo-stick/TOMBOLO-REPORT.txt")).expect("a report")
+}
+
+fn installs(machine: &Machine) -> usize {
+    let log = fs::read_to_string(machine.at("rauc.log")).unwrap_or_default();
+    log.lines()
+        .filter(|line| line.starts_with("install"))
+        .count()
+}
+
+/// A stick that is plugged in while the system of the last update proves itself.
+#[test]
+fn a_bundle_waits_for_the_end_of_a_trial() {
+    let machine = Machine::new();
+    machine.slot(&["trial", "B"]).success();
+    machine.boots("B", true, "second");
+    let provision = with_stick(&machine);
+    // More often than a bundle may be begun.
+    for _ in 0..5 {
+        provision();
+        assert!(
+            report(&machine).contains("not installed yet"),
+            "{}",
+            report(&machine)
+        );
+    }
+    assert_eq!(installs(&machine), 0);
+    machine.slot(&["commit"]).success();
+    machine.rauc("tombolo-virt", "0.3.0", "rauc set-primary A");
+    provision();
+    assert_eq!(installs(&machine), 1);
+    assert!(
+        report(&machine).contains("version 0.3.0 was installed into slot A"),
+        "{}",
+        report(&machine)
+    );
+}
+
+#[test]
+fn a_bundle_is_honoured_once() {
+    let machine = Machine::new();
+    let provision = with_stick(&machine);
+    let report = || report(&machine);
+    let installs = || installs(&machine);
     provision();
     assert_eq!(installs(), 1);
     assert!(

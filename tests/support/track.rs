@@ -33,6 +33,26 @@ impl Track {
     }
 }
 
+/// When the track of that number was made, milliseconds since 1970.
+pub fn made_ms(number: u64) -> i64 {
+    MADE_MS[(number % MADE) as usize]
+}
+
+/// Looked up, because asking is not what is measured.
+static MADE_MS: [i64; MADE as usize] = {
+    // 2026-11-20T00:00:00Z
+    const DAY: u64 = 1_795_132_800_000;
+    let mut times = [0; MADE as usize];
+    let mut number = 0;
+    while number < MADE {
+        let millis = 1_789 * number + 56_789;
+        let seconds = 3600 * (12 + number / 450) + 60 * 34 + millis / 1000 % 600;
+        times[number as usize] = (DAY + 1000 * seconds + millis % 1000) as i64;
+        number += 1;
+    }
+    times
+};
+
 /// Where the uid stands.
 pub fn position(bytes: &[u8], uid: &[u8]) -> usize {
     let mut windows = bytes.windows(uid.len());

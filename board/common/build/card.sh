@@ -18,8 +18,13 @@ make_boot_partition() {
     local from=$1 image=$2 fat=$work/fat file
     rm -rf "$fat" "$image"
     mkdir -p "$fat/tombolo"
-    make_boot_script "$fat/boot.scr"
-    cp "$work/u-boot.bin" "$fat/u-boot.bin"
+    if [ "$LOADER" = grub ]; then
+        mkdir -p "$fat/EFI/BOOT"
+        cp "$work/BOOTX64.EFI" "$fat/EFI/BOOT/"
+    else
+        make_boot_script "$fat/boot.scr"
+        cp "$work/u-boot.bin" "$fat/u-boot.bin"
+    fi
     for file in $BOOT_FILES; do cp "$from/$file" "$fat/"; done
     for file in $DEVICE_TREES; do cp "$work/trees/$file.dtb" "$fat/"; done
     [ ! -f "$board_dir/config.txt" ] || cp "$board_dir/config.txt" "$fat/"
@@ -52,8 +57,15 @@ make_card() {
     make_boot_partition "$from" "$input/boot.vfat"
     make_data "$input/data.ext4"
     ln "$slot" "$input/slot-a.img" 2>/dev/null || cp "$slot" "$input/slot-a.img"
-    environment_block "$input/slot-state.bin" 512 good=A trial=none left=0
-    sed -e "s|@STATE_0@|$((${STATE_SECTORS% *} * 512))|" -e "s|@STATE_1@|$((${STATE_SECTORS#* } * 512))|" \
+    if [ "$LOADER" = grub ]; then
+        cp "$work/mbr.img" "$work/core.img" "$input/"
+        grub_state "$input"
+    else
+        environment_block "$input/slot-state.bin" 512 good=A trial=none left=0
+    fi
+    sed -e "$([ "$LOADER" = grub ] && echo 's| @GRUB@$||; / @U-BOOT@$/d' || echo 's| @U-BOOT@$||; / @GRUB@$/d')" \
+        -e "s|@GRUB_CORE@|$((GRUB_CORE_SECTOR * 512))|" -e "s|@GRUB_STATE@|$(((${STATE_SECTORS% *} - 1) * 512))|" -e "s|@BOOT_TYPE@|$([ "$LOADER" = grub ] && echo 0xEF || echo 0xC)|" \
+        -e "s|@STATE_0@|$((${STATE_SECTORS% *} * 512))|" -e "s|@STATE_1@|$((${STATE_SECTORS#* } * 512))|" \
         -e "s|@BOOT_START@|${BOOT_START_MIB}M|" -e "s|@SLOT_A_START@|${SLOT_A_START_MIB}M|" -e "s|@SLOT_B_START@|${SLOT_B_START_MIB}M|" \
         -e "s|@SLOT_SIZE@|${SLOT_MIB}M|" -e "s|@DATA_START@|${DATA_START_MIB}M|" -e "s|@DISK_SIGNATURE@|$DISK_SIGNATURE|" \
         "$common/genimage.cfg.in" >"$work/genimage.cfg"

@@ -5,10 +5,12 @@ install_tools() {
     QEMU_USER=$([ "$ARCH" = arm64 ] && echo aarch64 || echo x86_64)
     for pair in mmdebstrap:mmdebstrap "qemu-$QEMU_USER-static:qemu-user-static" mksquashfs:squashfs-tools mkimage:u-boot-tools \
         genimage:genimage mcopy:mtools mkfs.vfat:dosfstools mke2fs:e2fsprogs cpio:cpio fdtget:device-tree-compiler \
-        dtc:device-tree-compiler xz:xz-utils openssl:openssl python3:python3 rauc:rauc; do
+        dtc:device-tree-compiler xz:xz-utils openssl:openssl python3:python3 rauc:rauc readelf:binutils; do
         PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
     done
-    [ -n "$binary" ] || command -v aarch64-linux-gnu-gcc >/dev/null || missing+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
+    machine=${RUST_TARGET%%-*} compiler=$machine-linux-gnu-gcc
+    [ -n "$binary" ] || command -v "$compiler" >/dev/null ||
+        if [ "$machine" = "$(uname -m)" ]; then missing+=(gcc libc6-dev); else missing+=("gcc-${machine/_/-}-linux-gnu" "libc6-dev-$ARCH-cross"); fi
     export PATH=$PATH:/usr/sbin:/sbin
     [ ${#missing[@]} -eq 0 ] && return
     local root=()
@@ -35,8 +37,8 @@ build_program() {
     say "building the program for $RUST_TARGET"
     (
         cd "$project"
-        export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-        export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc AR_aarch64_unknown_linux_gnu=aarch64-linux-gnu-ar
+        upper=${RUST_TARGET//-/_}
+        export "CARGO_TARGET_${upper^^}_LINKER=$compiler" "CC_$upper=$compiler" "AR_$upper=${compiler%gcc}ar"
         # No path of this machine in the program, and no tables for unwinding: the firmware profile aborts.
         export RUSTFLAGS="--remap-path-prefix=$project=/tombolo --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo -C force-unwind-tables=no"
         RUSTFLAGS+=" -C link-arg=-Wl,-T,$project/board/common/build/no-unwinding.ld -C link-arg=-Wl,--no-eh-frame-hdr"

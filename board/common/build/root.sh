@@ -82,6 +82,30 @@ make_root() {
     check_root "$2"
 }
 
+# Of the firmware packages only what the board's radio loads: WIFI_FIRMWARE, patterns below usr/lib/firmware.
+keep_firmware() {
+    local firmware=$1/usr/lib/firmware kept=$work/firmware pattern path
+    rm -rf "$kept"
+    mkdir -p "$kept"
+    (
+        cd "$firmware" || exit 1
+        for pattern in $WIFI_FIRMWARE regulatory.db*; do
+            # shellcheck disable=SC2086 # a pattern
+            for path in $pattern; do
+                [ -e "$path" ] || [ -L "$path" ] || continue
+                case $path in */*) mkdir -p "$kept/${path%/*}" ;; esac
+                cp -a "$path" "$kept/$path"
+            done
+        done
+    )
+    [ -n "$(find "$kept" -mindepth 2 -type f -print -quit)" ] || die "the firmware packages have nothing of: $WIFI_FIRMWARE"
+    rm -rf "$firmware"
+    mv "$kept" "$firmware"
+    # A package's script would choose between the two signers of these.
+    ln -sf regulatory.db-debian "$firmware/regulatory.db"
+    ln -sf regulatory.db.p7s-debian "$firmware/regulatory.db.p7s"
+}
+
 # target_systemctl ROOT ARGUMENT...: Buildroot's scripts set SYSTEMCTL to that of their host tools.
 target_systemctl() {
     local root=$1
@@ -102,12 +126,16 @@ finish_root() {
     ln -s ../data/system/ssh "$root/root/.ssh"
     chmod 0700 "$root/root"
     cp -R "$common/overlay/." "$root/"
+    if [ "${wifi:-no}" = yes ]; then
+        cp -R "$common/wifi/overlay/." "$root/"
+        keep_firmware "$root"
+    fi
     [ ! -d "$board_dir/overlay" ] || cp -R "$board_dir/overlay/." "$root/"
     "$project/systemd/install" --box "$root"
     [ -z "$binary" ] || install -m 755 "$binary" "$root/usr/bin/tombolo"
     [ -z "$extra_overlay" ] || cp -R "$extra_overlay/." "$root/"
 
-    echo "device=/dev/tombolo/disk" >"$root/usr/lib/tombolo/slot.conf"
+    printf 'device=/dev/tombolo/disk\nformat=%s\n' "${LOADER:-u-boot}" >"$root/usr/lib/tombolo/slot.conf"
     cat >"$root/usr/lib/tombolo/image-release" <<-END
 	VERSION=$version
 	BOARD=$BOARD

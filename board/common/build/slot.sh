@@ -6,7 +6,7 @@ copy_modules() {
     release=$(ls "$from/lib/modules")
     target "$root" depmod usr/bin/kmod -b "$from" "$release"
     mkdir -p "$root/usr/lib/modules/$release"
-    words "$common/modules" "$common/initramfs/modules" <(echo "$INITRAMFS_MODULES") | while read -r name; do
+    words "$common/modules" "$common/initramfs/modules" <(echo "$INITRAMFS_MODULES ${MODULES:-}") | while read -r name; do
         target "$root" modprobe usr/bin/kmod -d "$from" -S "$release" --show-depends "$name" 2>/dev/null || true
     done | sed -n "s|^insmod $from/lib/modules/$release/\([^ ]*\).*|\1|p" | LC_ALL=C sort -u >"$work/modules.list"
     while read -r path; do
@@ -68,6 +68,11 @@ make_slot() {
     copy_modules "$from" "$root"
     find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
     make_initramfs "$root" "$work/initramfs.img"
+    cp "$(find "$from/boot" -name 'vmlinuz-*')" "$work/Image"
+    if [ "$LOADER" = grub ]; then
+        add_boot_files "$root" "$work/Image" "$work/initramfs.img"
+        find "$root/boot" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+    fi
     make_device_trees "$from"
 
     rm -f "$slot"
@@ -76,7 +81,11 @@ make_slot() {
     mksquashfs "$root" "$slot" -noappend -quiet -no-progress -all-root \
         -no-exports -no-xattrs -b 256K $SQUASHFS_OPTIONS >/dev/null
 
-    cp "$(find "$from/boot" -name 'vmlinuz-*')" "$work/Image"
+    if [ "$LOADER" = grub ]; then
+        pad "$slot" 4096
+        check_slot_size "$slot"
+        return
+    fi
     for tree in $DEVICE_TREES; do trees+=("$work/trees/$tree.dtb"); done
     append_boot_area "$slot" "$work/Image" "$work/initramfs.img" "${trees[@]}"
 }
@@ -110,6 +119,11 @@ append_boot_area() {
     pad "$work/area.env" 4096
     cat "$work/area.env" "$work/kernel.uimg" "$work/ramdisk.uimg" "$work/trees.uimg" >>"$slot"
     pad "$slot" 4096
+    check_slot_size "$slot"
+}
+
+check_slot_size() {
+    local slot=$1
     [ "$(stat -c %s "$slot")" -le "$((SLOT_MIB << 20))" ] ||
         die "the slot is $(stat -c %s "$slot") bytes, and its partition has only $SLOT_MIB MiB (board/common/layout)"
 }

@@ -25,6 +25,8 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         correct_clock: true,
         keepalive_seconds: None,
         probe: None,
+        rate: None,
+        compress: true,
     }
 }
 

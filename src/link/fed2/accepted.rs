@@ -34,7 +34,6 @@ pub async fn serve<S>(
 {
     let (readers, transport) = (TaskScope::new(), TaskScope::new());
     let (_readers, _transport) = (readers.guard(), transport.guard());
-    let (stream, fault) = Watched::new(stream);
     let mut cut = cutter.subscribe();
     if !node.registry.is_live(&peer.name) {
         let doing = format!("TLS is up with {address}, waiting for its event stream and health");
@@ -47,6 +46,7 @@ pub async fn serve<S>(
     }
     let name = peer.name.clone();
     let methods = Methods::new(Arc::clone(&node), peer, address, cutter, readers.clone());
+    let (stream, fault) = Watched::new(stream, methods.flow().meter().clone());
     let service = {
         let methods = Arc::clone(&methods);
         service_fn(move |request| Arc::clone(&methods).answer(request))

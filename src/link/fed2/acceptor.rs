@@ -17,6 +17,7 @@ use crate::link::door::{Door, Guest, Place};
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
 use crate::link::handshake::Failure;
+use crate::link::narrow::narrow;
 use crate::link::refusals::Refusals;
 use crate::link::socket;
 use crate::link::tls::FEDERATION_ALPN;
@@ -292,7 +293,8 @@ async fn handshake(
         }
         return Err(Trouble::NoHttp2);
     }
-    if let Err(error) = socket::prepare(stream.get_ref().0, peer.keepalive_seconds) {
+    let prepared = socket::prepare(stream.get_ref().0, peer.keepalive_seconds);
+    if let Err(error) = prepared.and_then(|()| narrow(stream.get_ref().0, peer.rate)) {
         tracing::warn!(peer = peer.name, %error, "TCP options refused by the system");
     }
     stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));

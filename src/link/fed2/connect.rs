@@ -10,6 +10,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::link::handshake::Failure;
+use crate::link::narrow::narrow;
 use crate::link::socket;
 use crate::link::tls::{FEDERATION_ALPN, server_name};
 
@@ -46,7 +47,8 @@ pub async fn connect(
     let stream = timeout(timing.connect, tcp(address))
         .await
         .unwrap_or(Err(Trouble::TimedOut("connecting")))?;
-    if let Err(error) = socket::prepare(&stream, peer.keepalive_seconds) {
+    let prepared = socket::prepare(&stream, peer.keepalive_seconds);
+    if let Err(error) = prepared.and_then(|()| narrow(&stream, peer.rate)) {
         tracing::warn!(peer = peer.name, %error, "TCP options refused by the system");
     }
     let address = stream

@@ -46,7 +46,8 @@ pub async fn run(
     if let Some(leaf) = shown.and_then(<[_]>::first) {
         node.board.set_leaf(&peer.name, leaf);
     }
-    let (stream, fault) = Watched::new(connected.stream);
+    let meter = node.meters.connection(&peer.name);
+    let (stream, fault) = Watched::new(connected.stream, meter.clone());
     let (sender, connection) = timeout(
         node.timing.handshake,
         http2::client(transport.clone()).handshake::<_, GrpcBody>(TokioIo::new(stream)),
@@ -69,7 +70,7 @@ pub async fn run(
     });
     let cutter: Cutter = Arc::new(watch::Sender::new(None));
     let mut cut = cutter.subscribe();
-    let flow = Flow::new();
+    let flow = Flow::limited(peer.rate, meter);
     let companion = Companion::new(&peer.name, node.companions.features());
     let caller = Caller::new(sender, authority, signals, companion.clone());
     readers.spawn(companion_calls::dialled(

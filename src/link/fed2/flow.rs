@@ -9,17 +9,23 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::sync::watch;
 
+use crate::config::Rate;
 use crate::counters::Reason;
 use crate::link::grpc::body::{Part, Source};
 use crate::link::grpc::frame::FrameError;
 use crate::link::grpc::status::{Code, Status};
 use crate::link::hub::Port;
+use crate::link::meter::Meter;
+use crate::route::outbox::Want;
 
+use super::pace::{Pace, thin};
 use super::registry::Claim;
 
 /// The events of one connection.
 #[derive(Debug)]
 pub struct Flow {
+    rate: Option<Rate>,
+    meter: Meter,
     inner: Mutex<Inner>,
     attached: watch::Sender<bool>,
 }
@@ -36,12 +42,24 @@ struct Inner {
 }
 
 impl Flow {
-    /// Not attached yet.
+    /// Not attached yet; as much is sent as the connection takes.
     pub fn new() -> Arc<Self> {
+        Self::limited(None, Meter::default())
+    }
+
+    /// Not attached yet; what is sent over the connection that `meter` watches keeps to a byte budget.
+    pub fn limited(rate: Option<Rate>, meter: Meter) -> Arc<Self> {
         Arc::new(Self {
+            rate,
+            meter,
             inner: Mutex::default(),
             attached: watch::Sender::new(false),
         })
+    }
+
+    /// The connection's meter.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// From now on events pass. The claim says that no other connection of this peer is attached.
@@ -51,6 +69,7 @@ impl Flow {
             if inner.ending.is_some() {
                 return;
             }
+            port.set_thin(self.rate.map(|rate| thin(rate, false)));
             inner.port = Some(port);
             inner.claim = Some(claim);
             inner.waker.take()
@@ -130,6 +149,7 @@ impl Flow {
         EventSource {
             flow: Arc::clone(self),
             reader,
+            pace: self.rate.map(|rate| Pace::new(rate, self.meter.clone())),
         }
     }
 
@@ -166,13 +186,17 @@ impl Flow {
         }
     }
 
-    fn poll(&self, reader: u64, context: &mut Context<'_>) -> Poll<Part> {
+    fn poll(&self, reader: u64, want: Want, context: &mut Context<'_>) -> Poll<Part> {
         let mut inner = self.lock();
         if inner.reader != reader {
             let status = Status::new(Code::Aborted, "a newer stream took its place");
             return Poll::Ready(Part::End(status));
         }
-        match inner.port.as_ref().map(|port| port.poll_batch(context)) {
+        match inner
+            .port
+            .as_ref()
+            .map(|port| port.poll_wanted(want, context))
+        {
             Some(Poll::Ready(Some(batch))) => Poll::Ready(Part::Data(batch)),
             Some(Poll::Ready(None)) => Poll::Ready(Part::End(closing())),
             Some(Poll::Pending) | None => match &inner.ending {
@@ -199,11 +223,17 @@ fn closing() -> Status {
 pub struct EventSource {
     flow: Arc<Flow>,
     reader: u64,
+    /// None: as fast as the connection takes them.
+    pace: Option<Pace>,
 }
 
 impl Source for EventSource {
     fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Part> {
-        self.flow.poll(self.reader, context)
+        let (flow, reader) = (&self.flow, self.reader);
+        match &mut self.pace {
+            None => flow.poll(reader, Want::All, context),
+            Some(pace) => pace.poll(context, |want, context| flow.poll(reader, want, context)),
+        }
     }
 }
 

@@ -74,10 +74,10 @@ impl Methods {
         Arc::new(Self {
             introduction: Introduction::new(&node),
             companion: Companion::new(&peer.name, node.companions.features()),
+            flow: Flow::limited(peer.rate, node.meters.connection(&peer.name)),
             node,
             peer,
             address,
-            flow: Flow::new(),
             cutter,
             readers,
             attached: OnceCell::new(),

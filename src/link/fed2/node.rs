@@ -7,9 +7,10 @@ use std::time::Duration;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 
-use crate::config::Peer;
+use crate::config::{Peer, Rate};
 use crate::link::board::PeerBoard;
 use crate::link::hub::Hub;
+use crate::link::meter::Meters;
 
 use super::companion_desk::Companions;
 use super::registry::Registry;
@@ -25,6 +26,8 @@ pub struct Node {
     pub hub: Hub,
     /// Where states are written.
     pub board: PeerBoard,
+    /// What goes over the wire to each peer.
+    pub meters: Meters,
     /// Which peers are connected.
     pub registry: Registry,
     /// Other boxes, and what we do for them.
@@ -54,6 +57,10 @@ pub struct PeerSettings {
     pub outgoing: bool,
     /// Seconds between TCP keepalives; none = 60.
     pub keepalive_seconds: Option<u32>,
+    /// What may be sent to it; none = as much as the network takes.
+    pub rate: Option<Rate>,
+    /// Pack what is sent over a thin link, if the peer can unpack it.
+    pub compress: bool,
 }
 
 impl From<&Peer> for PeerSettings {
@@ -64,6 +71,8 @@ impl From<&Peer> for PeerSettings {
             incoming: peer.incoming,
             outgoing: peer.outgoing,
             keepalive_seconds: peer.keepalive_seconds,
+            rate: peer.rate,
+            compress: peer.compress,
         }
     }
 }

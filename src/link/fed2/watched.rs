@@ -14,12 +14,14 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::trouble::Trouble;
+use crate::link::meter::Meter;
 
-/// A stream whose most telling error is remembered.
+/// A stream whose most telling error is remembered, and that is metered.
 #[derive(Debug)]
 pub struct Watched<S> {
     stream: S,
     fault: Fault,
+    meter: Meter,
 }
 
 /// The most telling error of a [`Watched`] stream.
@@ -52,13 +54,21 @@ impl fmt::Debug for Fault {
 
 impl<S> Watched<S> {
     /// Wraps a stream.
-    pub fn new(stream: S) -> (Self, Fault) {
+    pub fn new(stream: S, meter: Meter) -> (Self, Fault) {
         let fault = Fault::default();
         let watched = Self {
             stream,
             fault: fault.clone(),
+            meter,
         };
         (watched, fault)
+    }
+
+    fn metered(&self, result: io::Result<usize>) -> Poll<io::Result<usize>> {
+        if let Ok(written) = &result {
+            self.meter.wrote(*written);
+        }
+        self.noted(result)
     }
 
     fn noted<T>(&self, result: io::Result<T>) -> Poll<io::Result<T>> {
@@ -87,7 +97,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
-        self.noted(result)
+        self.metered(result)
     }
 
     fn poll_write_vectored(
@@ -96,7 +106,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices));
-        self.noted(result)
+        self.metered(result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -105,6 +115,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = ready!(Pin::new(&mut self.stream).poll_flush(context));
+        self.meter.flushed();
         self.noted(result)
     }
 

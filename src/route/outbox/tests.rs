@@ -55,10 +55,13 @@ impl Rig {
 
     fn poll(&mut self, now_ms: u64) -> Option<Vec<u8>> {
         let mut context = Context::from_waker(Waker::noop());
-        match self
-            .outbox
-            .poll_batch(&mut context, &mut self.pool, &mut self.counters, now_ms)
-        {
+        match self.outbox.poll_batch(
+            Want::All,
+            &mut context,
+            &mut self.pool,
+            &mut self.counters,
+            now_ms,
+        ) {
             Poll::Ready(batch) => Some(batch.to_vec()),
             Poll::Pending => None,
         }
@@ -180,7 +183,7 @@ fn an_event_larger_than_a_batch_is_shared_and_charged_until_it_is_written() {
     outbox.offer(parcel(&large), &mut copy, pool, counters, 0);
     outbox.offer(parcel(b"small"), &mut None, pool, counters, 0);
     let mut context = Context::from_waker(Waker::noop());
-    let mut poll = || outbox.poll_batch(&mut context, pool, counters, 0);
+    let mut poll = || outbox.poll_batch(Want::All, &mut context, pool, counters, 0);
     assert_eq!(poll(), Poll::Ready(Bytes::from_static(&[0, 0, 0, 0, 100])));
     let Poll::Ready(sent) = poll() else {
         panic!("the event itself comes second");
@@ -218,7 +221,7 @@ proptest! {
             if step == 0 {
                 rig.poll(now);
             } else {
-                let class = CLASSES[class as usize];
+                let class = Class::ALL[class as usize];
                 let bytes = vec![b'x'; length];
                 let delete = delete && class == Class::Control;
                 rig.offer_parcel(Parcel { bytes: &bytes, class, key, time_ms, delete, deadline_ms, event: true, mark: Mark::default() }, now);
@@ -232,4 +235,121 @@ proptest! {
         prop_assert_eq!(rig.outbox.offered(), rig.balance());
         prop_assert_eq!(rig.pool.used, 0);
     }
+}
+
+/// A link that sends `bytes` per second, one batch after the other, for so many tracks at 1 Hz: the longest pause that
+/// each of them saw, in milliseconds.
+fn pauses(tracks: u64, bytes: u64, seconds: u64, noise: impl Fn(u64) -> u64) -> Vec<u64> {
+    let bounds = Bounds {
+        events: 2048,
+        bytes: 768 * 1024,
+        batch: 16 * 1024,
+    };
+    let mut rig = Rig {
+        outbox: Outbox::new(bounds, Framing::None),
+        pool: Pool {
+            used: 0,
+            limit: 1024 * 1024,
+            ..Pool::default()
+        },
+        counters: Counters::default(),
+    };
+    rig.outbox.set_thin(Some(Thin {
+        batch: 600,
+        longest: [usize::MAX; Class::COUNT],
+    }));
+    let mut last = vec![0; tracks as usize];
+    let mut pauses = vec![0; tracks as usize];
+    let mut debt_ms = 0;
+    for now in 0..seconds * 1000 {
+        for uid in 0..tracks {
+            if (now + noise(uid)) % 1000 == uid * 1000 / tracks {
+                let mut event = [b' '; 120];
+                event[..8].copy_from_slice(&uid.to_be_bytes());
+                rig.offer(&event, Class::Track, Some(uid), now as i64);
+            }
+        }
+        while debt_ms <= now {
+            let Some(batch) = rig.poll(now) else { break };
+            debt_ms = debt_ms.max(now) + batch.len() as u64 * 1000 / bytes;
+            for event in batch.chunks_exact(120) {
+                let uid = u64::from_be_bytes(*event.first_chunk().unwrap()) as usize;
+                pauses[uid] = pauses[uid].max(now - last[uid]);
+                last[uid] = now;
+            }
+        }
+    }
+    for (pause, last) in pauses.iter_mut().zip(last) {
+        *pause = (*pause).max(seconds * 1000 - last);
+    }
+    pauses
+}
+
+#[test]
+fn on_a_thin_link_every_track_gets_its_turn() {
+    // 100 tracks of 120 bytes at 1200 bytes per second: a round takes ten seconds, and nobody waits for two.
+    let pauses = pauses(100, 1200, 60, |_| 0);
+    let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
+    assert!(*most <= 12_000 && *least >= 8_000, "{least} to {most} ms");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    #[test]
+    fn nobody_starves_however_the_tracks_come(tracks in 20_u64..120, seed in any::<u64>()) {
+        let noise = |uid: u64| (uid.wrapping_mul(seed | 1) >> 7) % 1000;
+        let round_ms = tracks * 120 * 1000 / 1200;
+        let longest = pauses(tracks, 1200, 40, noise).into_iter().max().unwrap();
+        prop_assert!(longest <= round_ms * 5 / 4 + 2_000, "{longest} ms, a round takes {round_ms}");
+    }
+}
+
+#[test]
+fn when_the_budget_is_used_up_emergencies_go_and_nothing_else() {
+    let mut rig = Rig::new();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut poll = |rig: &mut Rig, want| {
+        let Rig {
+            outbox,
+            pool,
+            counters,
+        } = rig;
+        match outbox.poll_batch(want, &mut context, pool, counters, 0) {
+            Poll::Ready(batch) => Some(batch.to_vec()),
+            Poll::Pending => None,
+        }
+    };
+    rig.offer(b"track", Class::Track, Some(1), 0);
+    rig.offer(b"delete", Class::Control, None, 0);
+    assert_eq!(poll(&mut rig, Want::Emergencies), None);
+    rig.offer(b"help", Class::Emergency, None, 0);
+    rig.offer(b"chat", Class::Chat, None, 0);
+    assert_eq!(poll(&mut rig, Want::Emergencies).unwrap(), b"help");
+    assert_eq!(poll(&mut rig, Want::Emergencies), None);
+    assert_eq!(poll(&mut rig, Want::All).unwrap(), b"deletechattrack");
+}
+
+#[test]
+fn what_is_too_long_for_a_thin_link_is_not_taken_and_all_that_was_spared_is_counted() {
+    let mut rig = Rig::new();
+    let mut longest = [usize::MAX; Class::COUNT];
+    longest[Class::Bulk as usize] = 10;
+    rig.outbox.set_thin(Some(Thin { batch: 8, longest }));
+    rig.offer(b"eleven bytes"[..11].as_ref(), Class::Bulk, None, 0);
+    assert_eq!(rig.counters.dropped(Reason::Thinned), 1);
+    rig.offer(b"track", Class::Track, Some(1), 0);
+    rig.offer(b"newer", Class::Track, Some(1), 1);
+    assert_eq!(rig.outbox.spared_bytes(), 11 + 5);
+    rig.offer(b"chat", Class::Chat, None, 0);
+    assert_eq!(
+        rig.poll(0).unwrap(),
+        b"chat",
+        "a batch is closed at its length"
+    );
+    assert_eq!(rig.outbox.oldest_track_ms(70), Some(70));
+    assert_eq!(rig.balance(), rig.outbox.offered());
+    rig.outbox.set_thin(None);
+    rig.offer(b"long enough", Class::Bulk, None, 0);
+    assert_eq!(rig.poll(0).unwrap(), b"newerlong enough");
 }

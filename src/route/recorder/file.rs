@@ -90,7 +90,7 @@ pub enum What {
         uid: String,
         /// Its type, the first bytes.
         kind: String,
-        /// Its class, 0 = control to 3 = bulk.
+        /// Its class, 0 = emergency to 4 = bulk.
         class: u8,
         /// What was decided.
         verdict: Decided,

@@ -20,7 +20,7 @@ use super::contacts::Contacts;
 use super::dedup::Dedup;
 use super::latest::Latest;
 use super::link::{LinkId, LinkSpec, PeerSpec};
-use super::outbox::{Bounds, Framing, Outbox, Pool};
+use super::outbox::{Bounds, Framing, Outbox, Pool, Thin, Want};
 use super::recorder::Recorder;
 use super::trace::{Column, Traces};
 use crate::clock::Now;
@@ -142,6 +142,10 @@ struct Link {
     replay: Replay,
     /// How its clock stands to ours.
     frame: Frame,
+    /// Its connection sends little: what waits and what is replayed take turns.
+    thin: bool,
+    /// It is the turn of what waits.
+    turn: bool,
 }
 
 #[derive(Debug)]
@@ -281,7 +285,20 @@ impl Router {
         context: &mut Context<'_>,
         now: Now,
     ) -> Poll<Option<Bytes>> {
-        self.replay(id, now);
+        self.poll_wanted(id, Want::All, context, now)
+    }
+
+    /// The same for a connection that says what it has room for.
+    pub fn poll_wanted(
+        &mut self,
+        id: LinkId,
+        want: Want,
+        context: &mut Context<'_>,
+        now: Now,
+    ) -> Poll<Option<Bytes>> {
+        if want == Want::All {
+            self.replay(id, now);
+        }
         let Some((link, pool, local)) = self.parts(id).filter(|(link, ..)| link.up) else {
             return Poll::Ready(None);
         };
@@ -289,7 +306,7 @@ impl Router {
             Kind::Client | Kind::Commands => local,
             Kind::Federate(federate) => &mut federate.counters,
         };
-        let batch = link.outbox.poll_batch(context, pool, counters, now.mono_ms);
+        let batch = (link.outbox).poll_batch(want, context, pool, counters, now.mono_ms);
         if batch.is_ready() && link.outbox.take_carried() {
             counters.last_event_ms = now.wall_ms;
         }
@@ -301,6 +318,21 @@ impl Router {
         if let Some(counters) = self.counters(id) {
             counters.drop_one(reason);
         }
+    }
+
+    /// What a link takes at once: smaller batches and no long events on a thin one.
+    pub fn set_thin(&mut self, id: LinkId, thin: Option<Thin>) {
+        if let Some((link, ..)) = self.parts(id) {
+            link.thin = thin.is_some();
+            link.outbox.set_thin(thin);
+        }
+    }
+
+    /// What waits for the peer of that name, and what was spared it, if it was ever registered or attached.
+    pub fn peer_outbox(&self, name: &str) -> Option<&Outbox> {
+        let named =
+            |link: &&Link| matches!(&link.kind, Kind::Federate(federate) if federate.name == name);
+        self.links.iter().find(named).map(|link| &link.outbox)
     }
 
     /// Anything was heard from the neighbour (health check, group list).
@@ -367,6 +399,8 @@ impl Router {
                 outbox,
                 replay: Replay::done(),
                 frame: Frame::default(),
+                thin: false,
+                turn: false,
             });
             self.links.len() - 1
         })
@@ -391,6 +425,8 @@ impl Router {
             outbox: Outbox::new(self.settings.outbox, Framing::Grpc),
             replay: Replay::done(),
             frame: Frame::default(),
+            thin: false,
+            turn: false,
         };
         // Of a peer that was removed, the place is used again: names that come and go must not add up.
         let removed = |link: &Link| matches!(&link.kind, Kind::Federate(federate) if !federate.registered && !link.up);

@@ -109,9 +109,7 @@ impl Router {
     /// The uids of those who are called so, as far as anybody said it.
     pub fn uids_of<'a>(&'a self, callsign: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + 'a {
         let named = move |contact: &&Contact| contact.callsign() == callsign;
-        (self.contacts.all())
-            .filter(named)
-            .map(Contact::uid)
+        (self.contacts.all()).filter(named).map(Contact::uid)
     }
 
     /// The callsign of a uid.

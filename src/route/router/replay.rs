@@ -92,6 +92,9 @@ impl Router {
     /// Moves a link's replay on as far as its batch has room; what happened meanwhile goes before old positions.
     pub(super) fn replay(&mut self, id: LinkId, now: Now) {
         let place = usize::from(id.0);
+        if self.links.get(place).is_some_and(|link| link.thin) {
+            return self.replay_thinly(place, now);
+        }
         while let Some(link) = self.links.get(place).filter(|link| link.up) {
             match link.replay.stage {
                 Stage::Contacts if link.outbox.fits(ROOM) => self.replay_contact(place),
@@ -102,6 +105,27 @@ impl Router {
                     }
                     self.replay_event(place, now);
                 }
+                _ => return,
+            }
+        }
+    }
+
+    /// A thin link may need minutes for all of it: nobody in distress waits for that, and it takes turns with what
+    /// happens meanwhile.
+    fn replay_thinly(&mut self, place: usize, now: Now) {
+        let Some((link, pool, local)) = self.parts(LinkId(place as u16)) else {
+            return;
+        };
+        let counters = match &mut link.kind {
+            Kind::Client | Kind::Commands => local,
+            Kind::Federate(federate) => &mut federate.counters,
+        };
+        link.outbox.fill_emergencies(pool, counters, now.mono_ms);
+        link.turn = !link.turn && link.outbox.queued() > 0;
+        while let Some(link) = self.links.get(place).filter(|link| link.up && !link.turn) {
+            match link.replay.stage {
+                Stage::Contacts if link.outbox.fits(THIN_ROOM) => self.replay_contact(place),
+                Stage::Events if link.outbox.fits(THIN_ROOM) => self.replay_event(place, now),
                 _ => return,
             }
         }
@@ -200,6 +224,9 @@ impl Router {
 
 /// Room that a replay wants in a batch before it adds one more.
 const ROOM: usize = 1024;
+
+/// The same for a thin link, whose batches are small.
+const THIN_ROOM: usize = 192;
 
 fn render_federated(
     out: &mut Vec<u8>,

@@ -43,7 +43,7 @@ pub fn stamp_of_now(later_ms: i64) -> (String, String) {
 }
 
 /// Milliseconds since 1970.
-fn now_ms() -> i64 {
+pub fn now_ms() -> i64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
     i64::try_from(elapsed.expect("after 1970").as_millis()).expect("before the year 292 million")
 }

@@ -19,7 +19,7 @@ mod terminal;
 pub use canonical::Element;
 pub use certificates::{Authority, Leaf, Profile};
 pub use corpus::corpus;
-pub use cot::{Event, chat, position, stamp, stamp_of_now, track};
+pub use cot::{Event, chat, now_ms, position, stamp, stamp_of_now, track};
 pub use device::{Device, RawDevice, client_config, tls_stream};
 pub use foreign::{FOREIGN_ID, Foreign};
 pub use machine::Machine;

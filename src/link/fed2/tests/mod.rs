@@ -32,6 +32,7 @@ use crate::config::Limits;
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::hub::{Hub, Port};
+use crate::link::meter::Meters;
 use crate::link::refusals::Refusals;
 use crate::pki::store;
 use crate::route::{LinkSpec, Router, Settings, Verdict};
@@ -172,6 +173,7 @@ fn node_with(name: &str, federate_id: &str, timing: Timing, hub: Hub) -> Arc<Nod
         board: PeerBoard::new(),
         registry: Registry::new(federate_id, timing.fresh),
         companions: Companions::default(),
+        meters: Meters::default(),
         message_limit: 128 * 1024,
         large_events: Arc::new(Semaphore::new(2)),
         timing,
@@ -185,6 +187,8 @@ fn peer(name: &str, address: Option<SocketAddr>) -> PeerSettings {
         incoming: true,
         outgoing: true,
         keepalive_seconds: None,
+        rate: None,
+        compress: true,
     }
 }
 
