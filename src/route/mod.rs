@@ -9,6 +9,7 @@ pub mod flight;
 pub mod latest;
 pub mod link;
 pub mod outbox;
+pub mod parcel;
 pub mod queue;
 pub mod rate;
 pub mod recorder;

@@ -6,6 +6,7 @@
     reason = "tests wait on the real clock, in threads of their own"
 )]
 
+mod a_box_proves_and_records;
 mod a_broken_configuration_is_refused_with_file_and_key;
 mod a_slow_client_delays_nobody;
 mod a_track_crosses_from_client_to_client_over_federation;

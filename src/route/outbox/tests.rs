@@ -1,6 +1,7 @@
 //! An outbox and whoever fills and empties it.
 
 use super::*;
+use crate::route::trace::Mark;
 use crate::route::queue::PLACE;
 use proptest::prelude::*;
 
