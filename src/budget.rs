@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::config::Limits;
 use crate::log::recent;
+use crate::wire::pack;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -45,7 +46,7 @@ pub const DUPLICATE: u64 = 16;
 /// One source of events whose clock is remembered.
 pub const SOURCE: u64 = 72;
 /// What is kept of a neighbour's clock.
-pub const FRAME: u64 = 144;
+pub const FRAME: u64 = 176;
 /// One contact: uid, callsign and type of ordinary length, owner, and its entry in the map.
 pub const CONTACT: u64 = 256;
 /// Control connections served at once.
@@ -251,6 +252,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             federates,
             Some("max_federates"),
             "TLS and HTTP/2 49 (measured), records 18, window 96, frame 16, receive buffer 8, send buffer 32, one batch",
+        ),
+        row(
+            "packed link",
+            2 * pack::MEMORY as u64,
+            limits.compressed_links.into(),
+            Some("compressed_links"),
+            "what both ends know of its events, one for each direction",
         ),
         row(
             "client",

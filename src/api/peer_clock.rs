@@ -25,7 +25,7 @@ pub struct PeerClock {
 
 impl PeerClock {
     /// Of what the router knows.
-    pub fn of(offset: Offset, corrected: u64) -> Self {
+    pub fn of(offset: &Offset, corrected: u64) -> Self {
         Self {
             offset_ms: offset.offset_ms,
             // More than two digits would claim too much.
@@ -37,7 +37,7 @@ impl PeerClock {
                 Offset {
                     exchanged: true, ..
                 } => "exchange",
-                Offset { confidence, .. } if confidence > 0.0 => "events",
+                Offset { confidence, .. } if *confidence > 0.0 => "events",
                 _ => "nobody",
             }
             .to_owned(),
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn an_offset_is_said_in_words_and_agreement_is_not() {
         let mut clock = PeerClock::of(
-            Offset {
+            &Offset {
                 offset_ms: -600_000,
                 confidence: 0.984,
                 exchanged: true,
@@ -111,10 +111,10 @@ mod tests {
             ..Offset::default()
         };
         assert_eq!(
-            PeerClock::of(guessed, 0).words(),
+            PeerClock::of(&guessed, 0).words(),
             "the clocks behind it are 3 d ahead of ours, by what its events say (confidence 0.50)"
         );
         assert_eq!([span(1_799_950), span(119_499)], ["30 min", "119 s"]);
-        assert_eq!(PeerClock::of(Offset::default(), 0).words(), "");
+        assert_eq!(PeerClock::of(&Offset::default(), 0).words(), "");
     }
 }

@@ -47,7 +47,7 @@ idle_minutes = 10   # a console with a PIN locks after it, 0 to 1440; 0 = never
 # keepalive_seconds = 60                 # 1 to 32767
 # probe = { address = "tak.battalion.example:8089", p12 = "peers/probe.p12", password = "atakatak" } # for `check`
 # rate = "9600 bit/s"                    # what may be sent to it; without: as much as the network takes
-# compress = true                        # pack for a box behind a thin link (a rate of 128 kbit/s or less)
+# compress = true                        # pack for a box behind a thin link (a rate of 64 kbit/s or less)
 "#;
 
 impl Config {

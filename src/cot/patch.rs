@@ -32,7 +32,7 @@ struct Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     fn of(event: &'a [u8]) -> Self {
-        let name = event.iter().position(|byte| byte.is_ascii_whitespace());
+        let name = event.iter().position(u8::is_ascii_whitespace);
         Self {
             event,
             at: name.unwrap_or(event.len()),

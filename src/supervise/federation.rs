@@ -73,6 +73,7 @@ impl Federation {
         });
         let echo = EchoDesk::open(Arc::clone(&node), &own.identity)?;
         tokio::spawn(echo.clone().run());
+        (node.companions).allow_packing(usize::from(config.limits.compressed_links));
         time_exchange::register(&node.companions, node.hub.clone());
         let credentials = Credentials::new(&own.identity)?;
         let roster = Roster::default();

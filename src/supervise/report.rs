@@ -57,7 +57,7 @@ impl Shared {
                 .iter()
                 .zip(&peers)
                 .map(|(peer, (counters, offset))| PeerStatus {
-                    clock: PeerClock::of(*offset, counters.corrected),
+                    clock: PeerClock::of(offset, counters.corrected),
                     ..self.peer(peer, counters, now.wall_ms)
                 })
                 .collect(),

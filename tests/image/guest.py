@@ -53,7 +53,7 @@ class Guest:
         command, how = arguments(world.build(board), card.path, ports, **more)
         # Lines in front of the one that the console is on.
         before = ["-serial", "null"] * how["serial"]
-        self.machine = Machine(world.folder, command, name, before)
+        self.machine = Machine(world.folder, command, name, before, fresh=board == ROUTER)
         self.lamp = led.Lamp(self.machine, board) if board in led.LINES else None
 
     def __enter__(self):

@@ -34,7 +34,6 @@ class Serial:
     """One serial line of the guest."""
 
     def __init__(self, connection, log, started):
-        self.connection = connection
         self.started = started
         self.position = 0
         self.text = ""
@@ -42,19 +41,32 @@ class Serial:
         self.closed = False
         self.changed = threading.Condition()
         self.log = open(log, "w", encoding="utf-8", newline="")
-        threading.Thread(target=self._read, daemon=True).start()
+        # The machine may come back on another connection; until then nothing has ended.
+        self.comes_back = False
+        self.attach(connection)
 
-    def _read(self):
+    def attach(self, connection):
+        """Reads from here on from this connection."""
+        self.connection = connection
+        threading.Thread(target=self._read, args=(connection,), daemon=True).start()
+
+    def close(self):
+        """Nothing more will come."""
+        with self.changed:
+            self.closed = True
+            self.changed.notify_all()
+
+    def _read(self, connection):
         while True:
             try:
-                received = self.connection.recv(65536)
+                received = connection.recv(65536)
             except OSError:
                 received = b""
+            if not received:
+                if not self.comes_back:
+                    self.close()
+                return
             with self.changed:
-                if not received:
-                    self.closed = True
-                    self.changed.notify_all()
-                    return
                 text = received.decode("utf-8", "replace").replace("\0", "")
                 self.marks.append((len(self.text), time.monotonic() - self.started))
                 self.text += text
@@ -146,13 +158,17 @@ class Control:
 class Machine:
     """A machine under emulation. Use it with `with`."""
 
-    def __init__(self, folder, arguments, name="guest", before=()):
-        """`arguments`: the whole command without sockets; `before`: serial lines in front of the console's own."""
+    def __init__(self, folder, arguments, name="guest", before=(), fresh=False):
+        """`arguments`: the whole command without sockets; `before`: serial lines in front of the console's own. `fresh`: a
+        restart of the guest is a new QEMU. (After a reset QEMU keeps what it translated of the old system, and where GRUB
+        puts the new one byte by byte over that, each byte takes it a millisecond.)"""
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.name = name
         self.arguments = [str(part) for part in arguments]
         self.before = [str(part) for part in before]
+        self.fresh = fresh
+        self.killed = False
         self.process = None
 
     def __enter__(self):
@@ -167,6 +183,36 @@ class Machine:
 
     def start(self):
         """Power on."""
+        line = self._launch()
+        self.started = time.monotonic()
+        self.serial = Serial(line, self.path("console.log"), self.started)
+        self.serial.comes_back = self.fresh
+        self.control.ask("cont")
+        if self.fresh:
+            threading.Thread(target=self._again, daemon=True).start()
+        return self
+
+    def _again(self):
+        """Starts QEMU again whenever it ends because the guest restarts."""
+        while True:
+            process = self.process
+            process.wait()
+            if self.killed or "reboot: Power down" in self.serial.tail(300):
+                self.serial.close()
+                return
+            try:
+                line = self._launch()
+                if self.killed:  # meanwhile
+                    self.process.kill()
+                    return
+                self.serial.attach(line)
+                self.control.ask("cont")
+            except Trouble:
+                self.serial.close()
+                return
+
+    def _launch(self):
+        """QEMU, halted, with both sockets connected; gives the serial line."""
         # Socket paths have a limit of about 100 characters, so they are relative to the folder.
         serial, control = f"{self.name}.serial", f"{self.name}.control"
         for path in (serial, control):
@@ -175,6 +221,7 @@ class Machine:
         command += ["-chardev", f"socket,id=console,path={serial},server=on,wait=off", "-serial", "chardev:console"]
         command += ["-qmp", f"unix:{control},server=on,wait=off"]
         command += ["-D", f"{self.name}.trace", "-msg", "timestamp=on"]
+        command += ["-action", "reboot=shutdown"] if self.fresh else []
         with open(self.path("qemu.log"), "wb") as output:
             output.write((" ".join(command) + "\n").encode())
             output.flush()
@@ -189,13 +236,10 @@ class Machine:
         try:
             line = self._connect(serial)
             self.control = Control(self._connect(control))
-            self.started = time.monotonic()
-            self.serial = Serial(line, self.path("console.log"), self.started)
-            self.control.ask("cont")
         except BaseException:
             self.kill()
             raise
-        return self
+        return line
 
     def _connect(self, path):
         end = time.monotonic() + 20
@@ -257,6 +301,7 @@ class Machine:
         """The power is cut: SIGKILL, at once."""
         if self.process is None:
             return
+        self.killed = True
         self.process.kill()
         self.process.wait()
         for path in (self.path("serial"), self.path("control")):

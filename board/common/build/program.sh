@@ -26,7 +26,8 @@ install_tools() {
 # The standard library for the board's processor comes from rustup, or from Debian's packages where rustup has none. Those
 # must be of the very version of their compiler.
 build_program() {
-    local cargo=(cargo) newest
+    local cargo=(cargo) newest upper
+    command -v cargo >/dev/null || die "no Rust: install it from https://rustup.rs, or give a built program with --binary"
     if ! rustup target list --installed 2>/dev/null | grep -qx "$RUST_TARGET" && ! rustup target add "$RUST_TARGET" >/dev/null 2>&1; then
         newest=$(debian_rust) || die "no Rust for $RUST_TARGET: neither rustup nor apt (rustc-web) has one. Give a built program with --binary."
         say "Rust $newest from Debian"

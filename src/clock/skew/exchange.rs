@@ -22,13 +22,16 @@ const DRIFT: u64 = 5_000;
 /// Longest word for the sender's clock quality, bytes.
 const QUALITY_MAX: usize = 16;
 
+/// A word for the quality of a clock.
+pub type Word = heapless::String<QUALITY_MAX>;
+
 /// What one side keeps of a conversation about the time; one per connection.
 #[derive(Debug, Clone, Default)]
 pub struct Exchange {
     /// The mark of the message heard last, and when it came, monotonic milliseconds.
     heard: Option<(u64, u64)>,
     /// The word for the quality of our own clock, as the next message says it.
-    quality: heapless::String<QUALITY_MAX>,
+    quality: Word,
 }
 
 /// What one message tells of the other clock.
@@ -41,7 +44,9 @@ pub struct Sample {
     /// There and back, milliseconds.
     pub round_trip_ms: u32,
     /// The other side's word for the quality of its clock.
-    pub quality: heapless::String<QUALITY_MAX>,
+    pub quality: Word,
+    /// The other side's clock is a guess, and the events that it passes on are in clocks of their own.
+    pub adrift: bool,
 }
 
 /// Field numbers of the message.
@@ -56,6 +61,8 @@ mod field {
     pub const HELD: u32 = 4;
     /// How good the sender's clock is, in one word.
     pub const QUALITY: u32 = 5;
+    /// 1: the events that the sender passes on are in no particular clock.
+    pub const ADRIFT: u32 = 6;
 }
 
 impl Exchange {
@@ -66,8 +73,9 @@ impl Exchange {
         let _ = self.quality.push_str(word);
     }
 
-    /// Appends the message to send now; at most [`STAMP_MAX`] bytes.
-    pub fn put_message(&self, out: &mut Vec<u8>, now: Now) {
+    /// Appends the message to send now; at most [`STAMP_MAX`] bytes. `now` is by the clock in which our events are, and
+    /// `adrift` says that they are in none.
+    pub fn put_message(&self, out: &mut Vec<u8>, now: Now, adrift: bool) {
         proto::put_int(out, field::WALL, now.wall_ms);
         proto::put_int(out, field::MARK, now.mono_ms.cast_signed());
         if let Some((mark, at)) = self.heard {
@@ -78,13 +86,16 @@ impl Exchange {
         if !self.quality.is_empty() {
             proto::put_bytes(out, field::QUALITY, self.quality.as_bytes());
         }
+        if adrift {
+            proto::put_int(out, field::ADRIFT, 1);
+        }
     }
 
     /// Takes a message of the other side; gives a sample when it answers one of ours. What cannot be read, or cannot
     /// be true, tells nothing.
     pub fn hear(&mut self, message: &[u8], now: Now) -> Option<Sample> {
         let (mut wall, mut mark, mut echo, mut held) = (None, None, None, 0);
-        let mut quality = heapless::String::new();
+        let (mut quality, mut adrift) = (heapless::String::new(), false);
         for read in proto::fields(message) {
             let (number, value) = read.ok()?;
             match number {
@@ -96,6 +107,7 @@ impl Exchange {
                     let word = std::str::from_utf8(value.bytes()?).ok()?;
                     quality = word.parse().unwrap_or_default();
                 }
+                field::ADRIFT => adrift = value.int()? != 0,
                 _ => {}
             }
         }
@@ -113,6 +125,7 @@ impl Exchange {
             most: least + round_trip.cast_signed() + 2,
             round_trip_ms: u32::try_from(round_trip).unwrap_or(u32::MAX),
             quality,
+            adrift,
         })
     }
 }
@@ -193,7 +206,7 @@ mod tests {
     /// Sends one message from one side to the other.
     fn tell(from: &Exchange, sent: Now, to: &mut Exchange, came: Now) -> Option<Sample> {
         let mut message = Vec::new();
-        from.put_message(&mut message, sent);
+        from.put_message(&mut message, sent, false);
         assert!(message.len() <= STAMP_MAX);
         to.hear(&message, came)
     }

@@ -18,10 +18,10 @@
 mod exchange;
 pub mod source;
 
-pub use exchange::{Exchange, Known, STAMP_MAX, Sample};
+pub use exchange::{Exchange, Known, STAMP_MAX, Sample, Word};
 
 use super::Now;
-use source::{CORRECTED_FROM_MS, CORRECTED_UNTIL_MS, First, Seen, Source, tick};
+use source::{CORRECTED_FROM_MS, CORRECTED_UNTIL_MS, First, NEAR_MS, Seen, Source, tick};
 
 /// Places looked at for one uid.
 const WAYS: usize = 4;
@@ -57,7 +57,7 @@ pub struct Judgement {
 }
 
 /// What is known of a neighbour's clock, for people and for the choice of our own time.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Offset {
     /// Its clock minus ours, milliseconds; 0 where they agree.
     pub offset_ms: i64,
@@ -69,6 +69,8 @@ pub struct Offset {
     pub round_trip_ms: Option<u32>,
     /// It was told by the neighbour's box, and not guessed from events.
     pub exchanged: bool,
+    /// The word of the neighbour's box for the quality of its clock; empty where it says nothing.
+    pub quality: Word,
 }
 
 /// What is kept of one neighbour's clock.
@@ -80,6 +82,9 @@ pub struct Frame {
     theirs: Option<i64>,
     /// Its events are being corrected by what it told.
     shifting: bool,
+    /// It told that its events are in clocks of their own.
+    adrift: bool,
+    quality: Word,
     /// Of the sources compared, so many had the same clock.
     same: u16,
     compared: u16,
@@ -128,6 +133,8 @@ impl Frame {
     pub fn hear(&mut self, sample: &Sample, now: Now) -> bool {
         self.round_trip_ms = Some(sample.round_trip_ms);
         (self.plain, self.changed) = (false, true);
+        self.adrift = sample.adrift;
+        self.quality.clone_from(&sample.quality);
         match &mut self.known {
             Some(known) => known.add(sample, now),
             none => {
@@ -139,7 +146,11 @@ impl Frame {
 
     /// Notes a round trip that was measured otherwise.
     pub fn note_round_trip(&mut self, milliseconds: u32) {
-        self.round_trip_ms = Some(milliseconds);
+        // A single slow one says nothing.
+        self.round_trip_ms = Some(match self.round_trip_ms {
+            Some(before) => before - before / 4 + milliseconds / 4,
+            None => milliseconds,
+        });
     }
 
     /// What is known of the neighbour's clock.
@@ -154,6 +165,7 @@ impl Frame {
                 confidence: known.confidence(now),
                 round_trip_ms,
                 exchanged: true,
+                quality: self.quality.clone(),
             };
         }
         if self.compared == 0 {
@@ -172,7 +184,7 @@ impl Frame {
             // Never certain, because nobody can see a delay that was always there.
             confidence: 0.9 * share * (1.0 - 0.5f64.powi(self.same.min(16).into())),
             round_trip_ms,
-            exchanged: false,
+            ..Offset::default()
         }
     }
 
@@ -229,12 +241,15 @@ impl Skew {
         time: i64,
         now: Now,
     ) -> Judgement {
-        if let Some(known) = frame.told_lately(now) {
+        if let Some(known) = frame.told_lately(now).filter(|_| !frame.adrift) {
             let shift_ms = frame.told(known, now);
             frame.settle_down(shift_ms == 0, now);
+            let (least, most) = known.range(now);
+            // An event from the future is not in its box's clock: the box does not know that device's clock yet.
+            let future = time.saturating_add(shift_ms) - now.wall_ms > NEAR_MS + (most - least) / 2;
             return Judgement {
-                shift_ms,
-                doubtful: false,
+                shift_ms: if future { 0 } else { shift_ms },
+                doubtful: future && time > now.wall_ms,
             };
         }
         let seen = Seen {
@@ -266,6 +281,22 @@ impl Skew {
         }
     }
 
+    /// The clock that more than half of the sources have whose link is asked for, as their level (see [`Seen::level`]);
+    /// within, `None` when there are too many different ones. `None` when there are no such sources.
+    pub fn most(&self, asked: impl Fn(u16) -> bool) -> Option<Option<i64>> {
+        let mut clocks = heapless::Vec::<i64, COMPARED>::new();
+        let settled = self.sources.iter().filter(|source| source.is_settled());
+        for source in settled.filter(|source| asked(source.link)) {
+            // Those beyond the first few say the same.
+            let _ = clocks.push(source.clock());
+        }
+        clocks.sort_unstable();
+        let median = *clocks.get(clocks.len() / 2)?;
+        let same = |clock: &&i64| (**clock - median).abs() <= SAME_MS;
+        let most = 2 * clocks.iter().filter(same).count() > clocks.len();
+        Some(most.then_some(median))
+    }
+
     /// The link's number is about to be another neighbour's.
     pub fn disown(&mut self, link: u16) {
         for source in &mut self.sources {
@@ -283,7 +314,7 @@ impl Skew {
         seen: Seen,
         theirs: Option<i64>,
     ) -> Option<(usize, bool)> {
-        let bucket = ((key >> 32) * self.buckets as u64 >> 32) as usize * WAYS;
+        let bucket = (((key >> 32) * self.buckets as u64) >> 32) as usize * WAYS;
         let ways = self.sources.get_mut(bucket..bucket + WAYS)?;
         if let Some(at) = (ways.iter()).position(|source| source.key == key && !source.is_free()) {
             return Some((bucket + at, false));
@@ -323,7 +354,8 @@ impl Skew {
             .iter()
             .filter(|(clock, _)| (clock - median).abs() <= SAME_MS);
         let shifting = same.clone().filter(|(_, shifting)| *shifting).count();
-        frame.theirs = Some(median).filter(|_| 2 * shifting > clocks.len());
+        let off = (median - seen.base).abs() > CORRECTED_FROM_MS;
+        frame.theirs = Some(median).filter(|_| off && 2 * shifting > clocks.len());
         frame.same = same.count() as u16;
         frame.compared = clocks.len() as u16;
         (frame.changed, frame.base) = (false, seen.base);

@@ -30,7 +30,7 @@ pub const LEAST_STEP_MS: i64 = 5_000;
 pub const USUAL_DELAY_MS: i64 = 3_000;
 
 /// An event so far from the envelope, milliseconds, is an ordinary one.
-const NEAR_MS: i64 = 1_000;
+pub const NEAR_MS: i64 = 1_000;
 
 /// Events of one level differ by at most this, milliseconds, beside half the round trip.
 const LEVEL_MS: i64 = 300;

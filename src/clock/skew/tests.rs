@@ -241,10 +241,13 @@ fn a_box_that_tells_its_time_is_believed_and_its_events_are_not_judged() {
         way.frame.hear(&sample, at(mono))
     };
     tell(&mut way, -10 * MINUTE, 0);
-    // The first event, an old one, and one of a device with a clock of its own that the box does not know yet.
-    for (made, ahead) in [(1000, -10 * MINUTE), (0, -10 * MINUTE), (1000, DAY)] {
-        assert!((way.hear(1, made, 1050, ahead).shift_ms - 10 * MINUTE).abs() <= 20);
+    // The first event, and an old one.
+    for made in [1000, 0] {
+        let shift = way.hear(1, made, 1050, -10 * MINUTE).shift_ms;
+        assert!((shift - 10 * MINUTE).abs() <= 20);
     }
+    // One of a device whose clock the box does not know yet.
+    assert_eq!(way.hear(1, 1000, 1050, 0).shift_ms, 0);
     assert!(tell(&mut way, 0, 8000), "a step");
     assert_eq!(way.hear(1, 9000, 9050, 0).shift_ms, 0);
     assert!(way.frame.offset(at(9050)).exchanged);

@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::packing::Packing;
 use crate::link::grpc::status::{Code, Status};
 
 /// Says "I am a box", and which revision of these private matters it speaks.
@@ -62,7 +63,7 @@ features! {
     Echo = "echo",
     /// Answers a call that only asks whether the way is open, with the bytes that came.
     Ping = "ping",
-    /// Packs its event stream.
+    /// Takes a packed event stream, if it has a place for it.
     Pack = "pack",
 }
 
@@ -119,6 +120,7 @@ struct Inner {
     header: HeaderValue,
     /// What the first head said: none = nothing came yet; some of none = no box.
     theirs: watch::Sender<Option<Option<Features>>>,
+    packing: Packing,
     /// The peer's clock is known.
     timed: watch::Sender<bool>,
     line: Mutex<Option<Arc<dyn Line>>>,
@@ -126,8 +128,9 @@ struct Inner {
 
 impl Companion {
     /// For a new connection with the peer of that name; `ours` is what this box can do.
-    pub fn new(peer: &str, ours: Features) -> Self {
+    pub fn new(peer: &str, ours: Features, packing: Packing) -> Self {
         Self(Arc::new(Inner {
+            packing,
             peer: peer.to_owned(),
             ours,
             header: ours.header(),
@@ -140,6 +143,11 @@ impl Companion {
     /// The peer's name in the configuration.
     pub fn peer(&self) -> &str {
         &self.0.peer
+    }
+
+    /// Whether the connection's events are packed.
+    pub fn packing(&self) -> &Packing {
+        &self.0.packing
     }
 
     /// Whether the peer is known to be a box.
@@ -247,10 +255,10 @@ mod tests {
     #[test]
     fn the_first_head_decides_and_unknown_words_mean_nothing() {
         let ours = Features::default().with(Feature::Time).with(Feature::Pack);
-        let companion = Companion::new("bravo", ours);
+        let companion = Companion::new("bravo", ours, Packing::default());
         assert!(!companion.is_box() && !companion.has(Feature::Time));
         let mut head = HeaderMap::new();
-        Companion::new("alpha", ours.with(Feature::Echo)).mark(&mut head);
+        Companion::new("alpha", ours.with(Feature::Echo), Packing::default()).mark(&mut head);
         assert_eq!(head[&FEATURES], "time,echo,pack");
         head.insert(FEATURES, HeaderValue::from_static("warp, time,,echo"));
         companion.note(&head);
@@ -260,7 +268,7 @@ mod tests {
         companion.note(&HeaderMap::new());
         assert!(companion.is_box());
 
-        let stranger = Companion::new("tak", ours);
+        let stranger = Companion::new("tak", ours, Packing::default());
         stranger.note(&HeaderMap::new());
         stranger.note(&head);
         assert!(!stranger.is_box() && !stranger.has(Feature::Time));
@@ -268,7 +276,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_line_a_call_fails_at_once() {
-        let companion = Companion::new("bravo", Features::default());
+        let companion = Companion::new("bravo", Features::default(), Packing::default());
         let failed = companion.call("Ping", Bytes::new()).await.unwrap_err();
         assert_eq!(failed.code, Code::Unavailable);
     }

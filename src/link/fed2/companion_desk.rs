@@ -7,14 +7,17 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
 
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
 
 use super::companion::{Answering, Companion, Feature, Features, Line, PATIENCE, PAYLOAD_LIMIT};
+use super::packing::Packing;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Serve = Arc<dyn Fn(Question) -> Answering + Send + Sync>;
@@ -37,6 +40,7 @@ struct Desk {
     features: Features,
     methods: Vec<(&'static str, Serve)>,
     attended: Vec<(Feature, Attend)>,
+    packing: Arc<Semaphore>,
     /// The boxes that are connected; at most one per peer.
     live: Vec<Companion>,
 }
@@ -48,6 +52,7 @@ impl Default for Companions {
             features: Features::default(),
             methods: Vec::new(),
             attended: Vec::new(),
+            packing: Arc::new(Semaphore::new(0)),
             live: Vec::new(),
         })));
         companions.serve(Feature::Ping, "Ping", |question| async {
@@ -88,9 +93,27 @@ impl Companions {
         desk.features = desk.features.with(feature);
     }
 
-    /// What we have said so far; a connection is begun with it.
-    pub fn features(&self) -> Features {
-        self.lock().features
+    /// So many connections may be packed at once. Said once, at start.
+    pub fn allow_packing(&self, connections: usize) {
+        if connections == 0 {
+            return;
+        }
+        self.lock().packing.add_permits(connections);
+        self.serve(Feature::Pack, "Pack", |question| async move {
+            let yes = question.companion.packing().let_peer_pack();
+            Ok(vec![u8::from(yes)].into())
+        });
+        self.attend(Feature::Pack, pack);
+    }
+
+    /// The peer of a new connection, to which we say what we have said so far; `packed`: what we send is to be packed.
+    pub fn companion(&self, peer: &str, packed: bool) -> Companion {
+        let desk = self.lock();
+        let packing = Packing::new(Arc::clone(&desk.packing));
+        if packed {
+            packing.want();
+        }
+        Companion::new(peer, desk.features, packing)
     }
 
     /// The connected box that is this peer, if it is one.
@@ -145,6 +168,24 @@ impl Companions {
 
     fn lock(&self) -> MutexGuard<'_, Desk> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Between two questions for a place at the other box.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+
+/// Packs the events of a connection as soon as both boxes have a place for it.
+async fn pack(companion: Companion) {
+    let packing = companion.packing().clone();
+    while packing.is_wanted() && !packing.packs() {
+        let answer = match packing.reserve() {
+            true => companion.call("Pack", Bytes::new()).await.ok(),
+            false => None,
+        };
+        match answer.as_deref() {
+            Some([1]) => packing.begin(),
+            _ => sleep(ASK_AGAIN).await,
+        }
     }
 }
 

@@ -18,7 +18,6 @@ use crate::route::LinkSpec;
 use crate::wire::cold::Subscription;
 
 use super::calls::{Caller, Calls, Signal};
-use super::companion::Companion;
 use super::companion_calls;
 use super::connect::Connected;
 use super::flow::Flow;
@@ -70,8 +69,8 @@ pub async fn run(
     });
     let cutter: Cutter = Arc::new(watch::Sender::new(None));
     let mut cut = cutter.subscribe();
-    let flow = Flow::limited(peer.rate, meter);
-    let companion = Companion::new(&peer.name, node.companions.features());
+    let companion = node.companions.companion(&peer.name, peer.is_packed());
+    let flow = Flow::limited(peer.rate, meter, companion.packing().clone());
     let caller = Caller::new(sender, authority, signals, companion.clone());
     readers.spawn(companion_calls::dialled(
         node.companions.clone(),

@@ -19,6 +19,7 @@ use crate::link::meter::Meter;
 use crate::route::outbox::Want;
 
 use super::pace::{Pace, thin};
+use super::packing::Packing;
 use super::registry::Claim;
 
 /// The events of one connection.
@@ -26,6 +27,7 @@ use super::registry::Claim;
 pub struct Flow {
     rate: Option<Rate>,
     meter: Meter,
+    packing: Packing,
     inner: Mutex<Inner>,
     attached: watch::Sender<bool>,
 }
@@ -44,14 +46,16 @@ struct Inner {
 impl Flow {
     /// Not attached yet; as much is sent as the connection takes.
     pub fn new() -> Arc<Self> {
-        Self::limited(None, Meter::default())
+        Self::limited(None, Meter::default(), Packing::default())
     }
 
-    /// Not attached yet; what is sent over the connection that `meter` watches keeps to a byte budget.
-    pub fn limited(rate: Option<Rate>, meter: Meter) -> Arc<Self> {
+    /// Not attached yet; what is sent over the connection that `meter` watches keeps to a byte budget, and either way
+    /// may be packed.
+    pub fn limited(rate: Option<Rate>, meter: Meter, packing: Packing) -> Arc<Self> {
         Arc::new(Self {
             rate,
             meter,
+            packing,
             inner: Mutex::default(),
             attached: watch::Sender::new(false),
         })
@@ -62,6 +66,11 @@ impl Flow {
         &self.meter
     }
 
+    /// Whether the peer may pack its events.
+    pub fn unpacks(&self) -> bool {
+        self.packing.unpacks()
+    }
+
     /// From now on events pass. The claim says that no other connection of this peer is attached.
     pub fn attach(&self, port: Port, claim: Claim) {
         let waker = {
@@ -69,14 +78,20 @@ impl Flow {
             if inner.ending.is_some() {
                 return;
             }
-            port.set_thin(self.rate.map(|rate| thin(rate, false)));
             inner.port = Some(port);
             inner.claim = Some(claim);
             inner.waker.take()
         };
+        self.set_thin(false);
         self.attached.send_replace(true);
         if let Some(waker) = waker {
             waker.wake();
+        }
+    }
+
+    fn set_thin(&self, packed: bool) {
+        if let Some(port) = &self.lock().port {
+            port.set_thin(self.rate.map(|rate| thin(rate, packed)));
         }
     }
 
@@ -106,7 +121,9 @@ impl Flow {
     pub fn refuse(&self, error: FrameError) {
         self.count(match error {
             FrameError::TooLong { .. } => Reason::Oversize,
-            FrameError::Flag(_) | FrameError::Truncated => Reason::BadFraming,
+            FrameError::Flag(_) | FrameError::Truncated | FrameError::Unpacking => {
+                Reason::BadFraming
+            }
         });
     }
 
@@ -149,7 +166,9 @@ impl Flow {
         EventSource {
             flow: Arc::clone(self),
             reader,
-            pace: self.rate.map(|rate| Pace::new(rate, self.meter.clone())),
+            pace: self
+                .rate
+                .map(|rate| Pace::new(rate, self.meter.clone(), self.packing.clone())),
         }
     }
 
@@ -232,7 +251,12 @@ impl Source for EventSource {
         let (flow, reader) = (&self.flow, self.reader);
         match &mut self.pace {
             None => flow.poll(reader, Want::All, context),
-            Some(pace) => pace.poll(context, |want, context| flow.poll(reader, want, context)),
+            Some(pace) => {
+                if pace.begins_packing() {
+                    flow.set_thin(true);
+                }
+                pace.poll(context, |want, context| flow.poll(reader, want, context))
+            }
         }
     }
 }

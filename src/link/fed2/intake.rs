@@ -44,6 +44,9 @@ pub async fn read(body: &mut Incoming, flow: &Flow, node: &Node) -> Result<Ended
             Err(Ended::Finished(status)) => return Ok(whole(&decoder, status, flow)),
             Err(ended) => return Ok(ended),
         };
+        if flow.unpacks() {
+            decoder.unpack();
+        }
         let mut passed_on = 0_usize;
         let fed = decoder.feed(&bytes, &mut |message| {
             passed_on += 1;

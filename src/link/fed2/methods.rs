@@ -71,10 +71,15 @@ impl Methods {
         cutter: Cutter,
         readers: TaskScope,
     ) -> Arc<Self> {
+        let companion = node.companions.companion(&peer.name, peer.is_packed());
         Arc::new(Self {
             introduction: Introduction::new(&node),
-            companion: Companion::new(&peer.name, node.companions.features()),
-            flow: Flow::limited(peer.rate, node.meters.connection(&peer.name)),
+            flow: Flow::limited(
+                peer.rate,
+                node.meters.connection(&peer.name),
+                companion.packing().clone(),
+            ),
+            companion,
             node,
             peer,
             address,

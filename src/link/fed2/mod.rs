@@ -6,7 +6,7 @@
 //! | [`names`] | the methods, and the messages we introduce ourselves with |
 //! | [`flow`] [`intake`] | the events of one connection, both ways, whichever side dialled |
 //! | [`echo`] | proof that events cross: signed probes between boxes |
-//! | [`pace`] | the events to a peer whose link has a byte budget |
+//! | [`pace`] [`packing`] | the events to a peer whose link has a byte budget |
 //! | [`registry`] | one live connection per peer, and which of two wins |
 //! | [`trouble`] | what goes wrong, in words; when to try again |
 //! | [`last_words`] [`watched`] | hears out a peer that hangs up; remembers why the TLS stream broke |
@@ -32,6 +32,7 @@ pub mod methods;
 pub mod names;
 pub mod node;
 pub mod pace;
+pub mod packing;
 pub mod registry;
 pub mod time_exchange;
 pub mod trouble;

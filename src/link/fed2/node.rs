@@ -13,6 +13,7 @@ use crate::link::hub::Hub;
 use crate::link::meter::Meters;
 
 use super::companion_desk::Companions;
+use super::packing;
 use super::registry::Registry;
 
 /// What every federation connection of this box shares.
@@ -74,6 +75,13 @@ impl From<&Peer> for PeerSettings {
             rate: peer.rate,
             compress: peer.compress,
         }
+    }
+}
+
+impl PeerSettings {
+    /// Whether what is sent to it is worth packing.
+    pub fn is_packed(&self) -> bool {
+        self.compress && packing::pays(self.rate)
     }
 }
 

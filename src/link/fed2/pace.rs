@@ -14,12 +14,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::packing::Packing;
 use crate::config::Rate;
 use crate::cot::Class;
 use crate::link::grpc::body::Part;
+use crate::link::grpc::frame::PREFIX;
 use crate::link::meter::Meter;
 use crate::route::outbox::{Thin, Want};
 use crate::route::rate::Account;
+use crate::wire::pack::{self, Packer};
 
 /// A batch is at most this part of a second of the rate, and at least [`LEAST_BATCH`].
 const BATCHES_PER_SECOND: u64 = 2;
@@ -56,22 +59,50 @@ pub struct Pace {
     wake: Pin<Box<Sleep>>,
     /// What is left of a batch longer than a piece.
     rest: Bytes,
-    /// Bytes of a piece.
+    /// Plain bytes of a piece.
     piece: usize,
+    packing: Packing,
+    packer: Option<Box<Packer>>,
 }
 
 impl Pace {
     /// For a stream that begins.
-    pub fn new(rate: Rate, meter: Meter) -> Self {
-        let thin = thin(rate, false);
+    pub fn new(rate: Rate, meter: Meter, packing: Packing) -> Self {
         Self {
             account: Account::new(rate.bytes(), meter.bytes_out(), 0),
             meter,
             begun: Instant::now(),
             wake: Box::pin(sleep(Duration::ZERO)),
             rest: Bytes::new(),
-            piece: thin.batch,
+            piece: batch(rate),
+            packing,
+            packer: None,
         }
+    }
+
+    /// Whether packing begins with the next piece; true once.
+    pub fn begins_packing(&mut self) -> bool {
+        let begins = self.packer.is_none() && self.rest.is_empty() && self.packing.packs();
+        if begins {
+            self.packer = Some(Box::default());
+            self.piece = (self.piece * PACKED_BATCHES).min(pack::LONGEST);
+        }
+        begins
+    }
+
+    /// A piece as it goes out.
+    fn packed(&mut self, plain: Bytes) -> Bytes {
+        let Some(packer) = &mut self.packer else {
+            return plain;
+        };
+        let mut out = Vec::with_capacity(PREFIX + pack::LONGEST_PACKED.min(plain.len() + 16));
+        out.extend_from_slice(&[1, 0, 0, 0, 0]);
+        packer.pack(&plain, &mut out);
+        let length = (out.len() - PREFIX) as u32;
+        out[1..PREFIX].copy_from_slice(&length.to_be_bytes());
+        self.meter
+            .packed_away(plain.len().saturating_sub(out.len()));
+        out.into()
     }
 
     /// The next piece of what `next` gives, when it may go.
@@ -106,6 +137,7 @@ impl Pace {
                         self.rest = batch;
                     }
                     let piece = self.rest.split_to(self.rest.len().min(self.piece));
+                    let piece = self.packed(piece);
                     self.account.hand_over(piece.len() as u64);
                     self.meter.handed_over();
                     return Poll::Ready(Part::Data(piece));

@@ -67,7 +67,7 @@ impl Talks {
         loop {
             let told = self.ask(companion).await;
             let due = Instant::now() + first.next().copied().unwrap_or(EVERY);
-            while Instant::now() < due && (base(self.hub.now()) - told).abs() < JUMP_MS {
+            while Instant::now() < due && (self.told() - told).abs() < JUMP_MS {
                 sleep(LOOK.min(due - Instant::now())).await;
             }
         }
@@ -75,26 +75,32 @@ impl Talks {
 
     /// Asks once; gives what our clock said.
     async fn ask(&self, companion: &Companion) -> i64 {
-        let now = self.hub.now();
-        let question = self.message(companion, now);
+        let told = self.told();
+        let question = self.message(companion);
         // A line that is down ends this task; a question that was lost is asked again in its turn.
         if let Ok(answer) = companion.call(METHOD, question).await {
             self.hear(companion, &answer, self.hub.now());
         }
-        base(now)
+        told
+    }
+
+    /// What we tell of our clock.
+    fn told(&self) -> i64 {
+        self.hub.with(|router, now| base(router.told_time(now).0))
     }
 
     fn answer(&self, companion: &Companion, question: &[u8]) -> Bytes {
         let now = self.hub.now();
         self.hear(companion, question, now);
-        self.message(companion, now)
+        self.message(companion)
     }
 
-    fn message(&self, companion: &Companion, now: Now) -> Bytes {
+    fn message(&self, companion: &Companion) -> Bytes {
         let mut message = Vec::with_capacity(STAMP_MAX);
+        let (now, known) = self.hub.with(|router, now| router.told_time(now));
         let mut open = self.lock();
         let talk = open.entry(companion.peer().to_owned()).or_default();
-        talk.put_message(&mut message, now);
+        talk.put_message(&mut message, now, !known);
         message.into()
     }
 

@@ -126,7 +126,7 @@ pub fn framing_status(error: FrameError) -> Status {
     let code = match error {
         FrameError::Flag(1) => Code::Unimplemented,
         FrameError::TooLong { .. } => Code::ResourceExhausted,
-        FrameError::Flag(_) | FrameError::Truncated => Code::Internal,
+        FrameError::Flag(_) | FrameError::Truncated | FrameError::Unpacking => Code::Internal,
     };
     Status::new(code, error.to_string())
 }

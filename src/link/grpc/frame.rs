@@ -5,6 +5,8 @@ use std::fmt;
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 
+use crate::wire::pack::{self, Unpacker};
+
 /// Length of the prefix, bytes.
 pub const PREFIX: usize = 5;
 
@@ -40,6 +42,8 @@ pub enum FrameError {
     },
     /// The stream ended inside a message.
     Truncated,
+    /// A packed piece that no packer made, or plain bytes inside what is packed.
+    Unpacking,
 }
 
 impl fmt::Display for FrameError {
@@ -54,6 +58,7 @@ impl fmt::Display for FrameError {
                 write!(f, "a message of {length} bytes, {limit} are allowed")
             }
             Self::Truncated => f.write_str("the stream ended inside a message"),
+            Self::Unpacking => f.write_str("a packed piece cannot be unpacked"),
         }
     }
 }
@@ -67,6 +72,17 @@ impl std::error::Error for FrameError {}
 pub struct Decoder {
     held: BytesMut,
     limit: usize,
+    /// What packed pieces hold; none where they are not taken.
+    packed: Option<Box<Packed>>,
+}
+
+/// A stream within the stream: pieces of it, packed, are messages with flag 1.
+#[derive(Debug)]
+struct Packed {
+    /// Made when the first piece comes.
+    unpacker: Option<Box<Unpacker>>,
+    piece: Vec<u8>,
+    inner: Decoder,
 }
 
 impl Decoder {
@@ -75,6 +91,18 @@ impl Decoder {
         Self {
             held: BytesMut::new(),
             limit,
+            packed: None,
+        }
+    }
+
+    /// From now on takes packed pieces of messages too.
+    pub fn unpack(&mut self) {
+        if self.packed.is_none() {
+            self.packed = Some(Box::new(Packed {
+                unpacker: None,
+                piece: Vec::new(),
+                inner: Self::new(self.limit),
+            }));
         }
     }
 
@@ -85,20 +113,26 @@ impl Decoder {
     pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn FnMut(&[u8])) -> Result<(), FrameError> {
         let mut rest = bytes;
         while !self.held.is_empty() && !rest.is_empty() {
-            let wanted = whole(&self.held, self.limit)?.unwrap_or(PREFIX);
+            let wanted = self.whole(&self.held)?.unwrap_or(PREFIX);
             let taken = rest.len().min(wanted - self.held.len());
             self.held.extend_from_slice(&rest[..taken]);
             rest = &rest[taken..];
-            if whole(&self.held, self.limit)? == Some(self.held.len()) {
-                sink(&self.held[PREFIX..]);
+            if self.whole(&self.held)? == Some(self.held.len()) {
+                match &mut self.packed {
+                    None => sink(&self.held[PREFIX..]),
+                    Some(packed) => packed.take(&self.held, sink)?,
+                }
                 self.empty();
             }
         }
-        while let Some(length) = whole(rest, self.limit)? {
+        while let Some(length) = self.whole(rest)? {
             let Some(message) = rest.get(PREFIX..length) else {
                 break;
             };
-            sink(message);
+            match &mut self.packed {
+                None => sink(message),
+                Some(packed) => packed.take(&rest[..length], sink)?,
+            }
             rest = &rest[length..];
         }
         self.held.extend_from_slice(rest);
@@ -107,7 +141,8 @@ impl Decoder {
 
     /// Bytes kept of a message that is not whole yet.
     pub fn held(&self) -> usize {
-        self.held.len()
+        let within = self.packed.as_ref().map_or(0, |packed| packed.inner.held());
+        self.held.len() + within
     }
 
     /// The stream ended.
@@ -115,10 +150,19 @@ impl Decoder {
     /// # Errors
     /// [`FrameError::Truncated`] when it ended inside a message.
     pub fn finish(&self) -> Result<(), FrameError> {
-        if self.held.is_empty() {
+        if self.held() == 0 {
             Ok(())
         } else {
             Err(FrameError::Truncated)
+        }
+    }
+
+    /// Length of the frame that begins here, prefix included; none while the prefix is incomplete.
+    fn whole(&self, bytes: &[u8]) -> Result<Option<usize>, FrameError> {
+        match bytes.first() {
+            Some(1) if self.packed.is_some() => whole(bytes, pack::LONGEST_PACKED),
+            Some(&flag) if flag != 0 => Err(FrameError::Flag(flag)),
+            _ => whole(bytes, self.limit),
         }
     }
 
@@ -131,12 +175,30 @@ impl Decoder {
     }
 }
 
-/// Length of the frame that begins here, prefix included; none while the prefix is incomplete.
-fn whole(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
-    match bytes.first() {
-        Some(&flag) if flag != 0 => return Err(FrameError::Flag(flag)),
-        _ => {}
+impl Packed {
+    /// Takes a whole message of the outer stream, with its prefix.
+    fn take(&mut self, message: &[u8], sink: &mut dyn FnMut(&[u8])) -> Result<(), FrameError> {
+        let (prefix, body) = message.split_at(PREFIX);
+        if prefix[0] == 0 {
+            // Plain messages come before the first packed piece, and between such as end with a message.
+            return match self.inner.held() {
+                0 => {
+                    sink(body);
+                    Ok(())
+                }
+                _ => Err(FrameError::Unpacking),
+            };
+        }
+        let unpacker = self.unpacker.get_or_insert_default();
+        self.piece.clear();
+        unpacker
+            .unpack(body, &mut self.piece)
+            .map_err(|_| FrameError::Unpacking)?;
+        self.inner.feed(&self.piece, sink)
     }
+}
+
+fn whole(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
     let Some(&[_, a, b, c, d]) = bytes.first_chunk::<PREFIX>() else {
         return Ok(None);
     };
@@ -274,5 +336,37 @@ mod tests {
             collect(&mut decoder, piece).unwrap();
         }
         assert_eq!(decoder.held.capacity(), 0);
+    }
+
+    #[test]
+    fn packed_pieces_are_taken_where_that_was_agreed() {
+        let messages: Vec<Vec<u8>> = (0..60).map(|n| vec![n; 3 * usize::from(n)]).collect();
+        let inner: Vec<u8> = messages.iter().flat_map(|message| raw(message)).collect();
+        let mut packer = pack::Packer::new();
+        // Plain first, then pieces that are cut anywhere.
+        let (mut stream, mut expected) = (raw(b"before"), vec![b"before".to_vec()]);
+        for piece in inner.chunks(700) {
+            let mut packed = Vec::new();
+            packer.pack(piece, &mut packed);
+            let mut frame = raw(&packed);
+            frame[0] = 1;
+            stream.extend(frame);
+        }
+        expected.extend(messages);
+        assert_eq!(
+            collect(&mut Decoder::new(1000), &stream),
+            Err(FrameError::Flag(1)),
+            "not agreed"
+        );
+        let mut decoder = Decoder::new(1000);
+        decoder.unpack();
+        let mut seen = Vec::new();
+        for cut in stream.chunks(13) {
+            seen.extend(collect(&mut decoder, cut).unwrap());
+        }
+        assert_eq!(seen, expected);
+        assert_eq!(decoder.finish(), Ok(()));
+        let bomb = [1, 0, 0, 0, 4, 0x10, 0, 0, 0];
+        assert_eq!(collect(&mut decoder, &bomb), Err(FrameError::Unpacking));
     }
 }

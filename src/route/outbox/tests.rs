@@ -1,8 +1,8 @@
 //! An outbox and whoever fills and empties it.
 
 use super::*;
-use crate::route::trace::Mark;
 use crate::route::queue::PLACE;
+use crate::route::trace::Mark;
 use proptest::prelude::*;
 
 const BOUNDS: Bounds = Bounds {

@@ -5,6 +5,7 @@ mod echo;
 mod forms;
 mod notes;
 mod receive;
+mod reference;
 mod replay;
 mod times;
 
@@ -30,6 +31,7 @@ use crate::cot::federated::Envelope;
 use crate::counters::{Counters, Reason};
 use crate::wire::xml::Reader;
 use crate::wire::{stamp, text};
+use reference::Reference;
 use replay::Replay;
 
 /// Bounds of the router, and who we are.
@@ -95,6 +97,7 @@ pub struct Router {
     latest: Latest,
     dedup: Dedup,
     skew: Skew,
+    reference: Reference,
     pool: Pool,
     /// Counts changes of contacts and latest events; tells a replay what is newer than itself.
     changes: u64,
@@ -179,6 +182,7 @@ impl Router {
             latest: Latest::new(settings.latest_events),
             dedup: Dedup::new(settings.dedup_events, settings.dedup_window_ms),
             skew: Skew::new(settings.skew_sources),
+            reference: Reference::new(),
             pool: Pool {
                 used: 0,
                 limit: settings.waiting_bytes,
@@ -250,6 +254,7 @@ impl Router {
 
     /// The link is gone. Its users are taken off the phone book, and off the maps of those who saw them here.
     pub fn detach(&mut self, id: LinkId, now: Now) {
+        let now = self.event_now(now);
         let Some((link, pool, local)) = self.parts(id) else {
             return;
         };
@@ -297,7 +302,7 @@ impl Router {
         now: Now,
     ) -> Poll<Option<Bytes>> {
         if want == Want::All {
-            self.replay(id, now);
+            self.replay(id, self.event_now(now));
         }
         let Some((link, pool, local)) = self.parts(id).filter(|(link, ..)| link.up) else {
             return Poll::Ready(None);

@@ -24,7 +24,7 @@ impl Router {
         self.heard(from, now);
         let mut seen = Seen::of(from, false, piece);
         let verdict = self
-            .judge_xml(&mut seen, piece, now)
+            .judge_xml(&mut seen, piece, self.event_now(now))
             .unwrap_or_else(|reason| self.refuse(from, reason));
         self.note(&seen, verdict, now);
         verdict
@@ -35,7 +35,7 @@ impl Router {
         self.heard(from, now);
         let mut seen = Seen::of(from, true, message);
         let verdict = self
-            .judge_federated(&mut seen, message, now)
+            .judge_federated(&mut seen, message, self.event_now(now))
             .unwrap_or_else(|reason| self.refuse(from, reason));
         self.note(&seen, verdict, now);
         verdict
@@ -375,9 +375,10 @@ impl Router {
     }
 
     fn accepted(&mut self, from: LinkId, now: Now) {
+        let wall_ms = self.own_wall(now);
         if let Some(counters) = self.counters(from) {
             counters.events_in += 1;
-            counters.last_event_ms = now.wall_ms;
+            counters.last_event_ms = wall_ms;
         }
     }
 }

@@ -56,14 +56,16 @@ impl Router {
             Kind::Commands => return Judgement::default(),
             Kind::Client => (key, true),
             Kind::Federate(federate) => {
-                let way = u64::from(from.0 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let way = (u64::from(from.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
                 (key ^ way, federate.correct)
             }
         };
         let judged = self
             .skew
             .judge(&mut link.frame, (from.0, key, kept), time, now);
-        match correct {
+        // An event that shows that we judged by the wrong clock is not moved into that one.
+        let stands = !self.look_for_reference(now);
+        match correct && stands && self.reference.is_known() {
             true => judged,
             false => Judgement::default(),
         }
@@ -139,6 +141,15 @@ impl Router {
     pub fn peer_offset(&self, peer: &str, now: Now) -> Offset {
         let place = self.federate_at(peer);
         place.map_or_else(Offset::default, |place| self.links[place].frame.offset(now))
+    }
+
+    /// What is known of the clocks of all peers that are connected.
+    pub fn peer_offsets(&self, now: Now) -> impl Iterator<Item = Offset> + '_ {
+        let federates = self
+            .links
+            .iter()
+            .filter(|link| link.up && matches!(link.kind, Kind::Federate(_)));
+        federates.map(move |link| link.frame.offset(now))
     }
 
     fn federate_at(&self, peer: &str) -> Option<usize> {

@@ -10,6 +10,7 @@ mod dialling;
 mod pair;
 mod peers;
 mod refused;
+mod thin;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -194,7 +195,14 @@ fn peer(name: &str, address: Option<SocketAddr>) -> PeerSettings {
 
 /// An acceptor that takes every certificate of `pki` for the peer `name`.
 async fn acceptor(node: &Arc<Node>, pki: &Pki, name: &str) -> (Acceptor, SocketAddr) {
-    let settings = peer(name, None);
+    acceptor_of(node, pki, peer(name, None)).await
+}
+
+async fn acceptor_of(
+    node: &Arc<Node>,
+    pki: &Pki,
+    settings: PeerSettings,
+) -> (Acceptor, SocketAddr) {
     let acceptor = Acceptor::new(AcceptorSettings {
         door: Door::new(4, 4),
         refusals: Refusals::default(),

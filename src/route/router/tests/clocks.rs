@@ -132,8 +132,13 @@ fn the_same_event_by_two_boxes_with_clocks_of_their_own_goes_once() {
     ] {
         let mut relay = router(id);
         let (from_a, to_d) = (federate(&mut relay, "a"), federate(&mut relay, "d"));
-        tell(&mut relay, "a", -ahead, NOW);
-        relay.receive_federated(from_a, &message, NOW);
+        // The same moment by the relay's clock.
+        let there = Now {
+            wall_ms: NOW.wall_ms + ahead,
+            ..NOW
+        };
+        tell(&mut relay, "a", -ahead, there);
+        relay.receive_federated(from_a, &message, there);
         let from = federate(&mut d, name);
         tell(&mut d, name, ahead, NOW);
         verdicts.extend(
@@ -297,4 +302,97 @@ fn times_that_no_calendar_has_and_zeros_are_left_as_they_are() {
     let zero = stamped("u", "a-f-G", 0, 0, "");
     b.receive_federated(from_a, &sent(&zero), NOW);
     assert_eq!(text(&mut b, far), zero);
+}
+
+/// A device's track each second; gives the ages that the other client sees.
+fn track_of(
+    a: &mut Router,
+    device: LinkId,
+    near: LinkId,
+    ahead: i64,
+    seconds: std::ops::Range<u64>,
+) -> Vec<[i64; 2]> {
+    let mut seen = Vec::new();
+    for second in seconds {
+        let now = later(second * 1000);
+        let uid = format!("u{}", device.0);
+        let track = stamped(&uid, "a-f-G", now.wall_ms + ahead, MINUTE, "<detail/>");
+        a.receive_xml(device, track.as_bytes(), now);
+        seen.extend(ages(&text(a, near), now));
+    }
+    seen
+}
+
+#[test]
+fn a_box_that_only_guesses_the_time_leaves_devices_that_know_it_alone() {
+    let years = 20 * 365 * 24 * 60 * MINUTE;
+    let mut a = router(ID_A);
+    a.trust_clock(false);
+    let (device, near, to_b) = (client(&mut a), client(&mut a), federate(&mut a, "b"));
+    let onward = |a: &mut Router| -> Vec<i64> {
+        let messages = messages(a, to_b);
+        let events = messages
+            .iter()
+            .filter_map(|m| fig::parse(m, b"").unwrap().event.map(|e| e.time));
+        events.collect()
+    };
+    // Our clock is twenty years behind. Nothing is moved into it, not one event.
+    for (second, age) in (0u64..).zip(track_of(&mut a, device, near, years, 0..20)) {
+        assert_eq!(age, [years, years + MINUTE], "{second}");
+    }
+    // Nobody read there, so the newest is what waits.
+    assert_eq!(onward(&mut a), [later(19_000).wall_ms + years]);
+    assert_eq!(a.local_counters().corrected, 0);
+    // It tells other boxes the clock that its devices have.
+    let (told, known) = a.told_time(later(20_000));
+    assert!(known && (told.wall_ms - later(20_000).wall_ms - years).abs() < 100);
+    // A second device, ten minutes behind the first, is moved into the clock of the many.
+    let address = || "test".to_owned();
+    let third = a.attach(LinkSpec::Client { address: address() }, later(20_000));
+    let fourth = a.attach(LinkSpec::Client { address: address() }, later(20_000));
+    track_of(&mut a, third, near, years, 20..25);
+    let ages = track_of(&mut a, fourth, near, years - 10 * MINUTE, 25..40);
+    assert_eq!(ages.last(), Some(&[years, years + MINUTE]));
+    // Now we know the time, and it is theirs after all.
+    a.trust_clock(true);
+    let now = Now {
+        mono_ms: NOW.mono_ms + 41_000,
+        wall_ms: NOW.wall_ms + 41_000 + years,
+    };
+    let track = stamped("u0", "a-f-G", now.wall_ms, MINUTE, "<detail/>");
+    a.receive_xml(device, track.as_bytes(), now);
+    assert_eq!(text(&mut a, near), track);
+}
+
+#[test]
+fn a_box_whose_clock_is_known_moves_even_the_many_into_it() {
+    let mut a = router(ID_A);
+    let (device, near) = (client(&mut a), client(&mut a));
+    let ages = track_of(&mut a, device, near, 60 * MINUTE, 0..4);
+    assert_eq!(ages.last(), Some(&[0, MINUTE]));
+}
+
+#[test]
+fn a_box_adrift_is_judged_by_its_events() {
+    let (mut b, from_a, far) = told(-10 * MINUTE);
+    let level = NOW.wall_ms - NOW.mono_ms.cast_signed() - 10 * MINUTE;
+    let sample = Sample {
+        least: level - 5,
+        most: level + 5,
+        adrift: true,
+        ..Sample::default()
+    };
+    b.hear_time("a", &sample, NOW);
+    let track = stamped("t", "a-f-G", NOW.wall_ms, MINUTE, "<detail/>");
+    b.receive_federated(from_a, &sent(&track), NOW);
+    assert_eq!(text(&mut b, far), track);
+}
+
+#[test]
+fn what_a_box_does_not_know_yet_is_not_moved_into_the_future() {
+    // The box is ten minutes behind; a device there is right, and the box does not know that yet.
+    let (mut b, from_a, far) = told(-10 * MINUTE);
+    let track = stamped("t", "a-f-G", NOW.wall_ms, MINUTE, "<detail/>");
+    b.receive_federated(from_a, &sent(&track), NOW);
+    assert_eq!(text(&mut b, far), track);
 }
