@@ -114,7 +114,7 @@ limits! {
     waiting_kib: u32 = 1024 in 4..=262144;
     /// Memory of the flight recorder and of `why`, KiB. 0 keeps none.
     recorder_kib: u16 = 96 in 0..=16384;
-    /// Connections with other boxes whose events may be packed at once, for thin links. 0 = none.
+    /// Connections with other boxes whose events may be packed at once, for thin links. 0 packs none.
     compressed_links: u16 = 1 in 0..=32;
     /// One write to a link, KiB.
     batch_kib: u32 = 16 in 1..=64;
