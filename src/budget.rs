@@ -53,6 +53,14 @@ pub const CONTACT: u64 = 256;
 pub const CONTROL_CONNECTIONS: u64 = 8;
 /// A control request up to this size is read at once; of larger ones, one at a time.
 pub const CONTROL_SMALL: u64 = 4 * KIB;
+/// Side connections of other boxes that we answer after a silence, all together.
+pub const QUIET_CONNECTIONS: u64 = 8;
+/// One of those, ours or another box's: socket and task; its TLS session is gone.
+const QUIET_EACH: u64 = KIB + KIB / 2;
+/// Our own side connections.
+const QUIET_OWN: u64 = 4;
+/// One datagram of the kernel about links, addresses and routes.
+pub const ROUTE_MESSAGES: u64 = 4 * KIB;
 /// Per cent of the heap that the allocator loses to its own bookkeeping and to holes.
 const SLACK_PERCENT: u64 = 15;
 
@@ -280,6 +288,20 @@ fn heap(limits: &Limits) -> Vec<Row> {
             DOOR_WAITING + DOOR_LINGERING,
             None,
             "before their handshake, or refused in it and not yet gone: socket and task",
+        ),
+        row(
+            "quiet side connection",
+            QUIET_EACH,
+            QUIET_CONNECTIONS + QUIET_OWN,
+            None,
+            "to learn how long the network remembers an idle link: socket and task",
+        ),
+        row(
+            "changes of the network",
+            2 * ROUTE_MESSAGES,
+            1,
+            None,
+            "what the kernel tells of links, addresses and routes: one datagram, and the task that reads it",
         ),
         row(
             "large event on its way in",

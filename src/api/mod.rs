@@ -7,6 +7,7 @@ pub mod check;
 pub mod client;
 pub mod control;
 pub mod inject;
+pub mod line;
 mod peer_clock;
 pub mod request;
 pub mod sending;

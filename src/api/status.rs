@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::line::LineStatus;
 use super::sending::SendingStatus;
 use crate::budget::Budget;
 use crate::counters::Reason;
@@ -169,6 +170,12 @@ pub struct PeerStatus {
     pub last_heard: Option<String>,
     /// Events that did not go on, by reason.
     pub dropped: Counts,
+    /// Its connection; none without one.
+    #[serde(default)]
+    pub line: Option<LineStatus>,
+    /// Its uplinks, best first; empty where the kernel's routes decide.
+    #[serde(default)]
+    pub uplinks: Vec<UplinkStatus>,
     /// How its clock stands to ours.
     #[serde(default)]
     pub clock: PeerClock,
@@ -186,6 +193,15 @@ pub struct Proven {
     pub round_trip_ms: u64,
     /// How many came back on this connection.
     pub count: u64,
+}
+
+/// One of a peer's uplinks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UplinkStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// `carries`, `standby`: a second connection waits there, `unreachable`: the last attempt failed, or `idle`.
+    pub state: String,
 }
 
 /// All local clients together.
@@ -368,6 +384,22 @@ pub(crate) mod tests {
                 rate_out: 2.0,
                 last_heard: time(1_700_000_000_000),
                 dropped: counts(counters.reasons()),
+                line: Some(LineStatus {
+                    round_trip_ms: Some(31.25),
+                    deviation_ms: Some(4.5),
+                    retransmits: Some(3),
+                    unacknowledged: Some(1),
+                    interval_seconds: Some(21.0),
+                    interval_from: "learned".into(),
+                    health_seconds: Some(3.0),
+                    uplink: Some("lte".into()),
+                    idle_timeout_seconds: Some(30.0),
+                    is_measuring: false,
+                }),
+                uplinks: vec![UplinkStatus {
+                    name: "lte".into(),
+                    state: "carries".into(),
+                }],
                 clock: PeerClock {
                     offset_ms: -600_000,
                     confidence: 0.97,

@@ -16,6 +16,7 @@ pub mod export;
 pub mod failure;
 pub mod inject;
 pub mod led;
+mod line;
 pub mod local;
 pub mod output;
 pub mod own;

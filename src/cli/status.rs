@@ -5,10 +5,11 @@ use std::time::Duration;
 use clap::Args;
 
 use super::failure::{Exit, Failure};
+use super::line;
 use super::output::{clean, column, print, wrap};
 use super::paths::Places;
 use crate::api::status::{
-    LedStatus, ListenStatus, MemoryStatus, PeerStatus, PowerStatus, StorageStatus,
+    LedStatus, ListenStatus, MemoryStatus, PeerStatus, PowerStatus, StorageStatus, UplinkStatus,
 };
 use crate::api::{Request, Response, Status, ask};
 use crate::console::wording::{counts, duration, heard};
@@ -213,6 +214,14 @@ fn row(peer: &PeerStatus, now: &str) -> String {
     };
     text.push_str(&wrap(&address, "  ", WIDTH));
     text.push_str(&wrap(&stopped(peer), "  ", WIDTH));
+    let line = peer.line.as_ref().map(line::words).unwrap_or_default();
+    text.push_str(&wrap(&line, "  ", WIDTH));
+    if !peer.uplinks.is_empty() {
+        let one = |uplink: &UplinkStatus| format!("{} {}", clean(&uplink.name), uplink.state);
+        let uplinks: Vec<String> = peer.uplinks.iter().map(one).collect();
+        let words = format!("uplinks: {}", uplinks.join(", "));
+        text.push_str(&wrap(&words, "  ", WIDTH));
+    }
     text.push_str(&wrap(&peer.clock.words(), "  ", WIDTH));
     text.push_str(&wrap(&proven(peer), "  ", WIDTH));
     if peer.sending.rate.is_some() {
@@ -293,6 +302,8 @@ mod tests {
             "refused         unknown_ca 2",
             "bravo                flowing",
             "dropped: duplicate 2",
+            "round trip 31.2 ms, give or take 4.5",
+            "keepalive 21 s (learned)",
             "a name that is a go… waiting",
             "never",
             "not the one that was registered",

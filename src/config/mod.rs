@@ -23,6 +23,7 @@ pub mod suggest;
 mod table;
 pub mod template;
 pub mod transaction;
+pub mod uplinks;
 
 pub use address::peer_address;
 pub use edit::EditError;
@@ -32,3 +33,4 @@ pub use limits::Limits;
 pub use rate::Rate;
 pub use settings::{Config, IdentityFiles, Listen, Peer};
 pub use spec::{Cleared, PeerChange, PeerSpec};
+pub use uplinks::Uplink;

@@ -49,6 +49,7 @@ impl Config {
         let reader = Reader { text, file };
         let raw = reader.shapes()?;
         let limits = reader.limits(&raw)?;
+        let uplinks = reader.uplinks(&raw.uplink)?;
         let default = Config::default();
         let name = match &raw.node.name {
             Some(name) => reader.name("name", name)?,
@@ -72,8 +73,10 @@ impl Config {
                 Some(minutes) => reader.idle_minutes(minutes)?,
                 None => default.console_idle_minutes,
             },
+            keepalive_discovery: (raw.keepalive.discovery).unwrap_or(default.keepalive_discovery),
             led: reader.led(&raw.led)?,
-            peers: reader.peers(&raw.peer, &limits)?,
+            peers: reader.peers(&raw.peer, &limits, &uplinks)?,
+            uplinks,
             limits,
         })
     }

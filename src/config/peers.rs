@@ -1,6 +1,7 @@
 //! `[[peer]]`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
 use toml::Spanned;
@@ -13,9 +14,15 @@ use super::rate::{self, Rate};
 use super::raw::RawPeer;
 use super::reader::Reader;
 use super::settings::Peer;
+use super::uplinks::Uplink;
 use crate::files;
 use crate::pki::fingerprint::NotAFingerprint;
 
+/// Further addresses of one peer.
+const MOST_FURTHER: usize = 4;
+/// Seconds that a peer must be down before its fallback is dialled.
+const FALLBACK_SECONDS: u32 = 10;
+const FALLBACK_RANGE: std::ops::RangeInclusive<u32> = 1..=3600;
 const KEEPALIVE_RANGE: std::ops::RangeInclusive<u32> = 1..=32_767;
 
 impl Reader<'_> {
@@ -23,6 +30,7 @@ impl Reader<'_> {
         &self,
         raw: &[Spanned<RawPeer>],
         limits: &Limits,
+        uplinks: &[Arc<Uplink>],
     ) -> Result<Vec<Peer>, ConfigError> {
         let most = usize::from(limits.max_federates);
         if let Some(beyond) = raw.get(most) {
@@ -36,7 +44,7 @@ impl Reader<'_> {
         let mut names = HashMap::new();
         let mut peers = Vec::with_capacity(raw.len());
         for written in raw {
-            let peer = self.peer(written)?;
+            let peer = self.peer(written, uplinks)?;
             let line = self.place(written.span().start).line;
             if let Some(first) = names.insert(peer.name.clone(), line) {
                 let at = written
@@ -53,10 +61,13 @@ impl Reader<'_> {
             }
             peers.push(peer);
         }
+        for (written, peer) in raw.iter().zip(&peers) {
+            self.fallback(written.get_ref(), peer, &peers)?;
+        }
         Ok(peers)
     }
 
-    fn peer(&self, whole: &Spanned<RawPeer>) -> Result<Peer, ConfigError> {
+    fn peer(&self, whole: &Spanned<RawPeer>, uplinks: &[Arc<Uplink>]) -> Result<Peer, ConfigError> {
         let raw = whole.get_ref();
         let Some(name) = &raw.name else {
             return Err(self.bad(
@@ -79,15 +90,7 @@ impl Reader<'_> {
         }
         let address = match &raw.address {
             None => None,
-            Some(address) => Some(peer_address(address.get_ref()).map_err(|fault| {
-                let cure = "write host:port, such as \"tak.example.org:9001\"";
-                self.bad(
-                    address,
-                    "address",
-                    format!("\"{}\" {fault}", address.get_ref()),
-                    cure,
-                )
-            })?),
+            Some(address) => Some(self.peer_address("address", address, address.get_ref())?),
         };
         let fingerprint = match &raw.fingerprint {
             None => None,
@@ -103,6 +106,13 @@ impl Reader<'_> {
         Ok(Peer {
             name: self.name("name", name)?,
             address,
+            addresses: self.further(&raw.addresses)?,
+            fallback_of: raw.fallback_of.as_ref().map(|name| name.get_ref().clone()),
+            fallback_seconds: match &raw.fallback_seconds {
+                Some(seconds) => self.uplink_number("fallback_seconds", seconds, FALLBACK_RANGE)?,
+                None => FALLBACK_SECONDS,
+            },
+            uplinks: self.named_uplinks(&raw.uplinks, uplinks)?,
             authorities: raw
                 .ca_cert
                 .as_ref()
@@ -123,6 +133,79 @@ impl Reader<'_> {
             rate: raw.rate.as_ref().map(|rate| self.rate(rate)).transpose()?,
             compress: raw.compress.unwrap_or(true),
         })
+    }
+
+    fn peer_address<T>(
+        &self,
+        key: &'static str,
+        at: &Spanned<T>,
+        text: &str,
+    ) -> Result<String, ConfigError> {
+        peer_address(text).map_err(|fault| {
+            let cure = "write host:port, such as \"tak.example.org:9001\"";
+            self.bad(at, key, format!("\"{text}\" {fault}"), cure)
+        })
+    }
+
+    fn further(&self, written: &Option<Spanned<Vec<String>>>) -> Result<Vec<String>, ConfigError> {
+        let Some(written) = written else {
+            return Ok(Vec::new());
+        };
+        let count = written.get_ref().len();
+        if count > MOST_FURTHER {
+            let fault = format!("has {count} entries");
+            return Err(self.bad(written, "addresses", fault, "write 4 at most"));
+        }
+        let one = |text: &String| self.peer_address("addresses", written, text);
+        written.get_ref().iter().map(one).collect()
+    }
+
+    fn named_uplinks(
+        &self,
+        written: &Option<Spanned<Vec<String>>>,
+        uplinks: &[Arc<Uplink>],
+    ) -> Result<Vec<String>, ConfigError> {
+        let Some(written) = written else {
+            return Ok(Vec::new());
+        };
+        let unknown = |name: &&String| uplinks.iter().all(|uplink| uplink.name != **name);
+        match written.get_ref().iter().find(unknown) {
+            None => Ok(written.get_ref().clone()),
+            Some(name) => Err(self.bad(
+                written,
+                "uplinks",
+                format!("no [[uplink]] is called \"{name}\""),
+                "name uplinks of this file, or leave it out: then all may carry the peer",
+            )),
+        }
+    }
+
+    /// A fallback stands in for another peer, is dialled, and is no chain.
+    fn fallback(&self, raw: &RawPeer, peer: &Peer, peers: &[Peer]) -> Result<(), ConfigError> {
+        let (Some(written), Some(name)) = (&raw.fallback_of, &peer.fallback_of) else {
+            return Ok(());
+        };
+        let main = peers.iter().find(|other| other.name == *name);
+        let (fault, cure) = match main {
+            _ if *name == peer.name => (
+                "it is its own name".to_owned(),
+                "name the peer that this one stands in for",
+            ),
+            None => (
+                format!("no [[peer]] is called \"{name}\""),
+                "name a peer of this file",
+            ),
+            Some(main) if main.fallback_of.is_some() => (
+                format!("\"{name}\" is a fallback itself"),
+                "let both stand in for the same peer",
+            ),
+            Some(_) if peer.all_addresses().next().is_none() => (
+                "it has no address, so it cannot be dialled".to_owned(),
+                "give it an `address`",
+            ),
+            Some(_) => return Ok(()),
+        };
+        Err(self.bad(written, "fallback_of", fault, cure))
     }
 
     fn keepalive(&self, seconds: &Spanned<i64>) -> Result<u32, ConfigError> {

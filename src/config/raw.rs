@@ -9,15 +9,25 @@ use toml::Spanned;
 use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
 use super::probe::RawProbe;
+use super::uplinks::{RawUplink, UPLINK_KEYS};
 
 /// Keys of each table, for suggestions; the shapes below refuse all others.
 pub(super) const TOP_KEYS: &[&str] = &[
-    "node", "identity", "listen", "led", "limits", "console", "peer",
+    "node",
+    "identity",
+    "listen",
+    "led",
+    "limits",
+    "console",
+    "keepalive",
+    "uplink",
+    "peer",
 ];
 const NODE_KEYS: &[&str] = &["name", "advertised_host"];
 const IDENTITY_KEYS: &[&str] = &["certificate", "key"];
 const LISTEN_KEYS: &[&str] = &["clients_tcp", "clients_tls", "federation", "api"];
 const CONSOLE_KEYS: &[&str] = &["idle_minutes"];
+const KEEPALIVE_KEYS: &[&str] = &["discovery"];
 const PEER_KEYS: &[&str] = &[
     "name",
     "address",
@@ -29,6 +39,10 @@ const PEER_KEYS: &[&str] = &[
     "correct_clock",
     "keepalive_seconds",
     "probe",
+    "addresses",
+    "fallback_of",
+    "fallback_seconds",
+    "uplinks",
     "rate",
     "compress",
 ];
@@ -42,6 +56,8 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "led" => Some(("[led]", LED_KEYS)),
         "limits" => Some(("[limits]", Limits::KEYS)),
         "console" => Some(("[console]", CONSOLE_KEYS)),
+        "uplink" => Some(("[[uplink]]", UPLINK_KEYS)),
+        "keepalive" => Some(("[keepalive]", KEEPALIVE_KEYS)),
         "peer" => Some(("[[peer]]", PEER_KEYS)),
         _ => None,
     }
@@ -59,16 +75,27 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("peer", "probe") => {
             "write { address = \"host:8089\", p12 = \"probe.p12\", password = \"...\" }".into()
         }
-        ("peer", "keepalive_seconds") => "write a whole number of seconds without quotes".into(),
+        ("peer" | "uplink", "keepalive_seconds" | "hold_seconds" | "fallback_seconds") => {
+            "write a whole number of seconds without quotes".into()
+        }
+        ("uplink", "priority") => "write a whole number without quotes, 0 to 1000".into(),
+        ("peer", "addresses") => {
+            "write a list of addresses such as [\"198.51.100.7:9001\", \"tak.example.org:9001\"]"
+                .into()
+        }
+        ("peer", "uplinks") => "write a list of names of uplinks such as [\"lte\", \"sat\"]".into(),
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
         ("peer", "enabled" | "incoming" | "outgoing" | "correct_clock" | "compress")
-        | ("led", "active_low") => "write true or false, without quotes".into(),
+        | ("led", "active_low")
+        | ("uplink", "metered")
+        | ("keepalive", "discovery") => "write true or false, without quotes".into(),
         ("listen", key) if key != table => {
             "write an address in quotes such as \"0.0.0.0:9001\", a list of them, or \"\" for off"
                 .into()
         }
+        ("uplink", "uplink") => "begin each uplink with a line [[uplink]]".into(),
         ("peer", "peer") => "begin each peer with a line [[peer]]".into(),
         (_, key) if key == table => {
             format!("write a line [{table}], and its keys in the lines below")
@@ -86,6 +113,8 @@ pub(super) struct RawConfig {
     pub(super) led: RawLed,
     pub(super) limits: RawLimits,
     pub(super) console: RawConsole,
+    pub(super) uplink: Vec<Spanned<RawUplink>>,
+    pub(super) keepalive: RawKeepalive,
     pub(super) peer: Vec<Spanned<RawPeer>>,
 }
 
@@ -120,6 +149,12 @@ pub(super) struct RawConsole {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub(super) struct RawKeepalive {
+    pub(super) discovery: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct RawPeer {
     pub(super) name: Option<Spanned<String>>,
     pub(super) address: Option<Spanned<String>>,
@@ -131,6 +166,10 @@ pub(super) struct RawPeer {
     pub(super) correct_clock: Option<bool>,
     pub(super) keepalive_seconds: Option<Spanned<i64>>,
     pub(super) probe: Option<Spanned<RawProbe>>,
+    pub(super) addresses: Option<Spanned<Vec<String>>>,
+    pub(super) fallback_of: Option<Spanned<String>>,
+    pub(super) fallback_seconds: Option<Spanned<i64>>,
+    pub(super) uplinks: Option<Spanned<Vec<String>>>,
     pub(super) rate: Option<Spanned<String>>,
     pub(super) compress: Option<bool>,
 }
@@ -186,11 +225,7 @@ mod tests {
                     Ok(_) => false,
                     Err(error) => error.message().contains("unknown field"),
                 };
-                let head = if *key == "peer" {
-                    "[[peer]]"
-                } else {
-                    &format!("[{key}]")
-                };
+                let (head, _) = table(key).unwrap();
                 assert!(!unknown(format!("{head}\n{inner} = {{}}")), "{inner}");
                 assert!(unknown(format!("{head}\n{inner}x = {{}}")), "{inner}x");
             }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
 
@@ -9,6 +10,7 @@ use super::led::Led;
 use super::limits::Limits;
 use super::probe::Probe;
 use super::rate::Rate;
+use super::uplinks::Uplink;
 use crate::pki::Fingerprint;
 
 /// Port of plain CoT.
@@ -38,8 +40,12 @@ pub struct Config {
     pub led: Led,
     /// Every bound of the box.
     pub limits: Limits,
+    /// Side connections to other boxes may be opened, and answered, to learn how long networks remember idle links.
+    pub keepalive_discovery: bool,
     /// Minutes after which a console with a PIN locks by itself; 0 = never.
     pub console_idle_minutes: u32,
+    /// The ways out, best first; none: the kernel's routes decide.
+    pub uplinks: Vec<Arc<Uplink>>,
     /// Registered federates.
     pub peers: Vec<Peer>,
 }
@@ -73,6 +79,15 @@ pub struct Peer {
     pub name: String,
     /// `host:port` to dial; none: it dials us.
     pub address: Option<String>,
+    /// Further addresses of the same peer, at most 4, tried in turn.
+    pub addresses: Vec<String>,
+    /// The peer that this one stands in for: it is dialled only while that one is down.
+    pub fallback_of: Option<String>,
+    /// Seconds that the other must be down before this one is dialled, 1 to 3600; it is let go when the other has been
+    /// up for three times as long.
+    pub fallback_seconds: u32,
+    /// Names of the uplinks that may carry it; empty: all.
+    pub uplinks: Vec<String>,
     /// Certificates of its CA.
     pub authorities: Vec<CertificateDer<'static>>,
     /// SHA-256 of its leaf.
@@ -85,7 +100,7 @@ pub struct Peer {
     pub outgoing: bool,
     /// Move the times of its events into our clock when its own is off.
     pub correct_clock: bool,
-    /// Seconds between keepalives on the TCP connection, 1 to 32,767; none = the system chooses 60.
+    /// Seconds between keepalives, 1 to 32,767; none = 70 % of what was learned of the uplink, or else 60.
     pub keepalive_seconds: Option<u32>,
     /// A second identity there, with which `check` logs in as a client.
     pub probe: Option<Probe>,
@@ -93,6 +108,14 @@ pub struct Peer {
     pub rate: Option<Rate>,
     /// Pack what is sent over a thin link when the peer is a box that can unpack it.
     pub compress: bool,
+}
+
+impl Peer {
+    /// Every address to dial, the first one first.
+    pub fn all_addresses(&self) -> impl Iterator<Item = &str> {
+        let further = self.addresses.iter().map(String::as_str);
+        self.address.as_deref().into_iter().chain(further)
+    }
 }
 
 impl Default for Config {
@@ -104,7 +127,9 @@ impl Default for Config {
             listen: Listen::default(),
             led: Led::default(),
             limits: Limits::default(),
+            keepalive_discovery: true,
             console_idle_minutes: CONSOLE_IDLE_MINUTES,
+            uplinks: Vec::new(),
             peers: Vec::new(),
         }
     }

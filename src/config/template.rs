@@ -35,6 +35,18 @@ const PEERS: &str = r#"
 [console]
 idle_minutes = 10   # a console with a PIN locks after it, 0 to 1440; 0 = never
 
+[keepalive]
+discovery = true    # side connections between boxes learn how long the network remembers an idle link; false = none
+
+# [[uplink]]                             # ways out, at most 4; without any, the kernel's routes decide
+# name = "lte"
+# interface = "wwan0"
+# priority = 20                          # smaller is better
+# rate = "2 Mbit/s"                      # what it carries, if that is known
+# keepalive_seconds = 30                 # without: learned
+# hold_seconds = 30                      # it must have held this long before a peer returns to it
+# metered = false                        # true: no standby over it, no emergencies twice
+
 # [[peer]]
 # name = "bravo"
 # address = "tak.battalion.example:9001" # dial it; without: it dials us
@@ -44,10 +56,13 @@ idle_minutes = 10   # a console with a PIN locks after it, 0 to 1440; 0 = never
 # incoming = true                        # take what it sends
 # outgoing = true                        # send what we have
 # correct_clock = true                   # move the times of its events into our clock when its own is off
-# keepalive_seconds = 60                 # 1 to 32767
+# keepalive_seconds = 60                 # 1 to 32767; without: what was learned of the uplink, or 60
 # probe = { address = "tak.battalion.example:8089", p12 = "peers/probe.p12", password = "atakatak" } # for `check`
 # rate = "9600 bit/s"                    # what may be sent to it; without: as much as the network takes
 # compress = true                        # pack for a box behind a thin link (a rate of 64 kbit/s or less)
+# addresses = ["198.51.100.7:9001"]      # further addresses of the same peer, at most 4
+# uplinks = ["lte"]                      # which may carry it; without: all
+# fallback_seconds = 10                  # with fallback_of = "NAME": dialled only while NAME has been down so long
 "#;
 
 impl Config {

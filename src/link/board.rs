@@ -101,6 +101,8 @@ pub struct PeerStatus {
     pub leaf: Option<Arc<[u8]>>,
     /// Every byte of its link counts: it has a byte budget.
     pub thin: bool,
+    /// Each of its uplinks, best first: name, and `carries`, `standby`, `unreachable` or `idle`.
+    pub uplinks: Vec<(String, &'static str)>,
 }
 
 impl PeerStatus {
@@ -171,6 +173,15 @@ impl PeerBoard {
         let _ = self.scribe.set(Scribe { recorder, clock });
     }
 
+    /// Notes, beside a connection that is well, what somebody should do; it stands until the state changes.
+    pub fn advise(&self, peer: &str, advice: &str) {
+        self.with(peer, |status| {
+            if status.state == PeerState::Connected {
+                advice.clone_into(&mut status.reason);
+            }
+        });
+    }
+
     /// Notes what ended an attempt; it stands until the peer is connected.
     ///
     /// A peer that refuses us often hangs up before it has said so: what passes does not hide a refusal.
@@ -233,6 +244,11 @@ impl PeerBoard {
     pub fn set_address(&self, peer: &str, address: impl Into<String>) {
         let address = address.into();
         self.with(peer, |status| status.address = address);
+    }
+
+    /// Notes how its uplinks stand, best first.
+    pub fn set_uplinks(&self, peer: &str, uplinks: Vec<(String, &'static str)>) {
+        self.with(peer, |status| status.uplinks = uplinks);
     }
 
     /// Notes the peer's federate id.

@@ -112,6 +112,16 @@ impl Port {
         self.hub.with(|router, _| router.count(self.id, reason));
     }
 
+    /// Messages that the neighbour was handed so far.
+    pub fn handed(&self) -> u64 {
+        self.hub.with(|router, _| router.handed(self.id))
+    }
+
+    /// The neighbour has the first `count` of them.
+    pub fn took(&self, count: u64) {
+        self.hub.with(|router, _| router.link_took(self.id, count));
+    }
+
     /// Notes a sign of life.
     pub fn heard(&self) {
         self.hub.with(|router, now| router.heard(self.id, now));

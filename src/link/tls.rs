@@ -29,6 +29,9 @@ use crate::pki::{Fingerprint, Identity, Refusal, Roster, TrustRule};
 /// The only protocol of federation v2 (protocol reference 1.3).
 pub const FEDERATION_ALPN: &[u8] = b"h2";
 
+/// What a box's side connections say instead, to another box.
+pub const QUIET_ALPN: &[u8] = b"tombolo-quiet/1";
+
 /// Older TAK Servers and ATAK know 1.2 only.
 const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
@@ -86,7 +89,7 @@ impl fmt::Debug for Credentials {
 
 /// For the federation listener: admits the peers of the roster, whatever they dial from.
 ///
-/// A client that offers protocols without `h2` is turned away; one that offers none gets through, and it is for the
+/// A client that offers protocols without `h2` is turned away (a box's side connections apart); one that offers none gets through, and it is for the
 /// caller to look at `alpn_protocol()`.
 ///
 /// # Errors
@@ -97,8 +100,15 @@ pub fn federation_server(
     observer: Observer,
 ) -> Result<Arc<ServerConfig>, Error> {
     let mut config = server(credentials, Admission::Federates(roster), observer)?;
-    config.alpn_protocols = vec![FEDERATION_ALPN.to_vec()];
+    config.alpn_protocols = vec![FEDERATION_ALPN.to_vec(), QUIET_ALPN.to_vec()];
     Ok(Arc::new(config))
+}
+
+/// The same side of the handshake for a side connection, which carries no federation (`link/nat`).
+pub fn quiet(config: &ClientConfig) -> Arc<ClientConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![QUIET_ALPN.to_vec()];
+    Arc::new(config)
 }
 
 /// For dialling one federate: admits that peer and nobody else.

@@ -135,6 +135,15 @@ impl Latest {
         }
     }
 
+    /// Whether the kept event of a uid has these bytes in it.
+    pub fn holds(&self, key: u64, bytes: &[u8]) -> bool {
+        let kept = self
+            .by_key
+            .get(&key)
+            .and_then(|&at| self.places.get(usize::from(at)));
+        kept.is_some_and(|kept| kept.live && memchr::memmem::find(&kept.bytes, bytes).is_some())
+    }
+
     /// The event at a place, for going through them one by one; `None` at the end.
     pub fn at(&self, place: usize) -> Option<Option<&Kept>> {
         self.places

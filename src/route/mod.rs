@@ -6,6 +6,7 @@
 pub mod contacts;
 pub mod dedup;
 pub mod flight;
+pub mod in_flight;
 pub mod latest;
 pub mod link;
 pub mod outbox;
@@ -17,4 +18,4 @@ pub mod router;
 pub mod trace;
 
 pub use link::{LinkId, LinkSpec, PeerSpec, Verdict};
-pub use router::{CameEcho, Router, Settings};
+pub use router::{ASIDE_BYTES, CameEcho, Router, Settings};

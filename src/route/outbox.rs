@@ -7,9 +7,10 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::in_flight::InFlight;
 pub use super::parcel::{Bounds, Framing, Parcel, Pool, Thin, Want};
 use super::queue::{Queue, Waiting, charge};
-use super::trace::{Column, Fate};
+use super::trace::{Column, Fate, Mark};
 use crate::cot::Class;
 use crate::counters::{Counters, Reason};
 
@@ -42,6 +43,10 @@ pub struct Outbox {
     large: Option<Bytes>,
     /// Its bytes stay charged to the pool until the connection asks for more, and so is done with them.
     charged: usize,
+    /// What this connection was handed and its peer has not acknowledged.
+    flight: InFlight,
+    /// Sent on earlier connections.
+    before: u64,
     offered: u64,
     sent: u64,
     /// The link's column in the traces.
@@ -67,6 +72,8 @@ impl Outbox {
             spared: 0,
             large: None,
             charged: 0,
+            flight: InFlight::default(),
+            before: 0,
             offered: 0,
             sent: 0,
             column: Column::NONE,
@@ -147,6 +154,9 @@ impl Outbox {
             counters.events_out += u64::from(parcel.event);
             self.carried |= parcel.event;
             pool.traces.offered(parcel.mark, self.column, Fate::Sent);
+            if self.remembers(parcel.class, parcel.event) {
+                self.remember(parcel.waiting(copy, now_ms as u32), pool);
+            }
         } else if !self.park(parcel, copy, pool, counters, now_ms) {
             self.spared += length as u64;
             counters.drop_one(Reason::Refused);
@@ -239,9 +249,12 @@ impl Outbox {
         counters.events_out += u64::from(waiting.event);
         self.carried |= waiting.event;
         if self.is_large(waiting.bytes.len()) {
-            self.put_large(waiting.bytes, pool);
+            self.put_large(waiting.bytes.clone(), pool);
         } else {
             self.put(&waiting.bytes);
+        }
+        if self.remembers(waiting.class, waiting.event) {
+            self.remember(waiting, pool);
         }
         true
     }
@@ -260,13 +273,67 @@ impl Outbox {
         self.put(bytes);
     }
 
-    /// The link is gone: everything that waits is dropped for that reason.
-    pub fn clear(&mut self, pool: &mut Pool, counters: &mut Counters) {
+    /// The connection ended: what its peer has not acknowledged goes back to the head of what waits.
+    pub fn recall(&mut self, pool: &mut Pool, counters: &mut Counters) {
+        // What was handed over is noted as sent, and will be so again.
+        let recalled = self.flight.recall(&mut pool.used);
+        let mut again: Vec<(Mark, Waiting)> =
+            recalled.map(|waiting| (Mark::default(), waiting)).collect();
+        self.sent -= again.len() as u64;
+        self.before = self.sent;
+        for class in [Class::Emergency, Class::Control, Class::Chat] {
+            while let Some(at) = self.queue.oldest(class) {
+                let mark = self.queue.mark(at);
+                let Some(waiting) = self.take(at, pool) else {
+                    break;
+                };
+                again.push((mark, waiting));
+            }
+        }
+        for (mark, waiting) in again {
+            let full = self.queue.len() >= self.bounds.events
+                || self.queue.bytes() + waiting.charge() > self.bounds.bytes
+                || pool.used + waiting.charge() > pool.limit;
+            if full {
+                counters.drop_one(Reason::LinkDown);
+                let fate = Fate::Dropped(Reason::LinkDown);
+                pool.traces.settle(mark, self.column, fate, 0);
+            } else {
+                pool.used += waiting.charge();
+                let at = self.queue.push(waiting, self.bounds.events);
+                self.queue.set_mark(at, mark);
+            }
+        }
+    }
+
+    /// How many of those [`Self::sent`] are known to have arrived.
+    pub fn arrived(&self) -> u64 {
+        self.before + self.flight.taken()
+    }
+
+    /// The link is gone: everything that waits is dropped for that reason. With `keep`, emergencies and chat stay for
+    /// its return.
+    pub fn clear(&mut self, keep: bool, pool: &mut Pool, counters: &mut Counters) {
+        let mut kept = Vec::new();
         for class in Class::ALL {
             while let Some(at) = self.queue.oldest(class) {
-                self.end(at, Fate::Dropped(Reason::LinkDown), pool, 0);
-                counters.drop_one(Reason::LinkDown);
+                let mark = self.queue.mark(at);
+                let Some(waiting) = self.take(at, pool) else {
+                    break;
+                };
+                if keep && InFlight::concerns(class, waiting.event) {
+                    kept.push((mark, waiting));
+                } else {
+                    counters.drop_one(Reason::LinkDown);
+                    let fate = Fate::Dropped(Reason::LinkDown);
+                    pool.traces.settle(mark, self.column, fate, 0);
+                }
             }
+        }
+        for (mark, waiting) in kept {
+            pool.used += waiting.charge();
+            let at = self.queue.push(waiting, self.bounds.events);
+            self.queue.set_mark(at, mark);
         }
         self.batch = BytesMut::new();
         self.large = None;
@@ -282,8 +349,24 @@ impl Outbox {
         }
     }
 
+    /// What the peer has not acknowledged yet.
+    pub fn flight(&mut self) -> &mut InFlight {
+        &mut self.flight
+    }
+
+    /// Clients have no acknowledgements; a connection of a federate may break with much on its way.
+    fn remembers(&self, class: Class, event: bool) -> bool {
+        self.framing == Framing::Grpc && InFlight::concerns(class, event)
+    }
+
+    fn remember(&mut self, waiting: Waiting, pool: &mut Pool) {
+        let most = self.bounds.bytes / 4;
+        self.flight.keep(waiting, most, &mut pool.used, pool.limit);
+    }
+
     fn put(&mut self, bytes: &[u8]) {
         self.sent += 1;
+        self.flight.count();
         if self.batch.capacity() - self.batch.len() < bytes.len() + PREFIX {
             // One piece for a whole batch; taken back when the last one is written out.
             self.batch
@@ -303,6 +386,7 @@ impl Outbox {
     /// An event larger than a batch is not copied for each link: all hand over the one copy.
     fn put_large(&mut self, bytes: Bytes, pool: &mut Pool) {
         self.sent += 1;
+        self.flight.count();
         self.put_prefix(bytes.len());
         self.charged = charge(bytes.len());
         pool.used += self.charged;
@@ -385,18 +469,7 @@ impl Outbox {
         ) {
             return false;
         }
-        let waiting = Waiting {
-            bytes: copy
-                .get_or_insert_with(|| Bytes::copy_from_slice(parcel.bytes))
-                .clone(),
-            class: parcel.class,
-            key: parcel.key,
-            time_ms: parcel.time_ms,
-            delete: parcel.delete,
-            deadline_ms: parcel.deadline_ms.unwrap_or(u64::MAX),
-            event: parcel.event,
-            since_ms,
-        };
+        let waiting = parcel.waiting(copy, since_ms);
         pool.traces.offered(parcel.mark, self.column, Fate::Waiting);
         pool.used = pool.used + waiting.charge() - freed;
         match in_place {

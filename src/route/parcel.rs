@@ -1,5 +1,8 @@
 //! What is offered to an outbox, and what an outbox is bounded by.
 
+use bytes::Bytes;
+
+use super::queue::Waiting;
 use super::trace::{Mark, Traces};
 use crate::cot::Class;
 
@@ -71,4 +74,22 @@ pub struct Parcel<'a> {
     pub event: bool,
     /// Where what becomes of it is noted.
     pub mark: Mark,
+}
+
+impl Parcel<'_> {
+    /// Itself with a copy of its bytes, which all who keep it share.
+    pub(super) fn waiting(&self, copy: &mut Option<Bytes>, since_ms: u32) -> Waiting {
+        Waiting {
+            bytes: copy
+                .get_or_insert_with(|| Bytes::copy_from_slice(self.bytes))
+                .clone(),
+            class: self.class,
+            key: self.key,
+            time_ms: self.time_ms,
+            delete: self.delete,
+            deadline_ms: self.deadline_ms.unwrap_or(u64::MAX),
+            event: self.event,
+            since_ms,
+        }
+    }
 }

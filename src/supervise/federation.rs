@@ -8,19 +8,23 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::budget::LARGE_EVENTS;
-use crate::config::{Config, Peer};
+use crate::config::{Config, Peer, Uplink};
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
+use crate::link::fed2::companion::Feature;
 use crate::link::fed2::echo::EchoDesk;
 use crate::link::fed2::node::MESSAGE_OVERHEAD;
 use crate::link::fed2::{
     Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry,
     Timing, time_exchange,
 };
+use crate::link::fed2::{receipts, standby};
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
 use crate::link::meter::Meters;
+use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
+use crate::link::route_watch::{Routes, Watching};
 use crate::link::tls::{self, Credentials, Observer};
 use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
@@ -36,9 +40,13 @@ pub(super) struct Federation {
     /// Every configured peer as it was applied last.
     applied: BTreeMap<String, Peer>,
     diallers: BTreeMap<String, Dialler>,
+    /// The ways out, best first.
+    uplinks: Vec<Arc<Uplink>>,
     door: Door,
     acceptor: Acceptor,
     echo: EchoDesk,
+    /// Hears of changes of the network for as long as there is federation.
+    _watching: Option<Watching>,
 }
 
 impl Federation {
@@ -53,6 +61,7 @@ impl Federation {
         hub: Hub,
         board: PeerBoard,
         refusals: Refusals,
+        keeper: Keeper,
     ) -> Result<Self, rustls::Error> {
         let timing = Timing {
             handshake: std::time::Duration::from_secs(config.limits.handshake_seconds.into()),
@@ -62,8 +71,11 @@ impl Federation {
         let node = Arc::new(Node {
             name: config.name.clone(),
             federate_id: federate_id.to_owned(),
-            registry: Registry::new(federate_id, timing.fresh),
-            companions: Companions::default(),
+            registry: Registry::new(federate_id, timing.fresh)
+                .with_room_for(usize::from(config.limits.max_federates)),
+            routes: Routes::default(),
+            companions: companions(),
+            keeper,
             meters: Meters::default(),
             hub,
             board,
@@ -74,7 +86,12 @@ impl Federation {
         let echo = EchoDesk::open(Arc::clone(&node), &own.identity)?;
         tokio::spawn(echo.clone().run());
         (node.companions).allow_packing(usize::from(config.limits.compressed_links));
-        time_exchange::register(&node.companions, node.hub.clone());
+        time_exchange::register(&node.companions, node.hub.clone(), node.keeper.clone());
+        receipts::register(&node.companions, &node.hub, &node.registry);
+        standby::register(&node.companions);
+        let watching = node.routes.watch().map_err(|error| {
+            tracing::warn!(%error, "changes of routes are not heard of: links come back when their pauses are over");
+        });
         let credentials = Credentials::new(&own.identity)?;
         let roster = Roster::default();
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
@@ -94,9 +111,11 @@ impl Federation {
             enabled,
             applied: BTreeMap::new(),
             diallers: BTreeMap::new(),
+            uplinks: Vec::new(),
             door,
             acceptor,
             echo,
+            _watching: watching.ok(),
         })
     }
 
@@ -127,6 +146,7 @@ impl Federation {
 
     /// Makes the links what the configuration says; what did not change is not touched. The words tell what did.
     pub(super) fn apply(&mut self, config: &Config) -> String {
+        self.node.keeper.set_discovers(config.keepalive_discovery);
         let wanted: BTreeMap<String, Peer> = config
             .peers
             .iter()
@@ -147,17 +167,25 @@ impl Federation {
         let enabled = || wanted.values().filter(|peer| peer.enabled);
         self.roster.replace(enabled().map(rule).collect());
         *self.enabled.lock().unwrap_or_else(PoisonError::into_inner) = enabled()
-            .map(|peer| (peer.name.clone(), PeerSettings::from(peer)))
+            .map(|peer| (peer.name.clone(), PeerSettings::of(peer, &config.uplinks)))
             .collect();
         self.node.hub.with(|router, now| {
             router.set_peers(&specs);
             router.note_directions(now);
         });
 
+        let uplinks_changed = self.uplinks != config.uplinks;
+        self.uplinks.clone_from(&config.uplinks);
         let old = std::mem::replace(&mut self.applied, wanted);
         let mut changes = Vec::new();
         for (name, peer) in &old {
             match self.applied.get(name) {
+                Some(same)
+                    if same == peer && uplinks_changed && self.diallers.contains_key(name) =>
+                {
+                    self.cut(name, "the uplinks were changed");
+                    changes.push(format!("{name} changed its uplinks"));
+                }
                 Some(same) if same == peer => {}
                 Some(changed) => {
                     if !only_directions_changed(peer, changed) {
@@ -168,6 +196,7 @@ impl Federation {
                 None => {
                     self.cut(name, "it was removed");
                     self.node.board.forget(name);
+                    self.node.keeper.forget(name);
                     self.node.meters.forget(name);
                     changes.push(format!("{name} removed"));
                 }
@@ -218,7 +247,7 @@ impl Federation {
                 board.set(name, PeerState::Disabled, "enabled = false", now);
                 continue;
             }
-            let Some(address) = &peer.address else {
+            let Some(address) = peer.all_addresses().next() else {
                 if board
                     .status(name)
                     .is_none_or(|known| known.state == PeerState::Disabled)
@@ -235,13 +264,20 @@ impl Federation {
             match tls::federation_client(&self.credentials, rule(peer), tls::unobserved()) {
                 Ok(tls) => {
                     let node = Arc::clone(&self.node);
-                    let dialler = Dialler::spawn(node, PeerSettings::from(peer), tls);
+                    let dialler = Dialler::spawn(node, PeerSettings::of(peer, &self.uplinks), tls);
                     self.diallers.insert(name.clone(), dialler);
                 }
                 Err(error) => board.set(name, PeerState::Waiting, error.to_string(), now),
             }
         }
     }
+}
+
+/// What this box does for other boxes.
+fn companions() -> Companions {
+    let companions = Companions::default();
+    companions.offer(Feature::Quiet);
+    companions
 }
 
 /// Writes why we refused a peer that dials us where its operator's colleague looks first: at the peer's state.
@@ -308,7 +344,9 @@ mod tests {
             hub: Hub::new(Router::new(settings), Arc::new(SystemClock::new())),
             board: PeerBoard::new(),
             registry: Registry::new("a", timing.fresh),
+            routes: Routes::default(),
             companions: Companions::default(),
+            keeper: Keeper::default(),
             meters: Meters::default(),
             large_events: Arc::new(Semaphore::new(1)),
             message_limit: 1024,

@@ -161,6 +161,8 @@ mod tests {
             sending: crate::api::sending::SendingStatus::default(),
             last_heard: None,
             dropped: Default::default(),
+            line: None,
+            uplinks: Vec::new(),
             clock: Default::default(),
         }
     }

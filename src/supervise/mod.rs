@@ -34,6 +34,7 @@ use crate::link::board::PeerBoard;
 use crate::link::fed2::echo::EchoDesk;
 use crate::link::hub::Hub;
 use crate::link::meter::Meters;
+use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::pki::store::PkiError;
 use crate::pki::{Fingerprint, KeyAlgorithm, Own};
@@ -127,6 +128,7 @@ struct Shared {
     budget: Budget,
     hub: Hub,
     board: PeerBoard,
+    keeper: Keeper,
     meters: Meters,
     refusals: Refusals,
     rates: Mutex<Rates>,
@@ -217,6 +219,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     let black_box = BlackBox::open(&state, &config, &federate_id, &hub);
     board.record(black_box.recorder().clone(), hub.clock());
     let _watcher = black_box.watched();
+    let keeper = Keeper::open(&state).map_err(StartError::State)?;
     let stop = channel::Sender::new(false);
 
     let patient = manager.is_there();
@@ -239,6 +242,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         hub.clone(),
         board.clone(),
         refusals.clone(),
+        keeper.clone(),
     )
     .map_err(StartError::Tls)?;
     let (orders, mut inbox) = mpsc::channel(4);
@@ -257,6 +261,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         setup_file: config_file,
         budget,
         board,
+        keeper,
         rates: Mutex::default(),
         echo: federation.echo(),
         black_box,
@@ -385,8 +390,10 @@ fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) 
     let words = federation.apply(&config);
     shared.set_config(Config {
         peers: config.peers,
+        uplinks: config.uplinks,
         led: config.led,
         advertised_host: config.advertised_host,
+        keepalive_discovery: config.keepalive_discovery,
         // What takes a restart stays as it is until then, so that `status` tells the truth.
         ..(*old).clone()
     });

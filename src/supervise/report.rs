@@ -4,10 +4,11 @@ use std::sync::PoisonError;
 
 use super::Shared;
 use super::safe::Safe;
+use crate::api::line::LineStatus;
 use crate::api::sending::SendingStatus;
 use crate::api::status::{
     ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus,
-    PowerStatus, Proven, Status, StorageStatus, counts, time,
+    PowerStatus, Proven, Status, StorageStatus, UplinkStatus, counts, time,
 };
 use crate::clock::skew::Offset;
 use crate::config::Peer;
@@ -138,6 +139,15 @@ impl Shared {
             rate_out,
             last_heard: time(counters.last_heard_ms),
             dropped: counts(counters.reasons()),
+            line: self.keeper.shown(&peer.name).map(LineStatus::from),
+            uplinks: known
+                .uplinks
+                .into_iter()
+                .map(|(name, state)| UplinkStatus {
+                    name,
+                    state: state.to_owned(),
+                })
+                .collect(),
             clock: PeerClock::default(),
             sending: self.sending(peer),
         }

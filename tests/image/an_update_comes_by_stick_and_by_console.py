@@ -1,4 +1,4 @@
-"""Updates without a network: a stick with bundles is plugged in and the box does the rest by itself, each bundle once; at
+"""Updates without a network: a stick with bundles is plugged in and the box does the rest by itself, once; at
 the console an operator names a file, and only there may go back to an older release."""
 
 from card import Stick
@@ -13,7 +13,7 @@ SECONDS = 150
 
 def run(world):
     # In the order of their names: the box passes over what it refuses.
-    bundles = {"1-foreign.raucb": world.bundle("foreign"), "2-good.raucb": world.bundle("good"), "3-better.raucb": world.bundle("better")}
+    bundles = {"1-foreign.raucb": world.bundle("foreign"), "2-good.raucb": world.bundle("good")}
     stick = Stick.of(bundles, world.folder / "stick.raw")
     with Updated(world, [], usb=True) as box:
         by_stick(world, box, stick)
@@ -29,19 +29,15 @@ def by_stick(world, box, stick):
     box.flows()
     box.committed("B", 120)
     world.check(box.running() == ("B", True, "good"), f"the system from the stick runs: {box.running()}")
-    # It is still in the box, and was looked at again: the next bundle is newer, so it comes in its turn.
-    box.starts("A", trial=True, timeout=180)
-    box.flows()
-    box.committed("A", 120)
-    world.check(box.running()[2] == "better", "the next bundle came in its turn")
+    # It is still in the box, and was looked at again.
     settled(box)
     report = (stick.get("TOMBOLO-REPORT.txt") or b"").decode(errors="replace")
-    for name, words in (("1-foreign", "refused"), ("2-good", "was installed into slot B"), ("3-better", "was installed into slot A")):
+    for name, words in (("1-foreign", "refused"), ("2-good", "was installed into slot B")):
         line = next((line for line in report.splitlines() if name in line), "")
         world.check(words in line, f"the report on the stick: {line.strip()[:160]}")
     world.check(box.card.state().get("trial") == "none", f"no bundle is taken twice: {box.card.state()}")
     machine.pull_out()
-    world.note("from the stick: a foreign bundle passed over, two good ones taken one after the other, none twice")
+    world.note("from the stick: a foreign bundle passed over, a good one taken, and not twice")
 
 
 def settled(box):
@@ -64,13 +60,13 @@ def by_console(world, box):
     said = console.command("update /data/older.raucb downgrade", 240)
     world.check("0.0.1" in said, f"the console installs an older release when it is told to: {' '.join(said.split())[:160]}")
     state = box.card.state()
-    world.check((state.get("good"), state.get("trial")) == ("A", "B"), f"slot B is on trial: {state}")
+    world.check((state.get("good"), state.get("trial")) == ("B", "A"), f"slot A is on trial: {state}")
     said = console.command("update status")
     world.say(" ".join(said.split()))
     box.guest.machine.serial.skip()
     box.guest.machine.serial.send_slowly("reboot\r")
-    box.starts("B", trial=True)
+    box.starts("A", trial=True)
     box.flows()
-    box.committed("B", 120)
+    box.committed("A", 120)
     world.check(box.running()[2] == "older", "the older release runs and is committed")
     world.note("from the console: older release refused, taken with `downgrade`, committed")

@@ -25,6 +25,10 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         correct_clock: true,
         keepalive_seconds: None,
         probe: None,
+        addresses: Vec::new(),
+        fallback_of: None,
+        fallback_seconds: 10,
+        uplinks: Vec::new(),
         rate: None,
         compress: true,
     }

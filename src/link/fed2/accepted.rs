@@ -2,18 +2,20 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::link::board::PeerState;
 use crate::link::grpc::call;
 use crate::link::grpc::http2;
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
+use crate::link::nat::Link;
 
 use super::methods::Methods;
 use super::node::{Node, PeerSettings};
@@ -21,12 +23,16 @@ use super::registry::{Cutter, stopped, told};
 use super::trouble::Trouble;
 use super::watched::Watched;
 
+/// Between two looks at whether the peer has fallen silent, at least.
+const SHORTEST_LOOK: Duration = Duration::from_millis(20);
+
 /// Serves a connection until it ends, is cut, or `stop` changes.
 pub async fn serve<S>(
     node: Arc<Node>,
     peer: PeerSettings,
     address: String,
     stream: S,
+    link: Option<Arc<Link>>,
     cutter: Cutter,
     mut stop: watch::Receiver<bool>,
 ) where
@@ -45,7 +51,14 @@ pub async fn serve<S>(
         );
     }
     let name = peer.name.clone();
-    let methods = Methods::new(Arc::clone(&node), peer, address, cutter, readers.clone());
+    let methods = Methods::new(
+        Arc::clone(&node),
+        peer,
+        address,
+        link,
+        cutter,
+        readers.clone(),
+    );
     let (stream, fault) = Watched::new(stream, methods.flow().meter().clone());
     let service = {
         let methods = Arc::clone(&methods);
@@ -53,10 +66,10 @@ pub async fn serve<S>(
     };
     let mut connection =
         pin!(http2::server(transport.clone()).serve_connection(TokioIo::new(stream), service));
-    let mut sweep = interval(node.timing.sweep);
-    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
 
     let (trouble, farewell) = loop {
+        let patience = methods.patience();
+        let left = patience.saturating_sub(methods.silence());
         tokio::select! {
             ended = connection.as_mut() => {
                 let why = ended.err().map_or_else(
@@ -72,9 +85,9 @@ pub async fn serve<S>(
             status = told(&mut cut) => {
                 break (Trouble::Cut(status.message.clone()), Some(status));
             }
-            _ = sweep.tick() => {
-                if methods.silence() >= node.timing.silence {
-                    let words = format!("no health check for {} s", node.timing.silence.as_secs());
+            () = sleep(left.clamp(SHORTEST_LOOK, node.timing.sweep.max(SHORTEST_LOOK))) => {
+                if methods.silence() >= patience {
+                    let words = format!("no health check for {} s", patience.as_secs());
                     // An error status on purpose: a TAK client does not reconnect after OK (pitfall 15).
                     let status = Status::new(Code::DeadlineExceeded, words);
                     break (Trouble::Cut(status.message.clone()), Some(status));

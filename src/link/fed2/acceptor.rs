@@ -14,10 +14,12 @@ use tokio_rustls::server::TlsStream;
 
 use crate::link::board::PeerState;
 use crate::link::door::{Door, Guest, Place};
+use crate::link::gauge::Gauge;
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
 use crate::link::handshake::Failure;
 use crate::link::narrow::narrow;
+use crate::link::nat::{Link, quiet};
 use crate::link::refusals::Refusals;
 use crate::link::socket;
 use crate::link::tls::FEDERATION_ALPN;
@@ -29,8 +31,8 @@ use super::node::{Identify, Node, PeerSettings};
 use super::registry::{Cutter, stopped};
 use super::trouble::Trouble;
 
-/// Connections that one peer may have: the one that carries its events, and one that will replace it.
-const MOST_OF_ONE: usize = 2;
+/// Connections that one peer may have: the one that carries its events, its standby, and one that will replace either.
+const MOST_OF_ONE: usize = 3;
 
 /// What a listener needs.
 pub struct AcceptorSettings {
@@ -243,6 +245,21 @@ async fn connection(
             return;
         }
     };
+    if stream.get_ref().1.alpn_protocol() == Some(quiet::ALPN) {
+        // More than there is room for are let go; the peer tries again later.
+        if let Some(_place) = shared.node.keeper.answer_place() {
+            tokio::select! {
+                () = quiet::answer(stream) => {}
+                () = stopped(&mut stop) => {}
+            }
+        }
+        return;
+    }
+    let link = Gauge::of(stream.get_ref().0).map(|gauge| Link::new(gauge, None));
+    let link = link.ok();
+    if let Some(link) = &link {
+        shared.node.keeper.begin(&peer.name, link);
+    }
     let cutter: Cutter = Arc::new(watch::Sender::new(None));
     if !shared.open(&peer.name, &cutter) {
         tracing::warn!(%address, peer = peer.name, "{}: has {MOST_OF_ONE} connections already", peer.name);
@@ -251,7 +268,10 @@ async fn connection(
     let node = Arc::clone(&shared.node);
     // Boxed, so that strangers in their handshake cost no room for it.
     let address = address.to_string();
-    Box::pin(accepted::serve(node, peer, address, stream, cutter, stop)).await;
+    Box::pin(accepted::serve(
+        node, peer, address, stream, link, cutter, stop,
+    ))
+    .await;
 }
 
 async fn handshake(
@@ -275,6 +295,9 @@ async fn handshake(
     let Some(peer) = (shared.identify)(&owned) else {
         return Err(Trouble::Handshake(Failure::Refused(Refusal::Unregistered)));
     };
+    if session.alpn_protocol() == Some(quiet::ALPN) {
+        return Ok((stream, peer));
+    }
     if let Some(leaf) = owned.first() {
         shared.node.board.set_leaf(&peer.name, leaf);
     }

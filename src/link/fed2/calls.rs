@@ -15,13 +15,16 @@ use crate::link::grpc::call::{self, Messages};
 use crate::link::grpc::frame::{Skipper, framed};
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
+use crate::link::keepalive::Announcement;
 use crate::wire::cold::{ClientHealth, FederateGroups, Health, ServerHealth, Subscription};
 
-use super::companion::Companion;
+use super::companion::{Companion, Feature};
 use super::flow::Flow;
 use super::intake;
-use super::names::{Introduction, MethodName};
+use super::keeping::Keeping;
+use super::names::{Introduction, KEEPALIVE, MethodName};
 use super::node::{Node, PeerSettings};
+use super::pulse::Pulse;
 use super::trouble::{HEALTH_ANSWER, Trouble};
 
 /// What the tasks of a connection tell the one that conducts it.
@@ -56,6 +59,8 @@ pub struct Calls<'a> {
     pub readers: TaskScope,
     /// The connection's events.
     pub flow: Arc<Flow>,
+    /// How well it is.
+    pub pulse: Pulse,
     /// Keeps ClientFederateGroupsStream open.
     pub group_updates: Option<mpsc::Sender<Part>>,
     /// Keeps ServerROLStream open.
@@ -157,14 +162,24 @@ impl Calls<'_> {
         });
     }
 
-    /// The first answer within 15 s of ClientEventStream, then one every 3 s (pitfall 9).
-    pub fn check_health(&self, first: Instant) {
+    /// The first answer within 15 s of ClientEventStream, then one every 3 s (pitfall 9), or as boxes agree on.
+    pub fn check_health(&self, first: Instant, keeping: Keeping) {
         let (caller, timing) = (self.caller.clone(), self.node.timing.clone());
+        let (pulse, flow) = (self.pulse.clone(), Arc::clone(&self.flow));
         self.readers.spawn(async move {
-            let mut deadline = first.min(Instant::now() + timing.health_deadline);
+            let mut first = Some(first);
             let mut previous = None;
             loop {
-                let checked = timeout_at(deadline, caller.health())
+                let plan = keeping.plan();
+                let within = match plan.is_stretched() {
+                    true => plan.health_deadline,
+                    false => timing.health_deadline,
+                };
+                let latest = Instant::now() + within;
+                let deadline = first.take().map_or(latest, |first| first.min(latest));
+                let handed = flow.handed();
+                pulse.begin();
+                let checked = timeout_at(deadline, caller.health(plan.announcement))
                     .await
                     .unwrap_or(Err(Trouble::TimedOut(HEALTH_ANSWER)));
                 match checked {
@@ -175,9 +190,17 @@ impl Calls<'_> {
                         return;
                     }
                 }
+                keeping.well();
+                pulse.answered();
+                if !caller.companion.has(Feature::Receipt) {
+                    // All that is known of other peers: what they had before the question arrived before it.
+                    flow.took(handed);
+                }
                 let _ = caller.signals.send(Signal::Healthy).await;
-                sleep(timing.health_every).await;
-                deadline = Instant::now() + timing.health_deadline;
+                tokio::select! {
+                    () = sleep(plan.health_every) => {}
+                    () = pulse.asked() => {}
+                }
             }
         });
     }
@@ -269,6 +292,11 @@ impl Caller {
         }
     }
 
+    /// The peer as another box.
+    pub fn companion(&self) -> &Companion {
+        &self.companion
+    }
+
     /// Sends a call's head now, in the order of these calls; the future gives its answer's body.
     fn open(
         &mut self,
@@ -284,8 +312,22 @@ impl Caller {
         path: &str,
         body: GrpcBody,
     ) -> impl Future<Output = Result<Incoming, Status>> + Send + use<> {
+        self.open_announcing(path, body, None)
+    }
+
+    /// The same, and says when to expect the next.
+    fn open_announcing(
+        &mut self,
+        path: &str,
+        body: GrpcBody,
+        announcement: Option<Announcement>,
+    ) -> impl Future<Output = Result<Incoming, Status>> + Send + use<> {
         let sent = call::request(&self.authority, path, body).map(|mut request| {
-            self.companion.mark(request.headers_mut());
+            self.companion.mark_call(request.headers_mut());
+            let announced = announcement.map(|announced| announced.text().parse());
+            if let Some(Ok(announced)) = announced {
+                request.headers_mut().insert(KEEPALIVE, announced);
+            }
             self.sender.send_request(request)
         });
         let companion = self.companion.clone();
@@ -318,7 +360,10 @@ impl Caller {
     }
 
     /// One health check; gives back the call, which may still be open.
-    async fn health(&self) -> Result<Messages<ServerHealth>, Trouble> {
+    pub async fn health(
+        &self,
+        announcement: Option<Announcement>,
+    ) -> Result<Messages<ServerHealth>, Trouble> {
         let method = MethodName::HealthCheck;
         let failed = |status| Trouble::Call {
             method: method.name(),
@@ -327,7 +372,9 @@ impl Caller {
         let question: Bytes = framed(&ClientHealth {
             status: Health::Serving.into(),
         });
-        let answer = self.clone().open(method, GrpcBody::request(question));
+        let body = GrpcBody::request(question);
+        let mut caller = self.clone();
+        let answer = caller.open_announcing(&method.path(), body, announcement);
         let mut messages = Messages::<ServerHealth>::new(answer.await.map_err(failed)?);
         // The first message is the answer, whether trailers follow or not (pitfall 8).
         let health = messages

@@ -20,10 +20,15 @@ use tokio::time::timeout;
 use super::packing::Packing;
 use crate::link::grpc::status::{Code, Status};
 
+use super::registry::Origin;
+
 /// Says "I am a box", and which revision of these private matters it speaks.
 const BOX: HeaderName = HeaderName::from_static("tombolo-box");
 /// Says what the box can do, words with commas between.
 const FEATURES: HeaderName = HeaderName::from_static("tombolo-features");
+
+/// Says which attempt of the dialling program a connection came from: two numbers in hexadecimal.
+const CONNECTION: HeaderName = HeaderName::from_static("tombolo-connection");
 
 /// Path prefix of every private method.
 pub const SERVICE: &str = "/tombolo.Box/";
@@ -65,6 +70,12 @@ features! {
     Ping = "ping",
     /// Takes a packed event stream, if it has a place for it.
     Pack = "pack",
+    /// Says how many events of a connection it has taken.
+    Receipt = "receipt",
+    /// Keeps a second connection over another uplink.
+    Standby = "standby",
+    /// Answers on a side connection after it was quiet (`link/nat`).
+    Quiet = "quiet",
 }
 
 /// A set of [`Feature`]s.
@@ -124,6 +135,8 @@ struct Inner {
     /// The peer's clock is known.
     timed: watch::Sender<bool>,
     line: Mutex<Option<Arc<dyn Line>>>,
+    /// Our attempt, when we dialled; the peer's, when it did.
+    origin: Mutex<Option<Origin>>,
 }
 
 impl Companion {
@@ -137,6 +150,7 @@ impl Companion {
             theirs: watch::Sender::new(None),
             timed: watch::Sender::new(false),
             line: Mutex::new(None),
+            origin: Mutex::new(None),
         }))
     }
 
@@ -207,6 +221,43 @@ impl Companion {
         head.insert(FEATURES, self.0.header.clone());
     }
 
+    /// Writes into the head of a call which attempt of ours it belongs to.
+    pub fn mark_call(&self, head: &mut HeaderMap) {
+        self.mark(head);
+        if let Some(origin) = self.their_origin() {
+            let words = format!("{:x}-{:x}", origin.instance, origin.serial);
+            if let Ok(words) = HeaderValue::from_str(&words) {
+                head.insert(CONNECTION, words);
+            }
+        }
+    }
+
+    /// Which attempt this connection is: from now on every call says so.
+    pub fn set_origin(&self, origin: Origin) {
+        *self.origin() = Some(origin);
+    }
+
+    /// Which attempt of the side that dialled this connection is, as far as it said so.
+    pub fn their_origin(&self) -> Option<Origin> {
+        *self.origin()
+    }
+
+    /// Reads the head of a call of the peer that dialled. Of its attempts the last one named counts: a standby becomes
+    /// a later one when it takes over.
+    pub fn note_call(&self, head: &HeaderMap) {
+        self.note(head);
+        let origin = head.get(CONNECTION).and_then(|words| {
+            let (instance, serial) = words.to_str().ok()?.split_once('-')?;
+            Some(Origin {
+                instance: u64::from_str_radix(instance, 16).ok()?,
+                serial: u64::from_str_radix(serial, 16).ok()?,
+            })
+        });
+        if let Some(origin) = origin {
+            *self.origin() = Some(origin);
+        }
+    }
+
     /// Reads the head of a call or an answer of the peer. The first one decides.
     pub fn note(&self, head: &HeaderMap) {
         self.0.theirs.send_if_modified(|theirs| {
@@ -235,6 +286,10 @@ impl Companion {
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn origin(&self) -> std::sync::MutexGuard<'_, Option<Origin>> {
+        self.0.origin.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn line(&self) -> std::sync::MutexGuard<'_, Option<Arc<dyn Line>>> {

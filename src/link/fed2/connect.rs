@@ -1,18 +1,23 @@
 //! From a configured address to a TLS stream that speaks HTTP/2.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ClientConfig;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::config::Uplink;
+use crate::link::gauge::Gauge;
 use crate::link::handshake::Failure;
 use crate::link::narrow::narrow;
+use crate::link::nat::quiet::Way;
 use crate::link::socket;
-use crate::link::tls::{FEDERATION_ALPN, server_name};
+use crate::link::tls::{FEDERATION_ALPN, quiet, server_name};
 
 use super::last_words::LastWords;
 use super::node::{PeerSettings, Timing};
@@ -24,6 +29,9 @@ pub const TLS_BUFFER: usize = 16 * 1024;
 /// Addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 4;
 
+/// Each of several addresses may take this long at least.
+const LEAST_EACH: Duration = Duration::from_secs(3);
+
 /// A connection that is up, before HTTP/2.
 #[derive(Debug)]
 pub struct Connected {
@@ -31,29 +39,39 @@ pub struct Connected {
     pub stream: TlsStream<LastWords<TcpStream>>,
     /// Where it leads.
     pub address: SocketAddr,
+    /// The uplink that it is bound to; none: the kernel's routes decide.
+    pub uplink: Option<Arc<Uplink>>,
+    /// How to open another one beside it.
+    pub way: Way,
+    /// Its socket.
+    pub gauge: Gauge,
 }
 
-/// Looks the name up, connects, and does the TLS handshake. Dropping the future gives up at once.
+/// Looks the name up, connects, and does the TLS handshake. Of several addresses of the name, `favourite` is tried
+/// first, and the one that answered is noted there. Dropping the future gives up at once.
 ///
 /// # Errors
 /// Which step failed, and how.
 pub async fn connect(
     peer: &PeerSettings,
     address: &str,
+    uplink: Option<&Arc<Uplink>>,
+    favourite: &mut Option<SocketAddr>,
     tls: &Arc<ClientConfig>,
     timing: &Timing,
 ) -> Result<Connected, Trouble> {
     let host = host(address)?;
-    let stream = timeout(timing.connect, tcp(address))
-        .await
-        .unwrap_or(Err(Trouble::TimedOut("connecting")))?;
-    let prepared = socket::prepare(&stream, peer.keepalive_seconds);
-    if let Err(error) = prepared.and_then(|()| narrow(&stream, peer.rate)) {
+    let stream = tcp(address, uplink, *favourite, timing).await?;
+    let over = peer.over(uplink);
+    let prepared = socket::prepare(&stream, over.keepalive_seconds);
+    if let Err(error) = prepared.and_then(|()| narrow(&stream, over.rate)) {
         tracing::warn!(peer = peer.name, %error, "TCP options refused by the system");
     }
-    let address = stream
-        .peer_addr()
-        .map_err(|error| Trouble::Tcp(error.to_string()))?;
+    let failed = |error: io::Error| Trouble::Tcp(error.to_string());
+    let address = stream.peer_addr().map_err(failed)?;
+    *favourite = Some(address);
+    let local = stream.local_addr().map_err(failed)?;
+    let gauge = Gauge::of(&stream).map_err(failed)?;
     let stream = LastWords::new(stream);
     let handshake = TlsConnector::from(Arc::clone(tls)).connect(server_name(host), stream);
     let mut stream = timeout(timing.handshake, handshake)
@@ -64,21 +82,70 @@ pub async fn connect(
         return Err(Trouble::NoHttp2);
     }
     stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
-    Ok(Connected { stream, address })
+    let way = Way {
+        to: address,
+        from: local,
+        interface: uplink.map(|uplink| uplink.interface.clone()),
+        tls: quiet(tls),
+    };
+    Ok(Connected {
+        stream,
+        address,
+        uplink: uplink.cloned(),
+        way,
+        gauge,
+    })
 }
 
-async fn tcp(address: &str) -> Result<TcpStream, Trouble> {
-    let addresses = tokio::net::lookup_host(address)
+async fn tcp(
+    address: &str,
+    uplink: Option<&Arc<Uplink>>,
+    favourite: Option<SocketAddr>,
+    timing: &Timing,
+) -> Result<TcpStream, Trouble> {
+    let found = timeout(timing.connect, tokio::net::lookup_host(address))
         .await
+        .map_err(|_| Trouble::TimedOut("looking the name up"))?
         .map_err(|error| Trouble::NameLookup(error.to_string()))?;
+    let mut addresses: Vec<SocketAddr> = found.collect();
+    // The one that answered last; of the others, the order of the system.
+    addresses.sort_by_key(|address| Some(*address) != favourite);
+    addresses.truncate(MOST_ADDRESSES);
+    let each = u32::try_from(addresses.len().max(1)).unwrap_or(1);
+    let each = (timing.connect / each).max(LEAST_EACH.min(timing.connect));
     let mut trouble = Trouble::NameLookup("the name has no address".into());
-    for address in addresses.take(MOST_ADDRESSES) {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => trouble = Trouble::of_connect(&error),
+    for address in addresses {
+        match timeout(each, one(address, uplink)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => trouble = Trouble::of_connect(&error),
+            Err(_) => trouble = Trouble::TimedOut("connecting"),
         }
     }
-    Err(trouble)
+    Err(match (trouble, uplink) {
+        (Trouble::NoNetwork(why), Some(uplink)) => Trouble::NoNetwork(format!(
+            "over {} ({}): {why}",
+            uplink.name, uplink.interface
+        )),
+        (trouble, _) => trouble,
+    })
+}
+
+async fn one(address: SocketAddr, uplink: Option<&Arc<Uplink>>) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    if let Some(uplink) = uplink {
+        // Allowed to everybody since Linux 5.7, as long as the socket is not bound yet. The kernel then takes only
+        // routes over that interface, whatever their metric.
+        let interface = uplink.interface.as_bytes();
+        socket.bind_device(Some(interface)).map_err(|error| {
+            // No such interface: a modem that is not plugged in, mostly.
+            io::Error::new(io::ErrorKind::NetworkDown, error.to_string())
+        })?;
+    }
+    socket.connect(address).await
 }
 
 fn host(address: &str) -> Result<&str, Trouble> {
@@ -110,5 +177,26 @@ mod tests {
         ] {
             assert_eq!(host(wrong), Err(Trouble::Address(wrong.into())));
         }
+    }
+
+    #[tokio::test]
+    async fn a_connection_keeps_to_its_interface() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let over = |interface: &str| {
+            Arc::new(Uplink {
+                name: "wan".into(),
+                interface: interface.into(),
+                priority: 0,
+                rate: None,
+                keepalive_seconds: None,
+                hold_seconds: 30,
+                metered: false,
+            })
+        };
+        assert!(one(address, Some(&over("lo"))).await.is_ok());
+        let missing = one(address, Some(&over("no-such-if"))).await.unwrap_err();
+        let trouble = Trouble::of_connect(&missing);
+        assert!(matches!(trouble, Trouble::NoNetwork(_)), "{trouble:?}");
     }
 }

@@ -4,74 +4,68 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::link::board::PeerState;
-use crate::link::grpc::body::GrpcBody;
-use crate::link::grpc::call;
-use crate::link::grpc::http2;
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::Status;
+use crate::link::nat::quiet::Way;
+use crate::link::nat::{Link, measure};
 use crate::route::LinkSpec;
 use crate::wire::cold::Subscription;
 
 use super::calls::{Caller, Calls, Signal};
+use super::companion::Feature;
 use super::companion_calls;
-use super::connect::Connected;
 use super::flow::Flow;
+use super::keeping::Keeping;
 use super::names::{Introduction, MethodName};
 use super::node::{Node, PeerSettings};
-use super::registry::{Candidate, Cutter, Side, stopped, told};
+use super::opened::Opened;
+use super::pulse::Pulse;
+use super::registry::{Candidate, Cutter, Origin, Side, stopped, told};
 use super::trouble::Trouble;
-use super::watched::Watched;
 
-/// Runs a connection until it ends or `stop` changes, and closes it. `Ok` = stopped on request.
+/// Runs a connection until it ends or `stop` changes, and closes it. `Ok` = stopped on request. Dropping the future cuts
+/// the connection at once.
 ///
 /// # Errors
 /// Why it ended.
 pub async fn run(
     node: &Arc<Node>,
     peer: &PeerSettings,
-    authority: &str,
-    connected: Connected,
+    opened: Opened,
+    pulse: &Pulse,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<(), Trouble> {
-    // Two scopes: our readers end first, then hyper gets time to say goodbye.
-    let (readers, transport) = (TaskScope::new(), TaskScope::new());
-    let (_readers, _transport) = (readers.guard(), transport.guard());
-    let shown = connected.stream.get_ref().1.peer_certificates();
-    if let Some(leaf) = shown.and_then(<[_]>::first) {
-        node.board.set_leaf(&peer.name, leaf);
-    }
-    let meter = node.meters.connection(&peer.name);
-    let (stream, fault) = Watched::new(connected.stream, meter.clone());
-    let (sender, connection) = timeout(
-        node.timing.handshake,
-        http2::client(transport.clone()).handshake::<_, GrpcBody>(TokioIo::new(stream)),
-    )
-    .await
-    .map_err(|_| Trouble::TimedOut("starting HTTP/2"))?
-    .map_err(|error| {
-        let why = || Trouble::Lost(call::reason(&error));
-        fault.take().unwrap_or_else(why)
-    })?;
-
+    // Our readers end first, then hyper gets time to say goodbye.
+    let readers = TaskScope::new();
+    let _readers = readers.guard();
+    let (fault, transport) = (opened.fault.clone(), opened.transport.clone());
     let (signals, inbox) = mpsc::channel(16);
-    let ended = signals.clone();
-    transport.spawn(async move {
-        let why = match connection.await {
-            Ok(()) => "the peer closed the connection".to_owned(),
-            Err(error) => call::reason(&error),
-        };
-        let _ = ended.send(Signal::Failed(Trouble::Lost(why))).await;
+    let (over, ended) = (opened.ended(), signals.clone());
+    readers.spawn(async move {
+        let _ = ended.send(Signal::Failed(over.await)).await;
     });
     let cutter: Cutter = Arc::new(watch::Sender::new(None));
     let mut cut = cutter.subscribe();
-    let companion = node.companions.companion(&peer.name, peer.is_packed());
-    let flow = Flow::limited(peer.rate, meter, companion.packing().clone());
-    let caller = Caller::new(sender, authority, signals, companion.clone());
+    let companion = opened.companion.clone();
+    let flow = Flow::limited(
+        peer.over(opened.uplink.as_ref()).rate,
+        opened.meter.clone(),
+        companion.packing().clone(),
+    );
+    let _leaves = Leaves(Arc::clone(&flow));
+    let keeping = opened.keeping(node, peer);
+    let origin = node.registry.next_attempt();
+    companion.set_origin(origin);
+    let caller = Caller::new(
+        opened.sender.clone(),
+        &opened.authority,
+        signals,
+        companion.clone(),
+    );
     readers.spawn(companion_calls::dialled(
         node.companions.clone(),
         companion.clone(),
@@ -87,10 +81,15 @@ pub async fn run(
             introduction: Introduction::new(node),
             readers: readers.clone(),
             flow: Arc::clone(&flow),
+            pulse: pulse.clone(),
             group_updates: None,
             rol: None,
         },
+        keeping: keeping.clone(),
+        way: opened.way.clone(),
+        link: Arc::clone(&opened.link),
         cutter,
+        origin,
         inbox,
     };
     let result = tokio::select! {
@@ -103,20 +102,31 @@ pub async fn run(
         (Trouble::Lost(_) | Trouble::Call { .. }, Some(fault)) => fault,
         (trouble, _) => trouble,
     });
-
+    let lost = match &result {
+        Ok(()) | Err(Trouble::Cut(_)) => false,
+        Err(_) => pulse.held().is_some(),
+    };
+    if lost {
+        // It was well and is gone: what waits is for the next connection, and every moment counts.
+        flow.detach();
+        opened.link.gauge.reset();
+    }
     // Half-close our streams, let go of every call, and let hyper send GOAWAY and TLS close_notify.
     flow.finish(Status::ok());
     drop(conductor);
     companion.hang_up();
-    let _ = timeout(node.timing.closing / 3, readers_done(&flow)).await;
-    readers.end();
-    let _ = timeout(node.timing.closing, transport.idle()).await;
+    if !lost {
+        let _ = timeout(node.timing.closing / 3, readers_done(&flow)).await;
+        readers.end();
+        let _ = timeout(node.timing.closing, transport.idle()).await;
+    }
     // A call may fail before the refusal behind it has been read.
     if let (Err(Trouble::Lost(_) | Trouble::Call { .. }), Some(fault)) = (&result, fault.take())
         && fault.handshake().is_some()
     {
         result = Err(fault);
     }
+    keeping.ended(result.as_ref().err());
     if let Err(trouble) = &result {
         let reason = trouble.to_string();
         node.board.set(
@@ -127,7 +137,17 @@ pub async fn run(
         );
     }
     flow.detach();
+    drop(opened);
     result
+}
+
+/// However a connection ends, it leaves the router and makes room for the next one.
+struct Leaves(Arc<Flow>);
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        self.0.detach();
+    }
 }
 
 /// Waits until the outbox is empty and our event stream half-closed.
@@ -140,7 +160,11 @@ async fn readers_done(flow: &Flow) {
 struct Conductor<'a> {
     calls: Calls<'a>,
     cutter: Cutter,
+    origin: Origin,
     inbox: mpsc::Receiver<Signal>,
+    keeping: Keeping,
+    link: Arc<Link>,
+    way: Way,
 }
 
 impl Conductor<'_> {
@@ -163,7 +187,7 @@ impl Conductor<'_> {
         self.early_reply().await?;
         // Our groups only now: before ServerEventStream is up the call dies (pitfall 13).
         self.calls.open_client_groups();
-        self.calls.check_health(first_health);
+        self.calls.check_health(first_health, self.keeping.clone());
         let mut serving = false;
         loop {
             match self.signal().await? {
@@ -179,6 +203,7 @@ impl Conductor<'_> {
                     tracing::info!(peer, "{peer}: connected");
                     self.calls.open_client_rol();
                     self.calls.open_server_rol();
+                    self.measure();
                 }
                 Signal::Healthy => self.calls.flow.healthy(),
                 Signal::RolEnded(MethodName::ClientRolStream) => self.calls.open_client_rol(),
@@ -219,6 +244,20 @@ impl Conductor<'_> {
         Ok(())
     }
 
+    /// Learns, beside the link, how long the network remembers it when it is idle.
+    fn measure(&self) {
+        let Calls { node, peer, .. } = &self.calls;
+        if self.calls.caller.companion().has(Feature::Quiet) {
+            self.calls.readers.spawn(measure::run(
+                node.keeper.clone(),
+                Arc::clone(&self.link),
+                self.way.clone(),
+                node.hub.clone(),
+                peer.name.clone(),
+            ));
+        }
+    }
+
     async fn signal(&mut self) -> Result<Signal, Trouble> {
         match self.inbox.recv().await {
             Some(Signal::Failed(trouble)) => Err(trouble),
@@ -233,7 +272,9 @@ impl Conductor<'_> {
             peer: &self.calls.peer.name,
             side: Side::Dialled,
             federate_id,
+            origin: Some(self.origin),
             cutter: Arc::clone(&self.cutter),
+            challenge: self.calls.pulse.challenge(),
         };
         let claim = self
             .calls

@@ -152,6 +152,18 @@ impl Flow {
         }
     }
 
+    /// Messages that the peer was handed so far.
+    pub fn handed(&self) -> u64 {
+        self.lock().port.as_ref().map_or(0, Port::handed)
+    }
+
+    /// The peer has the first `count` of them.
+    pub fn took(&self, count: u64) {
+        if let Some(port) = &self.lock().port {
+            port.took(count);
+        }
+    }
+
     /// The body that carries our events. A second one ends the first.
     pub fn reader(self: &Arc<Self>) -> EventSource {
         let (reader, waker) = {

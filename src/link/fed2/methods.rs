@@ -2,9 +2,10 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use prost::Message;
 use tokio::sync::{OnceCell, mpsc};
@@ -17,19 +18,27 @@ use crate::link::grpc::call::{self, Ended, Messages};
 use crate::link::grpc::frame::{FrameError, Skipper, framed};
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
+use crate::link::keepalive::Announcement;
+use crate::link::nat::Link;
 use crate::route::LinkSpec;
 use crate::wire::cold::{ClientHealth, Empty, FederateGroups, Health, ServerHealth, Subscription};
 
-use super::companion::{self, Companion};
+use super::companion::{self, Companion, Feature};
 use super::companion_calls;
 use super::flow::Flow;
 use super::intake;
-use super::names::{Introduction, MethodName};
+use super::names::{Introduction, KEEPALIVE, MethodName};
 use super::node::{Node, PeerSettings};
 use super::registry::{Candidate, Cutter, Side};
+use super::standby;
 
 /// ServerEventStreams of one connection. TAK opens a newer one beside the old one; more have no use.
 const EVENT_STREAMS: usize = 2;
+
+/// What an operator must do about a TAK Server that dials us beside another connection (protocol reference 1.3).
+const BOTH_DIAL: &str = "it dials us too, beside a connection that is well; a TAK Server that meets a second \
+    connection of one certificate switches its own outgoing connection off until somebody switches it on again: take \
+    `address` out here, or the outgoing connection there";
 
 type Answer = Result<Response<GrpcBody>, Status>;
 
@@ -39,6 +48,7 @@ pub struct Methods {
     node: Arc<Node>,
     peer: PeerSettings,
     address: String,
+    link: Option<Arc<Link>>,
     introduction: Introduction,
     flow: Arc<Flow>,
     companion: Companion,
@@ -54,7 +64,11 @@ struct State {
     federate_id: String,
     /// The last sign that the peer is well; the connection's beginning counts as one.
     well: Instant,
+    /// What its last health check announced.
+    announced: Option<Announcement>,
     connected: bool,
+    /// What the peer had been handed when its last health check was answered.
+    answered: u64,
     /// ServerEventStreams that are open: TAK opens a newer one beside the old one.
     event_streams: usize,
     /// The calls that stay open until we or the peer end them.
@@ -63,11 +77,12 @@ struct State {
 }
 
 impl Methods {
-    /// For a new connection of `peer` from `address`. `cutter` ends it, `readers` holds its tasks.
+    /// For a new connection of `peer` from `address`, which `status` shows by `link`. `cutter` ends it, `readers` holds its tasks.
     pub fn new(
         node: Arc<Node>,
         peer: PeerSettings,
         address: String,
+        link: Option<Arc<Link>>,
         cutter: Cutter,
         readers: TaskScope,
     ) -> Arc<Self> {
@@ -83,6 +98,7 @@ impl Methods {
             node,
             peer,
             address,
+            link,
             cutter,
             readers,
             attached: OnceCell::new(),
@@ -90,7 +106,9 @@ impl Methods {
             state: Mutex::new(State {
                 federate_id: String::new(),
                 well: Instant::now(),
+                announced: None,
                 connected: false,
+                answered: 0,
                 event_streams: 0,
                 held: Vec::new(),
                 ended: None,
@@ -109,8 +127,14 @@ impl Methods {
     }
 
     /// How long ago the peer last proved that it is well.
-    pub fn silence(&self) -> std::time::Duration {
+    pub fn silence(&self) -> Duration {
         self.lock().well.elapsed()
+    }
+
+    /// How long it may be before the peer proves that again: what it announced, or what every federate keeps to.
+    pub fn patience(&self) -> Duration {
+        let announced = self.lock().announced;
+        announced.map_or(self.node.timing.silence, |announced| announced.patience())
     }
 
     /// Ends every open call with `status`, after what waits in the outbox.
@@ -138,18 +162,19 @@ impl Methods {
         if let Some(answer) = call::turn_away(&request) {
             return Ok(answer);
         }
-        self.companion.note(request.headers());
+        self.companion.note_call(request.headers());
         let method = MethodName::of_path(request.uri().path());
         if let Some(name) = request.uri().path().strip_prefix(companion::SERVICE) {
             let name = name.to_owned();
             let answer = self.private(&name, request.into_body()).await;
             return Ok(self.marked(answer));
         }
+        let announced = self.announced(request.headers());
         let body = request.into_body();
         let answer = match method {
             Some(MethodName::ClientEventStream) => self.client_events(body).await,
             Some(MethodName::ServerEventStream) => self.server_events(body).await,
-            Some(MethodName::HealthCheck) => self.health(body).await,
+            Some(MethodName::HealthCheck) => self.health(body, announced).await,
             Some(MethodName::ServerFederateGroupsStream) => self.server_groups(body).await,
             Some(MethodName::ClientFederateGroupsStream) => Ok(self.client_groups(body)),
             Some(MethodName::ClientRolStream) => self.client_rol(body).await,
@@ -175,6 +200,9 @@ impl Methods {
     }
 
     async fn private(&self, name: &str, body: Incoming) -> Answer {
+        if name == standby::METHOD && self.companion.is_box() {
+            return standby::accepted(&self.node, &self.peer, &self.readers, body);
+        }
         let companions = &self.node.companions;
         companion_calls::answered(companions, &self.companion, &self.readers, name, body).await
     }
@@ -229,15 +257,24 @@ impl Methods {
         Ok(answer)
     }
 
-    async fn health(&self, body: Incoming) -> Answer {
+    /// What a box says of its next health check.
+    fn announced(&self, head: &HeaderMap) -> Option<Announcement> {
+        let text = head.get(KEEPALIVE).filter(|_| self.companion.is_box())?;
+        Announcement::parse(text.to_str().ok()?)
+    }
+
+    async fn health(&self, body: Incoming, announced: Option<Announcement>) -> Answer {
         let health: ClientHealth = self.first(body).await?;
         let well = health.status() == Health::Serving;
         let registered = self.flow.is_read();
         if well {
             self.flow.healthy();
+            self.answered_before();
+            self.follow(announced.as_ref());
             let newly = {
                 let mut state = self.lock();
                 state.well = Instant::now();
+                state.announced = announced;
                 registered && !std::mem::replace(&mut state.connected, registered)
             };
             if newly {
@@ -257,6 +294,28 @@ impl Methods {
         Ok(message(&ServerHealth {
             status: status.into(),
         }))
+    }
+
+    /// A peer asks again when it has our last answer, and so what we had sent before that. A box says more exactly what
+    /// it has.
+    fn answered_before(&self) {
+        let handed = self.flow.handed();
+        let before = std::mem::replace(&mut self.lock().answered, handed);
+        if !self.companion.has(Feature::Receipt) {
+            self.flow.took(before);
+        }
+    }
+
+    /// Follows the schedule that the peer announced, and notes how long the way there and back takes.
+    fn follow(&self, announced: Option<&Announcement>) {
+        let Some(link) = &self.link else { return };
+        if let Some(announced) = announced {
+            link.follow_peer(announced);
+        }
+        if let Some(round_trip) = link.round_trip_ms() {
+            let hub = &self.node.hub;
+            hub.with(|router, _| router.note_round_trip(&self.peer.name, round_trip));
+        }
     }
 
     fn client_groups(self: &Arc<Self>, body: Incoming) -> Response<GrpcBody> {
@@ -358,9 +417,15 @@ impl Methods {
                 peer: &self.peer.name,
                 side: Side::Accepted,
                 federate_id: &federate_id,
+                origin: self.companion.their_origin(),
                 cutter: Arc::clone(&self.cutter),
+                challenge: Arc::default(),
             };
             let claim = self.node.registry.claim(candidate).await.map_err(|taken| {
+                if !self.companion.is_box() {
+                    self.node.board.advise(&self.peer.name, BOTH_DIAL);
+                    tracing::warn!(peer = self.peer.name, "{}: {BOTH_DIAL}", self.peer.name);
+                }
                 let status = Status::new(Code::AlreadyExists, taken.to_string());
                 self.close(status.clone());
                 status

@@ -1,5 +1,6 @@
 //! The methods of `com.atakmap.FederatedChannel`, and the messages with which we introduce ourselves.
 
+use http::HeaderName;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::wire::cold::{
@@ -11,6 +12,9 @@ use super::node::Node;
 
 /// Path prefix of every method.
 pub const SERVICE: &str = "/com.atakmap.FederatedChannel/";
+
+/// Metadata of a box's health checks: when to expect the next ([`crate::link::keepalive::Announcement`]).
+pub const KEEPALIVE: HeaderName = HeaderName::from_static("tombolo-keepalive");
 
 /// The local default group (protocol reference 1.5).
 pub const DEFAULT_GROUP: &str = "__ANON__";

@@ -7,13 +7,16 @@ use std::time::Duration;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 
-use crate::config::{Peer, Rate};
+use crate::config::{Peer, Rate, Uplink};
 use crate::link::board::PeerBoard;
 use crate::link::hub::Hub;
 use crate::link::meter::Meters;
+use crate::link::nat::Keeper;
+use crate::link::route_watch::Routes;
 
 use super::companion_desk::Companions;
 use super::packing;
+use super::plan::Pauses;
 use super::registry::Registry;
 
 /// What every federation connection of this box shares.
@@ -31,8 +34,12 @@ pub struct Node {
     pub meters: Meters,
     /// Which peers are connected.
     pub registry: Registry,
+    /// Where changes of the network are told.
+    pub routes: Routes,
     /// Other boxes, and what we do for them.
     pub companions: Companions,
+    /// What keeps links alive, and what was learned about that.
+    pub keeper: Keeper,
     /// Longest `FederatedEvent` taken, bytes: the largest event plus what federation adds to it. A longer one ends
     /// the connection.
     pub message_limit: usize,
@@ -56,22 +63,57 @@ pub struct PeerSettings {
     pub incoming: bool,
     /// Send what we have.
     pub outgoing: bool,
-    /// Seconds between TCP keepalives; none = 60.
+    /// Seconds between keepalives; none = what was learned, or else 60.
     pub keepalive_seconds: Option<u32>,
+    /// Further addresses of the same peer.
+    pub further: Vec<String>,
+    /// Whom it stands in for, and how long that one must be down first.
+    pub fallback: Option<(String, Duration)>,
+    /// The uplinks that may carry it, best first; empty: the kernel's routes decide.
+    pub uplinks: Vec<Arc<Uplink>>,
     /// What may be sent to it; none = as much as the network takes.
     pub rate: Option<Rate>,
     /// Pack what is sent over a thin link, if the peer can unpack it.
     pub compress: bool,
 }
 
-impl From<&Peer> for PeerSettings {
-    fn from(peer: &Peer) -> Self {
+impl PeerSettings {
+    /// The same over one uplink: what is set for the peer goes before what is set for the uplink.
+    #[must_use]
+    pub fn over(&self, uplink: Option<&Arc<Uplink>>) -> Self {
+        let of_uplink = uplink.and_then(|uplink| uplink.keepalive_seconds);
+        let rate = uplink.and_then(|uplink| Rate::of_bits(uplink.rate?));
+        Self {
+            keepalive_seconds: self.keepalive_seconds.or(of_uplink),
+            rate: self.rate.into_iter().chain(rate).min(),
+            uplinks: uplink.cloned().into_iter().collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether bytes are dear on the way there.
+    pub fn is_thin(&self) -> bool {
+        let dear = |uplink: &Arc<Uplink>| uplink.metered || uplink.rate.is_some();
+        self.rate.is_some() || self.uplinks.iter().any(dear)
+    }
+
+    /// What a configuration says of a peer; `uplinks` are all that the box has, best first.
+    pub fn of(peer: &Peer, uplinks: &[Arc<Uplink>]) -> Self {
+        let carries =
+            |uplink: &&Arc<Uplink>| peer.uplinks.is_empty() || peer.uplinks.contains(&uplink.name);
+        let mut addresses = peer.all_addresses().map(str::to_owned);
         Self {
             name: peer.name.clone(),
-            address: peer.address.clone(),
+            address: addresses.next(),
+            further: addresses.collect(),
             incoming: peer.incoming,
             outgoing: peer.outgoing,
             keepalive_seconds: peer.keepalive_seconds,
+            fallback: peer.fallback_of.as_ref().map(|main| {
+                let after = Duration::from_secs(peer.fallback_seconds.into());
+                (main.clone(), after)
+            }),
+            uplinks: uplinks.iter().filter(carries).cloned().collect(),
             rate: peer.rate,
             compress: peer.compress,
         }
@@ -113,6 +155,12 @@ pub struct Timing {
     pub fresh: Duration,
     /// Before a ROL stream that ended is opened again.
     pub reopen: Duration,
+    /// Between two looks whether events stand still.
+    pub look: Duration,
+    /// Events that wait and are not taken for this long, though the peer answers, mean that it has let go of them.
+    pub latched: Duration,
+    /// Pause after a link that was well went away.
+    pub retry_at_once: Duration,
     /// First pause after a failed attempt; doubles each time.
     pub retry_first: Duration,
     /// Longest pause after a failed attempt.
@@ -139,11 +187,28 @@ impl Default for Timing {
             silence: Duration::from_secs(15),
             fresh: Duration::from_secs(6),
             reopen: Duration::from_secs(10),
+            look: Duration::from_secs(3),
+            latched: Duration::from_secs(30),
+            retry_at_once: Duration::from_millis(100),
             retry_first: Duration::from_secs(1),
             retry_most: Duration::from_secs(30),
             retry_certificate: Duration::from_secs(60),
             settled: Duration::from_secs(20),
             closing: Duration::from_millis(1500),
+        }
+    }
+}
+
+impl Timing {
+    /// The pauses of the dialler.
+    pub fn pauses(&self) -> Pauses {
+        Pauses {
+            at_once: self.retry_at_once,
+            first: self.retry_first,
+            most: self.retry_most,
+            certificate: self.retry_certificate,
+            settled: self.settled,
+            counts: Duration::from_secs(2),
         }
     }
 }

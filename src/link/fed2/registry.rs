@@ -6,10 +6,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep};
 
 use crate::link::grpc::status::{Code, Status};
+
+use super::trouble::chance;
 
 /// Ends a connection from elsewhere, with the status its peer is told. The last word counts.
 pub type Cutter = Arc<watch::Sender<Option<Status>>>;
@@ -36,6 +38,23 @@ pub enum Side {
     Accepted,
 }
 
+/// Which of a box's own attempts a connection came from. The side that dials never has two that it means to use, so
+/// its newer one is told from an older one that only looks alive, at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Any number, new at each start of the program.
+    pub instance: u64,
+    /// Grows with each attempt.
+    pub serial: u64,
+}
+
+impl Origin {
+    /// Whether this is a later attempt of the same program.
+    fn follows(self, older: Option<Self>) -> bool {
+        older.is_some_and(|older| older.instance == self.instance && older.serial < self.serial)
+    }
+}
+
 /// Somebody who wants the peer's place.
 #[derive(Debug)]
 pub struct Candidate<'a> {
@@ -45,8 +64,12 @@ pub struct Candidate<'a> {
     pub side: Side,
     /// The peer's federate id as far as it is known; may be empty.
     pub federate_id: &'a str,
+    /// Which attempt of another box it is, when the peer is one and says so.
+    pub origin: Option<Origin>,
     /// How to end this connection.
     pub cutter: Cutter,
+    /// How to make it prove at once that it is well.
+    pub challenge: Arc<Notify>,
 }
 
 /// The place is taken by a connection that is well.
@@ -63,22 +86,31 @@ impl fmt::Display for Taken {
 #[derive(Debug, Clone)]
 pub struct Registry {
     own_id: Arc<str>,
+    instance: u64,
     fresh: Duration,
+    /// Federation connections that the box may have, standbys included.
+    most: usize,
+    changed: watch::Sender<u64>,
     places: Arc<Mutex<Places>>,
 }
 
 #[derive(Debug, Default)]
 struct Places {
     serial: u64,
+    /// Our own attempts to dial.
+    attempts: u64,
     live: HashMap<String, Live>,
+    standbys: usize,
 }
 
 #[derive(Debug)]
 struct Live {
     serial: u64,
     side: Side,
+    origin: Option<Origin>,
     healthy: Instant,
     cutter: Cutter,
+    challenge: Arc<Notify>,
     /// Dropped with the place; that is how a successor learns that it is free.
     vacated: watch::Sender<()>,
 }
@@ -91,9 +123,67 @@ impl Registry {
     pub fn new(own_id: &str, fresh: Duration) -> Self {
         Self {
             own_id: own_id.into(),
+            instance: u64::from(chance()) << 32 | u64::from(chance()),
             fresh,
+            most: usize::MAX,
+            changed: watch::Sender::new(0),
             places: Arc::default(),
         }
+    }
+
+    /// The same, for a box that may have so many federation connections.
+    #[must_use]
+    pub fn with_room_for(mut self, most: usize) -> Self {
+        self.most = most;
+        self
+    }
+
+    /// The number of our next attempt to dial anybody.
+    pub fn next_attempt(&self) -> Origin {
+        let mut places = self.lock();
+        places.attempts += 1;
+        Origin {
+            instance: self.instance,
+            serial: places.attempts,
+        }
+    }
+
+    /// A place for a standby connection, as long as live connections and standbys together are no more than the box
+    /// may have.
+    pub fn standby(&self) -> Option<Standby> {
+        let mut places = self.lock();
+        (places.live.len() + places.standbys < self.most).then(|| {
+            places.standbys += 1;
+            Standby(self.clone())
+        })
+    }
+
+    /// Waits until a peer has been without a live connection for so long.
+    pub async fn down_for(&self, peer: &str, long: Duration) {
+        loop {
+            self.vacated(peer).await;
+            tokio::select! {
+                () = sleep(long) => return,
+                () = self.occupied(peer) => {}
+            }
+        }
+    }
+
+    /// Waits until a peer has had live connections for so long, without a gap.
+    pub async fn up_for(&self, peer: &str, long: Duration) {
+        loop {
+            self.occupied(peer).await;
+            tokio::select! {
+                () = sleep(long) => return,
+                () = self.vacated(peer) => {}
+            }
+        }
+    }
+
+    async fn occupied(&self, peer: &str) {
+        let mut changed = self.changed.subscribe();
+        // We hold a sender ourselves, so this ends only well.
+        while !self.is_live(peer) && changed.changed().await.is_ok() {}
     }
 
     /// Whether a peer has a live connection.
@@ -106,6 +196,13 @@ impl Registry {
         let places = self.lock();
         let live = places.live.get(peer);
         live.is_some_and(|live| Arc::ptr_eq(&live.cutter, cutter))
+    }
+
+    /// Makes a peer's connection prove at once that it is well, if we dialled it.
+    pub fn challenge(&self, peer: &str) {
+        if let Some(live) = self.lock().live.get(peer) {
+            live.challenge.notify_one();
+        }
     }
 
     /// Waits until a peer has no live connection.
@@ -138,7 +235,11 @@ impl Registry {
                 let mut places = self.lock();
                 match places.live.get(candidate.peer) {
                     None => return Ok(self.take(&mut places, candidate)),
-                    Some(live) if self.keeps(live, &candidate) => return Err(Taken),
+                    Some(live) if self.keeps(live, &candidate) => {
+                        // It may only look alive: the peer would not come if it knew of it.
+                        live.challenge.notify_one();
+                        return Err(Taken);
+                    }
                     Some(live) => {
                         let told = "a newer connection of this federate took its place";
                         live.cutter
@@ -156,6 +257,10 @@ impl Registry {
         if live.healthy.elapsed() > self.fresh {
             return false;
         }
+        let follows = |origin: Origin| origin.follows(live.origin);
+        if live.side == candidate.side && candidate.origin.is_some_and(follows) {
+            return false;
+        }
         if live.side == candidate.side || candidate.federate_id.is_empty() {
             return true;
         }
@@ -170,11 +275,14 @@ impl Registry {
             Live {
                 serial: places.serial,
                 side: candidate.side,
+                origin: candidate.origin,
                 healthy: Instant::now(),
                 cutter: candidate.cutter,
+                challenge: candidate.challenge,
                 vacated: watch::Sender::new(()),
             },
         );
+        self.changed.send_modify(|count| *count += 1);
         Claim {
             registry: self.clone(),
             peer: candidate.peer.to_owned(),
@@ -219,91 +327,15 @@ impl Drop for Claim {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A standby's place. Dropping it makes room.
+#[derive(Debug)]
+pub struct Standby(Registry);
 
-    fn candidate(side: Side, federate_id: &str) -> Candidate<'_> {
-        Candidate {
-            peer: "bravo",
-            side,
-            federate_id,
-            cutter: Arc::new(watch::Sender::new(None)),
-        }
-    }
-
-    fn registry(fresh: Duration) -> Registry {
-        Registry::new("5555", fresh)
-    }
-
-    const LONG: Duration = Duration::from_secs(3600);
-
-    #[tokio::test]
-    async fn a_healthy_connection_keeps_its_place() {
-        let registry = registry(LONG);
-        let first = registry
-            .claim(candidate(Side::Accepted, "7777"))
-            .await
-            .unwrap();
-        assert_eq!(
-            registry
-                .claim(candidate(Side::Accepted, "7777"))
-                .await
-                .err(),
-            Some(Taken)
-        );
-        drop(first);
-        assert!(!registry.is_live("bravo"));
-        assert!(
-            registry
-                .claim(candidate(Side::Accepted, "7777"))
-                .await
-                .is_ok()
-        );
-    }
-
-    #[tokio::test]
-    async fn a_silent_connection_is_told_to_go_and_then_replaced() {
-        let registry = registry(Duration::ZERO);
-        let old = candidate(Side::Accepted, "7777");
-        let mut told = old.cutter.subscribe();
-        let old = registry.claim(old).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(2)).await;
-        let leaves = tokio::spawn(async move {
-            told.changed().await.unwrap();
-            assert_eq!(
-                told.borrow().as_ref().map(|status| status.code),
-                Some(Code::Aborted)
-            );
-            drop(old);
-        });
-        let new = registry
-            .claim(candidate(Side::Accepted, "7777"))
-            .await
-            .unwrap();
-        leaves.await.unwrap();
-        assert!(registry.is_live("bravo"));
-        drop(new);
-    }
-
-    #[tokio::test]
-    async fn of_two_that_dial_each_other_the_smaller_ones_connection_stays() {
-        // We are 5555. Against 7777 our own connection stays, against 3333 the peer's does.
-        for (live, comes, peer, keeps) in [
-            (Side::Dialled, Side::Accepted, "7777", true),
-            (Side::Accepted, Side::Dialled, "7777", false),
-            (Side::Dialled, Side::Accepted, "3333", false),
-            (Side::Accepted, Side::Dialled, "3333", true),
-            (Side::Accepted, Side::Dialled, "", true),
-        ] {
-            let registry = registry(LONG);
-            let _first = registry.claim(candidate(live, peer)).await.unwrap();
-            let places = registry.lock();
-            assert_eq!(
-                registry.keeps(&places.live["bravo"], &candidate(comes, peer)),
-                keeps,
-                "{live:?} {comes:?} {peer}"
-            );
-        }
+impl Drop for Standby {
+    fn drop(&mut self) {
+        self.0.lock().standbys -= 1;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ use crate::clock::Now;
 use crate::clock::skew::{Exchange, STAMP_MAX};
 use crate::link::grpc::status::Status;
 use crate::link::hub::Hub;
+use crate::link::nat::Keeper;
 
 use super::companion::{Companion, Feature};
 use super::companion_desk::Companions;
@@ -37,14 +38,16 @@ const JUMP_MS: i64 = 100;
 #[derive(Clone)]
 struct Talks {
     hub: Hub,
+    keeper: Keeper,
     /// Never more than there are peers: by name.
     open: Arc<Mutex<HashMap<String, Exchange>>>,
 }
 
 /// From now on this box tells other boxes the time, and hears theirs.
-pub fn register(companions: &Companions, hub: Hub) {
+pub fn register(companions: &Companions, hub: Hub, keeper: Keeper) {
     let talks = Talks {
         hub,
+        keeper,
         open: Arc::default(),
     };
     let answering = talks.clone();
@@ -66,7 +69,9 @@ impl Talks {
         let mut first = FIRST.iter();
         loop {
             let told = self.ask(companion).await;
-            let due = Instant::now() + first.next().copied().unwrap_or(EVERY);
+            // Where bytes are dear, no more often than health checks.
+            let usual = || EVERY.max(self.keeper.slowest(name).unwrap_or_default());
+            let due = Instant::now() + first.next().copied().unwrap_or_else(usual);
             while Instant::now() < due && (self.told() - told).abs() < JUMP_MS {
                 sleep(LOOK.min(due - Instant::now())).await;
             }

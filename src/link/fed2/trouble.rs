@@ -1,8 +1,7 @@
-//! What goes wrong on a link, in words that a signaller can act on, and when to try again.
+//! What goes wrong on a link, in words that a signaller can act on.
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -10,7 +9,7 @@ use crate::link::grpc::status::{Code, Status};
 use crate::link::handshake::Failure;
 use crate::link::hindrance::Hindrance;
 
-use super::node::Timing;
+use super::latch::Latched;
 
 /// What is waited for in [`Trouble::TimedOut`] when the peer does not answer a health check.
 pub const HEALTH_ANSWER: &str = "waiting for the answer to a health check";
@@ -49,6 +48,8 @@ pub enum Trouble {
     Unwell(&'static str),
     /// The peer is connected already, by its own dialling.
     Taken,
+    /// It answers, and events stand still.
+    Latched(Latched),
     /// Ended from elsewhere in this box.
     Cut(String),
 }
@@ -126,7 +127,7 @@ impl Trouble {
                 _ => Hindrance::Passing,
             },
             Self::NoGroups(_) => Hindrance::Groups,
-            Self::Lost(_) | Self::Taken | Self::Cut(_) => Hindrance::Passing,
+            Self::Lost(_) | Self::Taken | Self::Latched(_) | Self::Cut(_) => Hindrance::Passing,
         }
     }
 
@@ -163,53 +164,25 @@ impl fmt::Display for Trouble {
                     "the peer has another connection of ours: {method} ended with {status}"
                 )
             }
+            Self::Call { method, status }
+                if status.code == Code::Unknown && method.ends_with("EventStream") =>
+            {
+                write!(
+                    f,
+                    "{method} ended with {status}; so does a TAK Server that has another connection of our certificate: \
+                     a dead one that it has not given up yet, or its own outgoing one"
+                )
+            }
             Self::Call { method, status } => write!(f, "{method} ended with {status}"),
             Self::Unwell(answer) => write!(f, "the peer answers the health check with {answer}"),
             Self::Taken => f.write_str("the peer is connected already: it dialled us"),
+            Self::Latched(latched) => latched.fmt(f),
             Self::Cut(why) => f.write_str(why),
         }
     }
 }
 
 impl std::error::Error for Trouble {}
-
-/// Pauses between attempts: doubling, with jitter, up to a cap.
-#[derive(Debug)]
-pub struct Backoff {
-    first: Duration,
-    most: Duration,
-    certificate: Duration,
-    failures: u32,
-}
-
-impl Backoff {
-    /// Begins with the shortest pause.
-    pub fn new(timing: &Timing) -> Self {
-        Self {
-            first: timing.retry_first,
-            most: timing.retry_most,
-            certificate: timing.retry_certificate,
-            failures: 0,
-        }
-    }
-
-    /// A connection held: begin with the shortest pause again.
-    pub fn settled(&mut self) {
-        self.failures = 0;
-    }
-
-    /// The pause after one more failure. `chance` (any number) spreads boxes that lost the same server.
-    pub fn pause(&mut self, trouble: &Trouble, chance: u32) -> Duration {
-        let doubled = self.first.saturating_mul(1 << self.failures.min(16));
-        self.failures = self.failures.saturating_add(1);
-        let mut pause = doubled.min(self.most);
-        if trouble.is_certificate() {
-            pause = pause.max(self.certificate);
-        }
-        // Up to a quarter more, never less: "at least 60 s" stays true.
-        pause + (pause / 4).mul_f64(f64::from(chance) / f64::from(u32::MAX))
-    }
-}
 
 /// Any number; all the same should the kernel have no randomness, for then there is nothing to spread.
 pub fn chance() -> u32 {
@@ -258,28 +231,6 @@ mod tests {
             Trouble::TimedOut(HEALTH_ANSWER).hindrance(),
             Hindrance::Health
         );
-    }
-
-    #[test]
-    fn pauses_double_up_to_the_cap_and_begin_again() {
-        let mut backoff = Backoff::new(&Timing::default());
-        let pauses: Vec<u64> = (0..8)
-            .map(|_| backoff.pause(&Trouble::Refused, 0).as_secs())
-            .collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
-        backoff.settled();
-        assert_eq!(
-            backoff.pause(&Trouble::Refused, u32::MAX),
-            Duration::from_millis(1250)
-        );
-    }
-
-    #[test]
-    fn after_a_certificate_refusal_a_minute_passes_at_least() {
-        let mut backoff = Backoff::new(&Timing::default());
-        let refused = Trouble::Handshake(Failure::Refused(crate::pki::Refusal::Expired));
-        assert_eq!(backoff.pause(&refused, 0), Duration::from_secs(60));
-        assert_eq!(backoff.pause(&refused, u32::MAX), Duration::from_secs(75));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! hyper's defaults allow megabytes per connection (5 MiB windows, 1 MiB send buffers). Flow control is also what holds
 //! a fast peer back while the router has not attached it yet, so the windows bound what can be waiting.
 
+use std::time::Duration;
+
 use hyper::client::conn::http2::Builder as ClientBuilder;
 use hyper::server::conn::http2::Builder as ServerBuilder;
 use hyper_util::rt::TokioTimer;
@@ -32,14 +34,16 @@ pub const MISTAKES: usize = 1024;
 
 /// HTTP/2 towards a peer that we dialled.
 ///
-/// No keepalive pings and no window probing: a TAK Server answers more than one ping in five minutes with GOAWAY
-/// `too_many_pings` (protocol reference, pitfall 16); the health check every 3 s is the keepalive.
-pub fn client(scope: TaskScope) -> ClientBuilder<TaskScope> {
+/// `pings` are how often an idle connection is pinged and how long the answer may take. None towards anything but a
+/// box, and no window probing: a TAK Server answers more than one ping in five minutes with GOAWAY `too_many_pings`
+/// (protocol reference, pitfall 16); there the health check every 3 s is the keepalive.
+pub fn client(scope: TaskScope, pings: Option<(Duration, Duration)>) -> ClientBuilder<TaskScope> {
     let mut builder = ClientBuilder::new(scope);
     builder
         .timer(TokioTimer::new())
         .adaptive_window(false)
-        .keep_alive_interval(None)
+        .keep_alive_interval(pings.map(|(every, _)| every))
+        .keep_alive_while_idle(pings.is_some())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
@@ -50,6 +54,9 @@ pub fn client(scope: TaskScope) -> ClientBuilder<TaskScope> {
         .max_concurrent_reset_streams(RESETS)
         .max_pending_accept_reset_streams(RESETS)
         .max_local_error_reset_streams(MISTAKES);
+    if let Some((_, within)) = pings {
+        builder.keep_alive_timeout(within);
+    }
     builder
 }
 
@@ -124,7 +131,7 @@ mod tests {
         let (near, mut far) = tokio::io::duplex(64 * 1024);
         let scope = TaskScope::new();
         let _guard = scope.guard();
-        let (_sender, connection) = client(scope.clone())
+        let (_sender, connection) = client(scope.clone(), None)
             .handshake::<_, GrpcBody>(TokioIo::new(near))
             .await
             .unwrap();
@@ -138,6 +145,35 @@ mod tests {
         assert_eq!(settings.get(&6), Some(&HEADERS));
         assert_eq!(settings.get(&2), Some(&0), "no pushed streams");
         assert_eq!(window, CONNECTION_WINDOW);
+    }
+
+    #[tokio::test]
+    async fn only_a_box_is_pinged_and_a_silent_one_is_given_up() {
+        let moment = Duration::from_millis(200);
+        for pings in [None, Some((moment, moment))] {
+            let (near, mut far) = tokio::io::duplex(64 * 1024);
+            let scope = TaskScope::new();
+            let _guard = scope.guard();
+            let (_sender, connection) = client(scope.clone(), pings)
+                .handshake::<_, GrpcBody>(TokioIo::new(near))
+                .await
+                .unwrap();
+            let ended = tokio::spawn(connection);
+            far.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
+            far.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+            let ping = async { while frame(&mut far).await.0 != 6 {} };
+            match pings {
+                None => {
+                    let came = tokio::time::timeout(moment * 5, ping).await;
+                    assert!(came.is_err(), "a TAK Server would say goodbye for that");
+                }
+                Some(_) => {
+                    ping.await;
+                    let end = tokio::time::timeout(moment * 100, ended).await;
+                    assert!(end.unwrap().unwrap().is_err(), "no answer came");
+                }
+            }
+        }
     }
 
     #[tokio::test]

@@ -168,7 +168,7 @@ fn an_event_larger_than_a_batch_is_shared_and_charged_until_it_is_written() {
     let (large, mut copy) = ([b'x'; 100], None);
     let parcel = |bytes| Parcel {
         bytes,
-        class: Class::Chat,
+        class: Class::Track,
         key: None,
         time_ms: 0,
         delete: false,
@@ -232,10 +232,35 @@ proptest! {
             prop_assert!(rig.outbox.queue.bytes() <= BOUNDS.bytes);
             prop_assert_eq!(rig.pool.used, rig.outbox.queue.bytes() + rig.outbox.charged);
         }
-        rig.outbox.clear(&mut rig.pool, &mut rig.counters);
+        rig.outbox.clear(false, &mut rig.pool, &mut rig.counters);
         prop_assert_eq!(rig.outbox.offered(), rig.balance());
         prop_assert_eq!(rig.pool.used, 0);
     }
+}
+
+#[test]
+fn what_was_not_acknowledged_goes_again_and_before_what_waits() {
+    let mut rig = Rig::new();
+    rig.outbox.framing = Framing::Grpc;
+    assert_eq!(rig.poll(0), None);
+    rig.offer(b"track", Class::Track, Some(1), 0);
+    rig.offer(b"taken", Class::Chat, None, 0);
+    rig.offer(b"alarm", Class::Control, None, 0);
+    assert!(rig.poll(0).is_some());
+    rig.offer(b"chat", Class::Chat, None, 0);
+    rig.offer(b"later", Class::Track, Some(2), 0);
+    rig.outbox.flight().take(2, &mut rig.pool.used);
+    assert_eq!((rig.outbox.sent(), rig.outbox.arrived()), (3, 2));
+    rig.outbox.recall(&mut rig.pool, &mut rig.counters);
+    rig.outbox.clear(true, &mut rig.pool, &mut rig.counters);
+    assert_eq!(rig.counters.dropped(Reason::LinkDown), 1, "the track");
+    assert_eq!(rig.balance(), rig.outbox.offered());
+    let again = rig.everything();
+    assert_eq!(again, b"\0\0\0\0\x05alarm\0\0\0\0\x04chat");
+    rig.outbox.recall(&mut rig.pool, &mut rig.counters);
+    rig.outbox.clear(false, &mut rig.pool, &mut rig.counters);
+    assert_eq!((rig.pool.used, rig.outbox.queued()), (0, 0));
+    assert_eq!(rig.everything(), b"");
 }
 
 /// A link that sends `bytes` per second, one batch after the other, for so many tracks at 1 Hz: the longest pause that

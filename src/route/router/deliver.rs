@@ -29,6 +29,8 @@ pub(super) struct Meta {
     pub(super) local_only: bool,
     /// Where what becomes of it is noted.
     pub(super) mark: Mark,
+    /// An emergency: sent twice where there are two connections.
+    pub(super) alarm: bool,
 }
 
 impl Meta {
@@ -123,29 +125,37 @@ impl Router {
         let mut count = 0;
         for (place, link) in self.links.iter_mut().enumerate() {
             let is_federate = matches!(link.kind, Kind::Federate(_));
-            let (traces, column) = (&mut self.pool.traces, link.outbox.column());
+            let column = link.outbox.column();
             if place == usize::from(from.0) || !targets.admits(place, is_federate) {
                 if place == usize::from(from.0) && is_federate {
-                    traces.offered(meta.mark, column, Fate::Origin);
+                    self.pool.traces.offered(meta.mark, column, Fate::Origin);
                 }
                 continue;
             }
             let (made, tally) = match &mut link.kind {
                 Kind::Client if link.up => (forms.xml(), &mut self.local),
                 Kind::Federate(federate) if !meta.local_only => {
+                    if meta.alarm
+                        && federate.has_standby()
+                        && let Ok((bytes, copy)) = forms.federated()
+                    {
+                        federate.set_aside(bytes, copy, &mut self.pool);
+                    }
                     if !federate.wants(link.up) {
                         let reason = match federate.outgoing {
                             false => Reason::OutgoingOff,
                             true => Reason::LinkDown,
                         };
-                        traces.offered(meta.mark, column, Fate::Dropped(reason));
+                        self.pool
+                            .traces
+                            .offered(meta.mark, column, Fate::Dropped(reason));
                         continue;
                     }
                     (forms.federated(), &mut federate.counters)
                 }
                 Kind::Federate(_) => {
                     let fate = Fate::Dropped(Reason::MissionChange);
-                    traces.offered(meta.mark, column, fate);
+                    self.pool.traces.offered(meta.mark, column, fate);
                     continue;
                 }
                 _ => continue,
@@ -159,7 +169,9 @@ impl Router {
                 }
                 Err(reason) => {
                     tally.drop_one(reason);
-                    traces.offered(meta.mark, column, Fate::Dropped(reason));
+                    self.pool
+                        .traces
+                        .offered(meta.mark, column, Fate::Dropped(reason));
                 }
             }
         }
@@ -344,6 +356,7 @@ impl Router {
             deadline_ms: None,
             local_only: false,
             mark: Mark::default(),
+            alarm: false,
         }
     }
 }

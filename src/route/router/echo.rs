@@ -71,6 +71,7 @@ impl Router {
                 delete: false,
                 deadline_ms: None,
                 local_only: false,
+                alarm: false,
                 mark: Mark::default(),
             };
             let (pool, tally) = (&mut self.pool, &mut federate.counters);

@@ -1,5 +1,7 @@
 //! The router's state: links, contacts, latest events, and the memory against repeats.
 
+mod acknowledge;
+mod aside;
 mod deliver;
 mod echo;
 mod forms;
@@ -31,8 +33,11 @@ use crate::cot::federated::Envelope;
 use crate::counters::{Counters, Reason};
 use crate::wire::xml::Reader;
 use crate::wire::{stamp, text};
+use aside::Aside;
 use reference::Reference;
 use replay::Replay;
+
+pub use aside::ASIDE_BYTES;
 
 /// Bounds of the router, and who we are.
 #[derive(Debug, Clone)]
@@ -167,6 +172,10 @@ struct Federate {
     outgoing: bool,
     /// Its events' times are moved into our clock.
     correct: bool,
+    /// Messages that came on this connection; what another box is told when it asks.
+    received: u64,
+    /// What waits for its standby connection.
+    aside: Aside,
     counters: Counters,
 }
 
@@ -205,6 +214,11 @@ impl Router {
         for link in &mut self.links {
             if let Kind::Federate(federate) = &mut link.kind {
                 federate.registered = peers.iter().any(|peer| peer.name == federate.name);
+                if !federate.registered && !link.up {
+                    let tally = &mut federate.counters;
+                    link.outbox.clear(false, &mut self.pool, tally);
+                    federate.aside.close(&mut self.pool);
+                }
             }
         }
         for peer in peers {
@@ -232,6 +246,7 @@ impl Router {
                 if let Kind::Federate(federate) = &mut self.links[id].kind {
                     (federate.incoming, federate.outgoing) = (incoming, outgoing);
                     federate.counters.last_heard_ms = now.wall_ms;
+                    federate.received = 0;
                 }
                 id
             }
@@ -261,8 +276,12 @@ impl Router {
         link.up = false;
         link.replay = Replay::done();
         match &mut link.kind {
-            Kind::Client | Kind::Commands => link.outbox.clear(pool, local),
-            Kind::Federate(federate) => link.outbox.clear(pool, &mut federate.counters),
+            Kind::Client | Kind::Commands => link.outbox.clear(false, pool, local),
+            Kind::Federate(federate) => {
+                let keep = federate.registered && federate.outgoing;
+                link.outbox.recall(pool, &mut federate.counters);
+                link.outbox.clear(keep, pool, &mut federate.counters);
+            }
         }
         let is_client = matches!(link.kind, Kind::Client);
         if is_client {
@@ -424,6 +443,8 @@ impl Router {
                 incoming: true,
                 outgoing: true,
                 correct: true,
+                received: 0,
+                aside: Aside::default(),
                 counters: Counters::default(),
             })),
             up: false,

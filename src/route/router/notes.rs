@@ -146,7 +146,7 @@ impl Router {
     }
 
     /// An event was taken; its row is made ready.
-    pub(super) fn taken(&mut self, seen: &mut Seen<'_>, class: Class, now: Now) -> Mark {
+    pub(super) fn begin_trace(&mut self, seen: &mut Seen<'_>, class: Class, now: Now) -> Mark {
         seen.class = class;
         let left_ms = seen.left_ms.unwrap_or(i64::MAX);
         let traces = &mut self.pool.traces;

@@ -33,6 +33,17 @@ impl Router {
     /// One `FederatedEvent` came (without its gRPC prefix).
     pub fn receive_federated(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
         self.heard(from, now);
+        self.count_received(from);
+        self.judge_received(from, message, now)
+    }
+
+    /// The same from the peer's standby connection, whose messages are not acknowledged.
+    pub(super) fn judge_aside(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
+        self.heard(from, now);
+        self.judge_received(from, message, now)
+    }
+
+    fn judge_received(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
         let mut seen = Seen::of(from, true, message);
         let verdict = self
             .judge_federated(&mut seen, message, self.event_now(now))
@@ -92,7 +103,7 @@ impl Router {
         seen.key = key;
         seen.left_ms = event.stale.map(|stale| stale.saturating_sub(now.wall_ms));
         let mut meta = Meta {
-            mark: self.taken(seen, Class::of(event.kind, targets.is_directed()), now),
+            mark: self.begin_trace(seen, Class::of(event.kind, targets.is_directed()), now),
             class: seen.class,
             key: replaceable.then_some(key),
             time_ms: match event.time {
@@ -102,6 +113,7 @@ impl Router {
             delete: false,
             deadline_ms: deadline(event.stale, now),
             local_only: class::is_mission_change(event.kind),
+            alarm: class::is_emergency(event.kind),
         };
         if event.kind == class::DELETE {
             let link = detail.link.first().unwrap_or_default();
@@ -187,6 +199,12 @@ impl Router {
         {
             return Err(Reason::BadTime);
         }
+        // A federate that comes back tells its alarms again, however long ago it told them first.
+        if class::is_emergency(event.kind)
+            && (self.latest).holds(self.hasher.hash_one(event.uid), event.bytes)
+        {
+            return Err(Reason::Duplicate);
+        }
         self.accepted(from, now);
         let shown = checked.detail.as_ref().unwrap_or(&Detail::NOTHING);
         let key = self.hasher.hash_one(event.uid);
@@ -210,7 +228,7 @@ impl Router {
         seen.key = key;
         seen.left_ms = Some(event.stale.saturating_sub(now.wall_ms));
         let mut meta = Meta {
-            mark: self.taken(seen, Class::of(event.kind, targets.is_directed()), now),
+            mark: self.begin_trace(seen, Class::of(event.kind, targets.is_directed()), now),
             class: seen.class,
             key: replaceable.then_some(key),
             time_ms: match judged.doubtful {
@@ -220,6 +238,7 @@ impl Router {
             delete: false,
             deadline_ms: deadline(Some(event.stale), now),
             local_only: false,
+            alarm: class::is_emergency(event.kind),
         };
         if event.kind == class::DELETE {
             let link = shown.link.first().unwrap_or_default();
@@ -272,6 +291,7 @@ impl Router {
             deadline_ms: None,
             local_only: false,
             mark: Mark::default(),
+            alarm: false,
         };
         match contact.operation {
             Operation::Create => {

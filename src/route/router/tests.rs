@@ -1,5 +1,6 @@
 //! Routers joined by hand: what one hands over is given to the next.
 
+mod again;
 mod clocks;
 mod reach;
 

@@ -104,6 +104,12 @@ impl Device {
         self.inbox.lock().expect("no panic").events.clone()
     }
 
+    /// What came behind the first so many events.
+    pub fn events_behind(&self, first: usize) -> Vec<Event> {
+        let inbox = self.inbox.lock().expect("no panic");
+        inbox.events.get(first..).unwrap_or_default().to_vec()
+    }
+
     /// How many events with that uid came so far.
     pub fn count(&self, uid: &str) -> usize {
         let inbox = self.inbox.lock().expect("no panic");

@@ -1,5 +1,6 @@
 //! What the scenarios are made of: real boxes, real devices, certificates good and bad, a foreign federate.
 
+mod cable;
 mod canonical;
 mod certificates;
 mod corpus;
@@ -10,12 +11,14 @@ mod foreign;
 pub mod led;
 mod machine;
 mod manager;
+pub mod netns;
 mod process;
 mod setup;
 mod source;
 mod status;
 mod terminal;
 
+pub use cable::{Cables, Cut};
 pub use canonical::Element;
 pub use certificates::{Authority, Leaf, Profile};
 pub use corpus::corpus;

@@ -212,6 +212,12 @@ impl TomboloBox {
         memory_kib(self.child.id(), "VmRSS:")
     }
 
+    /// File descriptors that it holds.
+    pub fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        fs::read_dir(folder).expect("a running process").count()
+    }
+
     /// The most it ever was, KiB.
     pub fn peak_kib(&self) -> u64 {
         peak_kib(self.child.id())
@@ -242,7 +248,16 @@ fn spawn(setup: &Setup, environment: &[(&str, &str)]) -> Child {
         .append(true)
         .open(setup.log())
         .expect("the log");
-    Command::new(tombolo())
+    let mut command = match setup.namespace() {
+        None => Command::new(tombolo()),
+        Some(namespace) => {
+            // `ip` becomes the program: the child is the box itself.
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", namespace]).arg(tombolo());
+            command
+        }
+    };
+    command
         .arg("run")
         .arg("--config")
         .arg(setup.config())

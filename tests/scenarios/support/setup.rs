@@ -66,6 +66,8 @@ pub struct Setup {
     limits: String,
     led: String,
     peers: String,
+    namespace: Option<String>,
+    federation: String,
 }
 
 impl Setup {
@@ -81,7 +83,29 @@ impl Setup {
             limits: String::new(),
             led: String::new(),
             peers: String::new(),
+            namespace: None,
+            federation: "127.0.0.1:0".into(),
         }
+    }
+
+    /// Runs it in a namespace of the network, with federates coming to that address.
+    #[must_use]
+    pub fn within(mut self, namespace: &str, federation: &str) -> Self {
+        self.namespace = Some(namespace.into());
+        self.federation = federation.into();
+        self
+    }
+
+    /// The namespace of the network that it runs in, if it is one of its own.
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// Any other line of the configuration, before its peers: `[table]` and keys.
+    #[must_use]
+    pub fn table(mut self, lines: &str) -> Self {
+        self.peers = format!("\n{lines}\n{}", self.peers);
+        self
     }
 
     /// Gives it a certificate; without one it makes its own.
@@ -167,8 +191,8 @@ impl Setup {
         };
         let text = format!(
             "[node]\nname = \"{}\"\n\n{identity}[listen]\nclients_tcp = \"127.0.0.1:0\"\n\
-             clients_tls = \"127.0.0.1:0\"\nfederation = [\"127.0.0.1:0\"]\napi = \"\"\n\n[led]\n{}\n[limits]\n{}{}",
-            self.name, self.led, self.limits, self.peers
+             clients_tls = \"127.0.0.1:0\"\nfederation = [\"{}\"]\napi = \"\"\n\n[led]\n{}\n[limits]\n{}{}",
+            self.name, self.federation, self.led, self.limits, self.peers
         );
         fs::write(self.config(), text).expect("tombolo.toml");
     }

@@ -34,7 +34,7 @@ fn wrong_node(name: &str, id: &str, ahead: i64) -> (Arc<Node>, Arc<Wrong>) {
     let settings = Settings::of(&Limits::default(), id.to_owned(), 1);
     let hub = Hub::new(Router::new(settings), Arc::clone(&clock) as Arc<dyn Clock>);
     let node = node_with(name, id, quick(), hub);
-    time_exchange::register(&node.companions, node.hub.clone());
+    time_exchange::register(&node.companions, node.hub.clone(), node.keeper.clone());
     (node, clock)
 }
 

@@ -34,6 +34,8 @@ struct Habits {
     health: Health,
     /// ClientROLStream ends with OK at once, as a hub's does.
     rol_ends: bool,
+    /// It lets go of our event stream inside, and goes on answering.
+    latched: bool,
 }
 
 impl Default for Habits {
@@ -45,6 +47,7 @@ impl Default for Habits {
             health_ends: true,
             health: Health::Serving,
             rol_ends: false,
+            latched: false,
         }
     }
 }
@@ -58,6 +61,7 @@ struct Record {
     /// How our event stream ended: by half-closing, or otherwise.
     half_closed: Mutex<Option<bool>>,
     held: Mutex<Vec<mpsc::Sender<Part>>>,
+    unread: Mutex<Vec<Incoming>>,
 }
 
 impl Record {
@@ -120,6 +124,10 @@ impl Record {
             } else {
                 self.hold(Some(health))
             });
+        }
+        if habits.latched && method == "ServerEventStream" {
+            self.unread.lock().unwrap().push(body);
+            return Ok(self.hold(None));
         }
         let reader = Arc::clone(&self);
         let known = method.clone();
@@ -187,6 +195,7 @@ async fn dial(habits: Habits) -> (Arc<Node>, Dialler, Arc<Record>) {
                 let service =
                     service_fn(|request| Arc::clone(&seen).answer(habits.clone(), request));
                 let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                    .initial_stream_window_size(16 * 1024)
                     .serve_connection(TokioIo::new(stream), service)
                     .await;
             });
@@ -349,4 +358,29 @@ async fn a_rol_stream_that_ends_is_opened_again() {
     until("opened again", || record.count("ClientROLStream") >= 3).await;
     assert_eq!(record.count("ClientEventStream"), 1);
     assert_eq!(state(&bravo, "alpha"), PeerState::Connected);
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_no_events_though_it_answers_is_dialled_anew() {
+    let habits = Habits {
+        latched: true,
+        ..Habits::default()
+    };
+    let (bravo, _dialler, record) = dial(habits).await;
+    let here = Local::of(&bravo);
+    until("connected", || {
+        state(&bravo, "alpha") == PeerState::Connected
+    })
+    .await;
+    for number in 0..400 {
+        here.says(&format!("uid-{number}"));
+        if number % 20 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    until("told in words", || {
+        reason(&bravo, "alpha").contains("it has let go of our event stream")
+    })
+    .await;
+    until("dialled anew", || record.count("ServerEventStream") >= 2).await;
 }

@@ -7,6 +7,7 @@ mod accepting;
 mod clocks;
 mod companions;
 mod dialling;
+mod keeping;
 mod pair;
 mod peers;
 mod refused;
@@ -34,6 +35,7 @@ use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::hub::{Hub, Port};
 use crate::link::meter::Meters;
+use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::pki::store;
 use crate::route::{LinkSpec, Router, Settings, Verdict};
@@ -151,6 +153,8 @@ fn quick() -> Timing {
         health_deadline: Duration::from_secs(3),
         sweep: Duration::from_millis(50),
         reopen: Duration::from_millis(50),
+        look: Duration::from_millis(50),
+        latched: Duration::from_millis(600),
         retry_first: Duration::from_millis(50),
         retry_most: Duration::from_millis(200),
         ..Timing::default()
@@ -172,8 +176,10 @@ fn node_with(name: &str, federate_id: &str, timing: Timing, hub: Hub) -> Arc<Nod
         federate_id: federate_id.into(),
         hub,
         board: PeerBoard::new(),
+        routes: crate::link::route_watch::Routes::default(),
         registry: Registry::new(federate_id, timing.fresh),
         companions: Companions::default(),
+        keeper: Keeper::default(),
         meters: Meters::default(),
         message_limit: 128 * 1024,
         large_events: Arc::new(Semaphore::new(2)),
@@ -188,6 +194,9 @@ fn peer(name: &str, address: Option<SocketAddr>) -> PeerSettings {
         incoming: true,
         outgoing: true,
         keepalive_seconds: None,
+        further: Vec::new(),
+        fallback: None,
+        uplinks: Vec::new(),
         rate: None,
         compress: true,
     }

@@ -268,7 +268,7 @@ async fn of_one_address_few_do_their_handshake_and_a_newcomer_waits() {
 }
 
 #[tokio::test]
-async fn a_peer_has_two_connections_at_most() {
+async fn a_peer_has_three_connections_at_most() {
     let pki = Pki::new("islands");
     let alpha = node("alpha", ALPHA, quick());
     let (acceptor, address) = acceptor(&alpha, &pki, "bravo").await;
@@ -280,14 +280,16 @@ async fn a_peer_has_two_connections_at_most() {
     until("it is the live one", || alpha.registry.is_live("bravo")).await;
     let mut idle = accepting::Foreign::connect(address, &pki).await;
     assert_eq!(idle.health().await.0, Health::NotConnected);
-    // The third is turned away, and the idle one makes room for the next attempt.
-    let third = accepting::Foreign::try_connect(address, &pki).await;
-    if let Some(third) = third {
-        third.closed().await;
+    let mut standby = accepting::Foreign::connect(address, &pki).await;
+    assert_eq!(standby.health().await.0, Health::NotConnected);
+    // The fourth is turned away, and the first idle one makes room for the next attempt.
+    let fourth = accepting::Foreign::try_connect(address, &pki).await;
+    if let Some(fourth) = fourth {
+        fourth.closed().await;
     }
     idle.closed().await;
-    let mut fourth = accepting::Foreign::connect(address, &pki).await;
-    assert_eq!(fourth.health().await.0, Health::NotConnected);
+    let mut fifth = accepting::Foreign::connect(address, &pki).await;
+    assert_eq!(fifth.health().await.0, Health::NotConnected);
     assert_eq!(used.health().await.0, Health::Serving);
     drop(acceptor);
 }

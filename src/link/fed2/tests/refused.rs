@@ -6,6 +6,8 @@ use tokio::sync::watch;
 use super::*;
 use crate::link::fed2::connect::connect;
 use crate::link::fed2::dialled;
+use crate::link::fed2::opened::{Opened, Purpose};
+use crate::link::fed2::pulse::Pulse;
 use crate::link::fed2::trouble::Trouble;
 
 /// Attempts, a few of them at once.
@@ -39,13 +41,16 @@ async fn attempt(node: &Arc<Node>, address: SocketAddr, tls: &Arc<ClientConfig>)
     let peer = peer("alpha", Some(address));
     let authority = address.to_string();
     let (_stop, mut stopped) = watch::channel(false);
-    let connected = match connect(&peer, &authority, tls, &node.timing).await {
-        Ok(connected) => connected,
-        Err(trouble) => return trouble,
+    let reached = async {
+        let connected = connect(&peer, &authority, None, &mut None, tls, &node.timing).await?;
+        Opened::new(node, &peer, &authority, connected, Purpose::Carry).await
     };
-    dialled::run(node, &peer, &authority, connected, &mut stopped)
-        .await
-        .unwrap_err()
+    match reached.await {
+        Ok(opened) => dialled::run(node, &peer, opened, &Pulse::default(), &mut stopped)
+            .await
+            .unwrap_err(),
+        Err(trouble) => trouble,
+    }
 }
 
 async fn every_attempt_tells_the_reason(version: &'static rustls::SupportedProtocolVersion) {
