@@ -8,6 +8,7 @@ pub mod client;
 pub mod control;
 pub mod inject;
 pub mod line;
+pub mod parts;
 mod peer_clock;
 pub mod request;
 pub mod sending;

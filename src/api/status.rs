@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::parts::{LedStatus, Proven, UplinkStatus};
+
 use super::line::LineStatus;
 use super::sending::SendingStatus;
 use crate::budget::Budget;
@@ -184,26 +186,6 @@ pub struct PeerStatus {
     pub sending: SendingStatus,
 }
 
-/// A probe that went there and came back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proven {
-    /// How long ago.
-    pub age_seconds: u64,
-    /// There and back, milliseconds.
-    pub round_trip_ms: u64,
-    /// How many came back on this connection.
-    pub count: u64,
-}
-
-/// One of a peer's uplinks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UplinkStatus {
-    /// Its name in the configuration.
-    pub name: String,
-    /// `carries`, `standby`: a second connection waits there, `unreachable`: the last attempt failed, or `idle`.
-    pub state: String,
-}
-
 /// All local clients together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalStatus {
@@ -216,27 +198,6 @@ pub struct LocalStatus {
     pub corrected: u64,
     /// Events that did not go on, by reason.
     pub dropped: Counts,
-}
-
-/// The status LED.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LedStatus {
-    /// What it says, in one word: `flowing`, `connected`, `some_down`, `retrying`, `connecting`, `booting`,
-    /// `provisioning`, `paused`, `dark`, `safe_mode`, or `fault_` and which.
-    pub signal: String,
-    /// The same in words.
-    pub meaning: String,
-    /// How it looks, in words.
-    pub pattern: String,
-    /// Who makes it blink: `kernel`, `class` or `gpio` (this program), `none` = there is none, `lost` = it cannot be
-    /// reached.
-    pub back_end: String,
-    /// Where it is; empty where there is none.
-    pub place: String,
-    /// Why it cannot be reached, in words.
-    pub problem: Option<String>,
-    /// How often it vanished since the start.
-    pub losses: u64,
 }
 
 /// Memory, KiB.

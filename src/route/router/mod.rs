@@ -31,8 +31,8 @@ use crate::clock::skew::{Frame, Skew};
 use crate::config::Limits;
 use crate::cot::federated::Envelope;
 use crate::counters::{Counters, Reason};
+use crate::wire::stamp;
 use crate::wire::xml::Reader;
-use crate::wire::{stamp, text};
 use aside::Aside;
 use reference::Reference;
 use replay::Replay;
@@ -472,31 +472,6 @@ impl Router {
                 self.links.len() - 1
             }
         }
-    }
-
-    /// Hash of a uid given as it is meant.
-    fn hash_of(&self, uid: &[u8]) -> u64 {
-        self.hasher.hash_one(uid)
-    }
-
-    /// Hash of a uid given as raw attribute text, so that XML and protobuf agree on it.
-    fn uid_key(&self, raw: &[u8]) -> u64 {
-        if text::is_plain(raw) {
-            return self.hasher.hash_one(raw);
-        }
-        let mut meaning = heapless::Vec::<u8, 256>::new();
-        for chunk in text::unescaped(raw) {
-            let mut buffer = [0; 4];
-            let piece = match chunk {
-                text::Chunk::Plain(plain) => plain,
-                text::Chunk::Character(character) => character.encode_utf8(&mut buffer).as_bytes(),
-            };
-            if meaning.extend_from_slice(piece).is_err() {
-                // Longer than any uid in use: the raw text will do.
-                return self.hasher.hash_one(raw);
-            }
-        }
-        self.hasher.hash_one(meaning.as_slice())
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the router leaves behind of each event: its row for `why`, and its note in the flight recorder.
 
+use std::hash::BuildHasher;
+
 use super::{Kind, Router};
 use crate::clock::Now;
 use crate::cot::Class;
@@ -9,6 +11,7 @@ use crate::route::link::{LinkId, LinkSpec, Verdict};
 use crate::route::recorder::{self, Came, LinkKind, Recorder};
 use crate::route::trace::{Arrival, Column, Mark, Trace};
 use crate::wire::fig::{self, Federated};
+use crate::wire::text;
 
 /// What is known of an event when its verdict is there; more or less of it, as far as it was read.
 #[derive(Debug)]
@@ -143,6 +146,31 @@ impl Router {
             Some(Kind::Commands) => (LinkKind::Commands, None),
             _ => (LinkKind::Client, None),
         }
+    }
+
+    /// Hash of a uid given as it is meant.
+    pub(super) fn hash_of(&self, uid: &[u8]) -> u64 {
+        self.hasher.hash_one(uid)
+    }
+
+    /// Hash of a uid given as raw attribute text, so that XML and protobuf agree on it.
+    pub(super) fn uid_key(&self, raw: &[u8]) -> u64 {
+        if text::is_plain(raw) {
+            return self.hasher.hash_one(raw);
+        }
+        let mut meaning = heapless::Vec::<u8, 256>::new();
+        for chunk in text::unescaped(raw) {
+            let mut buffer = [0; 4];
+            let piece = match chunk {
+                text::Chunk::Plain(plain) => plain,
+                text::Chunk::Character(character) => character.encode_utf8(&mut buffer).as_bytes(),
+            };
+            if meaning.extend_from_slice(piece).is_err() {
+                // Longer than any uid in use: the raw text will do.
+                return self.hasher.hash_one(raw);
+            }
+        }
+        self.hasher.hash_one(meaning.as_slice())
     }
 
     /// An event was taken; its row is made ready.
