@@ -233,6 +233,9 @@ fn from_the_first_boot_to_a_sudden_death() {
     led.wait("off");
     assert_eq!(word(&bravo), "paused");
     bravo.call(["peer", "resume", "alpha"], "").success();
+    // Alpha was refused meanwhile and would wait for a minute.
+    alpha.call(["peer", "pause", "bravo"], "").success();
+    alpha.call(["peer", "resume", "bravo"], "").success();
     // Nobody sends anything, and a probe proves it.
     led.wait("steady");
 
