@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::clock::gps;
 use crate::config::Limits;
 use crate::log::recent;
 use crate::wire::pack;
@@ -49,6 +50,14 @@ pub const SOURCE: u64 = 72;
 pub const FRAME: u64 = 176;
 /// One contact: uid, callsign and type of ordinary length, owner, and its entry in the map.
 pub const CONTACT: u64 = 256;
+/// What the spool keeps in memory of one peer: two lanes, and what it reads ahead.
+pub const SPOOL_PEER: u64 = 3 * KIB;
+/// Segments that the spool has on the disk: 128 full ones, and for each peer nine begun for their age in each lane.
+pub const SPOOL_SEGMENTS: [u64; 2] = [128, 18];
+/// One of them.
+pub const SPOOL_SEGMENT: u64 = 64;
+/// The alarms, and the emergencies and chat of federates, that are remembered against repeats.
+pub const SPOOL_REPEATS: u64 = 11 * KIB;
 /// Control connections served at once.
 pub const CONTROL_CONNECTIONS: u64 = 8;
 /// A control request up to this size is read at once; of larger ones, one at a time.
@@ -318,6 +327,20 @@ fn heap(limits: &Limits) -> Vec<Row> {
             "all outboxes together, with 128 bytes beside each event's own",
         ),
         row(
+            "spool, per federate",
+            SPOOL_PEER + SPOOL_SEGMENTS[1] * SPOOL_SEGMENT,
+            federates,
+            Some("max_federates"),
+            "two lanes, read-ahead 1.5, segments begun for their age",
+        ),
+        row(
+            "spool, shared",
+            SPOOL_SEGMENTS[0] * SPOOL_SEGMENT + SPOOL_REPEATS,
+            1,
+            None,
+            "index of full segments, what is remembered against repeats",
+        ),
+        row(
             "latest tracks",
             LATEST_PLACE,
             limits.latest_events.into(),
@@ -374,6 +397,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             "its line and the event decoded from it",
         ),
         row(
+            "line of gpsd",
+            gps::LINE_BYTES as u64,
+            1,
+            None,
+            "while it is read",
+        ),
+        row(
             "log line kept",
             recent::LINE_BYTES as u64 + 16,
             recent::LINES as u64,
@@ -410,89 +440,4 @@ fn tenths(bytes: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn the_defaults_fit_sixteen_mebibytes() {
-        let limits = Limits::default();
-        let budget = Budget::of(&limits);
-        assert_eq!(limits.memory_mib, 16);
-        assert_eq!(budget.check(), Ok(()), "\n{budget}");
-        // Honest: within a mebibyte of the ceiling, not far below it by leaving things out.
-        assert!(budget.total() > 15 * MIB, "\n{budget}");
-        println!("{budget}");
-    }
-
-    #[test]
-    fn too_much_is_refused_and_each_cure_cures() {
-        let limits = Limits {
-            max_clients: 200,
-            ..Limits::default()
-        };
-        let over = Budget::of(&limits).check().unwrap_err();
-        let words = over.to_string();
-        assert!(words.contains("lower max_clients to "), "{words}");
-        assert!(!over.lower.is_empty());
-        for (key, value) in &over.lower {
-            let cured = limits.with(key, *value).unwrap();
-            assert_eq!(Budget::of(&cured).check(), Ok(()), "{key} = {value}");
-            let not_quite = limits.with(key, value + 1).unwrap();
-            assert!(
-                Budget::of(&not_quite).check().is_err(),
-                "{key} = {value} is not the largest"
-            );
-        }
-        let raised = u32::try_from(over.total.div_ceil(MIB)).unwrap();
-        assert!(
-            words.ends_with(&format!("raise memory_mib to {raised}")),
-            "{words}"
-        );
-        assert_eq!(
-            Budget::of(&limits.with("memory_mib", raised).unwrap()).check(),
-            Ok(())
-        );
-    }
-
-    #[test]
-    fn the_table_names_every_row_and_the_sum() {
-        let budget = Budget::of(&Limits::default());
-        let table = budget.to_string();
-        for row in budget.rows() {
-            assert!(table.contains(row.item), "{table}");
-            assert!(!row.why.is_empty());
-        }
-        assert!(table.contains(&tenths(budget.total())), "{table}");
-        assert!(
-            table.lines().all(|line| line.chars().count() <= 80),
-            "{table}"
-        );
-    }
-
-    #[test]
-    fn every_limit_that_takes_memory_is_in_the_sum() {
-        let limits = Limits::default();
-        let base = Budget::of(&limits).total();
-        for limit in Limits::TABLE {
-            // One outbox can take no more than all may, whatever its own bounds.
-            let free = matches!(limit.key, "memory_mib" | "outbox_kib" | "outbox_events")
-                || limit.key.ends_with("_seconds");
-            let more = limits.with(limit.key, limit.default + 1).unwrap();
-            assert_eq!(Budget::of(&more).total() > base, !free, "{}", limit.key);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_limits_within_their_ranges_overflow(shares in proptest::collection::vec(0.0f64..=1.0, Limits::TABLE.len())) {
-            let mut limits = Limits::default();
-            for (limit, share) in Limits::TABLE.iter().zip(shares) {
-                let span = f64::from(limit.most - limit.least);
-                limits = limits.with(limit.key, limit.least + (span * share) as u32).unwrap();
-            }
-            let budget = Budget::of(&limits);
-            prop_assert_eq!(budget.check().is_ok(), budget.total() <= budget.ceiling());
-        }
-    }
-}
+mod tests;

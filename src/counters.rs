@@ -78,6 +78,12 @@ reasons! {
     Refused = "refused",
     /// Still waiting when the link went away.
     LinkDown = "link_down",
+    /// The spool was full: it gave way to something newer, or found no room.
+    SpoolFull = "spool_full",
+    /// It waited for its link for longer than `spool_hours`, or was of no worth any more when the link came back.
+    SpoolExpired = "spool_expired",
+    /// The disk did not give it back.
+    SpoolDamaged = "spool_damaged",
     /// A resource message (data package, mission), which this release does not carry.
     Resource = "resource",
 }
@@ -98,6 +104,14 @@ pub struct Counters {
     pub events_in: u64,
     /// Events handed to the neighbour's connection.
     pub events_out: u64,
+    /// Events put into the neighbour's spool, because its link was down or had not caught up; what was found on the disk
+    /// at the start is counted too.
+    pub spooled: u64,
+    /// Events handed to the neighbour's connection out of its spool, repetitions after a broken link included.
+    pub replayed: u64,
+    /// Events of the spool that are known to have arrived. Always
+    /// `spooled = delivered + waiting + spool_full + spool_expired + spool_damaged`, until the spool is switched off.
+    pub delivered: u64,
     /// Events from the neighbour whose times were moved into our clock.
     pub corrected: u64,
     /// Wall clock of the last message of any kind from the neighbour, milliseconds since 1970; 0 = never.
@@ -120,6 +134,11 @@ impl Counters {
     /// Adds one to a reason.
     pub fn drop_one(&mut self, reason: Reason) {
         self.dropped.0[reason as usize] += 1;
+    }
+
+    /// Adds several to a reason.
+    pub fn drop_many(&mut self, reason: Reason, count: u64) {
+        self.dropped.0[reason as usize] += count;
     }
 
     /// How often a reason struck.

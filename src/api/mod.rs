@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod client;
+pub mod clock;
 pub mod control;
 pub mod inject;
 pub mod line;
@@ -13,12 +14,14 @@ mod peer_clock;
 pub mod request;
 pub mod sending;
 mod socket;
+pub mod spool;
 pub mod status;
 pub mod update;
 pub mod why;
 pub mod words;
 
 pub use client::{AskError, ask};
+pub use clock::ClockStatus;
 pub use control::{BindError, Control, ControlListener, serve};
 pub use request::{
     Committed, ConfigFault, ConfigText, ErrorCode, Fault, PeerEntry, RefusedEvent, Request,
@@ -27,3 +30,6 @@ pub use request::{
 pub use status::{PeerState, PeerStatus, Status};
 pub use update::{PastUpdate, UpdateEnd, UpdateReport};
 pub use why::WhyReport;
+
+#[cfg(test)]
+mod covers;

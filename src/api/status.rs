@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 pub use super::parts::{LedStatus, Proven, UplinkStatus};
 
+use super::clock::ClockStatus;
 use super::line::LineStatus;
 use super::sending::SendingStatus;
+use super::spool::SpoolStatus;
 use crate::budget::Budget;
 use crate::counters::Reason;
 use crate::files;
@@ -66,16 +68,6 @@ pub struct NodeStatus {
     pub state: String,
     /// Why it is in safe mode, in words; else empty.
     pub reason: String,
-}
-
-/// The clock.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClockStatus {
-    /// Now, RFC 3339.
-    pub utc: String,
-    /// How far it can be trusted, in one word. Today always "unknown": where the time comes from (GPS, NTP, nobody) is
-    /// asked from the release on that corrects clocks, and until then this word claims nothing.
-    pub quality: String,
 }
 
 /// Addresses in use, with the ports that were really bound; none = off.
@@ -172,6 +164,8 @@ pub struct PeerStatus {
     pub last_heard: Option<String>,
     /// Events that did not go on, by reason.
     pub dropped: Counts,
+    /// What is kept for it while it is away.
+    pub spool: SpoolStatus,
     /// Its connection; none without one.
     #[serde(default)]
     pub line: Option<LineStatus>,
@@ -294,14 +288,8 @@ pub fn counts(reasons: impl IntoIterator<Item = (Reason, u64)>) -> Counts {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::budget::{CONTACT, DUPLICATE, FRAME, LATEST_PLACE, SOURCE};
-    use crate::clock::skew::{Frame, Skew};
     use crate::config::Limits;
     use crate::counters::Counters;
-    use crate::route::contacts::Contacts;
-    use crate::route::dedup::Dedup;
-    use crate::route::latest::Latest;
-    use crate::route::queue::{self, Queue};
 
     /// A status in which every field says something.
     pub(crate) fn example() -> Status {
@@ -320,7 +308,9 @@ pub(crate) mod tests {
             },
             clock: ClockStatus {
                 utc: "2026-11-20T12:00:00.000Z".into(),
-                quality: "synchronised".into(),
+                quality: "ntp".into(),
+                error_ms: Some(20),
+                ..ClockStatus::default()
             },
             listen: ListenStatus {
                 clients_tcp: "127.0.0.1:8087".parse().ok(),
@@ -345,6 +335,15 @@ pub(crate) mod tests {
                 rate_out: 2.0,
                 last_heard: time(1_700_000_000_000),
                 dropped: counts(counters.reasons()),
+                spool: SpoolStatus {
+                    events: 12,
+                    bytes: 14_000,
+                    oldest_seconds: 7300,
+                    spooled: 15,
+                    replayed: 3,
+                    place: "disk".into(),
+                    fault: String::new(),
+                },
                 line: Some(LineStatus {
                     round_trip_ms: Some(31.25),
                     deviation_ms: Some(4.5),
@@ -400,7 +399,7 @@ pub(crate) mod tests {
     fn the_shape_that_scripts_rely_on() {
         let json = serde_json::to_value(example()).unwrap();
         assert_eq!(json["node"]["name"], "alpha");
-        assert_eq!(json["clock"]["quality"], "synchronised");
+        assert_eq!(json["clock"]["quality"], "ntp");
         assert_eq!(json["listen"]["clients_tcp"], "127.0.0.1:8087");
         assert!(json["listen"]["clients_tls"].is_null());
         assert_eq!(json["clients"], 3);
@@ -415,6 +414,7 @@ pub(crate) mod tests {
             "rate_out",
             "last_heard",
             "dropped",
+            "spool",
         ] {
             assert!(!peer[key].is_null(), "{key}");
         }
@@ -455,28 +455,6 @@ pub(crate) mod tests {
             let (ours, theirs) = (PeerState::from(state), state);
             assert_eq!(serde_json::to_value(ours).unwrap(), ours.word());
             assert_eq!(ours.word(), theirs.word());
-        }
-    }
-
-    /// The budget stands below the router and cannot ask it; here both are in sight.
-    #[test]
-    fn the_budget_covers_what_the_router_takes() {
-        assert_eq!(queue::PLACE, 128, "what the budget says of waiting events");
-        for count in [64_u64, 512, 1024, 5000, 8192] {
-            let many = usize::try_from(count).unwrap();
-            for (taken, allowed) in [
-                (Latest::bytes(many), LATEST_PLACE * count),
-                (Dedup::bytes(many), DUPLICATE * count.next_power_of_two()),
-                (Contacts::bytes(many), CONTACT * count),
-                (Skew::bytes(many), SOURCE * count),
-                (many * size_of::<Frame>(), FRAME * count),
-                (Queue::bytes_beside(many), 128 * count),
-            ] {
-                assert!(
-                    u64::try_from(taken).unwrap() <= allowed,
-                    "{taken} > {allowed}"
-                );
-            }
         }
     }
 }

@@ -19,7 +19,9 @@ pub fn rule(reason: Reason) -> &'static str {
         Reason::ControlMessage | Reason::MissionChange | Reason::Resource => "filter",
         Reason::NoDestination => "destination",
         Reason::Conflated | Reason::Evicted | Reason::Refused | Reason::Thinned => "queue",
-        Reason::LinkDown => "link",
+        Reason::LinkDown | Reason::SpoolFull | Reason::SpoolExpired | Reason::SpoolDamaged => {
+            "link"
+        }
         Reason::Malformed
         | Reason::Ambiguous
         | Reason::Doctype
@@ -103,6 +105,13 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::LinkDown => "the link was down: `tombolo check {of}` says why",
         Reason::Thinned => {
             "longer than a link of that `rate` takes of its class: send it another way, or raise the rate"
+        }
+        Reason::SpoolFull => {
+            "it gave way in the full store of what waits for {of}: raise spool_kib, or bring the link back"
+        }
+        Reason::SpoolExpired => "it waited longer than spool_hours for {of} to come back",
+        Reason::SpoolDamaged => {
+            "what was stored for {of} could not be read back: see `storage` in `status`"
         }
         Reason::Resource => "a data package or mission file, which this release does not carry",
         #[allow(unreachable_patterns, reason = "reasons are added elsewhere")]

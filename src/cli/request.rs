@@ -68,7 +68,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// The text of a request, which is gone by then: one that fails must not be tried again for ever.
 fn taken(name: &str) -> Result<Vec<u8>, Failure> {
-    let request = Path::new(RUN).join("requests").join(name);
+    // The unit has put it aside, so that the next can be left meanwhile.
+    let aside = Path::new(RUN).join(format!("taken-{name}"));
+    let request = match aside.symlink_metadata() {
+        Ok(_) => aside,
+        Err(_) => Path::new(RUN).join("requests").join(name),
+    };
     let read =
         read_own(&request).map_err(|error| unreadable(&request, &error, "the console writes it"));
     let _ = files::remove(&request);

@@ -8,6 +8,7 @@ use super::failure::{Exit, Failure};
 use super::line;
 use super::output::{clean, column, print, wrap};
 use super::paths::Places;
+use crate::api::spool::SpoolStatus;
 use crate::api::status::{
     LedStatus, ListenStatus, MemoryStatus, PeerStatus, PowerStatus, StorageStatus, UplinkStatus,
 };
@@ -90,9 +91,11 @@ fn table(status: &Status) -> String {
         ("safe mode", safe_mode(&node.reason)),
         ("certificate", node.fingerprint.clone()),
         ("federate id", node.federate_id.clone()),
+        ("clock", status.clock.in_words()),
+        ("CLOCK", status.clock.fault.clone()),
         (
-            "clock",
-            format!("{}, {}", status.clock.utc, status.clock.quality),
+            "doubtful dates",
+            counts(&status.clock.doubtful_certificates),
         ),
         ("listening", listening(&status.listen)),
         ("clients", status.clients.to_string()),
@@ -214,6 +217,7 @@ fn row(peer: &PeerStatus, now: &str) -> String {
     };
     text.push_str(&wrap(&address, "  ", WIDTH));
     text.push_str(&wrap(&stopped(peer), "  ", WIDTH));
+    text.push_str(&wrap(&spool(&peer.spool), "  ", WIDTH));
     let line = peer.line.as_ref().map(line::words).unwrap_or_default();
     text.push_str(&wrap(&line, "  ", WIDTH));
     if !peer.uplinks.is_empty() {
@@ -253,6 +257,29 @@ fn proven(peer: &PeerStatus) -> String {
             proven.round_trip_ms
         ),
         None => String::new(),
+    }
+}
+
+/// What waits for a peer; nothing to say when nothing does and the disk is well.
+fn spool(spool: &SpoolStatus) -> String {
+    let waits = match spool.events {
+        0 => String::new(),
+        1 => format!(
+            "waiting for it: 1 event, for {}",
+            duration(spool.oldest_seconds)
+        ),
+        events => format!(
+            "waiting for it: {events} events, {}, the oldest for {}",
+            size(spool.bytes),
+            duration(spool.oldest_seconds)
+        ),
+    };
+    match spool.fault.as_str() {
+        "" => waits,
+        fault if waits.is_empty() => {
+            format!("what waits for it would be kept in memory only: {fault}")
+        }
+        fault => format!("{waits}, in memory only: {fault}"),
     }
 }
 
@@ -302,6 +329,7 @@ mod tests {
             "refused         unknown_ca 2",
             "bravo                flowing",
             "dropped: duplicate 2",
+            "waiting for it: 12 events, 14 kB, the oldest for 2 h",
             "round trip 31.2 ms, give or take 4.5",
             "keepalive 21 s (learned)",
             "a name that is a go… waiting",

@@ -17,12 +17,17 @@ pub(super) fn socket_address(text: &str, port: u16) -> Option<SocketAddr> {
 /// # Errors
 /// What is wrong with it, as the end of a sentence.
 pub fn peer_address(text: &str) -> Result<String, &'static str> {
+    address_with(text, FEDERATION_PORT)
+}
+
+/// The same with another default port.
+pub(super) fn address_with(text: &str, default: u16) -> Result<String, &'static str> {
     let text = text.trim();
     if text.contains("://") {
         return Err("has a scheme in front");
     }
     if let Ok(address) = text.parse::<Ipv6Addr>() {
-        return Ok(format!("[{address}]:{FEDERATION_PORT}"));
+        return Ok(format!("[{address}]:{default}"));
     }
     if let Some(bracketed) = text.strip_prefix('[') {
         let fault = "has no IPv6 address in brackets";
@@ -35,19 +40,19 @@ pub fn peer_address(text: &str) -> Result<String, &'static str> {
                     .ok_or("has something other than a port behind the brackets")?,
             ),
         };
-        return Ok(format!("[{address}]:{}", port(written)?));
+        return Ok(format!("[{address}]:{}", port(written, default)?));
     }
     let (host, written) = match text.rsplit_once(':') {
         Some((host, written)) => (host, Some(written)),
         None => (text, None),
     };
-    let port = port(written)?;
+    let port = port(written, default)?;
     host_fault(host).map_or_else(|| Ok(format!("{host}:{port}")), Err)
 }
 
-fn port(written: Option<&str>) -> Result<u16, &'static str> {
+fn port(written: Option<&str>, default: u16) -> Result<u16, &'static str> {
     let Some(written) = written else {
-        return Ok(FEDERATION_PORT);
+        return Ok(default);
     };
     let port = written.parse().ok().filter(|&port| port != 0);
     port.ok_or("has no port of 1 to 65535")

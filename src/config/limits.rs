@@ -114,8 +114,14 @@ limits! {
     waiting_kib: u32 = 1024 in 4..=262144;
     /// Memory of the flight recorder and of `why`, KiB. 0 keeps none.
     recorder_kib: u16 = 96 in 0..=16384;
-    /// Connections with other boxes whose events may be packed at once, for thin links. 0 packs none.
+    /// Connections with other boxes whose events may be packed at once, for thin links. 0 allows none.
     compressed_links: u16 = 1 in 0..=32;
+    /// Disk for what waits for federates that are away, all together, KiB. Not below max_event_kib.
+    spool_kib: u32 = 32768 in 64..=1048576;
+    /// Events that may wait there.
+    spool_events: u32 = 65536 in 64..=1048576;
+    /// How long they may wait, hours; up to an eighth longer.
+    spool_hours: u32 = 168 in 1..=8760;
     /// One write to a link, KiB.
     batch_kib: u32 = 16 in 1..=64;
     /// An event begun must be whole within this, seconds.
@@ -130,6 +136,10 @@ impl Limits {
         let rules = [
             [
                 ("outbox_kib", self.outbox_kib),
+                ("max_event_kib", self.max_event_kib),
+            ],
+            [
+                ("spool_kib", self.spool_kib),
                 ("max_event_kib", self.max_event_kib),
             ],
             [

@@ -6,6 +6,7 @@
 mod address;
 pub mod authority;
 pub mod candidate;
+pub mod clock;
 pub mod edit;
 pub mod error;
 pub mod led;
@@ -26,6 +27,7 @@ pub mod transaction;
 pub mod uplinks;
 
 pub use address::peer_address;
+pub use clock::ClockSources;
 pub use edit::EditError;
 pub use error::ConfigError;
 pub use led::{Led, LedPlace};

@@ -75,6 +75,7 @@ impl Config {
             },
             keepalive_discovery: (raw.keepalive.discovery).unwrap_or(default.keepalive_discovery),
             led: reader.led(&raw.led)?,
+            clock: reader.clock(&raw.clock)?,
             peers: reader.peers(&raw.peer, &limits, &uplinks)?,
             uplinks,
             limits,

@@ -121,6 +121,7 @@ impl Reader<'_> {
             enabled: raw.enabled.unwrap_or(true),
             incoming: raw.incoming.unwrap_or(true),
             outgoing: raw.outgoing.unwrap_or(true),
+            spool: raw.spool.unwrap_or(true),
             correct_clock: raw.correct_clock.unwrap_or(true),
             keepalive_seconds: raw
                 .keepalive_seconds

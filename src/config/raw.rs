@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use toml::Spanned;
 
+use super::clock::{CLOCK_KEYS, RawClock};
 use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
 use super::probe::RawProbe;
@@ -17,6 +18,7 @@ pub(super) const TOP_KEYS: &[&str] = &[
     "identity",
     "listen",
     "led",
+    "clock",
     "limits",
     "console",
     "keepalive",
@@ -39,6 +41,7 @@ const PEER_KEYS: &[&str] = &[
     "correct_clock",
     "keepalive_seconds",
     "probe",
+    "spool",
     "addresses",
     "fallback_of",
     "fallback_seconds",
@@ -54,6 +57,7 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "identity" => Some(("[identity]", IDENTITY_KEYS)),
         "listen" => Some(("[listen]", LISTEN_KEYS)),
         "led" => Some(("[led]", LED_KEYS)),
+        "clock" => Some(("[clock]", CLOCK_KEYS)),
         "limits" => Some(("[limits]", Limits::KEYS)),
         "console" => Some(("[console]", CONSOLE_KEYS)),
         "uplink" => Some(("[[uplink]]", UPLINK_KEYS)),
@@ -87,10 +91,14 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing" | "correct_clock" | "compress")
+        ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock" | "compress")
         | ("led", "active_low")
         | ("uplink", "metered")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
+        ("clock", "gpsd") => {
+            "write host:port in quotes such as \"127.0.0.1:2947\", or \"\" for off".into()
+        }
+        ("clock", "peers") => "write true or false, without quotes".into(),
         ("listen", key) if key != table => {
             "write an address in quotes such as \"0.0.0.0:9001\", a list of them, or \"\" for off"
                 .into()
@@ -111,6 +119,7 @@ pub(super) struct RawConfig {
     pub(super) identity: Option<Spanned<RawIdentity>>,
     pub(super) listen: RawListen,
     pub(super) led: RawLed,
+    pub(super) clock: RawClock,
     pub(super) limits: RawLimits,
     pub(super) console: RawConsole,
     pub(super) uplink: Vec<Spanned<RawUplink>>,
@@ -163,6 +172,7 @@ pub(super) struct RawPeer {
     pub(super) enabled: Option<bool>,
     pub(super) incoming: Option<bool>,
     pub(super) outgoing: Option<bool>,
+    pub(super) spool: Option<bool>,
     pub(super) correct_clock: Option<bool>,
     pub(super) keepalive_seconds: Option<Spanned<i64>>,
     pub(super) probe: Option<Spanned<RawProbe>>,

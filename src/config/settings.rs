@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
 
+use super::clock::ClockSources;
 use super::led::Led;
 use super::limits::Limits;
 use super::probe::Probe;
@@ -38,6 +39,8 @@ pub struct Config {
     pub listen: Listen,
     /// The status LED.
     pub led: Led,
+    /// Where the time of day comes from.
+    pub clock: ClockSources,
     /// Every bound of the box.
     pub limits: Limits,
     /// Side connections to other boxes may be opened, and answered, to learn how long networks remember idle links.
@@ -98,6 +101,8 @@ pub struct Peer {
     pub incoming: bool,
     /// Send what we have.
     pub outgoing: bool,
+    /// Keep emergencies, deletes and chat for it while it is away.
+    pub spool: bool,
     /// Move the times of its events into our clock when its own is off.
     pub correct_clock: bool,
     /// Seconds between keepalives, 1 to 32,767; none = 70 % of what was learned of the uplink, or else 60.
@@ -126,6 +131,7 @@ impl Default for Config {
             identity: None,
             listen: Listen::default(),
             led: Led::default(),
+            clock: ClockSources::default(),
             limits: Limits::default(),
             keepalive_discovery: true,
             console_idle_minutes: CONSOLE_IDLE_MINUTES,

@@ -28,6 +28,10 @@ api = "0.0.0.0:8443"                  # reserved
 # active_low = true                   # with gpio: lit while the line is low
 mode = "status"                       # or "dark": light discipline, never lit
 
+[clock]                               # the time of day, beside what the kernel's clock says
+gpsd = "127.0.0.1:2947"               # a gpsd to ask for the time of GPS; "" = off
+peers = true                          # the median of the peers' clocks, when nothing better is there
+
 [limits]
 "#;
 
@@ -55,6 +59,7 @@ discovery = true    # side connections between boxes learn how long the network 
 # enabled = true
 # incoming = true                        # take what it sends
 # outgoing = true                        # send what we have
+# spool = true                           # keep emergencies, deletes and chat for it while it is away
 # correct_clock = true                   # move the times of its events into our clock when its own is off
 # keepalive_seconds = 60                 # 1 to 32767; without: what was learned of the uplink, or 60
 # probe = { address = "tak.battalion.example:8089", p12 = "peers/probe.p12", password = "atakatak" } # for `check`

@@ -99,7 +99,10 @@ fn addresses(sight: &Sight) -> Vec<String> {
 
 pub(super) fn clock(sight: &Sight) -> String {
     match &sight.status {
-        Some(status) => format!("{}, quality {}", status.clock.utc, status.clock.quality),
+        Some(status) => match status.clock.fault.as_str() {
+            "" => status.clock.in_words(),
+            fault => format!("{}. {fault}", status.clock.in_words()),
+        },
         None => format!("{}, quality unknown", sight.utc),
     }
 }
@@ -138,10 +141,7 @@ pub(super) fn status(status: &Status) -> String {
         )
         .label("certificate", &node.fingerprint)
         .label("federate id", &node.federate_id)
-        .label(
-            "clock",
-            &format!("{}, quality {}", status.clock.utc, status.clock.quality),
-        )
+        .label("clock", &status.clock.in_words())
         .label("LED", &led(status))
         .label("listening", &places.join(", "))
         .label("clients", &status.clients.to_string())

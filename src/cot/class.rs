@@ -51,6 +51,11 @@ pub fn is_emergency(kind: &[u8]) -> bool {
     starts(kind, b"b-a") || starts(kind, b"b-r-f-h-c")
 }
 
+/// The end of an emergency: its uid is that of the emergency (protocol reference 6.7).
+pub fn is_cancellation(kind: &[u8]) -> bool {
+    kind == b"b-a-o-can"
+}
+
 /// Whether a newer event of the same uid makes an older one worthless: positions, map markers and drawings.
 pub fn is_replaceable(kind: &[u8]) -> bool {
     matches!(kind, [b'a' | b'u', b'-', ..]) || starts(kind, b"b-m")

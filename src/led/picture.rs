@@ -57,6 +57,8 @@ pub struct Picture {
     pub booting: bool,
     /// The last provisioning had mistakes.
     pub provisioning_mistakes: bool,
+    /// The system clock cannot be right, and no source says what time it is.
+    pub clock: bool,
     /// Every configured peer.
     pub peers: Vec<PeerPicture>,
 }
@@ -75,6 +77,7 @@ pub struct Picture {
 /// | flowing, connected | every enabled peer is up; connected if one of them has proven nothing |
 /// | some down | some are up, some down, for whatever reason: the console gives it |
 /// | a link's fault | none is up and one has a known fault: the worst of all, in the order of [`Fault`]. Faults of the network (no network, name lookup, unanswered) only after [`HEALING_MS`] |
+/// | clock fault | none is up, the box does not know what time it is, and none of them lacks a network: the worst of the faults where there are more |
 /// | retrying | none is up; one failed, or it is the peers' turn to dial |
 /// | connecting | none is up, and no attempt has failed yet |
 pub fn signal(picture: &Picture) -> Signal {
@@ -96,10 +99,10 @@ pub fn signal(picture: &Picture) -> Signal {
     if picture.provisioning_mistakes || picture.peers.is_empty() {
         return Signal::Provisioning;
     }
-    of_links(&picture.peers)
+    of_links(&picture.peers, picture.clock)
 }
 
-fn of_links(peers: &[PeerPicture]) -> Signal {
+fn of_links(peers: &[PeerPicture], clock: bool) -> Signal {
     let enabled = || peers.iter().filter(|peer| peer.link != Link::Off);
     let count = |link: Link| enabled().filter(|peer| peer.link == link).count();
     let (all, flowing) = (enabled().count(), count(Link::Flowing));
@@ -110,7 +113,11 @@ fn of_links(peers: &[PeerPicture]) -> Signal {
         0 => {}
         _ => return Signal::SomeDown,
     }
-    if let Some(worst) = enabled().filter_map(shown).min() {
+    let faults = || enabled().filter_map(shown);
+    // Without a network no source of time is reached either, and the cable comes first.
+    let clock = clock && faults().all(|fault| fault != Fault::NoNetwork);
+    let clock = clock.then_some(Fault::Clock);
+    if let Some(worst) = faults().chain(clock).min() {
         return Signal::Fault(worst);
     }
     let untried = enabled().any(|peer| peer.link == Link::Connecting && peer.trouble.is_none());
@@ -242,6 +249,32 @@ mod tests {
     }
 
     #[test]
+    fn a_box_that_does_not_know_the_time_says_so_unless_it_flows_or_has_no_cable() {
+        let lost = |peers: &[PeerPicture]| {
+            signal(&Picture {
+                peers: peers.to_vec(),
+                clock: true,
+                ..Picture::default()
+            })
+        };
+        let clock = Signal::Fault(Fault::Clock);
+        assert_eq!(lost(&[peer(Link::Waiting)]), clock);
+        assert_eq!(lost(&[peer(Link::Connecting)]), clock);
+        assert_eq!(lost(&[failing(Fault::Unanswered, HEALING_MS)]), clock);
+        for (fault, blinks) in [(Fault::Certificate, 5), (Fault::NoNetwork, 2)] {
+            let said = lost(&[failing(fault, HEALING_MS), peer(Link::Waiting)]);
+            assert_eq!(said, Signal::Fault(fault));
+            assert_eq!(fault.blinks(), blinks);
+        }
+        assert_eq!(lost(&[peer(Link::Flowing)]), Signal::Flowing);
+        assert_eq!(
+            lost(&[peer(Link::Connected), peer(Link::Waiting)]),
+            Signal::SomeDown
+        );
+        assert_eq!(lost(&[]), Signal::Provisioning);
+    }
+
+    #[test]
     fn the_box_goes_before_its_links() {
         let mut picture = Picture {
             dark: true,
@@ -250,6 +283,7 @@ mod tests {
             under_voltage: true,
             booting: true,
             provisioning_mistakes: true,
+            clock: false,
             peers: vec![failing(Fault::Certificate, 0)],
         };
         assert_eq!(signal(&picture), Signal::Dark);
@@ -273,10 +307,10 @@ mod tests {
     proptest! {
         #[test]
         fn dark_is_dark_whatever_happens(
-            flags in any::<[bool; 5]>(),
+            flags in any::<[bool; 6]>(),
             peers in proptest::collection::vec((0_usize..5, 0_usize..9, any::<u64>()), 0..6),
         ) {
-            let [safe_mode, storage, under_voltage, booting, provisioning_mistakes] = flags;
+            let [safe_mode, storage, under_voltage, booting, provisioning_mistakes, clock] = flags;
             let links = [Link::Off, Link::Waiting, Link::Connecting, Link::Connected, Link::Flowing];
             let peers = peers.into_iter().map(|(link, fault, failing_ms)| PeerPicture {
                 link: links[link],
@@ -284,7 +318,7 @@ mod tests {
                 failing_ms,
             }).collect();
             let mut picture = Picture {
-                dark: true, safe_mode, storage, under_voltage, booting, provisioning_mistakes, peers,
+                dark: true, safe_mode, storage, under_voltage, booting, provisioning_mistakes, clock, peers,
             };
             prop_assert_eq!(signal(&picture).pattern(), super::super::pattern::Pattern::Off);
             picture.dark = false;

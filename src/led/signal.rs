@@ -13,7 +13,7 @@ pub enum Fault {
     UnderVoltage,
     /// A certificate or a registration is not accepted, here or there.
     Certificate,
-    /// The clocks are so far apart that a certificate is out of date.
+    /// The clocks are so far apart that a certificate is out of date, or the box does not know what time it is.
     Clock,
     /// The peer speaks another protocol or version.
     Version,

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use crate::clock::{Clock, Now};
+use crate::clock::{Clock, Now, Quality};
 use crate::counters::Reason;
 use crate::route::outbox::{Thin, Want};
 use crate::route::{LinkId, LinkSpec, Router, Verdict};
@@ -45,6 +45,11 @@ impl Hub {
     /// Reads the clock that the router is told.
     pub fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    /// Where our time of day comes from.
+    pub fn quality(&self) -> Quality {
+        self.clock.quality()
     }
 
     /// Asks the router something, or tells it.

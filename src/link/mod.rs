@@ -5,6 +5,7 @@ pub mod clients;
 pub mod door;
 pub mod fed2;
 pub mod gauge;
+pub mod gpsd;
 pub mod grpc;
 pub mod handshake;
 pub mod hindrance;

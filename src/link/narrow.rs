@@ -41,7 +41,7 @@ fn unsent(rate: Rate) -> u32 {
 fn buffer(rate: Rate) -> usize {
     usize::try_from(rate.bytes() * 2)
         .unwrap_or(usize::MAX)
-        .clamp(4 * 1024, 64 * 1024)
+        .clamp(2 * 1024, 64 * 1024)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::pki::trust::{judge_client, judge_server};
-use crate::pki::{Fingerprint, Identity, Refusal, Roster, TrustRule};
+use crate::pki::{Doubt, Fingerprint, Identity, Moment, Refusal, Roster, TrustRule};
 
 /// The only protocol of federation v2 (protocol reference 1.3).
 pub const FEDERATION_ALPN: &[u8] = b"h2";
@@ -44,6 +44,8 @@ pub struct Judgement {
     pub fingerprint: Fingerprint,
     /// The peer's name (for clients: the common name of the certificate), or why not.
     pub outcome: Result<String, Refusal>,
+    /// What is doubtful about the dates of an admitted one: nobody vouches for our clock.
+    pub doubt: Option<Doubt>,
     /// The registered federate that a refused one seems to be: the only one of that leaf, or else of that CA.
     pub suspect: Option<String>,
 }
@@ -61,7 +63,11 @@ pub fn unobserved() -> Observer {
 pub struct Credentials {
     resolver: Arc<SingleCertAndKey>,
     provider: Arc<CryptoProvider>,
+    moments: Option<Moments>,
 }
+
+/// Tells at which moment certificate dates are judged.
+pub type Moments = Arc<dyn Fn() -> Moment + Send + Sync>;
 
 impl Credentials {
     /// Prepares an identity. The whole chain is sent in both roles: TAK needs at least two certificates (protocol
@@ -76,7 +82,17 @@ impl Credentials {
         Ok(Self {
             resolver: Arc::new(SingleCertAndKey::from(key)),
             provider,
+            moments: None,
         })
+    }
+
+    /// Judges the neighbours' dates by this clock instead of the system's.
+    #[must_use]
+    pub fn judging_at(self, moments: Moments) -> Self {
+        Self {
+            moments: Some(moments),
+            ..self
+        }
     }
 }
 
@@ -203,6 +219,7 @@ struct Judge {
     admission: Admission,
     observer: Observer,
     algorithms: WebPkiSupportedAlgorithms,
+    moments: Option<Moments>,
 }
 
 impl Judge {
@@ -211,6 +228,7 @@ impl Judge {
             admission,
             observer,
             algorithms: credentials.provider.signature_verification_algorithms,
+            moments: credentials.moments.clone(),
         }
     }
 
@@ -224,22 +242,31 @@ impl Judge {
             .chain(issuers)
             .map(|certificate| CertificateDer::from(certificate.as_ref()))
             .collect();
-        let outcome = match &self.admission {
-            Admission::Federates(roster) => roster.identify(&chain, now),
-            Admission::One(rule) => rule.judge(&chain, now).map(|()| rule.peer.clone()),
-            Admission::Clients(authorities) => judge_client(&chain, authorities, now),
+        let moment = match &self.moments {
+            Some(moments) => moments(),
+            None => Moment::from(now),
+        };
+        let judged = match &self.admission {
+            Admission::Federates(roster) => roster.judge(&chain, moment),
+            Admission::One(rule) => rule
+                .judge(&chain, moment)
+                .map(|doubt| (rule.peer.clone(), doubt)),
+            Admission::Clients(authorities) => judge_client(&chain, authorities, moment),
             Admission::Login(authorities) => {
-                judge_server(&chain, authorities, now).map(|()| String::new())
+                judge_server(&chain, authorities, now).map(|()| (String::new(), None))
             }
         };
+        let doubt = judged.as_ref().ok().and_then(|(_, doubt)| *doubt);
+        let outcome = judged.map(|(name, _)| name);
         let refusal = outcome.as_ref().err().copied();
         let suspect = match &self.admission {
-            Admission::Federates(roster) if refusal.is_some() => roster.suspect(&chain, now),
+            Admission::Federates(roster) if refusal.is_some() => roster.suspect(&chain, moment),
             _ => None,
         };
         (self.observer)(Judgement {
             fingerprint: Fingerprint::of(leaf),
             outcome,
+            doubt,
             suspect,
         });
         refusal.map_or(Ok(()), |refusal| Err(error(refusal)))

@@ -12,6 +12,7 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
 use time::OffsetDateTime;
 
 use super::Fingerprint;
+use crate::clock::keeper::build_ms;
 
 /// What kind of keys the store makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,9 +35,6 @@ pub enum IssueError {
     Certificate,
 }
 
-/// No box was built before this (2026-01-01): a clock that reads earlier is wrong, and certificates that it dates
-/// would have ended before anybody sees them.
-const EARLIEST: u64 = 1_767_225_600;
 const DAY: u64 = 86_400;
 /// CAs are valid from here (2020-01-01): some verifiers judge them, and their clocks may be far behind.
 const AUTHORITY_START: i64 = 1_577_836_800;
@@ -160,8 +158,14 @@ fn leaf(name: &str, key: &KeyPair, now: UnixTime) -> Result<CertificateParams, I
     Ok(params)
 }
 
+/// When this release was built, seconds since 1970: a clock that reads earlier is wrong, and certificates that it dates
+/// would have ended early.
+fn earliest() -> u64 {
+    build_ms().unsigned_abs() / 1_000
+}
+
 fn base(name: &str, days: u64, now: UnixTime) -> Result<CertificateParams, IssueError> {
-    let now = now.as_secs().max(EARLIEST);
+    let now = now.as_secs().max(earliest());
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
@@ -238,7 +242,7 @@ mod tests {
         assert_eq!(facts.not_after - facts.not_before, 731 * 86_400);
         assert_eq!(
             facts.not_after,
-            i64::try_from(EARLIEST + 730 * DAY).unwrap()
+            i64::try_from(earliest() + 730 * DAY).unwrap()
         );
         assert_eq!(
             facts.usages,
@@ -261,15 +265,15 @@ mod tests {
     fn serials_differ() {
         let key = generate_key(KeyAlgorithm::EcdsaP256).unwrap();
         assert_ne!(
-            authority("a", &key, at(EARLIEST)),
-            authority("a", &key, at(EARLIEST))
+            authority("a", &key, at(earliest())),
+            authority("a", &key, at(earliest()))
         );
     }
 
     #[test]
     fn long_names_fit_the_bound() {
         let key = generate_key(KeyAlgorithm::EcdsaP256).unwrap();
-        let ca = authority(&"ä".repeat(200), &key, at(EARLIEST)).unwrap();
+        let ca = authority(&"ä".repeat(200), &key, at(earliest())).unwrap();
         let name = Facts::read(&ca).unwrap().common_name.unwrap();
         assert_eq!(name.chars().count(), MAX_NAME);
     }

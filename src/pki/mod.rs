@@ -2,6 +2,7 @@
 
 pub mod certificate;
 mod chain;
+pub mod dates;
 pub mod files;
 pub mod fingerprint;
 pub mod gather;
@@ -15,6 +16,7 @@ pub mod signature;
 pub mod store;
 pub mod trust;
 
+pub use dates::{Doubt, Moment};
 pub use fingerprint::Fingerprint;
 pub use identity::Identity;
 pub use issue::KeyAlgorithm;

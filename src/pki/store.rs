@@ -139,6 +139,13 @@ pub enum PkiError {
     Name,
 }
 
+impl PkiError {
+    /// A certificate is over, and nothing else is wrong with it.
+    pub fn is_expired(&self) -> bool {
+        matches!(self, Self::Flawed(error) if matches!(error.flaw, Flaw::Expired(_)))
+    }
+}
+
 impl fmt::Display for PkiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

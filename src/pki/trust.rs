@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::CertificateDer;
 
 use super::certificate::Facts;
+use super::dates::{self, Doubt, Moment};
 use super::{Fingerprint, Refusal, chain};
 
 /// How one peer is known: by its CA, by its leaf, or by both (then both must hold).
@@ -19,18 +20,22 @@ pub struct TrustRule {
 }
 
 impl TrustRule {
-    /// Judges a chain as it came in the handshake (leaf first). Host names are never compared: TAK does not, and
+    /// Judges a chain as it came in the handshake (leaf first); gives what is doubtful about its dates. Host names are never compared: TAK does not, and
     /// its certificates rarely match (protocol reference 1.3).
     ///
     /// # Errors
     /// The first thing that is wrong with it. A rule with neither CA nor fingerprint refuses everybody.
-    pub fn judge(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Refusal> {
+    pub fn judge(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: impl Into<Moment>,
+    ) -> Result<Option<Doubt>, Refusal> {
         sane(chain)?;
-        self.admit(chain, now)
+        self.admit(chain, now.into())
     }
 
     /// The part of the judgement that depends on the registration.
-    fn admit(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Refusal> {
+    fn admit(&self, chain: &[CertificateDer<'_>], now: Moment) -> Result<Option<Doubt>, Refusal> {
         let [leaf, issuer, ..] = chain else {
             return Err(Refusal::OneCertificate);
         };
@@ -38,21 +43,21 @@ impl TrustRule {
             if !self.pins(leaf) {
                 return Err(Refusal::Unregistered);
             }
-            return match chain::verify(chain, std::slice::from_ref(issuer), now) {
+            return match dates::verify(chain, std::slice::from_ref(issuer), now, true) {
                 Err(Refusal::UnknownCa) => Err(Refusal::BrokenChain),
                 outcome => outcome,
             };
         }
-        chain::verify(chain, &self.authorities, now)?;
+        let doubt = dates::verify(chain, &self.authorities, now, self.pins(leaf))?;
         match self.fingerprint {
             Some(_) if !self.pins(leaf) => Err(Refusal::Unregistered),
-            _ => Ok(()),
+            _ => Ok(doubt),
         }
     }
 
     /// Whether one of its CAs signed the leaf, whatever else is wrong with it.
-    fn signed(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> bool {
-        let judged = chain::verify(chain, &self.authorities, now);
+    fn signed(&self, chain: &[CertificateDer<'_>], now: Moment) -> bool {
+        let judged = chain::verify(chain, &self.authorities, now.now);
         matches!(
             judged,
             Ok(()) | Err(Refusal::Expired | Refusal::NotYetValid | Refusal::NoClientAuth)
@@ -98,14 +103,31 @@ impl Roster {
     /// # Errors
     /// The most telling refusal: what is wrong with a chain that is registered, else `Unregistered` when the CA is
     /// known (or peers are known by leaf only), else `UnknownCa`.
-    pub fn identify(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<String, Refusal> {
+    pub fn identify(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: impl Into<Moment>,
+    ) -> Result<String, Refusal> {
+        self.judge(chain, now).map(|(peer, _)| peer)
+    }
+
+    /// The same, with what is doubtful about the dates of its chain.
+    ///
+    /// # Errors
+    /// As [`Roster::identify`].
+    pub fn judge(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: impl Into<Moment>,
+    ) -> Result<(String, Option<Doubt>), Refusal> {
+        let now = now.into();
         sane(chain)?;
         let rules = self.rules();
         let mut refusals = Vec::new();
         if let Some(leaf) = chain.first() {
             for rule in rules.iter().filter(|rule| rule.pins(leaf)) {
                 match rule.admit(chain, now) {
-                    Ok(()) => return Ok(rule.peer.clone()),
+                    Ok(doubt) => return Ok((rule.peer.clone(), doubt)),
                     Err(refusal) => refusals.push(refusal),
                 }
             }
@@ -118,7 +140,7 @@ impl Roster {
             rules.iter().partition(|rule| rule.fingerprint.is_some());
         for rule in open {
             match rule.admit(chain, now) {
-                Ok(()) => return Ok(rule.peer.clone()),
+                Ok(doubt) => return Ok((rule.peer.clone(), doubt)),
                 Err(refusal) => refusals.push(refusal),
             }
         }
@@ -155,7 +177,8 @@ impl Roster {
 impl Roster {
     /// Which peer a chain that was refused seems to belong to: the only one registered with this leaf, or else the
     /// only one registered with the CA that signed it. For words, never for admission.
-    pub fn suspect(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Option<String> {
+    pub fn suspect(&self, chain: &[CertificateDer<'_>], now: impl Into<Moment>) -> Option<String> {
+        let now = now.into();
         let leaf = chain.first()?;
         let rules = self.rules();
         let only = |fits: &dyn Fn(&TrustRule) -> bool| {
@@ -168,19 +191,21 @@ impl Roster {
 }
 
 /// Judges a local client (an ATAK user) against the CAs that issue our client certificates; gives the common name
-/// of its certificate. One certificate is enough here: that is what ATAK sends.
+/// of its certificate and what is doubtful about its dates. One certificate is enough here: that is what ATAK sends.
 ///
 /// # Errors
 /// The first thing that is wrong with the chain.
 pub fn judge_client(
     chain: &[CertificateDer<'_>],
     authorities: &[CertificateDer<'_>],
-    now: UnixTime,
-) -> Result<String, Refusal> {
+    now: impl Into<Moment>,
+) -> Result<(String, Option<Doubt>), Refusal> {
     let leaf = chain.first().ok_or(Refusal::NoCertificate)?;
     let facts = Facts::read(leaf).map_err(|_| Refusal::BadCertificate)?;
-    chain::verify(chain, authorities, now)?;
-    facts.common_name.ok_or(Refusal::NoCommonName)
+    // We issued it, so it was that time once, whatever our clock says now.
+    let doubt = dates::verify(chain, authorities, now.into(), true)?;
+    let name = facts.common_name.ok_or(Refusal::NoCommonName)?;
+    Ok((name, doubt))
 }
 
 /// Judges a server at which we log in as a client, against the CAs that are believed there.
@@ -190,7 +215,7 @@ pub fn judge_client(
 pub fn judge_server(
     chain: &[CertificateDer<'_>],
     authorities: &[CertificateDer<'_>],
-    now: UnixTime,
+    now: rustls_pki_types::UnixTime,
 ) -> Result<(), Refusal> {
     if chain.is_empty() {
         return Err(Refusal::NoCertificate);

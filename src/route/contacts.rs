@@ -17,6 +17,8 @@ pub struct Contact {
     callsign_end: u8,
     /// The link it was last heard on.
     pub link: LinkId,
+    /// That link is down: what is addressed to the contact waits for it.
+    away: bool,
     /// The router's count of changes when this one changed.
     pub changed: u64,
 }
@@ -48,6 +50,7 @@ impl Contact {
             uid_end: uid.len() as u8,
             callsign_end: callsign_end as u8,
             link,
+            away: false,
             changed,
         })
     }
@@ -108,7 +111,7 @@ impl Contacts {
     ) -> Noted {
         let known = self.by_uid.get(&key).map(|&at| usize::from(at));
         if let Some(contact) = known.and_then(|at| self.slots.get_mut(at)?.as_mut()) {
-            if contact.link != link && source == Source::Hearsay {
+            if contact.link != link && source == Source::Hearsay && !contact.away {
                 return Noted::Known;
             }
             let or = |new: &[u8], old: &[u8]| if new.is_empty() { old } else { new }.to_vec();
@@ -123,13 +126,14 @@ impl Contacts {
                     None => return Noted::Full,
                 }
             }
+            contact.away = false;
             if !moved {
                 return Noted::Known;
             }
             (contact.link, contact.changed) = (link, changed);
             return Noted::Changed;
         }
-        if self.by_uid.len() >= self.limit {
+        if self.by_uid.len() >= self.limit && !self.forget_one_away() {
             return Noted::Full;
         }
         let Some(contact) = Contact::new(uid, callsign, kind, link, changed) else {
@@ -157,6 +161,11 @@ impl Contacts {
         self.slots
             .get(usize::from(*self.by_uid.get(&key)?))?
             .as_ref()
+    }
+
+    /// Whether the contact of that uid is known, on a link that is up.
+    pub fn is_present(&self, key: u64) -> bool {
+        self.find(key).is_some_and(|contact| !contact.away)
     }
 
     /// The links on which somebody of that callsign is; more than one when callsigns clash.
@@ -195,6 +204,33 @@ impl Contacts {
             }
         }
         None
+    }
+
+    /// A link is down and will come back: its contacts stay, and are the first to give way to others.
+    pub fn leave(&mut self, link: LinkId) {
+        for contact in self.slots.iter_mut().flatten() {
+            contact.away |= contact.link == link;
+        }
+    }
+
+    /// A link will not come back: its contacts that were kept for it go.
+    pub fn forget_away(&mut self, link: LinkId) {
+        let (slots, by_uid) = (&mut self.slots, &mut self.by_uid);
+        by_uid.retain(|_, at| {
+            let slot = &mut slots[usize::from(*at)];
+            let goes = |contact: &mut Contact| contact.away && contact.link == link;
+            slot.take_if(goes).is_none()
+        });
+    }
+
+    fn forget_one_away(&mut self) -> bool {
+        let is_away = |slot: &Option<Contact>| slot.as_ref().is_some_and(|contact| contact.away);
+        let Some(place) = self.slots.iter().position(is_away) else {
+            return false;
+        };
+        self.slots[place] = None;
+        self.by_uid.retain(|_, at| usize::from(*at) != place);
+        true
     }
 
     /// The contact at a place, for going through them one by one; `None` at the end.
@@ -266,6 +302,25 @@ mod tests {
         assert_eq!(contacts.remove_of(A.0, &mut from, |_| 1), None);
         assert_eq!(contacts.note(3, (b"3", b"", b""), A, 4), Noted::Changed);
         assert_eq!(contacts.len(), 2);
+    }
+
+    #[test]
+    fn who_is_away_is_still_found_and_gives_way_first() {
+        let mut contacts = Contacts::new(2);
+        contacts.note(1, (b"1", b"ONE", b""), A, 1);
+        contacts.note(2, (b"2", b"TWO", b""), B, 2);
+        contacts.leave(A.0);
+        assert_eq!(contacts.by_callsign(b"ONE").collect::<Vec<_>>(), [A.0]);
+        // Another path to it is a better one now; the same path makes it present again.
+        assert_eq!(
+            contacts.note(1, (b"1", b"", b""), HEARD_FROM_B, 3),
+            Noted::Changed
+        );
+        contacts.leave(B.0);
+        assert_eq!(contacts.note(2, (b"2", b"", b""), B, 4), Noted::Known);
+        assert_eq!(contacts.note(3, (b"3", b"", b""), A, 5), Noted::Changed);
+        assert!(contacts.find(1).is_none() && contacts.find(2).is_some());
+        assert_eq!(contacts.note(4, (b"4", b"", b""), A, 6), Noted::Full);
     }
 
     #[test]

@@ -81,6 +81,7 @@ impl Flight {
             dedup_window_ms: recording.repeat_ms,
             recorder_bytes: 0,
             max_federates: 128,
+            spool: super::spool::Bounds::of(&crate::config::Limits::default()),
             skew_sources: 16,
         });
         let mut flight = Self {

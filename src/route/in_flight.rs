@@ -20,6 +20,8 @@ pub struct InFlight {
     handed: u64,
     /// How many of them the peer has.
     taken: u64,
+    /// Up to this number something went out that is kept elsewhere until it is acknowledged.
+    expected: u64,
     entries: VecDeque<Entry>,
     /// What the entries are charged to the pool.
     charged: usize,
@@ -68,6 +70,14 @@ impl InFlight {
         }
     }
 
+    /// The message that was handed over last is kept elsewhere, and its acknowledgement is waited for.
+    pub fn expect_receipt(&mut self) {
+        self.expected = self.handed;
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
     /// The peer has taken the first `count` messages of this connection.
     pub fn take(&mut self, count: u64, used: &mut usize) {
         // What a peer says of itself is not believed beyond what it was handed.
@@ -86,7 +96,7 @@ impl InFlight {
 
     /// Ready while something is not acknowledged; else remembers whom to wake.
     pub fn poll(&mut self, context: &Context<'_>) -> Poll<()> {
-        if !self.entries.is_empty() {
+        if !self.entries.is_empty() || self.taken < self.expected {
             return Poll::Ready(());
         }
         self.waker = Some(context.waker().clone());
@@ -96,7 +106,7 @@ impl InFlight {
     /// The connection ended: gives back what was not acknowledged, oldest first, and begins to count anew.
     pub fn recall(&mut self, used: &mut usize) -> impl Iterator<Item = Waiting> + use<> {
         *used -= std::mem::take(&mut self.charged);
-        (self.handed, self.taken) = (0, 0);
+        (self.handed, self.taken, self.expected) = (0, 0, 0);
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }

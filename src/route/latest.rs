@@ -144,6 +144,12 @@ impl Latest {
         kept.is_some_and(|kept| kept.live && memchr::memmem::find(&kept.bytes, bytes).is_some())
     }
 
+    /// Whether the event of a uid is kept and not stale; wall clock, milliseconds since 1970.
+    pub fn is_fresh(&self, key: u64, wall_ms: i64) -> bool {
+        let at = self.by_key.get(&key).map(|&at| usize::from(at));
+        at.is_some_and(|at| self.places[at].stale_ms > wall_ms)
+    }
+
     /// The event at a place, for going through them one by one; `None` at the end.
     pub fn at(&self, place: usize) -> Option<Option<&Kept>> {
         self.places

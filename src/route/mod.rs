@@ -15,6 +15,7 @@ pub mod queue;
 pub mod rate;
 pub mod recorder;
 pub mod router;
+pub mod spool;
 pub mod trace;
 
 pub use link::{LinkId, LinkSpec, PeerSpec, Verdict};

@@ -3,7 +3,8 @@
 //! `offered = sent + queued + dropped by reason`, always. A link that does not read costs nobody else anything: offers
 //! never block, and what does not fit gives way by class, with its reason counted.
 
-mod recall;
+mod park;
+mod salvage;
 
 use std::task::{Context, Poll, Waker};
 
@@ -47,6 +48,8 @@ pub struct Outbox {
     charged: usize,
     /// What this connection was handed and its peer has not acknowledged.
     flight: InFlight,
+    /// Nothing goes past what is put first.
+    held: bool,
     /// Sent on earlier connections.
     before: u64,
     offered: u64,
@@ -55,6 +58,7 @@ pub struct Outbox {
     column: Column,
     /// An event, and not only contact entries, was handed over since this was asked last.
     carried: bool,
+    spooled: u64,
 }
 
 impl Outbox {
@@ -75,11 +79,13 @@ impl Outbox {
             large: None,
             charged: 0,
             flight: InFlight::default(),
+            held: false,
             before: 0,
             offered: 0,
             sent: 0,
             column: Column::NONE,
             carried: false,
+            spooled: 0,
         }
     }
 
@@ -151,7 +157,12 @@ impl Outbox {
             pool.traces.offered(parcel.mark, self.column, fate);
             return true;
         }
-        if self.idle && self.queue.is_empty() && self.fits(length) && !self.is_large(length) {
+        if self.idle
+            && !self.held
+            && self.queue.is_empty()
+            && self.fits(length)
+            && !self.is_large(length)
+        {
             self.put(parcel.bytes);
             counters.events_out += u64::from(parcel.event);
             self.carried |= parcel.event;
@@ -207,7 +218,7 @@ impl Outbox {
 
     /// Moves what waits into the batch, most important first, as far as it fits.
     pub fn fill(&mut self, pool: &mut Pool, counters: &mut Counters, now_ms: u64) {
-        while let Some(at) = self.next() {
+        while let Some(at) = self.next().filter(|_| !self.held) {
             if !self.fill_one(at, pool, counters, now_ms) {
                 break;
             }
@@ -282,21 +293,6 @@ impl Outbox {
         }
     }
 
-    /// What the peer has not acknowledged yet.
-    pub fn flight(&mut self) -> &mut InFlight {
-        &mut self.flight
-    }
-
-    /// Clients have no acknowledgements; a connection of a federate may break with much on its way.
-    fn remembers(&self, class: Class, event: bool) -> bool {
-        self.framing == Framing::Grpc && InFlight::concerns(class, event)
-    }
-
-    fn remember(&mut self, waiting: Waiting, pool: &mut Pool) {
-        let most = self.bounds.bytes / 4;
-        self.flight.keep(waiting, most, &mut pool.used, pool.limit);
-    }
-
     fn put(&mut self, bytes: &[u8]) {
         self.sent += 1;
         self.flight.count();
@@ -344,7 +340,13 @@ impl Outbox {
     }
 
     /// Takes out what does not wait any more, and notes what became of it.
-    fn end(&mut self, at: u16, fate: Fate, pool: &mut Pool, now_ms: u64) -> Option<Waiting> {
+    pub(in crate::route) fn end(
+        &mut self,
+        at: u16,
+        fate: Fate,
+        pool: &mut Pool,
+        now_ms: u64,
+    ) -> Option<Waiting> {
         let mark = self.queue.mark(at);
         pool.traces.settle(mark, self.column, fate, now_ms);
         self.take(at, pool)
@@ -355,119 +357,9 @@ impl Outbox {
         pool.used -= waiting.charge();
         Some(waiting)
     }
-
-    fn park(
-        &mut self,
-        parcel: Parcel<'_>,
-        copy: &mut Option<Bytes>,
-        pool: &mut Pool,
-        counters: &mut Counters,
-        now_ms: u64,
-    ) -> bool {
-        let same = parcel.key.and_then(|key| self.queue.find(key));
-        if let Some(older) = same.and_then(|at| self.queue.peek(at)) {
-            // One uid's times leave in order, and a delete is final for what is older. The delete itself always counts:
-            // its time may come from another clock.
-            let late =
-                older.time_ms > parcel.time_ms || (older.delete && older.time_ms == parcel.time_ms);
-            if late && !parcel.delete {
-                self.spared += parcel.bytes.len() as u64;
-                counters.drop_one(Reason::Conflated);
-                let fate = Fate::Dropped(Reason::Conflated);
-                pool.traces.offered(parcel.mark, self.column, fate);
-                return true;
-            }
-        }
-        let in_place = same
-            .and_then(|at| Some((at, self.queue.peek(at)?)))
-            .filter(|(_, older)| older.class == parcel.class)
-            .map(|(at, older)| (at, older.charge()));
-        let mut since_ms = now_ms as u32;
-        if let Some(older) = same.and_then(|at| self.queue.peek(at)) {
-            since_ms = older.since_ms;
-            self.spared += older.bytes.len() as u64;
-        }
-        if let (None, Some(at)) = (in_place, same) {
-            self.take(at, pool);
-            counters.drop_one(Reason::Conflated);
-        }
-        let freed = in_place.map_or(0, |(_, length)| length);
-        if !self.make_room(
-            &parcel,
-            freed,
-            in_place.map(|(at, _)| at),
-            pool,
-            counters,
-            now_ms,
-        ) {
-            return false;
-        }
-        let waiting = parcel.waiting(copy, since_ms);
-        pool.traces.offered(parcel.mark, self.column, Fate::Waiting);
-        pool.used = pool.used + waiting.charge() - freed;
-        match in_place {
-            Some((at, _)) => {
-                self.queue.replace(at, waiting);
-                self.queue.set_mark(at, parcel.mark);
-                counters.drop_one(Reason::Conflated);
-            }
-            None => {
-                let at = self.queue.push(waiting, self.bounds.events);
-                self.queue.set_mark(at, parcel.mark);
-            }
-        }
-        true
-    }
-
-    /// Evicts the expired, then the oldest of lower classes, until the newcomer fits. `false`: it does not.
-    fn make_room(
-        &mut self,
-        parcel: &Parcel<'_>,
-        freed: usize,
-        keep: Option<u16>,
-        pool: &mut Pool,
-        counters: &mut Counters,
-        now_ms: u64,
-    ) -> bool {
-        loop {
-            let events = self.queue.len() + usize::from(keep.is_none());
-            let bytes = self.queue.bytes() + charge(parcel.bytes.len()) - freed;
-            let pooled = pool.used + charge(parcel.bytes.len()) - freed;
-            // One link may take no more than it leaves for the others; only control traffic may use the rest up.
-            let share = match parcel.class {
-                Class::Emergency | Class::Control => pooled <= pool.limit,
-                _ => pooled + bytes <= pool.limit,
-            };
-            if events <= self.bounds.events && bytes <= self.bounds.bytes && share {
-                return true;
-            }
-            let heads = Class::ALL.iter().rev().filter_map(|&class| {
-                let at = self.queue.oldest(class).filter(|&at| Some(at) != keep)?;
-                Some((at, self.queue.peek(at)?))
-            });
-            let mut lower = None;
-            let mut expired = None;
-            for (at, waiting) in heads {
-                if waiting.deadline_ms <= now_ms {
-                    expired.get_or_insert(at);
-                }
-                if waiting.class > parcel.class {
-                    lower.get_or_insert(at);
-                }
-            }
-            let Some(at) = expired.or(lower) else {
-                return false;
-            };
-            let reason = match expired {
-                Some(_) => Reason::Expired,
-                None => Reason::Evicted,
-            };
-            let given = self.end(at, Fate::Dropped(reason), pool, now_ms);
-            self.spared += given.map_or(0, |given| given.bytes.len() as u64);
-            counters.drop_one(reason);
-        }
-    }
 }
+
+mod ending;
 
 #[cfg(test)]
 mod tests;

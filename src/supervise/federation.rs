@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::CertificateDer;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -25,9 +25,12 @@ use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::link::route_watch::{Routes, Watching};
-use crate::link::tls::{self, Credentials, Observer};
+use crate::link::tls::{self, Credentials, Moments, Observer};
 use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
+
+use super::spool;
+use super::timekeeper::Timekeeper;
 
 /// All federation of the box.
 #[derive(Debug)]
@@ -45,8 +48,23 @@ pub(super) struct Federation {
     door: Door,
     acceptor: Acceptor,
     echo: EchoDesk,
+    clock: Timekeeper,
     /// Hears of changes of the network for as long as there is federation.
     _watching: Option<Watching>,
+}
+
+/// What federation shares with the rest of the box.
+pub(super) struct Shares {
+    /// The router.
+    pub(super) hub: Hub,
+    /// Where states are written.
+    pub(super) board: PeerBoard,
+    /// Where refused handshakes are counted.
+    pub(super) refusals: Refusals,
+    /// What keeps links alive.
+    pub(super) keeper: Keeper,
+    /// The clock.
+    pub(super) clock: Timekeeper,
 }
 
 impl Federation {
@@ -58,11 +76,15 @@ impl Federation {
         config: &Config,
         own: &Own,
         federate_id: &str,
-        hub: Hub,
-        board: PeerBoard,
-        refusals: Refusals,
-        keeper: Keeper,
+        shared: Shares,
     ) -> Result<Self, rustls::Error> {
+        let Shares {
+            hub,
+            board,
+            refusals,
+            keeper,
+            clock,
+        } = shared;
         let timing = Timing {
             handshake: std::time::Duration::from_secs(config.limits.handshake_seconds.into()),
             half_event: std::time::Duration::from_secs(config.limits.half_event_seconds.into()),
@@ -92,15 +114,15 @@ impl Federation {
         let watching = node.routes.watch().map_err(|error| {
             tracing::warn!(%error, "changes of routes are not heard of: links come back when their pauses are over");
         });
-        let credentials = Credentials::new(&own.identity)?;
+        let credentials = Credentials::new(&own.identity)?.judging_at(clock.moments());
         let roster = Roster::default();
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
         let door = Door::default();
-        let observer = tell_refused(&node);
+        let observer = clock.telling(tell_refused(&node));
         let acceptor = Acceptor::new(AcceptorSettings {
             node: Arc::clone(&node),
             tls: tls::federation_server(&credentials, roster.clone(), observer)?,
-            identify: identify(roster.clone(), Arc::clone(&enabled)),
+            identify: identify(roster.clone(), Arc::clone(&enabled), clock.moments()),
             door: door.clone(),
             refusals,
         });
@@ -115,6 +137,7 @@ impl Federation {
             door,
             acceptor,
             echo,
+            clock,
             _watching: watching.ok(),
         })
     }
@@ -132,6 +155,11 @@ impl Federation {
     /// The places for large events, which the local clients share.
     pub(super) fn large_events(&self) -> Arc<Semaphore> {
         Arc::clone(&self.node.large_events)
+    }
+
+    /// The clock, by which the local clients' certificates are judged too.
+    pub(super) fn clock(&self) -> &Timekeeper {
+        &self.clock
     }
 
     /// What goes over the wire to each peer.
@@ -169,8 +197,10 @@ impl Federation {
         *self.enabled.lock().unwrap_or_else(PoisonError::into_inner) = enabled()
             .map(|peer| (peer.name.clone(), PeerSettings::of(peer, &config.uplinks)))
             .collect();
+        let spools: Vec<&str> = spool::names(&config.peers).collect();
         self.node.hub.with(|router, now| {
             router.set_peers(&specs);
+            router.set_spools(&spools);
             router.note_directions(now);
         });
 
@@ -261,7 +291,8 @@ impl Federation {
             }
             board.set_address(name, address);
             board.set(name, PeerState::Connecting, "starting", now);
-            match tls::federation_client(&self.credentials, rule(peer), tls::unobserved()) {
+            let observer = self.clock.telling(tls::unobserved());
+            match tls::federation_client(&self.credentials, rule(peer), observer) {
                 Ok(tls) => {
                     let node = Arc::clone(&self.node);
                     let dialler = Dialler::spawn(node, PeerSettings::of(peer, &self.uplinks), tls);
@@ -311,15 +342,20 @@ fn only_directions_changed(old: &Peer, new: &Peer) -> bool {
     let aligned = Peer {
         incoming: new.incoming,
         outgoing: new.outgoing,
+        spool: new.spool,
         correct_clock: new.correct_clock,
         ..old.clone()
     };
     aligned == *new
 }
 
-fn identify(roster: Roster, enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>>) -> Identify {
+fn identify(
+    roster: Roster,
+    enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>>,
+    moments: Moments,
+) -> Identify {
     Arc::new(move |chain: &[CertificateDer<'static>]| {
-        let name = roster.identify(chain, UnixTime::now()).ok()?;
+        let name = roster.identify(chain, moments()).ok()?;
         let enabled = enabled.lock().unwrap_or_else(PoisonError::into_inner);
         enabled.get(&name).cloned()
     })
@@ -357,6 +393,7 @@ mod tests {
             observer(Judgement {
                 fingerprint: Fingerprint::of(b""),
                 outcome: Err(Refusal::Expired),
+                doubt: None,
                 suspect: suspect.map(str::to_owned),
             });
         };

@@ -127,9 +127,10 @@ impl Listeners {
             serve(listener, Security::Plain);
         }
         if let Some(listener) = self.clients_tls {
-            let credentials = Credentials::new(&own.identity)?;
-            let tls =
-                tls::clients_server(&credentials, own.client_authorities(), tls::unobserved())?;
+            let clock = federation.clock();
+            let credentials = Credentials::new(&own.identity)?.judging_at(clock.moments());
+            let observer = clock.telling(tls::unobserved());
+            let tls = tls::clients_server(&credentials, own.client_authorities(), observer)?;
             serve(listener, Security::Tls(TlsAcceptor::from(tls)));
         }
         for listener in self.federation {

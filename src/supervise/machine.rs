@@ -9,6 +9,7 @@ use tokio::time::Interval;
 use super::Shared;
 use crate::api::status::{PeerState, PeerStatus};
 use crate::system::boots::SETTLED_AFTER;
+use crate::system::storage::StorageFault;
 use crate::system::{Vitals, Watcher};
 
 /// Seconds between two looks at card and power.
@@ -37,7 +38,14 @@ impl Machine {
     /// The second's look.
     pub(super) fn look(&mut self, shared: &Arc<Shared>) {
         if self.seconds.is_multiple_of(EVERY) {
-            let vitals = self.watcher.look();
+            let mut vitals = self.watcher.look();
+            // A disk that looks well and takes nothing is at fault all the same.
+            if shared.hub.with(|router, _| router.spool_fault().is_some()) {
+                vitals
+                    .storage
+                    .fault
+                    .get_or_insert(StorageFault::NotWritable);
+            }
             self.tell(&vitals);
             shared.set_vitals(vitals);
         }
@@ -161,6 +169,7 @@ mod tests {
             sending: crate::api::sending::SendingStatus::default(),
             last_heard: None,
             dropped: Default::default(),
+            spool: Default::default(),
             line: None,
             uplinks: Vec::new(),
             clock: Default::default(),

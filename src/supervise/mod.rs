@@ -13,6 +13,8 @@ mod rates;
 mod report;
 pub mod safe;
 mod signals;
+mod spool;
+mod timekeeper;
 mod watch;
 mod why;
 
@@ -22,12 +24,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use rustls_pki_types::UnixTime;
 use tokio::sync::{Notify, mpsc, oneshot, watch as channel};
 
 use crate::api::{self, BindError, Control, ControlListener};
 use crate::budget::{self, Budget};
-use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::led::Signal;
 use crate::link::board::PeerBoard;
@@ -45,13 +45,15 @@ use announce::announce;
 use blackbox::BlackBox;
 use changes::Changes;
 use desk::Desk;
-use federation::Federation;
+use federation::{Federation, Shares};
 use lamp::{Fitting, Shown};
 use listeners::{ListenError, Listeners};
 use machine::Machine;
 use rates::Rates;
 use safe::Safe;
 use signals::Signals;
+use spool::Spooler;
+use timekeeper::Timekeeper;
 use watch::Watch;
 
 /// What a box is started with.
@@ -127,6 +129,7 @@ struct Shared {
     config: Mutex<Arc<Config>>,
     budget: Budget,
     hub: Hub,
+    clock: Timekeeper,
     board: PeerBoard,
     keeper: Keeper,
     meters: Meters,
@@ -211,10 +214,11 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     if origin == Origin::Replaced {
         tracing::warn!("the state files were damaged: this box has a new federate id");
     }
-    let own = open_identity(&state, &config, safe.is_some()).map_err(StartError::Pki)?;
+    let clock = Timekeeper::start(&state, &root);
+    let own = open_identity(&state, &config, safe.is_some(), &clock).map_err(StartError::Pki)?;
     let federate_id = node.federate_id_hex();
     let settings = Settings::of(&config.limits, federate_id.clone(), seed()?);
-    let hub = Hub::new(Router::new(settings), Arc::new(SystemClock::new()));
+    let hub = Hub::new(Router::new(settings), clock.clock());
     let (board, refusals) = (PeerBoard::new(), Refusals::default());
     let black_box = BlackBox::open(&state, &config, &federate_id, &hub);
     board.record(black_box.recorder().clone(), hub.clock());
@@ -235,16 +239,16 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         tracing::error!("safe mode, no peers and no clients: {safe}");
     }
     let bound = listeners.bound();
-    let mut federation = Federation::new(
-        &config,
-        &own,
-        &federate_id,
-        hub.clone(),
-        board.clone(),
-        refusals.clone(),
-        keeper.clone(),
-    )
-    .map_err(StartError::Tls)?;
+    let shares = Shares {
+        hub: hub.clone(),
+        board: board.clone(),
+        refusals: refusals.clone(),
+        keeper: keeper.clone(),
+        clock: clock.clone(),
+    };
+    let mut federation =
+        Federation::new(&config, &own, &federate_id, shares).map_err(StartError::Tls)?;
+    clock.apply(&config.clock);
     let (orders, mut inbox) = mpsc::channel(4);
     let changes = Changes::new(&config_file);
     if let Some(seconds) = unconfirmed_seconds {
@@ -274,6 +278,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         orders,
         refusals: refusals.clone(),
         hub: hub.clone(),
+        clock,
         config: Mutex::new(Arc::new(config.clone())),
     });
     announce(&shared, &own, &config);
@@ -295,7 +300,10 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
             &shared.stop,
         )
         .map_err(StartError::Tls)?;
+    let mut spooler = None;
     if shared.safe.is_none() {
+        let started = Spooler::start(&shared.hub, &state, &config.peers).await;
+        spooler = Some(started.map_err(|error| StartError::System("no thread", error))?);
         federation.apply(&config);
     }
 
@@ -312,6 +320,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
             () = machine::beat(&mut pulse) => shared.manager.alive(),
             _ = second.tick() => {
                 shared.black_box.beat(shared.hub.now());
+                shared.clock.look(&shared.hub);
                 watch.look(&shared);
                 machine.look(&shared);
                 if shared.changes.is_due(shared.hub.now().mono_ms) {
@@ -348,6 +357,9 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         tracing::warn!("some neighbours did not take their goodbye in time");
     }
     controlling.abort();
+    if let Some(spooler) = spooler {
+        spooler.finish().await;
+    }
     // It ends by itself once it is told to stop; one that panicked has nothing left to show.
     let _ = light.await;
     shared.end_in_order();
@@ -356,10 +368,25 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
 }
 
 /// Our certificate and key. In safe mode those of `[identity]` may be the fault: the box's own then do.
-fn open_identity(state: &Path, config: &Config, safe: bool) -> Result<Own, PkiError> {
-    let open = |identity| {
-        let (algorithm, now) = (KeyAlgorithm::default(), UnixTime::now());
+fn open_identity(
+    state: &Path,
+    config: &Config,
+    safe: bool,
+    clock: &Timekeeper,
+) -> Result<Own, PkiError> {
+    let moment = clock.moment();
+    let open_at = |identity, now| {
+        let algorithm = KeyAlgorithm::default();
         Own::open(state, &config.name, identity, algorithm, now)
+    };
+    let open = |identity| match (open_at(identity, moment.now), moment.floor) {
+        // Nobody vouches for our clock, it may be ahead: only what is over for certain keeps the box from starting.
+        (Err(error), Some(floor)) if error.is_expired() => {
+            let own = open_at(identity, floor)?;
+            tracing::error!("{error}. Used all the same: nobody vouches for the clock");
+            Ok(own)
+        }
+        (own, _) => own,
     };
     let files = config.identity.as_ref();
     match open(files.map(|files| (files.certificate.as_path(), files.key.as_path()))) {
@@ -387,11 +414,15 @@ fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) 
     if config.name != old.name {
         later.push("[node]");
     }
+    if config.clock != old.clock {
+        shared.clock.apply(&config.clock);
+    }
     let words = federation.apply(&config);
     shared.set_config(Config {
         peers: config.peers,
         uplinks: config.uplinks,
         led: config.led,
+        clock: config.clock,
         advertised_host: config.advertised_host,
         keepalive_discovery: config.keepalive_discovery,
         // What takes a restart stays as it is until then, so that `status` tells the truth.

@@ -6,9 +6,10 @@ use super::Shared;
 use super::safe::Safe;
 use crate::api::line::LineStatus;
 use crate::api::sending::SendingStatus;
+use crate::api::spool::SpoolStatus;
 use crate::api::status::{
-    ClockStatus, LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus,
-    PowerStatus, Proven, Status, StorageStatus, UplinkStatus, counts, time,
+    LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus, PowerStatus, Proven,
+    Status, StorageStatus, UplinkStatus, counts, time,
 };
 use crate::clock::skew::Offset;
 use crate::config::Peer;
@@ -48,10 +49,7 @@ impl Shared {
                 .to_owned(),
                 reason: self.safe.as_ref().map(Safe::to_string).unwrap_or_default(),
             },
-            clock: ClockStatus {
-                utc: time(now.wall_ms).unwrap_or_default(),
-                quality: "unknown".to_owned(),
-            },
+            clock: self.clock.status(),
             listen: self.bound.clone(),
             peers: config
                 .peers
@@ -139,6 +137,7 @@ impl Shared {
             rate_out,
             last_heard: time(counters.last_heard_ms),
             dropped: counts(counters.reasons()),
+            spool: self.spool(&peer.name, counters),
             line: self.keeper.shown(&peer.name).map(LineStatus::from),
             uplinks: known
                 .uplinks
@@ -150,6 +149,27 @@ impl Shared {
                 .collect(),
             clock: PeerClock::default(),
             sending: self.sending(peer),
+        }
+    }
+
+    fn spool(&self, peer: &str, counters: &Counters) -> SpoolStatus {
+        let (state, fault) = self.hub.with(|router, now| {
+            let fault = router.spool_fault().unwrap_or_default().to_owned();
+            (router.spool_state(peer, now), fault)
+        });
+        SpoolStatus {
+            events: state.events,
+            bytes: state.bytes,
+            oldest_seconds: state.oldest_ms / 1000,
+            spooled: counters.spooled,
+            replayed: counters.replayed,
+            place: match (state.enabled, fault.is_empty()) {
+                (false, _) => "off",
+                (true, true) => "disk",
+                (true, false) => "memory",
+            }
+            .to_owned(),
+            fault,
         }
     }
 

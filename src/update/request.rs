@@ -17,6 +17,8 @@ use crate::files;
 
 /// Where requests are left.
 const REQUEST: &str = "run/tombolo/requests/update";
+/// Where the unit puts one before it is carried out, so that the next can be left meanwhile.
+const TAKEN: &str = "run/tombolo/taken-update";
 /// Where the answer is found.
 const RESULT: &str = "run/tombolo/results/update.json";
 /// Largest request, bytes.
@@ -66,7 +68,11 @@ pub fn leave(machine: &Machine, request: &UpdateRequest) -> Result<(), UpdateErr
 /// # Errors
 /// If there is none, or it is not what it should be.
 pub fn read(machine: &Machine) -> Result<UpdateRequest, UpdateError> {
-    let path = machine.at(REQUEST);
+    let taken = machine.at(TAKEN);
+    let path = match taken.symlink_metadata() {
+        Ok(_) => taken,
+        Err(_) => machine.at(REQUEST),
+    };
     let mut bytes = Vec::new();
     open(&path)
         .and_then(|file| file.take(MOST_REQUEST + 1).read_to_end(&mut bytes))

@@ -381,7 +381,8 @@ fn each_step_of_a_link_that_fails_has_its_own_word_and_words() {
             authority.issue_as(
                 "bravo",
                 &Profile {
-                    early: true,
+                    // 2090.
+                    valid: Some((3_786_912_000_000, 3_818_448_000_000)),
                     ..Profile::default()
                 },
             ),

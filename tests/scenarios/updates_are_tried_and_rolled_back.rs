@@ -155,6 +155,13 @@ fn requests_of_the_daemon_are_checked_and_answered() {
         fs::read_to_string(machine.at("systemctl.log")).expect("asked"),
         "--no-block reboot\n"
     );
+    // The unit puts a request aside first, and what is left meanwhile stays for the next time.
+    fs::write(machine.at("run/tombolo/taken-update"), "{").expect("a request");
+    let (finished, answer) = request(r#"{"path":"/data/new.raucb"}"#);
+    assert_ne!(finished.code, Some(0));
+    assert_eq!(answer["ok"], false);
+    assert!(machine.at("run/tombolo/requests/update").exists());
+    fs::remove_file(machine.at("run/tombolo/taken-update")).expect("it is there");
     // A second one while the first waits for its restart only replaces it.
     let (_, answer) = request(r#"{"path":"/data/new.raucb"}"#);
     assert_eq!(answer["ok"], true);

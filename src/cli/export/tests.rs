@@ -22,6 +22,7 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         enabled: true,
         incoming: true,
         outgoing: true,
+        spool: true,
         correct_clock: true,
         keepalive_seconds: None,
         probe: None,

@@ -38,6 +38,9 @@ const LOOK_EVERY_MS: u64 = 250;
 /// Sources of one neighbour are compared so often, milliseconds, when nothing changes.
 const COMPARE_EVERY_MS: u64 = 10_000;
 
+/// And when much changes, because many new ones come, not more often than this, milliseconds.
+const COMPARE_AGAIN_MS: u64 = 200;
+
 /// A box that is connected tells its time within this, milliseconds, or is none any more.
 const TELLS_WITHIN_MS: u64 = 30_000;
 
@@ -95,7 +98,7 @@ pub struct Frame {
     /// What is known of its sources changed.
     changed: bool,
     look_at_ms: u64,
-    compare_at_ms: u64,
+    compared_at_ms: u64,
     /// When it was connected last.
     since_ms: u64,
     /// Our wall clock minus our monotonic one when its sources were compared.
@@ -258,8 +261,13 @@ impl Skew {
             base: base(now),
             round_trip_ms: frame.round_trip_ms.unwrap_or(0),
         };
-        let due = frame.changed || (frame.base - seen.base).abs() > CORRECTED_UNTIL_MS;
-        if due || frame.compare_at_ms <= now.mono_ms {
+        let jumped = (frame.base - seen.base).abs() > CORRECTED_UNTIL_MS;
+        let wait = if frame.changed {
+            COMPARE_AGAIN_MS
+        } else {
+            COMPARE_EVERY_MS
+        };
+        if jumped || now.mono_ms >= frame.compared_at_ms.saturating_add(wait) {
             self.compare(frame, link, seen, now);
         }
         let theirs = frame.theirs;
@@ -359,7 +367,7 @@ impl Skew {
         frame.same = same.count() as u16;
         frame.compared = clocks.len() as u16;
         (frame.changed, frame.base) = (false, seen.base);
-        frame.compare_at_ms = now.mono_ms.saturating_add(COMPARE_EVERY_MS);
+        frame.compared_at_ms = now.mono_ms;
     }
 
     /// A source of which nothing is kept: it has the clock that its event fits.

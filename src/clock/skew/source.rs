@@ -281,7 +281,10 @@ impl Source {
     /// Weighs an event that does not fit: is it one of several at a level of their own?
     fn weigh(&mut self, seen: Seen, change: Change) -> bool {
         let level = seen.level();
-        let same = (level - self.watched).abs() <= LEVEL_MS + seen.trip() / 2;
+        let near = LEVEL_MS + seen.trip() / 2;
+        // Ahead is ahead, late by a little or not.
+        let below = near.max(if change == Change::Ahead { NEAR_MS } else { 0 });
+        let same = (-below..=near).contains(&(level - self.watched));
         if self.count == 0 || !same {
             self.watch(seen, change == Change::Back);
             return false;
@@ -290,7 +293,7 @@ impl Source {
         self.back &= change == Change::Back;
         let span = seen.tick().saturating_sub(self.watched_from);
         let enough = match change {
-            Change::Ahead => self.count >= 3 && span >= 5,
+            Change::Ahead => self.count >= 3 && span >= 5 && self.advanced(seen) >= LEVEL_MS,
             _ if self.back => self.count >= 3 && span >= 10,
             _ => self.count >= 5 && span >= 100,
         };
@@ -307,6 +310,12 @@ impl Source {
         };
         self.settle(seen, level, clock);
         true
+    }
+
+    /// How far times have come since the level is watched, milliseconds: those of a plan for tomorrow stand still.
+    fn advanced(&self, seen: Seen) -> i64 {
+        let began = self.watched + i64::from(self.watched_from) * TICK_MS as i64;
+        seen.time - began
     }
 
     fn watch(&mut self, seen: Seen, back: bool) {

@@ -95,6 +95,26 @@ fn a_clock_ahead_is_found_by_three_events() {
 }
 
 #[test]
+fn a_time_in_the_future_that_stands_still_is_a_plan_and_no_clock() {
+    let mut way = Way::new();
+    let planned = at(0).wall_ms + 10 * MINUTE;
+    for event in 0..50 {
+        let judged = way.hear_at(1, planned, at(event * 200));
+        assert_eq!(judged.shift_ms, 0, "{event}");
+    }
+}
+
+#[test]
+fn a_clock_ahead_is_found_although_its_events_come_irregularly() {
+    let mut way = Way::new();
+    for (event, delay) in [20, 800, 300].into_iter().enumerate() {
+        let made = event as u64 * 1000;
+        let shift = way.hear(1, made, made + delay, DAY).shift_ms;
+        assert_eq!(shift != 0, event == 2);
+    }
+}
+
+#[test]
 fn a_step_while_connected_is_found_within_four_events() {
     for (before, after) in [
         (0, 10 * MINUTE),

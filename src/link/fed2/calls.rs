@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -26,6 +27,9 @@ use super::names::{Introduction, KEEPALIVE, MethodName};
 use super::node::{Node, PeerSettings};
 use super::pulse::Pulse;
 use super::trouble::{HEALTH_ANSWER, Trouble};
+
+/// A health check over a link with a byte budget must be answered within this.
+const THIN_DEADLINE: Duration = Duration::from_secs(11);
 
 /// What the tasks of a connection tell the one that conducts it.
 #[derive(Debug)]
@@ -166,6 +170,8 @@ impl Calls<'_> {
     pub fn check_health(&self, first: Instant, keeping: Keeping) {
         let (caller, timing) = (self.caller.clone(), self.node.timing.clone());
         let (pulse, flow) = (self.pulse.clone(), Arc::clone(&self.flow));
+        // On a thin link the answer stands behind events; TAK Server bears 15 s between two checks.
+        let thin = self.peer.rate.map_or(Duration::ZERO, |_| THIN_DEADLINE);
         self.readers.spawn(async move {
             let mut first = Some(first);
             let mut previous = None;
@@ -173,7 +179,7 @@ impl Calls<'_> {
                 let plan = keeping.plan();
                 let within = match plan.is_stretched() {
                     true => plan.health_deadline,
-                    false => timing.health_deadline,
+                    false => timing.health_deadline.max(thin),
                 };
                 let latest = Instant::now() + within;
                 let deadline = first.take().map_or(latest, |first| first.min(latest));

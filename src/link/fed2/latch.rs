@@ -172,7 +172,7 @@ mod tests {
         let said = watch(&mut latch, 0, 120, true, stuck);
         assert_eq!(said, [(90, Latched::NotTaking(30))]);
         assert!(said[0].1.to_string().contains("let go of our event stream"));
-        let busy = |second| Progress {
+        let busy = |second: u64| Progress {
             handed: second,
             waiting: 50,
             received: 0,

@@ -2,10 +2,9 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use prost::Message;
 use tokio::sync::{OnceCell, mpsc};
@@ -27,18 +26,14 @@ use super::companion::{self, Companion, Feature};
 use super::companion_calls;
 use super::flow::Flow;
 use super::intake;
-use super::names::{Introduction, KEEPALIVE, MethodName};
+use super::names::{Introduction, MethodName};
 use super::node::{Node, PeerSettings};
 use super::registry::{Candidate, Cutter, Side};
 use super::standby;
+use super::trouble;
 
 /// ServerEventStreams of one connection. TAK opens a newer one beside the old one; more have no use.
 const EVENT_STREAMS: usize = 2;
-
-/// What an operator must do about a TAK Server that dials us beside another connection (protocol reference 1.3).
-const BOTH_DIAL: &str = "it dials us too, beside a connection that is well; a TAK Server that meets a second \
-    connection of one certificate switches its own outgoing connection off until somebody switches it on again: take \
-    `address` out here, or the outgoing connection there";
 
 type Answer = Result<Response<GrpcBody>, Status>;
 
@@ -67,8 +62,6 @@ struct State {
     /// What its last health check announced.
     announced: Option<Announcement>,
     connected: bool,
-    /// What the peer had been handed when its last health check was answered.
-    answered: u64,
     /// ServerEventStreams that are open: TAK opens a newer one beside the old one.
     event_streams: usize,
     /// The calls that stay open until we or the peer end them.
@@ -108,7 +101,6 @@ impl Methods {
                 well: Instant::now(),
                 announced: None,
                 connected: false,
-                answered: 0,
                 event_streams: 0,
                 held: Vec::new(),
                 ended: None,
@@ -124,17 +116,6 @@ impl Methods {
     /// The peer as another box.
     pub fn companion(&self) -> &Companion {
         &self.companion
-    }
-
-    /// How long ago the peer last proved that it is well.
-    pub fn silence(&self) -> Duration {
-        self.lock().well.elapsed()
-    }
-
-    /// How long it may be before the peer proves that again: what it announced, or what every federate keeps to.
-    pub fn patience(&self) -> Duration {
-        let announced = self.lock().announced;
-        announced.map_or(self.node.timing.silence, |announced| announced.patience())
     }
 
     /// Ends every open call with `status`, after what waits in the outbox.
@@ -257,19 +238,14 @@ impl Methods {
         Ok(answer)
     }
 
-    /// What a box says of its next health check.
-    fn announced(&self, head: &HeaderMap) -> Option<Announcement> {
-        let text = head.get(KEEPALIVE).filter(|_| self.companion.is_box())?;
-        Announcement::parse(text.to_str().ok()?)
-    }
-
     async fn health(&self, body: Incoming, announced: Option<Announcement>) -> Answer {
         let health: ClientHealth = self.first(body).await?;
         let well = health.status() == Health::Serving;
         let registered = self.flow.is_read();
         if well {
             self.flow.healthy();
-            self.answered_before();
+            // A box says more exactly what it has.
+            self.flow.asked_again(!self.companion.has(Feature::Receipt));
             self.follow(announced.as_ref());
             let newly = {
                 let mut state = self.lock();
@@ -294,28 +270,6 @@ impl Methods {
         Ok(message(&ServerHealth {
             status: status.into(),
         }))
-    }
-
-    /// A peer asks again when it has our last answer, and so what we had sent before that. A box says more exactly what
-    /// it has.
-    fn answered_before(&self) {
-        let handed = self.flow.handed();
-        let before = std::mem::replace(&mut self.lock().answered, handed);
-        if !self.companion.has(Feature::Receipt) {
-            self.flow.took(before);
-        }
-    }
-
-    /// Follows the schedule that the peer announced, and notes how long the way there and back takes.
-    fn follow(&self, announced: Option<&Announcement>) {
-        let Some(link) = &self.link else { return };
-        if let Some(announced) = announced {
-            link.follow_peer(announced);
-        }
-        if let Some(round_trip) = link.round_trip_ms() {
-            let hub = &self.node.hub;
-            hub.with(|router, _| router.note_round_trip(&self.peer.name, round_trip));
-        }
     }
 
     fn client_groups(self: &Arc<Self>, body: Incoming) -> Response<GrpcBody> {
@@ -423,8 +377,7 @@ impl Methods {
             };
             let claim = self.node.registry.claim(candidate).await.map_err(|taken| {
                 if !self.companion.is_box() {
-                    self.node.board.advise(&self.peer.name, BOTH_DIAL);
-                    tracing::warn!(peer = self.peer.name, "{}: {BOTH_DIAL}", self.peer.name);
+                    trouble::both_dial(&self.node.board, &self.peer.name);
                 }
                 let status = Status::new(Code::AlreadyExists, taken.to_string());
                 self.close(status.clone());
@@ -509,3 +462,5 @@ impl Methods {
 fn message<M: Message>(message: &M) -> Response<GrpcBody> {
     call::answer(GrpcBody::answer(framed(message)))
 }
+
+mod schedule;

@@ -23,6 +23,9 @@ pub struct Pauses {
     pub counts: Duration,
 }
 
+/// The step up to which pauses grow while the link comes up each time: four times the first pause.
+const MOST_WHEN_CUT: u32 = 3;
+
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
@@ -79,6 +82,9 @@ impl Plan {
             self.step = 0;
         } else if outcome.held >= earned {
             self.step = self.step.saturating_sub(2);
+        } else if outcome.held >= self.pauses.counts / 4 {
+            // It does come up, and is cut again and again: seconds, not half minutes.
+            self.step = self.step.min(MOST_WHEN_CUT);
         } else if outcome.held.is_zero() {
             self.step = self.step.max(1);
         }
@@ -185,6 +191,14 @@ mod tests {
         let mut plan = Plan::new(PAUSES, 1);
         for _ in 0..100 {
             assert!(seconds(&mut plan, 3_000) <= 0.1);
+        }
+    }
+
+    #[test]
+    fn a_link_that_is_cut_every_second_waits_seconds_at_most() {
+        let mut plan = Plan::new(PAUSES, 1);
+        for _ in 0..100 {
+            assert!(seconds(&mut plan, 1_000) <= 4.0);
         }
     }
 

@@ -105,6 +105,7 @@ impl Talks {
         let (now, known) = self.hub.with(|router, now| router.told_time(now));
         let mut open = self.lock();
         let talk = open.entry(companion.peer().to_owned()).or_default();
+        talk.set_quality(self.hub.quality().word());
         talk.put_message(&mut message, now, !known);
         message.into()
     }

@@ -5,6 +5,7 @@ use std::io;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::link::board::PeerBoard;
 use crate::link::grpc::status::{Code, Status};
 use crate::link::handshake::Failure;
 use crate::link::hindrance::Hindrance;
@@ -183,6 +184,17 @@ impl fmt::Display for Trouble {
 }
 
 impl std::error::Error for Trouble {}
+
+/// What an operator must do about a TAK Server that dials us beside another connection (protocol reference 1.3).
+const BOTH_DIAL: &str = "it dials us too, beside a connection that is well; a TAK Server that meets a second \
+    connection of one certificate switches its own outgoing connection off until somebody switches it on again: take \
+    `address` out here, or the outgoing connection there";
+
+/// Tells of a peer, no box, that dials us beside a connection that is well.
+pub fn both_dial(board: &PeerBoard, peer: &str) {
+    board.advise(peer, BOTH_DIAL);
+    tracing::warn!(peer, "{peer}: {BOTH_DIAL}");
+}
 
 /// Any number; all the same should the kernel have no randomness, for then there is nothing to spread.
 pub fn chance() -> u32 {

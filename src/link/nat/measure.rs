@@ -82,7 +82,7 @@ async fn search(keeper: &Keeper, place: &Place, way: &Way) -> Option<Bounds> {
     let mut search = claim.map_or_else(Search::new, Search::verifying);
     let mut broken = 0;
     loop {
-        let points = match search.next() {
+        let points = match search.step() {
             Step::Found(bounds) => return Some(bounds),
             Step::Try(points) => points,
         };

@@ -304,3 +304,69 @@ impl Keeper {
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use tokio::net::{TcpListener, TcpStream};
+
+    fn place() -> Place {
+        Place::of("lte", "10.7.3.4".parse().unwrap()).unwrap()
+    }
+
+    const KNOWN: Bounds = Bounds {
+        lived: 40_000,
+        died: Some(42_000),
+    };
+
+    #[tokio::test]
+    async fn what_was_learned_is_there_after_a_restart_and_damage_is_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let keeper = Keeper::open(directory.path()).unwrap();
+        assert_eq!(keeper.idle_timeout(&place()), None);
+        keeper.learn(&place(), KNOWN, 1_000);
+        let file = directory.path().join("uplinks.a");
+        let again = loop {
+            let again = Keeper::open(directory.path()).unwrap();
+            if file.exists() {
+                break again;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        let seconds = Duration::from_secs(40);
+        let again = match again.idle_timeout(&place()) {
+            // It appeared between the look and the question.
+            None => Keeper::open(directory.path()).unwrap(),
+            Some(_) => again,
+        };
+        assert_eq!(again.idle_timeout(&place()), Some(seconds));
+        fs::write(&file, "junk").unwrap();
+        let damaged = Keeper::open(directory.path()).unwrap();
+        assert_eq!(damaged.idle_timeout(&place()), None);
+    }
+
+    #[tokio::test]
+    async fn a_link_that_is_back_at_once_after_a_silence_casts_doubt_and_a_later_one_does_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let link = Link::new(Gauge::of(&stream).unwrap(), Some(place()));
+        let keeper = Keeper::default();
+        keeper.learn(&place(), KNOWN, 1_000);
+        keeper.begin("bravo", &link);
+        keeper.begin("bravo", &link);
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(keeper.idle_timeout(&place()), seconds(40));
+        keeper.lost_at_idle("bravo", Duration::from_secs(28));
+        keeper.begin("bravo", &link);
+        assert_eq!(keeper.idle_timeout(&place()), seconds(14));
+        let shown = keeper.shown("bravo").unwrap();
+        assert_eq!(shown.idle_timeout, seconds(14));
+        assert!(shown.line.is_some());
+        keeper.forget("bravo");
+        assert_eq!(keeper.shown("bravo"), None);
+    }
+}

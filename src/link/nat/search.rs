@@ -72,11 +72,7 @@ impl Search {
     }
 
     /// What to try next. A claim is tried once; what came of it are bounds like any others.
-    #[allow(
-        clippy::should_implement_trait,
-        reason = "a step is no item of an iterator"
-    )]
-    pub fn next(&mut self) -> Step {
+    pub fn step(&mut self) -> Step {
         if let Some(claimed) = self.claimed.take() {
             let points: Vec<u32, AT_ONCE> = [Some(claimed.lived), claimed.died]
                 .into_iter()
@@ -102,8 +98,8 @@ impl Search {
             return Step::Try(points);
         }
         let ratio = f64::from(high) / f64::from(low);
-        for step in 1..=AT_ONCE {
-            let share = step as f64 / (AT_ONCE + 1) as f64;
+        for place in 1..=AT_ONCE {
+            let share = place as f64 / (AT_ONCE + 1) as f64;
             let idle = (f64::from(low) * ratio.powf(share)).round() as u32;
             // Room for all of them.
             let _ = points.push(idle);
@@ -121,7 +117,7 @@ mod tests {
     fn run(mut search: Search, timeout_ms: u32) -> (Bounds, u32) {
         let mut taken = 0;
         for _ in 0..20 {
-            match search.next() {
+            match search.step() {
                 Step::Found(bounds) => return (bounds, taken / 1000),
                 Step::Try(points) => {
                     assert!(!points.is_empty() && points.is_sorted(), "{points:?}");

@@ -29,10 +29,10 @@ fn a_ca_admits_any_leaf_of_it_and_nobody_else() {
         stranger,
     } = world();
     let rule = rule("bravo", Some(&bravo_ca), None);
-    assert_eq!(rule.judge(&bravo.chain, at(NOW)), Ok(()));
+    assert_eq!(rule.judge(&bravo.chain, at(NOW)), Ok(None));
     assert_eq!(
         rule.judge(&bravo_ca.issue(Leaf::good("b2")).chain, at(NOW)),
-        Ok(())
+        Ok(None)
     );
     assert_eq!(
         rule.judge(&stranger.chain, at(NOW)),
@@ -59,7 +59,7 @@ fn a_fingerprint_admits_one_leaf_under_its_issuer() {
         stranger,
     } = world();
     let rule = rule("bravo", None, Some(&bravo));
-    assert_eq!(rule.judge(&bravo.chain, at(NOW)), Ok(()));
+    assert_eq!(rule.judge(&bravo.chain, at(NOW)), Ok(None));
     assert_eq!(
         rule.judge(&bravo_ca.issue(Leaf::good("bravo")).chain, at(NOW)),
         Err(Refusal::Unregistered)
@@ -76,7 +76,7 @@ fn ca_and_fingerprint_must_both_hold() {
         stranger,
     } = world();
     let both = rule("bravo", Some(&bravo_ca), Some(&bravo));
-    assert_eq!(both.judge(&bravo.chain, at(NOW)), Ok(()));
+    assert_eq!(both.judge(&bravo.chain, at(NOW)), Ok(None));
     let sibling = bravo_ca.issue(Leaf::good("bravo"));
     assert_eq!(
         both.judge(&sibling.chain, at(NOW)),
@@ -149,7 +149,7 @@ fn every_flaw_has_its_own_refusal() {
         let chain = bravo_ca.issue(Leaf::good("b").usages(usages)).chain;
         assert_eq!(
             rule("bravo", Some(&bravo_ca), None).judge(&chain, at(NOW)),
-            Ok(())
+            Ok(None)
         );
     }
 }
@@ -267,8 +267,8 @@ fn a_client_may_send_its_leaf_alone() {
     let user = bravo_ca.issue(Leaf::good("VIPER 1").usages(&[ClientAuth]));
     let ours = [bravo_ca.certificate.clone()];
     assert_eq!(
-        judge_client(&user.chain[..1], &ours, at(NOW)).as_deref(),
-        Ok("VIPER 1")
+        judge_client(&user.chain[..1], &ours, at(NOW)),
+        Ok(("VIPER 1".to_owned(), None))
     );
     assert_eq!(
         judge_client(&stranger.chain, &ours, at(NOW)),

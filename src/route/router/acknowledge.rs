@@ -28,6 +28,7 @@ impl Router {
         if let Some(id) = self.up(peer) {
             let link = &mut self.links[id];
             link.outbox.flight().take(count, &mut self.pool.used);
+            self.settle_spool(id, count);
         }
     }
 
@@ -41,6 +42,7 @@ impl Router {
     pub fn link_took(&mut self, id: LinkId, count: u64) {
         if let Some((link, pool, _)) = self.parts(id) {
             link.outbox.flight().take(count, &mut pool.used);
+            self.settle_spool(usize::from(id.0), count);
         }
     }
 

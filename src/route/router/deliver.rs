@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 
 use super::forms::{Forms, Source};
+use super::spooling::lane_of;
 use super::{Federate, Kind, Router};
 use crate::clock::Now;
 use crate::cot::Class;
@@ -12,6 +13,7 @@ use crate::counters::Reason;
 use crate::route::contacts::Contact;
 use crate::route::link::{LinkId, Verdict};
 use crate::route::outbox::Parcel;
+use crate::route::spool::Which;
 use crate::route::trace::{Fate, Mark};
 use crate::wire::fig::{Addressee, Federated, Geo};
 use crate::wire::text;
@@ -122,7 +124,7 @@ impl Router {
     ) -> Result<Verdict, Reason> {
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut forms = Forms::new(source, &self.envelope, &mut scratch);
-        let mut count = 0;
+        let (mut count, mut spooled) = (0, false);
         for (place, link) in self.links.iter_mut().enumerate() {
             let is_federate = matches!(link.kind, Kind::Federate(_));
             let column = link.outbox.column();
@@ -141,17 +143,45 @@ impl Router {
                     {
                         federate.set_aside(bytes, copy, &mut self.pool);
                     }
-                    if !federate.wants(link.up) {
-                        let reason = match federate.outgoing {
-                            false => Reason::OutgoingOff,
-                            true => Reason::LinkDown,
-                        };
-                        self.pool
-                            .traces
-                            .offered(meta.mark, column, Fate::Dropped(reason));
-                        continue;
+                    match federate.way(link.up, meta.class) {
+                        Way::Link => (forms.federated(), &mut federate.counters),
+                        Way::Nowhere => {
+                            let reason = match federate.outgoing {
+                                false => Reason::OutgoingOff,
+                                true => Reason::LinkDown,
+                            };
+                            let fate = Fate::Dropped(reason);
+                            self.pool.traces.offered(meta.mark, column, fate);
+                            continue;
+                        }
+                        Way::Spool => {
+                            let (bytes, _) = match forms.federated() {
+                                Ok(made) => made,
+                                Err(reason) => {
+                                    federate.counters.drop_one(reason);
+                                    let fate = Fate::Dropped(reason);
+                                    self.pool.traces.offered(meta.mark, column, fate);
+                                    continue;
+                                }
+                            };
+                            spooled = true;
+                            let (pool, hasher) = (&mut self.pool, &self.hasher);
+                            let kept = self.spooling.offer(
+                                (place, federate),
+                                (meta.class, &source),
+                                bytes,
+                                (pool, hasher),
+                                now,
+                            );
+                            count += u16::from(kept);
+                            let fate = match kept {
+                                true => Fate::Spooled,
+                                false => Fate::Dropped(Reason::LinkDown),
+                            };
+                            self.pool.traces.offered(meta.mark, column, fate);
+                            continue;
+                        }
                     }
-                    (forms.federated(), &mut federate.counters)
                 }
                 Kind::Federate(_) => {
                     let fate = Fate::Dropped(Reason::MissionChange);
@@ -177,6 +207,9 @@ impl Router {
         }
         scratch.give_back();
         self.scratch = scratch;
+        if spooled {
+            self.trim();
+        }
         match count {
             0 if targets.is_directed() => Err(Reason::NoDestination),
             count => Ok(Verdict::Routed(count)),
@@ -324,6 +357,8 @@ impl Router {
                     link.replay = link.replay.again(self.changes);
                 }
                 count += 1;
+            } else if !link.up && meta.delete && federate.keeps() && place != usize::from(from.0) {
+                (self.spooling).take(federate, (Which::Control, bytes), &mut self.pool, now);
             }
         }
         count
@@ -361,15 +396,33 @@ impl Router {
     }
 }
 
+/// Where an event for a federate goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Link,
+    Spool,
+    Nowhere,
+}
+
 impl Federate {
-    /// Whether the event is to be offered; if not, and the operator expects it to cross, says why in the tallies.
-    fn wants(&mut self, up: bool) -> bool {
+    /// What must not be lost is kept for it while its link is down.
+    fn keeps(&self) -> bool {
+        self.registered && self.outgoing && self.spool.enabled
+    }
+
+    /// Where the event is to go; if nowhere, and the operator expects it to cross, says why in the tallies.
+    fn way(&mut self, up: bool, class: Class) -> Way {
+        let must_not_be_lost = class <= Class::Chat && self.spool.enabled;
         match (up, self.outgoing) {
-            (true, true) => return true,
+            (true, true) if must_not_be_lost && self.spool.is_behind(lane_of(class)) => {
+                return Way::Spool;
+            }
+            (true, true) => return Way::Link,
             (_, false) if self.registered || up => self.counters.drop_one(Reason::OutgoingOff),
+            (false, true) if self.registered && must_not_be_lost => return Way::Spool,
             (false, true) if self.registered => self.counters.drop_one(Reason::LinkDown),
             _ => {}
         }
-        false
+        Way::Nowhere
     }
 }

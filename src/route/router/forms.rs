@@ -19,6 +19,16 @@ pub(super) enum Source<'a> {
     Federated(&'a Federated<'a>, &'a Geo<'a>, Option<&'a Detail<'a>>),
 }
 
+impl Source<'_> {
+    /// The event's uid, as it is spelled in this form, and its type.
+    pub(super) fn uid_and_kind(&self) -> (&[u8], &[u8]) {
+        match self {
+            Self::Xml(event) => (event.uid, event.kind),
+            Self::Federated(_, geo, _) => (geo.uid, geo.kind),
+        }
+    }
+}
+
 /// The forms of one event, and the exact copies that waiting links share.
 #[derive(Debug)]
 pub(super) struct Forms<'a> {

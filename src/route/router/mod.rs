@@ -9,6 +9,7 @@ mod notes;
 mod receive;
 mod reference;
 mod replay;
+mod spooling;
 mod times;
 
 pub use echo::CameEcho;
@@ -25,6 +26,7 @@ use super::latest::Latest;
 use super::link::{LinkId, LinkSpec, PeerSpec};
 use super::outbox::{Bounds, Framing, Outbox, Pool, Thin, Want};
 use super::recorder::Recorder;
+use super::spool::{self, PeerSpool};
 use super::trace::{Column, Traces};
 use crate::clock::Now;
 use crate::clock::skew::{Frame, Skew};
@@ -33,9 +35,12 @@ use crate::cot::federated::Envelope;
 use crate::counters::{Counters, Reason};
 use crate::wire::stamp;
 use crate::wire::xml::Reader;
+pub use spooling::SpoolState;
+
 use aside::Aside;
 use reference::Reference;
 use replay::Replay;
+use spooling::Spooling;
 
 pub use aside::ASIDE_BYTES;
 
@@ -62,6 +67,8 @@ pub struct Settings {
     pub recorder_bytes: usize,
     /// Federates that may be registered.
     pub max_federates: usize,
+    /// Bounds of what waits for federates that are away.
+    pub spool: spool::Bounds,
     /// Sources of events whose clocks are remembered.
     pub skew_sources: usize,
 }
@@ -85,10 +92,15 @@ impl Settings {
             dedup_window_ms: u64::from(limits.dedup_seconds) * 1000,
             recorder_bytes: kib(limits.recorder_kib.into()),
             max_federates: usize::from(limits.max_federates),
+            spool: spool::Bounds::of(limits),
             skew_sources: usize::from(limits.skew_sources),
         }
     }
 }
+
+/// Emergencies and chat of federates that are remembered against being sent again, and how long, milliseconds.
+pub const REPLAYS: usize = 512;
+const REPLAY_WINDOW_MS: u64 = 24 * 3_600_000;
 
 /// The router. See the [module](super) for the two halves of its interface.
 #[derive(Debug)]
@@ -101,6 +113,9 @@ pub struct Router {
     contacts: Contacts,
     latest: Latest,
     dedup: Dedup,
+    /// Emergencies and chat that federates sent: a link that breaks sends some again, long after.
+    replays: Dedup,
+    spooling: Spooling,
     skew: Skew,
     reference: Reference,
     pool: Pool,
@@ -170,10 +185,11 @@ struct Federate {
     registered: bool,
     incoming: bool,
     outgoing: bool,
-    /// Its events' times are moved into our clock.
-    correct: bool,
     /// Messages that came on this connection; what another box is told when it asks.
     received: u64,
+    spool: PeerSpool,
+    /// Its events' times are moved into our clock.
+    correct: bool,
     /// What waits for its standby connection.
     aside: Aside,
     counters: Counters,
@@ -190,6 +206,8 @@ impl Router {
             contacts: Contacts::new(settings.max_contacts),
             latest: Latest::new(settings.latest_events),
             dedup: Dedup::new(settings.dedup_events, settings.dedup_window_ms),
+            replays: Dedup::new(REPLAYS, REPLAY_WINDOW_MS),
+            spooling: Spooling::new(settings.spool, settings.outbox.bytes),
             skew: Skew::new(settings.skew_sources),
             reference: Reference::new(),
             pool: Pool {
@@ -262,6 +280,7 @@ impl Router {
             Kind::Commands => Replay::done(),
         };
         link.outbox.wake();
+        self.spool_begins(id);
         let (kind, name) = described;
         self.recorder.up(id as u16, kind, &name, now);
         LinkId(id as u16)
@@ -270,6 +289,10 @@ impl Router {
     /// The link is gone. Its users are taken off the phone book, and off the maps of those who saw them here.
     pub fn detach(&mut self, id: LinkId, now: Now) {
         let now = self.event_now(now);
+        if self.links.get(usize::from(id.0)).is_none() {
+            return;
+        }
+        self.spool_rest(usize::from(id.0), now);
         let Some((link, pool, local)) = self.parts(id) else {
             return;
         };
@@ -284,6 +307,13 @@ impl Router {
             }
         }
         let is_client = matches!(link.kind, Kind::Client);
+        if let Kind::Federate(federate) = &link.kind
+            && federate.registered
+            && federate.spool.enabled
+        {
+            // What is addressed to its users waits for it.
+            return self.contacts.leave(id);
+        }
         if is_client {
             // The next client here is another device.
             link.frame = Frame::default();
@@ -442,8 +472,9 @@ impl Router {
                 registered: false,
                 incoming: true,
                 outgoing: true,
-                correct: true,
                 received: 0,
+                spool: PeerSpool::new(name),
+                correct: true,
                 aside: Aside::default(),
                 counters: Counters::default(),
             })),
@@ -455,11 +486,15 @@ impl Router {
             turn: false,
         };
         // Of a peer that was removed, the place is used again: names that come and go must not add up.
-        let removed = |link: &Link| matches!(&link.kind, Kind::Federate(federate) if !federate.registered && !link.up);
+        let removed = |link: &Link| {
+            matches!(&link.kind, Kind::Federate(federate)
+                if !federate.registered && !link.up && !federate.spool.enabled)
+        };
         match self.links.iter().position(removed) {
             Some(place) => {
                 self.latest.disown(LinkId(place as u16));
                 link.outbox.set_column(self.links[place].outbox.column());
+                self.contacts.forget_away(LinkId(place as u16));
                 self.skew.disown(place as u16);
                 self.links[place] = link;
                 place

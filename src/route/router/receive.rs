@@ -126,7 +126,9 @@ impl Router {
                 false => Spelling::Raw,
             };
             let presence = self.presence(from, key, (event.uid, spelling), event.kind, detail, now);
-            if meta.class != Class::Bulk && keeps(event.kind, &targets) {
+            if class::is_cancellation(event.kind) {
+                self.latest.forget(key);
+            } else if meta.class != Class::Bulk && keeps(event.kind, &targets) {
                 self.keep(Newest {
                     key,
                     link: from,
@@ -187,7 +189,10 @@ impl Router {
             };
         }
         seen.content = self.hasher.hash_one(event.bytes);
-        if self.dedup.is_repeat(seen.content, now.mono_ms) {
+        // What must not be lost is sent again after a link broke, and that may be long after.
+        let again = Class::of(event.kind, event.directed) <= Class::Chat
+            && self.replays.is_repeat(seen.content, now.mono_ms);
+        if again || self.dedup.is_repeat(seen.content, now.mono_ms) {
             return Err(Reason::Duplicate);
         }
         // Checked here, and not where it is first written, because a relay must not pass on what it would not show.
@@ -254,7 +259,9 @@ impl Router {
                 shown,
                 now,
             );
-            if meta.class != Class::Bulk && keeps(event.kind, &targets) {
+            if class::is_cancellation(event.kind) {
+                self.latest.forget(key);
+            } else if meta.class != Class::Bulk && keeps(event.kind, &targets) {
                 self.keep(Newest {
                     key,
                     link: from,
@@ -416,7 +423,7 @@ enum Spelling {
 
 /// Late joiners are shown positions and alarms that still hold.
 fn keeps(kind: &[u8], targets: &Targets) -> bool {
-    let alarm = class::is_emergency(kind) && !kind.ends_with(b"-can");
+    let alarm = class::is_emergency(kind) && !class::is_cancellation(kind);
     !targets.is_directed() && (kind.starts_with(b"a-") || alarm)
 }
 

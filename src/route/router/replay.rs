@@ -1,4 +1,4 @@
-//! What a link is told when it comes up: first who is there, then where everything is.
+//! What a link is told when it comes up: first who is there, then what waited for it, then where everything is.
 //!
 //! A replay goes place by place as the connection takes it, so it needs no memory. What changed after it began was
 //! offered to the link as it happened, and is skipped.
@@ -28,6 +28,8 @@ pub(super) struct Replay {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Contacts,
+    /// What waited in the spool.
+    Spool,
     Events,
     Done,
 }
@@ -60,6 +62,11 @@ impl Replay {
         }
     }
 
+    /// Nothing is left to tell.
+    pub(super) fn is_done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
     /// Contacts once more, for a link that had no room when one of them came; then on with the events.
     pub(super) fn again(self, since: u64) -> Self {
         Self {
@@ -69,9 +76,16 @@ impl Replay {
             events_since: self.events_since,
             then: match self.stage {
                 Stage::Contacts => self.then,
-                Stage::Events => Some(self.place),
+                Stage::Spool | Stage::Events => Some(self.place),
                 Stage::Done => None,
             },
+        }
+    }
+
+    /// Everything that waited in the spool was sent.
+    pub(super) fn spool_is_through(&mut self) {
+        if self.stage == Stage::Spool {
+            self.stage = Stage::Events;
         }
     }
 
@@ -79,7 +93,7 @@ impl Replay {
     fn after_contacts(self) -> Self {
         match self.then {
             Some(place) => Self {
-                stage: Stage::Events,
+                stage: Stage::Spool,
                 place,
                 ..self
             },
@@ -98,6 +112,11 @@ impl Router {
         while let Some(link) = self.links.get(place).filter(|link| link.up) {
             match link.replay.stage {
                 Stage::Contacts if link.outbox.fits(ROOM) => self.replay_contact(place),
+                Stage::Spool if link.outbox.fits(ROOM) => {
+                    if !self.replay_spooled(place, now) {
+                        return;
+                    }
+                }
                 Stage::Events if link.outbox.fits(ROOM) => {
                     self.fill(place, now);
                     if !self.links[place].outbox.fits(ROOM) {
@@ -120,11 +139,18 @@ impl Router {
             Kind::Client | Kind::Commands => local,
             Kind::Federate(federate) => &mut federate.counters,
         };
+        // Taking turns is what holds the balance here.
+        link.outbox.hold(false);
         link.outbox.fill_emergencies(pool, counters, now.mono_ms);
         link.turn = !link.turn && link.outbox.queued() > 0;
         while let Some(link) = self.links.get(place).filter(|link| link.up && !link.turn) {
             match link.replay.stage {
                 Stage::Contacts if link.outbox.fits(THIN_ROOM) => self.replay_contact(place),
+                Stage::Spool if link.outbox.fits(THIN_ROOM) => {
+                    if !self.replay_spooled(place, now) {
+                        return;
+                    }
+                }
                 Stage::Events if link.outbox.fits(THIN_ROOM) => self.replay_event(place, now),
                 _ => return,
             }

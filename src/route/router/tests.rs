@@ -1,8 +1,10 @@
 //! Routers joined by hand: what one hands over is given to the next.
 
 mod again;
+mod away;
 mod clocks;
 mod reach;
+mod seven_days;
 
 use std::task::Waker;
 
@@ -32,6 +34,7 @@ fn router(id: &str) -> Router {
         dedup_window_ms: 30_000,
         recorder_bytes: 96 * 1024,
         max_federates: 8,
+        spool: crate::route::spool::Bounds::of(&crate::config::Limits::default()),
         skew_sources: 64,
     })
 }

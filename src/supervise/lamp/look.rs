@@ -90,6 +90,7 @@ impl Looker {
             under_voltage: vitals.power.low == Some(true),
             booting: false,
             provisioning_mistakes: self.has_mistakes(now_ms),
+            clock: shared.clock.report().is_lost(),
             peers,
         }
     }

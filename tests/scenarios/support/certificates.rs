@@ -18,8 +18,8 @@ pub struct Profile {
     pub usages: Vec<ExtendedKeyUsagePurpose>,
     /// Its time is over.
     pub expired: bool,
-    /// Its time begins in 2090.
-    pub early: bool,
+    /// Valid from and until, milliseconds since 1970; none = for decades.
+    pub valid: Option<(i64, i64)>,
     /// The issuer is sent with it.
     pub issuer_sent: bool,
 }
@@ -33,7 +33,7 @@ impl Default for Profile {
                 ExtendedKeyUsagePurpose::ServerAuth,
             ],
             expired: false,
-            early: false,
+            valid: None,
             issuer_sent: true,
         }
     }
@@ -138,9 +138,10 @@ impl Authority {
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2021, 1, 1);
         }
-        if profile.early {
-            params.not_before = date_time_ymd(2090, 1, 1);
-            params.not_after = date_time_ymd(2091, 1, 1);
+        if let Some((from, until)) = profile.valid {
+            let moment = |ms: i64| time::OffsetDateTime::from_unix_timestamp(ms / 1000);
+            params.not_before = moment(from).expect("a time");
+            params.not_after = moment(until).expect("a time");
         }
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let hex: String = digest(&SHA256, certificate.der())

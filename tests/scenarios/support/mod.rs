@@ -6,6 +6,7 @@ mod certificates;
 mod corpus;
 mod cot;
 mod device;
+mod faked_clock;
 mod foreign;
 #[path = "../../support/led.rs"]
 pub mod led;
@@ -24,6 +25,7 @@ pub use certificates::{Authority, Leaf, Profile};
 pub use corpus::corpus;
 pub use cot::{Event, chat, now_ms, position, stamp, stamp_of_now, track};
 pub use device::{Device, RawDevice, client_config, tls_stream};
+pub use faked_clock::{FakedClock, days};
 pub use foreign::{FOREIGN_ID, Foreign};
 pub use machine::Machine;
 pub use manager::Managed;

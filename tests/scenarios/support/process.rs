@@ -264,6 +264,7 @@ fn spawn(setup: &Setup, environment: &[(&str, &str)]) -> Child {
         .arg("--state")
         .arg(setup.state())
         .args(setup.machine_arguments())
+        .envs(setup.environment().iter().cloned())
         .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("the log"))

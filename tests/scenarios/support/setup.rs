@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::certificates::Leaf;
+use super::faked_clock::FakedClock;
 use super::process::TomboloBox;
 
 /// How a box is known to another: what stands in that one's `[[peer]]`.
@@ -27,6 +28,14 @@ impl Registration {
                 "ca_cert = \"\"\"\n{}\"\"\"\nfingerprint = \"{}\"\n",
                 leaf.authority_pem, leaf.fingerprint
             ),
+        }
+    }
+
+    /// A federate known by its leaf alone.
+    pub fn by_fingerprint(name: &str, leaf: &Leaf) -> Self {
+        Self {
+            name: name.into(),
+            keys: format!("fingerprint = \"{}\"\n", leaf.fingerprint),
         }
     }
 
@@ -65,6 +74,8 @@ pub struct Setup {
     identity: Option<Leaf>,
     limits: String,
     led: String,
+    clock: String,
+    environment: Vec<(String, String)>,
     peers: String,
     namespace: Option<String>,
     federation: String,
@@ -82,6 +93,9 @@ impl Setup {
             identity: None,
             limits: String::new(),
             led: String::new(),
+            // What listens on this machine at gpsd's port is no business of a test.
+            clock: "gpsd = \"\"\n".into(),
+            environment: Vec::new(),
             peers: String::new(),
             namespace: None,
             federation: "127.0.0.1:0".into(),
@@ -129,6 +143,31 @@ impl Setup {
     pub fn led(mut self, line: &str) -> Self {
         let _ = writeln!(self.led, "{line}");
         self
+    }
+
+    /// Gives it a gpsd to ask.
+    #[must_use]
+    pub fn gpsd(mut self, address: SocketAddr) -> Self {
+        self.clock = format!("gpsd = \"{address}\"\n");
+        self
+    }
+
+    /// Gives it a system clock of its own.
+    #[must_use]
+    pub fn clock(mut self, clock: &FakedClock) -> Self {
+        self.environment = clock.environment();
+        self
+    }
+
+    /// The peers' clocks count nothing.
+    #[must_use]
+    pub fn deaf_to_peers(mut self) -> Self {
+        self.clock += "peers = false\n";
+        self
+    }
+
+    pub(super) fn environment(&self) -> &[(String, String)] {
+        &self.environment
     }
 
     /// Registers a federate.
@@ -191,8 +230,8 @@ impl Setup {
         };
         let text = format!(
             "[node]\nname = \"{}\"\n\n{identity}[listen]\nclients_tcp = \"127.0.0.1:0\"\n\
-             clients_tls = \"127.0.0.1:0\"\nfederation = [\"{}\"]\napi = \"\"\n\n[led]\n{}\n[limits]\n{}{}",
-            self.name, self.federation, self.led, self.limits, self.peers
+             clients_tls = \"127.0.0.1:0\"\nfederation = [\"{}\"]\napi = \"\"\n\n[led]\n{}\n[clock]\n{}\n[limits]\n{}{}",
+            self.name, self.federation, self.led, self.clock, self.limits, self.peers
         );
         fs::write(self.config(), text).expect("tombolo.toml");
     }

@@ -1,12 +1,11 @@
-//! What becomes of what waits, and of what was handed over, when a connection ends.
+//! What becomes of an outbox when its connection ends, and what it remembers for that.
 
-use super::Outbox;
 use bytes::BytesMut;
 
+use super::{Framing, Outbox, Pool};
 use crate::cot::Class;
 use crate::counters::{Counters, Reason};
 use crate::route::in_flight::InFlight;
-use crate::route::parcel::Pool;
 use crate::route::queue::Waiting;
 use crate::route::trace::{Fate, Mark};
 
@@ -76,7 +75,22 @@ impl Outbox {
         self.batch = BytesMut::new();
         self.large = None;
         pool.used -= std::mem::take(&mut self.charged);
-        self.idle = false;
+        (self.idle, self.held) = (false, false);
         self.wake();
+    }
+
+    /// What the peer has not acknowledged yet.
+    pub fn flight(&mut self) -> &mut InFlight {
+        &mut self.flight
+    }
+
+    /// Clients have no acknowledgements; a connection of a federate may break with much on its way.
+    pub(super) fn remembers(&self, class: Class, event: bool) -> bool {
+        self.framing == Framing::Grpc && InFlight::concerns(class, event)
+    }
+
+    pub(super) fn remember(&mut self, waiting: Waiting, pool: &mut Pool) {
+        let most = self.bounds.bytes / 4;
+        self.flight.keep(waiting, most, &mut pool.used, pool.limit);
     }
 }
