@@ -288,7 +288,10 @@ fn links_that_are_cut_come_back_and_nothing_is_lost() {
         .map(|pair| std::thread::spawn(move || cut_often(pair, cuts / pairs)))
         .collect();
     // All of them end before one that failed is told: their networks are to be taken down.
-    let ended: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
+    let ended: Vec<_> = workers
+        .into_iter()
+        .map(std::thread::JoinHandle::join)
+        .collect();
     let mut took = Vec::new();
     for of_pair in ended {
         match of_pair.expect("no cut failed") {

@@ -6,6 +6,7 @@ mod deliver;
 mod echo;
 mod forms;
 mod notes;
+mod questions;
 mod receive;
 mod reference;
 mod replay;
@@ -382,47 +383,11 @@ impl Router {
         }
     }
 
-    /// What waits for the peer of that name, and what was spared it, if it was ever registered or attached.
-    pub fn peer_outbox(&self, name: &str) -> Option<&Outbox> {
-        let named =
-            |link: &&Link| matches!(&link.kind, Kind::Federate(federate) if federate.name == name);
-        self.links.iter().find(named).map(|link| &link.outbox)
-    }
-
     /// Anything was heard from the neighbour (health check, group list).
     pub fn heard(&mut self, id: LinkId, now: Now) {
         if let Some(counters) = self.counters(id) {
             counters.last_heard_ms = now.wall_ms;
         }
-    }
-
-    /// The tallies of the peer of that name, if it was ever registered or attached.
-    pub fn peer_counters(&self, name: &str) -> Option<&Counters> {
-        self.links.iter().find_map(|link| match &link.kind {
-            Kind::Federate(federate) if federate.name == name => Some(&federate.counters),
-            _ => None,
-        })
-    }
-
-    /// The tallies of all local clients together.
-    pub fn local_counters(&self) -> &Counters {
-        &self.local
-    }
-
-    /// Local clients connected.
-    pub fn clients(&self) -> usize {
-        let client = |link: &&Link| link.up && matches!(link.kind, Kind::Client);
-        self.links.iter().filter(client).count()
-    }
-
-    /// Contacts known, ours and the federates'.
-    pub fn contacts(&self) -> usize {
-        self.contacts.len()
-    }
-
-    /// Bytes that wait for all links together.
-    pub fn waiting_bytes(&self) -> usize {
-        self.pool.used
     }
 
     /// Borrows a link and what its outbox needs, apart from each other.
