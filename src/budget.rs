@@ -376,6 +376,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             "uid, callsign, type, owner",
         ),
         row(
+            "flight recorder",
+            kib(limits.recorder_kib.into()),
+            1,
+            Some("recorder_kib"),
+            "what became of each uid's newest event, and what happened last, half each",
+        ),
+        row(
             "control connection",
             2 * CONTROL_SMALL,
             CONTROL_CONNECTIONS,

@@ -3,11 +3,13 @@
 //! One request per connection: a line of JSON there, a line of JSON back. The socket is `control.sock` in the state
 //! directory, for its owner only.
 
+pub mod check;
 pub mod client;
 pub mod clock;
 pub mod control;
 pub mod inject;
 pub mod line;
+pub mod parts;
 mod peer_clock;
 pub mod request;
 pub mod sending;
@@ -15,6 +17,8 @@ mod socket;
 pub mod spool;
 pub mod status;
 pub mod update;
+pub mod why;
+pub mod words;
 
 pub use client::{AskError, ask};
 pub use clock::ClockStatus;
@@ -25,6 +29,7 @@ pub use request::{
 };
 pub use status::{PeerState, PeerStatus, Status};
 pub use update::{PastUpdate, UpdateEnd, UpdateReport};
+pub use why::WhyReport;
 
 #[cfg(test)]
 mod covers;

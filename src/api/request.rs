@@ -4,8 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::check::CheckReport;
 use super::status::{PeerState, Status};
 use super::update::UpdateReport;
+use super::why::WhyReport;
 use crate::config::{EditError, Peer, PeerChange, PeerSpec};
 use crate::pki::Fingerprint;
 
@@ -73,6 +75,42 @@ pub enum Request {
         /// On the stick, the boot partition, or the data partition.
         path: String,
     },
+    /// What became of a track?
+    Why {
+        /// Its uid, or the callsign of a contact.
+        uid: String,
+        /// Only what concerns this federate.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peer: Option<String>,
+    },
+    /// Does what is sent to a federate come out there? The answer may not be complete yet.
+    Check {
+        /// Its name.
+        peer: String,
+    },
+    /// How does the check stand that was begun?
+    CheckAgain {
+        /// The report's number.
+        id: u64,
+    },
+    /// Send an event to one federate and nobody else, for `check`; its type begins with `a-u` or is a delete.
+    ProbeOut {
+        /// The federate.
+        peer: String,
+        /// CoT XML.
+        event: String,
+    },
+    /// Wait for an event of that uid from a federate, and show it to nobody.
+    ProbeExpect {
+        /// The federate.
+        peer: String,
+        /// The uid.
+        uid: String,
+    },
+    /// Did the event come that is waited for?
+    ProbeCame,
+    /// Write the flight recorder down.
+    RecorderDump,
     /// The latest lines of the log.
     Log {
         /// At most so many.
@@ -95,6 +133,7 @@ impl Request {
                 | Self::ConfigCommit { .. }
                 | Self::ConfigConfirm
                 | Self::ConfigRollback
+                | Self::RecorderDump
                 | Self::UpdateStatus
                 | Self::UpdateInstall { .. }
         )
@@ -124,6 +163,14 @@ pub enum Response {
     Committed(Committed),
     /// To [`Request::Log`], the oldest first.
     Log(Vec<String>),
+    /// To [`Request::Check`] and [`Request::CheckAgain`].
+    Check(Box<CheckReport>),
+    /// To [`Request::ProbeCame`].
+    Came(bool),
+    /// To [`Request::RecorderDump`]: the file.
+    Recorded(String),
+    /// To [`Request::Why`].
+    Why(Box<WhyReport>),
     /// To [`Request::UpdateStatus`].
     Update(Box<UpdateReport>),
     /// Done; what happened, in words.

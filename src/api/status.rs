@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::parts::{LedStatus, Proven, UplinkStatus};
+
 use super::clock::ClockStatus;
 use super::line::LineStatus;
 use super::sending::SendingStatus;
@@ -139,6 +141,13 @@ pub struct PeerStatus {
     pub state: PeerState,
     /// Why it is no better, in words; empty when all is well.
     pub reason: String,
+    /// Which step stops it, in one word: network, name, tcp, tls, usage, clock, registration, version, groups, health,
+    /// direction, connection; none while nothing does.
+    #[serde(default)]
+    pub stopped_by: Option<String>,
+    /// The last probe that came back on this connection; between boxes, once a minute.
+    #[serde(default)]
+    pub proven: Option<Proven>,
     /// Where it is dialled, or where it last came from.
     pub address: Option<String>,
     /// Not paused.
@@ -171,15 +180,6 @@ pub struct PeerStatus {
     pub sending: SendingStatus,
 }
 
-/// One of a peer's uplinks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UplinkStatus {
-    /// Its name in the configuration.
-    pub name: String,
-    /// `carries`, `standby`: a second connection waits there, `unreachable`: the last attempt failed, or `idle`.
-    pub state: String,
-}
-
 /// All local clients together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalStatus {
@@ -192,27 +192,6 @@ pub struct LocalStatus {
     pub corrected: u64,
     /// Events that did not go on, by reason.
     pub dropped: Counts,
-}
-
-/// The status LED.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LedStatus {
-    /// What it says, in one word: `flowing`, `connected`, `some_down`, `retrying`, `connecting`, `booting`,
-    /// `provisioning`, `paused`, `dark`, `safe_mode`, or `fault_` and which.
-    pub signal: String,
-    /// The same in words.
-    pub meaning: String,
-    /// How it looks, in words.
-    pub pattern: String,
-    /// Who makes it blink: `kernel`, `class` or `gpio` (this program), `none` = there is none, `lost` = it cannot be
-    /// reached.
-    pub back_end: String,
-    /// Where it is; empty where there is none.
-    pub place: String,
-    /// Why it cannot be reached, in words.
-    pub problem: Option<String>,
-    /// How often it vanished since the start.
-    pub losses: u64,
 }
 
 /// Memory, KiB.
@@ -342,6 +321,12 @@ pub(crate) mod tests {
                 name: "bravo".into(),
                 state: PeerState::Flowing,
                 reason: String::new(),
+                stopped_by: None,
+                proven: Some(Proven {
+                    age_seconds: 12,
+                    round_trip_ms: 34,
+                    count: 5,
+                }),
                 address: Some("10.0.0.2:9001".into()),
                 enabled: true,
                 events_in: 12,

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub mod cert;
+pub mod check;
 pub mod config;
 pub mod console;
 pub mod demo;
@@ -22,7 +23,9 @@ pub mod own;
 pub mod pages;
 pub mod paths;
 pub mod peer;
+mod probe;
 pub mod provision;
+pub mod recorder;
 pub mod reload;
 pub mod request;
 pub mod restamp;
@@ -31,6 +34,7 @@ pub mod safe_mode;
 pub mod slot;
 pub mod status;
 pub mod update;
+pub mod why;
 
 use failure::{Exit, Failure};
 use paths::{Global, Places};
@@ -55,6 +59,13 @@ enum Command {
     Status(status::Arguments),
     /// Register, change, pause, forget or list federates
     Peer(peer::Arguments),
+    /// Say step by step how far a federate's link comes, and prove that what is sent comes out
+    Check(check::Arguments),
+    /// Tell what became of a track, and which rule stopped it
+    Why(why::Arguments),
+    /// Write the flight recorder down, show a recording, or go through it again
+    #[command(subcommand)]
+    Recorder(recorder::RecorderArgs),
     /// Hand CoT events to the running box
     Inject(inject::Arguments),
     /// Show our certificates, export them for a peer, issue one for an ATAK user
@@ -130,6 +141,9 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         }
         Command::Status(arguments) => status::run(arguments, &places()?),
         Command::Peer(arguments) => peer::run(arguments, &places()?),
+        Command::Check(arguments) => check::run(arguments, &places()?),
+        Command::Why(arguments) => why::run(arguments, &places()?),
+        Command::Recorder(arguments) => recorder::run(arguments, &places()?),
         Command::Inject(arguments) => inject::run(arguments, &places()?),
         Command::Cert(arguments) => own::cert(arguments, &places()?),
         Command::Export(arguments) => own::export(arguments, &places()?),

@@ -216,7 +216,7 @@ fn row(peer: &PeerStatus, now: &str) -> String {
         None => "it dials us".into(),
     };
     text.push_str(&wrap(&address, "  ", WIDTH));
-    text.push_str(&wrap(&peer.reason, "  ", WIDTH));
+    text.push_str(&wrap(&stopped(peer), "  ", WIDTH));
     text.push_str(&wrap(&spool(&peer.spool), "  ", WIDTH));
     let line = peer.line.as_ref().map(line::words).unwrap_or_default();
     text.push_str(&wrap(&line, "  ", WIDTH));
@@ -227,6 +227,7 @@ fn row(peer: &PeerStatus, now: &str) -> String {
         text.push_str(&wrap(&words, "  ", WIDTH));
     }
     text.push_str(&wrap(&peer.clock.words(), "  ", WIDTH));
+    text.push_str(&wrap(&proven(peer), "  ", WIDTH));
     if peer.sending.rate.is_some() {
         text.push_str(&wrap(&peer.sending.to_string(), "  ", WIDTH));
     }
@@ -238,6 +239,25 @@ fn row(peer: &PeerStatus, now: &str) -> String {
         ));
     }
     text
+}
+
+/// Why it is no better, with the step that stops it in front.
+fn stopped(peer: &PeerStatus) -> String {
+    match &peer.stopped_by {
+        Some(step) => format!("stopped by {step}: {}", peer.reason),
+        None => peer.reason.clone(),
+    }
+}
+
+fn proven(peer: &PeerStatus) -> String {
+    match &peer.proven {
+        Some(proven) => format!(
+            "proven {} ago, there and back in {} ms",
+            duration(proven.age_seconds),
+            proven.round_trip_ms
+        ),
+        None => String::new(),
+    }
 }
 
 /// What waits for a peer; nothing to say when nothing does and the disk is well.

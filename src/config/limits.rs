@@ -112,6 +112,8 @@ limits! {
     outbox_kib: u32 = 768 in 4..=65536;
     /// Bytes waiting for all links together, KiB. Not below outbox_kib.
     waiting_kib: u32 = 1024 in 4..=262144;
+    /// Memory of the flight recorder and of `why`, KiB. 0 keeps none.
+    recorder_kib: u16 = 96 in 0..=16384;
     /// Connections with other boxes whose events may be packed at once, for thin links. 0 allows none.
     compressed_links: u16 = 1 in 0..=32;
     /// Disk for what waits for federates that are away, all together, KiB. Not below max_event_kib.

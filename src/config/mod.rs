@@ -14,6 +14,7 @@ pub mod limits;
 mod listeners;
 pub mod parse;
 mod peers;
+pub mod probe;
 pub mod rate;
 mod raw;
 mod reader;

@@ -128,6 +128,9 @@ impl Reader<'_> {
                 .as_ref()
                 .map(|seconds| self.keepalive(seconds))
                 .transpose()?,
+            probe: (raw.probe.as_ref())
+                .map(|probe| self.probe(probe))
+                .transpose()?,
             rate: raw.rate.as_ref().map(|rate| self.rate(rate)).transpose()?,
             compress: raw.compress.unwrap_or(true),
         })

@@ -9,6 +9,7 @@ use toml::Spanned;
 use super::clock::{CLOCK_KEYS, RawClock};
 use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
+use super::probe::RawProbe;
 use super::uplinks::{RawUplink, UPLINK_KEYS};
 
 /// Keys of each table, for suggestions; the shapes below refuse all others.
@@ -39,6 +40,7 @@ const PEER_KEYS: &[&str] = &[
     "outgoing",
     "correct_clock",
     "keepalive_seconds",
+    "probe",
     "spool",
     "addresses",
     "fallback_of",
@@ -74,6 +76,9 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         return format!("write a whole number without quotes, {least} to {most}");
     }
     match (table, key) {
+        ("peer", "probe") => {
+            "write { address = \"host:8089\", p12 = \"probe.p12\", password = \"...\" }".into()
+        }
         ("peer" | "uplink", "keepalive_seconds" | "hold_seconds" | "fallback_seconds") => {
             "write a whole number of seconds without quotes".into()
         }
@@ -170,6 +175,7 @@ pub(super) struct RawPeer {
     pub(super) spool: Option<bool>,
     pub(super) correct_clock: Option<bool>,
     pub(super) keepalive_seconds: Option<Spanned<i64>>,
+    pub(super) probe: Option<Spanned<RawProbe>>,
     pub(super) addresses: Option<Spanned<Vec<String>>>,
     pub(super) fallback_of: Option<Spanned<String>>,
     pub(super) fallback_seconds: Option<Spanned<i64>>,

@@ -9,6 +9,7 @@ use rustls_pki_types::CertificateDer;
 use super::clock::ClockSources;
 use super::led::Led;
 use super::limits::Limits;
+use super::probe::Probe;
 use super::rate::Rate;
 use super::uplinks::Uplink;
 use crate::pki::Fingerprint;
@@ -106,6 +107,8 @@ pub struct Peer {
     pub correct_clock: bool,
     /// Seconds between keepalives, 1 to 32,767; none = 70 % of what was learned of the uplink, or else 60.
     pub keepalive_seconds: Option<u32>,
+    /// A second identity there, with which `check` logs in as a client.
+    pub probe: Option<Probe>,
     /// What may be sent to it; none = as much as the network takes.
     pub rate: Option<Rate>,
     /// Pack what is sent over a thin link when the peer is a box that can unpack it.

@@ -62,6 +62,7 @@ discovery = true    # side connections between boxes learn how long the network 
 # spool = true                           # keep emergencies, deletes and chat for it while it is away
 # correct_clock = true                   # move the times of its events into our clock when its own is off
 # keepalive_seconds = 60                 # 1 to 32767; without: what was learned of the uplink, or 60
+# probe = { address = "tak.battalion.example:8089", p12 = "peers/probe.p12", password = "atakatak" } # for `check`
 # rate = "9600 bit/s"                    # what may be sent to it; without: as much as the network takes
 # compress = true                        # pack for a box behind a thin link (a rate of 64 kbit/s or less)
 # addresses = ["198.51.100.7:9001"]      # further addresses of the same peer, at most 4

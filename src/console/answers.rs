@@ -166,6 +166,24 @@ impl Console {
                 }
                 self.print(page.into_text());
             }
+            Answer::Response(Response::Why(report)) => {
+                let mut page = Page::new();
+                for line in report.lines() {
+                    page.line(&line);
+                }
+                self.print(page.into_text());
+            }
+            Answer::Response(Response::Check(report)) => {
+                let mut page = Page::new();
+                for line in report.lines() {
+                    page.line(&line);
+                }
+                self.print(page.into_text());
+                if !report.is_good() {
+                    let words = report.verdict_in_words();
+                    return self.fail(Fault::new(ErrorCode::Unavailable, words));
+                }
+            }
             Answer::Response(Response::Update(report)) => self.print(show::update(&report)),
             Answer::Response(Response::Done(words)) | Answer::Done(words) => self.say(&words),
             Answer::Checks(checks) => {

@@ -59,6 +59,12 @@ impl Console {
             }),
             ["cert"] | ["cert", "show"] => self.order(Order::Look, Then::ShowCertificates),
             ["cert", "export"] => self.order(Order::Look, Then::ExportCertificates),
+            ["why", uid] => self.why(uid, None),
+            ["why", uid, "peer", peer] => self.why(uid, Some((*peer).to_owned())),
+            ["check", peer] => {
+                let peer = (*peer).to_owned();
+                self.request(Request::Check { peer }, Then::Show);
+            }
             ["selftest"] => self.order(Order::Selftest, Then::Show),
             ["log"] => self.log(LOG_LINES),
             ["log", lines] => match lines.parse() {
@@ -225,6 +231,11 @@ impl Console {
 
     fn paste(&mut self, whose: PasteFor) {
         self.mode = Mode::Paste(Paste::default(), whose);
+    }
+
+    fn why(&mut self, uid: &str, peer: Option<String>) {
+        let uid = uid.to_owned();
+        self.request(Request::Why { uid, peer }, Then::Show);
     }
 
     fn log(&mut self, lines: u32) {

@@ -44,6 +44,10 @@ commands! {
          the same words, and no-address, no-ca-cert, no-fingerprint, incoming, outgoing, enabled.";
     "paste", "NAME", "paste the CA certificate of a peer that is there", "From its BEGIN line to its END line.";
     "cert", "show|export", "our certificates; export shows them as PEM", "";
+    "check", "PEER", "say how far a peer's link comes, and prove that what is sent comes out",
+        "Step by step, with what to do about the first that failed; then a probe there and back.";
+    "why", "UID [peer NAME]", "what became of a track, and which rule stopped it",
+        "By uid, or by the callsign of a contact. Of the newest event of each uid the box knows what happened to it.";
     "selftest", "", "try everything and say what is wrong", "";
     "log", "[N]", "the latest lines of the log, 20 or N", "";
     "update", "status | FILE [downgrade]", "install a signed bundle that lies on this box, or see how it went",

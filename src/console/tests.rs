@@ -454,7 +454,7 @@ fn every_command_of_the_help_exists_and_ends_its_output_the_same_way() {
     );
     for line in [
         "pair",
-        "why x",
+        "why",
         "explode",
         "show everything",
         "log x",

@@ -63,7 +63,10 @@ pub fn is_replaceable(kind: &[u8]) -> bool {
 
 /// Messages that the server they are sent to consumes, and never passes on (protocol reference 1.10).
 pub fn is_for_server(kind: &[u8]) -> bool {
-    starts(kind, b"t-x-c") || starts(kind, b"t-x-takp") || starts(kind, b"t-b")
+    starts(kind, b"t-x-c")
+        || starts(kind, b"t-x-takp")
+        || starts(kind, b"t-b")
+        || starts(kind, b"t-x-tombolo")
 }
 
 /// Mission changes, which never cross federation as events (protocol reference 1.10).

@@ -5,12 +5,33 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+pub use super::hindrance::Hindrance;
+use crate::clock::{Clock, Now};
 use crate::counters::Counters;
+use crate::route::recorder::{Recorder, Topic};
 
 /// A link flows while its last event, either way, is not older than this, milliseconds.
 pub const FLOWING_MS: i64 = 60_000;
+
+/// It flows without users' events too while its last proof is not older than this: two are made meanwhile, and one may
+/// get lost.
+pub const PROVEN_MS: i64 = 150_000;
+
+/// A probe that went there and came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proven {
+    /// Wall clock when it came back, milliseconds since 1970.
+    pub at_ms: i64,
+    /// How long it took, milliseconds.
+    pub round_trip_ms: u64,
+    /// How many have come back since the start.
+    pub count: u64,
+}
+
+/// Longest certificate that is kept, bytes.
+const LONGEST_LEAF: usize = 4096;
 
 /// Group names kept per peer; a list from outside must not grow without bound.
 const MOST_GROUPS: usize = 256;
@@ -29,9 +50,9 @@ pub enum PeerState {
     Waiting,
     /// An attempt is under way.
     Connecting,
-    /// Groups answered and health proven, but no event within the last minute.
+    /// Groups answered and health proven, but neither an event within the last minute nor a probe that came back.
     Connected,
-    /// Connected, and events cross.
+    /// Connected, and events cross: one did within the last minute, or a probe came back within 150 s.
     Flowing,
 }
 
@@ -55,25 +76,6 @@ impl fmt::Display for PeerState {
     }
 }
 
-/// What ended a link's last attempt, as far as somebody must do something about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Hindrance {
-    /// No network leads there.
-    NoNetwork,
-    /// The peer's name has no address.
-    NameLookup,
-    /// Refused or timed out.
-    Unanswered,
-    /// A certificate or registration, here or there.
-    Certificate,
-    /// A certificate that is out of date for one of the two clocks, and not for the other.
-    Clock,
-    /// Another protocol or version.
-    Version,
-    /// None of these: it may pass.
-    Passing,
-}
-
 /// What is known about one peer's link.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PeerStatus {
@@ -93,6 +95,12 @@ pub struct PeerStatus {
     pub federate_id: String,
     /// Address of the connection, or of the last one.
     pub address: String,
+    /// The last probe that came back on this connection.
+    pub proven: Option<Proven>,
+    /// The certificate that it showed last, DER.
+    pub leaf: Option<Arc<[u8]>>,
+    /// Every byte of its link counts: it has a byte budget.
+    pub thin: bool,
     /// Each of its uplinks, best first: name, and `carries`, `standby`, `unreachable` or `idle`.
     pub uplinks: Vec<(String, &'static str)>,
 }
@@ -102,8 +110,10 @@ impl PeerStatus {
         let age = now_ms.saturating_sub(counters.last_event_ms);
         // An event from before this connection proves nothing about it.
         let of_this_connection = counters.last_event_ms >= self.attached_ms;
+        let proven = |proven: Proven| now_ms.saturating_sub(proven.at_ms) <= PROVEN_MS;
         match self.state {
             PeerState::Connected if of_this_connection && age <= FLOWING_MS => PeerState::Flowing,
+            PeerState::Connected if self.proven.is_some_and(proven) => PeerState::Flowing,
             state => state,
         }
     }
@@ -113,6 +123,19 @@ impl PeerStatus {
 #[derive(Debug, Clone, Default)]
 pub struct PeerBoard {
     peers: Arc<Mutex<BTreeMap<String, PeerStatus>>>,
+    scribe: Arc<OnceLock<Scribe>>,
+}
+
+/// Where changes of state are noted.
+struct Scribe {
+    recorder: Recorder,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Scribe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scribe").finish_non_exhaustive()
+    }
 }
 
 impl PeerBoard {
@@ -124,7 +147,11 @@ impl PeerBoard {
     /// Notes a state and, in words, why. `now_ms` is wall time.
     pub fn set(&self, peer: &str, state: PeerState, reason: impl Into<String>, now_ms: i64) {
         let reason = reason.into();
+        let mut news = None;
         self.with(peer, |status| {
+            if status.state != state || status.reason != reason {
+                news = Some(format!("{peer} {state}: {reason}"));
+            }
             if status.state != state || status.since_ms == 0 {
                 status.since_ms = now_ms;
             }
@@ -134,6 +161,16 @@ impl PeerBoard {
                 status.hindrance = None;
             }
         });
+        if let (Some(news), Some(scribe)) = (news, self.scribe.get()) {
+            let now = scribe.clock.now();
+            scribe.recorder.words(Topic::Link, &news, now);
+        }
+    }
+
+    /// From now on every change of state is noted in the flight recorder.
+    pub fn record(&self, recorder: Recorder, clock: Arc<dyn Clock>) {
+        // Only the first one counts, and there is only one.
+        let _ = self.scribe.set(Scribe { recorder, clock });
     }
 
     /// Notes, beside a connection that is well, what somebody should do; it stands until the state changes.
@@ -150,10 +187,7 @@ impl PeerBoard {
     /// A peer that refuses us often hangs up before it has said so: what passes does not hide a refusal.
     pub fn set_hindrance(&self, peer: &str, hindrance: Hindrance) {
         self.with(peer, |status| {
-            let refused = matches!(
-                status.hindrance,
-                Some(Hindrance::Certificate | Hindrance::Clock | Hindrance::Version)
-            );
+            let refused = status.hindrance.is_some_and(Hindrance::is_refusal);
             if hindrance != Hindrance::Passing || !refused {
                 status.hindrance = Some(hindrance);
             }
@@ -167,7 +201,43 @@ impl PeerBoard {
 
     /// Notes that events can pass from now on.
     pub fn set_attached(&self, peer: &str, now_ms: i64) {
-        self.with(peer, |status| status.attached_ms = now_ms);
+        self.with(peer, |status| {
+            status.attached_ms = now_ms;
+            status.proven = None;
+        });
+    }
+
+    /// Notes that a probe went there and came back, on this connection.
+    pub fn set_proven(&self, peer: &str, now: Now, round_trip_ms: u64) {
+        self.with(peer, |status| {
+            let count = status.proven.map_or(0, |proven| proven.count);
+            status.proven = Some(Proven {
+                at_ms: now.wall_ms,
+                round_trip_ms,
+                count: count.saturating_add(1),
+            });
+        });
+    }
+
+    /// Notes the certificate that the peer showed.
+    pub fn set_leaf(&self, peer: &str, leaf: &[u8]) {
+        let leaf = (leaf.len() <= LONGEST_LEAF).then(|| leaf.into());
+        self.with(peer, |status| status.leaf = leaf);
+    }
+
+    /// The certificate that the peer showed last.
+    pub fn leaf(&self, peer: &str) -> Option<Arc<[u8]>> {
+        self.lock().get(peer)?.leaf.clone()
+    }
+
+    /// Notes whether the peer's link has a byte budget.
+    pub fn set_thin(&self, peer: &str, thin: bool) {
+        self.with(peer, |status| status.thin = thin);
+    }
+
+    /// Whether the peer's link has a byte budget.
+    pub fn is_thin(&self, peer: &str) -> bool {
+        self.lock().get(peer).is_some_and(|status| status.thin)
     }
 
     /// Notes where the connection leads.
@@ -281,13 +351,13 @@ mod tests {
         let board = PeerBoard::new();
         let hindrance = || board.status("bravo").unwrap().hindrance;
         board.set("bravo", PeerState::Connecting, "", 1);
-        board.set_hindrance("bravo", Hindrance::Certificate);
+        board.set_hindrance("bravo", Hindrance::Trust);
         for state in [PeerState::Waiting, PeerState::Connecting] {
             board.set("bravo", state, "", 2);
-            assert_eq!(hindrance(), Some(Hindrance::Certificate));
+            assert_eq!(hindrance(), Some(Hindrance::Trust));
         }
         board.set_hindrance("bravo", Hindrance::Passing);
-        assert_eq!(hindrance(), Some(Hindrance::Certificate));
+        assert_eq!(hindrance(), Some(Hindrance::Trust));
         board.set_hindrance("bravo", Hindrance::Unanswered);
         assert_eq!(hindrance(), Some(Hindrance::Unanswered));
         board.set("bravo", PeerState::Connected, "", 3);

@@ -5,7 +5,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
-use super::board::Hindrance;
+use super::hindrance::Hindrance;
 use crate::pki::Refusal;
 
 /// Why a TLS connection was not made.
@@ -102,10 +102,13 @@ impl Failure {
         match self {
             // Ours cannot be from the future: the clock that says so is behind.
             Self::Refused(Refusal::NotYetValid) | Self::OutOfDate => Hindrance::Clock,
-            failure if failure.is_certificate() => Hindrance::Certificate,
+            Self::Refused(Refusal::Unregistered) | Self::NotRegistered => Hindrance::Registration,
+            Self::Refused(Refusal::NoClientAuth) | Self::UsageRefused => Hindrance::Usage,
             Self::NothingInCommon | Self::NoFederation | Self::NotTls => Hindrance::Version,
             Self::TimedOut => Hindrance::Unanswered,
-            _ => Hindrance::Passing,
+            Self::HungUp | Self::Crowded => Hindrance::Passing,
+            // Every other refusal of a certificate, here or there, and what only TLS has words for.
+            _ => Hindrance::Trust,
         }
     }
 

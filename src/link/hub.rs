@@ -37,6 +37,11 @@ impl Hub {
         }
     }
 
+    /// The clock that the router is told.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     /// Reads the clock that the router is told.
     pub fn now(&self) -> Now {
         self.clock.now()

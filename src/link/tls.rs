@@ -23,7 +23,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use crate::pki::trust::judge_client;
+use crate::pki::trust::{judge_client, judge_server};
 use crate::pki::{Doubt, Fingerprint, Identity, Moment, Refusal, Roster, TrustRule};
 
 /// The only protocol of federation v2 (protocol reference 1.3).
@@ -136,7 +136,7 @@ pub fn federation_client(
     rule: TrustRule,
     observer: Observer,
 ) -> Result<Arc<ClientConfig>, Error> {
-    client(credentials, rule, observer, VERSIONS).map(Arc::new)
+    client(credentials, Admission::One(rule), observer, VERSIONS).map(Arc::new)
 }
 
 /// For the `clients_tls` listener: admits whoever holds a certificate of these CAs.
@@ -151,6 +151,20 @@ pub fn clients_server(
     server(credentials, Admission::Clients(authorities), observer).map(Arc::new)
 }
 
+/// For logging in at a TAK server as a client: believes what those CAs signed, under whatever name.
+///
+/// # Errors
+/// Only when the crypto provider lacks what TLS needs.
+pub fn login_client(
+    credentials: &Credentials,
+    authorities: Vec<CertificateDer<'static>>,
+) -> Result<Arc<ClientConfig>, Error> {
+    let admission = Admission::Login(authorities);
+    let mut config = client(credentials, admission, unobserved(), VERSIONS)?;
+    config.alpn_protocols.clear();
+    Ok(Arc::new(config))
+}
+
 /// The name to dial with. It is only sent, never compared; what is no DNS name is not sent.
 pub fn server_name(host: &str) -> ServerName<'static> {
     ServerName::try_from(host.to_owned()).unwrap_or(ServerName::IpAddress(
@@ -160,11 +174,11 @@ pub fn server_name(host: &str) -> ServerName<'static> {
 
 fn client(
     credentials: &Credentials,
-    rule: TrustRule,
+    admission: Admission,
     observer: Observer,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Result<ClientConfig, Error> {
-    let judge = Arc::new(Judge::new(credentials, Admission::One(rule), observer));
+    let judge = Arc::new(Judge::new(credentials, admission, observer));
     let mut config = ClientConfig::builder_with_provider(credentials.provider.clone())
         .with_protocol_versions(versions)?
         .dangerous()
@@ -197,6 +211,7 @@ enum Admission {
     Federates(Roster),
     One(TrustRule),
     Clients(Vec<CertificateDer<'static>>),
+    Login(Vec<CertificateDer<'static>>),
 }
 
 /// Our judgement in the place where rustls asks for it.
@@ -237,6 +252,9 @@ impl Judge {
                 .judge(&chain, moment)
                 .map(|doubt| (rule.peer.clone(), doubt)),
             Admission::Clients(authorities) => judge_client(&chain, authorities, moment),
+            Admission::Login(authorities) => {
+                judge_server(&chain, authorities, now).map(|()| (String::new(), None))
+            }
         };
         let doubt = judged.as_ref().ok().and_then(|(_, doubt)| *doubt);
         let outcome = judged.map(|(name, _)| name);
@@ -261,6 +279,7 @@ impl fmt::Debug for Judge {
             Admission::Federates(_) => "Judge(federates)",
             Admission::One(_) => "Judge(one federate)",
             Admission::Clients(_) => "Judge(clients)",
+            Admission::Login(_) => "Judge(a server)",
         })
     }
 }

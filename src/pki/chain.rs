@@ -29,6 +29,15 @@ pub(super) fn verify(
     }
 }
 
+/// Judges a server at which we log in as a client: by its CA and dates, whatever it lists as usages.
+pub(super) fn verify_server(
+    chain: &[CertificateDer<'_>],
+    authorities: &[CertificateDer<'_>],
+    now: UnixTime,
+) -> Result<(), Refusal> {
+    path(chain, authorities, now, AnyUsage)
+}
+
 fn path(
     chain: &[CertificateDer<'_>],
     authorities: &[CertificateDer<'_>],

@@ -140,6 +140,32 @@ impl Gathered {
     /// # Errors
     /// What is missing or does not fit.
     pub fn identity(&self, now: UnixTime) -> Result<Identity, GatherError> {
+        let identity = self.login()?;
+        identity.check(now).map_err(|flaw| GatherError {
+            file: None,
+            fault: format!("the certificate with its chain {flaw}"),
+        })?;
+        Ok(identity)
+    }
+
+    /// The certificates of CAs among them.
+    pub fn authorities(&self) -> Vec<CertificateDer<'static>> {
+        let is_authority = |certificate: &&CertificateDer<'static>| {
+            Facts::read(certificate).is_ok_and(|facts| facts.authority)
+        };
+        self.certificates
+            .iter()
+            .filter(is_authority)
+            .cloned()
+            .collect()
+    }
+
+    /// Puts leaf, issuers and key together, for logging in somewhere as a client: whether that is allowed is for the
+    /// server to say.
+    ///
+    /// # Errors
+    /// What is missing or does not fit.
+    pub fn login(&self) -> Result<Identity, GatherError> {
         let wrong = |fault: String| GatherError { file: None, fault };
         let fits = |certificate: &CertificateDer<'static>, key: &PrivateKeyDer<'static>| {
             CertifiedKey::from_der(
@@ -179,14 +205,10 @@ impl Gathered {
         {
             chain.push(issuer.clone());
         }
-        let identity = Identity {
+        Ok(Identity {
             chain,
             key: key.clone_key(),
-        };
-        identity
-            .check(now)
-            .map_err(|flaw| wrong(format!("the certificate with its chain {flaw}")))?;
-        Ok(identity)
+        })
     }
 
     fn issuer_of(&self, certificate: &CertificateDer<'static>) -> Option<&CertificateDer<'static>> {

@@ -12,6 +12,7 @@ pub mod own;
 pub mod p12;
 pub mod package;
 pub mod refusal;
+pub mod signature;
 pub mod store;
 pub mod trust;
 

@@ -208,6 +208,21 @@ pub fn judge_client(
     Ok((name, doubt))
 }
 
+/// Judges a server at which we log in as a client, against the CAs that are believed there.
+///
+/// # Errors
+/// The first thing that is wrong with the chain.
+pub fn judge_server(
+    chain: &[CertificateDer<'_>],
+    authorities: &[CertificateDer<'_>],
+    now: rustls_pki_types::UnixTime,
+) -> Result<(), Refusal> {
+    if chain.is_empty() {
+        return Err(Refusal::NoCertificate);
+    }
+    chain::verify_server(chain, authorities, now)
+}
+
 /// What must hold for every federate, whoever it is.
 fn sane(chain: &[CertificateDer<'_>]) -> Result<(), Refusal> {
     let leaf = chain.first().ok_or(Refusal::NoCertificate)?;

@@ -178,6 +178,11 @@ impl Contacts {
             .map(|contact| contact.link)
     }
 
+    /// Everybody in the book.
+    pub fn all(&self) -> impl Iterator<Item = &Contact> {
+        self.slots.iter().flatten()
+    }
+
     /// Takes one out.
     pub fn remove(&mut self, key: u64) -> Option<Contact> {
         let at = self.by_uid.remove(&key)?;

@@ -5,14 +5,18 @@
 
 pub mod contacts;
 pub mod dedup;
+pub mod flight;
 pub mod in_flight;
 pub mod latest;
 pub mod link;
 pub mod outbox;
+pub mod parcel;
 pub mod queue;
 pub mod rate;
+pub mod recorder;
 pub mod router;
 pub mod spool;
+pub mod trace;
 
 pub use link::{LinkId, LinkSpec, PeerSpec, Verdict};
-pub use router::{ASIDE_BYTES, Router, Settings};
+pub use router::{ASIDE_BYTES, CameEcho, Router, Settings};

@@ -11,7 +11,9 @@ use std::task::{Context, Poll, Waker};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::in_flight::InFlight;
+pub use super::parcel::{Bounds, Framing, Parcel, Pool, Thin, Want};
 use super::queue::{Queue, Waiting, charge};
+use super::trace::{Column, Fate};
 use crate::cot::Class;
 use crate::counters::{Counters, Reason};
 
@@ -20,90 +22,6 @@ const PREFIX: usize = 5;
 
 /// One in so many parcels is taken from the lowest class that waits, so that none starves.
 const FLOOR: u8 = 16;
-
-/// How events stand one behind the other on the link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// XML, back to back.
-    None,
-    /// gRPC: a zero byte and a 4-byte big-endian length before each.
-    Grpc,
-}
-
-/// Bounds of one outbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    /// Parcels that may wait.
-    pub events: usize,
-    /// Bytes that may wait, with what each parcel takes beside its own.
-    pub bytes: usize,
-    /// Bytes of one batch; a single larger event still goes, alone.
-    pub batch: usize,
-}
-
-/// What a thin link takes at once, so that nothing urgent stands behind much else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Thin {
-    /// A batch is closed at this length, bytes, if anything is in it.
-    pub batch: usize,
-    /// Longest event of each [`Class`] that is taken at all, bytes.
-    pub longest: [usize; Class::COUNT],
-}
-
-/// What a connection takes now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
-    /// The next batch.
-    All,
-    /// Emergencies only: the budget is used up, and they may overdraw it.
-    Emergencies,
-}
-
-/// Bytes that may wait for all links together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pool {
-    /// In use.
-    pub used: usize,
-    /// The bound.
-    pub limit: usize,
-}
-
-/// An event offered to a link, in the link's wire form.
-#[derive(Debug, Clone, Copy)]
-pub struct Parcel<'a> {
-    /// Its bytes, without framing.
-    pub bytes: &'a [u8],
-    /// Its class.
-    pub class: Class,
-    /// Hash of the uid under which a newer one takes its place.
-    pub key: Option<u64>,
-    /// Event time, milliseconds since 1970.
-    pub time_ms: i64,
-    /// It deletes the item of that uid.
-    pub delete: bool,
-    /// Not worth sending from here on, monotonic milliseconds.
-    pub deadline_ms: Option<u64>,
-    /// An event, and counted as one; `false` for a contact entry.
-    pub event: bool,
-}
-
-impl Parcel<'_> {
-    /// Itself with a copy of its bytes, which all who keep it share.
-    fn waiting(&self, copy: &mut Option<Bytes>, since_ms: u32) -> Waiting {
-        Waiting {
-            bytes: copy
-                .get_or_insert_with(|| Bytes::copy_from_slice(self.bytes))
-                .clone(),
-            class: self.class,
-            key: self.key,
-            time_ms: self.time_ms,
-            delete: self.delete,
-            deadline_ms: self.deadline_ms.unwrap_or(u64::MAX),
-            event: self.event,
-            since_ms,
-        }
-    }
-}
 
 /// An outbox.
 #[derive(Debug)]
@@ -136,6 +54,10 @@ pub struct Outbox {
     before: u64,
     offered: u64,
     sent: u64,
+    /// The link's column in the traces.
+    column: Column,
+    /// An event, and not only contact entries, was handed over since this was asked last.
+    carried: bool,
     spooled: u64,
 }
 
@@ -161,8 +83,25 @@ impl Outbox {
             before: 0,
             offered: 0,
             sent: 0,
+            column: Column::NONE,
+            carried: false,
             spooled: 0,
         }
+    }
+
+    /// What becomes of its parcels is noted in that column.
+    pub fn set_column(&mut self, column: Column) {
+        self.column = column;
+    }
+
+    /// Whether an event was handed over since this was asked last.
+    pub fn take_carried(&mut self) -> bool {
+        std::mem::take(&mut self.carried)
+    }
+
+    /// The link's column in the traces.
+    pub fn column(&self) -> Column {
+        self.column
     }
 
     /// Parcels that wait.
@@ -214,6 +153,8 @@ impl Outbox {
         if length > self.longest[parcel.class as usize] {
             self.spared += length as u64;
             counters.drop_one(Reason::Thinned);
+            let fate = Fate::Dropped(Reason::Thinned);
+            pool.traces.offered(parcel.mark, self.column, fate);
             return true;
         }
         if self.idle
@@ -224,12 +165,16 @@ impl Outbox {
         {
             self.put(parcel.bytes);
             counters.events_out += u64::from(parcel.event);
+            self.carried |= parcel.event;
+            pool.traces.offered(parcel.mark, self.column, Fate::Sent);
             if self.remembers(parcel.class, parcel.event) {
                 self.remember(parcel.waiting(copy, now_ms as u32), pool);
             }
         } else if !self.park(parcel, copy, pool, counters, now_ms) {
             self.spared += length as u64;
             counters.drop_one(Reason::Refused);
+            let fate = Fate::Dropped(Reason::Refused);
+            pool.traces.offered(parcel.mark, self.column, fate);
             return false;
         }
         if !self.scarce || parcel.class == Class::Emergency {
@@ -301,7 +246,11 @@ impl Outbox {
         if !expired && !self.fits(next.bytes.len()) {
             return false;
         }
-        let Some(waiting) = self.take(at, pool) else {
+        let fate = match expired {
+            true => Fate::Dropped(Reason::Expired),
+            false => Fate::Sent,
+        };
+        let Some(waiting) = self.end(at, fate, pool, now_ms) else {
             return false;
         };
         if expired {
@@ -311,6 +260,7 @@ impl Outbox {
         }
         self.turn = (self.turn + 1) % FLOOR;
         counters.events_out += u64::from(waiting.event);
+        self.carried |= waiting.event;
         if self.is_large(waiting.bytes.len()) {
             self.put_large(waiting.bytes.clone(), pool);
         } else {
@@ -332,6 +282,7 @@ impl Outbox {
     pub fn put_first(&mut self, bytes: &[u8], event: bool, counters: &mut Counters) {
         self.offered += 1;
         counters.events_out += u64::from(event);
+        self.carried |= event;
         self.put(bytes);
     }
 
@@ -386,6 +337,19 @@ impl Outbox {
         } else {
             Class::ALL.iter().find_map(oldest)
         }
+    }
+
+    /// Takes out what does not wait any more, and notes what became of it.
+    pub(in crate::route) fn end(
+        &mut self,
+        at: u16,
+        fate: Fate,
+        pool: &mut Pool,
+        now_ms: u64,
+    ) -> Option<Waiting> {
+        let mark = self.queue.mark(at);
+        pool.traces.settle(mark, self.column, fate, now_ms);
+        self.take(at, pool)
     }
 
     fn take(&mut self, at: u16, pool: &mut Pool) -> Option<Waiting> {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
+use super::trace::Mark;
 use crate::cot::Class;
 
 /// A parcel that waits. Its bytes are an exact copy that all who wait share.
@@ -47,6 +48,7 @@ const NONE: u16 = u16::MAX;
 #[derive(Debug)]
 struct Slot {
     waiting: Option<Waiting>,
+    mark: Mark,
     previous: u16,
     next: u16,
 }
@@ -124,14 +126,15 @@ impl Queue {
         limit * (size_of::<Slot>() + 4 + 40)
     }
 
-    /// Appends a parcel to its class. There may be no more than `limit`, which is below 65 535.
-    pub fn push(&mut self, waiting: Waiting, limit: usize) {
+    /// Appends a parcel to its class; gives its place. There may be no more than `limit`, which is below 65 535.
+    pub fn push(&mut self, waiting: Waiting, limit: usize) -> u16 {
         let class = waiting.class as usize;
         self.length += 1;
         self.bytes += waiting.charge();
         let key = waiting.key;
         let slot = Slot {
             waiting: Some(waiting),
+            mark: Mark::default(),
             previous: self.lists[class].tail,
             next: NONE,
         };
@@ -158,6 +161,20 @@ impl Queue {
             tail => self.slots[usize::from(tail)].next = at,
         }
         self.lists[class].tail = at;
+        at
+    }
+
+    /// Where what becomes of one is noted.
+    pub fn mark(&self, at: u16) -> Mark {
+        let slot = self.slots.get(usize::from(at));
+        slot.map_or(Mark::default(), |slot| slot.mark)
+    }
+
+    /// Says where what becomes of it is to be noted.
+    pub fn set_mark(&mut self, at: u16, mark: Mark) {
+        if let Some(slot) = self.slots.get_mut(usize::from(at)) {
+            slot.mark = mark;
+        }
     }
 
     /// Puts a parcel in the place of one of the same class and key.

@@ -10,6 +10,7 @@ use super::{Order, Shared, Taken};
 use crate::api::{self, Committed, Control, ErrorCode, Fault, PeerEntry, Request, Response};
 use crate::config::edit::{add_peer, remove_peer, set_peer};
 use crate::config::{Config, ConfigError, EditError};
+use crate::files;
 use crate::link::hub::Port;
 use crate::log;
 use crate::route::Verdict;
@@ -198,6 +199,38 @@ impl Control for Desk {
                         "the update is asked for; `update status` tells how it goes".into(),
                     )
                 }))
+            }
+            Request::Why { uid, peer } => answer(
+                (self.shared.why(&uid, peer.as_deref()))
+                    .map(|report| Response::Why(Box::new(report))),
+            ),
+            Request::Check { peer } => {
+                answer((self.shared.check(&peer)).map(|report| Response::Check(Box::new(report))))
+            }
+            Request::CheckAgain { id } => answer(
+                (self.shared.check_again(id)).map(|report| Response::Check(Box::new(report))),
+            ),
+            Request::ProbeOut { peer, event } => self.shared.probe_out(&peer, &event),
+            Request::ProbeExpect { peer, uid } => {
+                (self.shared.hub).with(|router, _| router.expect(&peer, uid.as_bytes()));
+                Response::Done("waiting for it".into())
+            }
+            Request::ProbeCame => {
+                Response::Came(self.shared.hub.with(|router, _| router.expected_came()))
+            }
+            Request::RecorderDump => {
+                let written = (self.shared.black_box).write_with_book(&self.shared.hub, "command");
+                answer(match written {
+                    Ok(file) => Ok(Response::Recorded(file.display().to_string())),
+                    Err(error) => Err(Fault::new(
+                        ErrorCode::Io,
+                        format!(
+                            "{}: {}; it must be writable for the box",
+                            self.shared.black_box.folder().display(),
+                            files::fault(&error)
+                        ),
+                    )),
+                })
             }
             Request::Log { lines } => Response::Log(log::recent::last(lines as usize)),
         }

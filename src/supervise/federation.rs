@@ -12,6 +12,7 @@ use crate::config::{Config, Peer, Uplink};
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::fed2::companion::Feature;
+use crate::link::fed2::echo::EchoDesk;
 use crate::link::fed2::node::MESSAGE_OVERHEAD;
 use crate::link::fed2::{
     Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry,
@@ -46,6 +47,7 @@ pub(super) struct Federation {
     uplinks: Vec<Arc<Uplink>>,
     door: Door,
     acceptor: Acceptor,
+    echo: EchoDesk,
     clock: Timekeeper,
     /// Hears of changes of the network for as long as there is federation.
     _watching: Option<Watching>,
@@ -103,6 +105,8 @@ impl Federation {
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
             timing,
         });
+        let echo = EchoDesk::open(Arc::clone(&node), &own.identity)?;
+        tokio::spawn(echo.clone().run());
         (node.companions).allow_packing(usize::from(config.limits.compressed_links));
         time_exchange::register(&node.companions, node.hub.clone(), node.keeper.clone());
         receipts::register(&node.companions, &node.hub, &node.registry);
@@ -132,9 +136,15 @@ impl Federation {
             uplinks: Vec::new(),
             door,
             acceptor,
+            echo,
             clock,
             _watching: watching.ok(),
         })
+    }
+
+    /// Proofs that events cross.
+    pub(super) fn echo(&self) -> EchoDesk {
+        self.echo.clone()
     }
 
     /// Accepts federates on one more socket.
@@ -188,9 +198,10 @@ impl Federation {
             .map(|peer| (peer.name.clone(), PeerSettings::of(peer, &config.uplinks)))
             .collect();
         let spools: Vec<&str> = spool::names(&config.peers).collect();
-        self.node.hub.with(|router, _| {
+        self.node.hub.with(|router, now| {
             router.set_peers(&specs);
             router.set_spools(&spools);
+            router.note_directions(now);
         });
 
         let uplinks_changed = self.uplinks != config.uplinks;
@@ -225,6 +236,9 @@ impl Federation {
             changes.push(format!("{name} added"));
         }
         self.start();
+        for (name, peer) in &self.applied {
+            self.node.board.set_thin(name, peer.rate.is_some());
+        }
         match changes.is_empty() {
             true => "no federate changed".to_owned(),
             false => changes.join(", "),

@@ -158,6 +158,8 @@ mod tests {
             name: name.into(),
             state,
             reason: reason.into(),
+            stopped_by: None,
+            proven: None,
             address: None,
             enabled: true,
             events_in: 0,

@@ -1,7 +1,9 @@
 //! The box as a whole: everything is bound and started here, reloaded, drained and stopped.
 
 mod announce;
+pub mod blackbox;
 pub mod changes;
+mod check;
 mod desk;
 mod federation;
 pub mod lamp;
@@ -14,6 +16,7 @@ mod signals;
 mod spool;
 mod timekeeper;
 mod watch;
+mod why;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -28,6 +31,7 @@ use crate::budget::{self, Budget};
 use crate::config::Config;
 use crate::led::Signal;
 use crate::link::board::PeerBoard;
+use crate::link::fed2::echo::EchoDesk;
 use crate::link::hub::Hub;
 use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
@@ -38,6 +42,7 @@ use crate::route::{LinkSpec, Router, Settings};
 use crate::state::{NodeState, Origin, StateError};
 use crate::system::{BootLog, Manager, Vitals};
 use announce::announce;
+use blackbox::BlackBox;
 use changes::Changes;
 use desk::Desk;
 use federation::{Federation, Shares};
@@ -130,6 +135,9 @@ struct Shared {
     meters: Meters,
     refusals: Refusals,
     rates: Mutex<Rates>,
+    echo: EchoDesk,
+    black_box: BlackBox,
+    checks: check::SharedChecks,
     shown: Shown,
     federate_id: String,
     fingerprint: Fingerprint,
@@ -212,6 +220,9 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     let settings = Settings::of(&config.limits, federate_id.clone(), seed()?);
     let hub = Hub::new(Router::new(settings), clock.clock());
     let (board, refusals) = (PeerBoard::new(), Refusals::default());
+    let black_box = BlackBox::open(&state, &config, &federate_id, &hub);
+    board.record(black_box.recorder().clone(), hub.clock());
+    let _watcher = black_box.watched();
     let keeper = Keeper::open(&state).map_err(StartError::State)?;
     let stop = channel::Sender::new(false);
 
@@ -256,6 +267,9 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         board,
         keeper,
         rates: Mutex::default(),
+        echo: federation.echo(),
+        black_box,
+        checks: check::SharedChecks::default(),
         shown: Shown::default(),
         federate_id,
         fingerprint: own.identity.fingerprint(),
@@ -305,6 +319,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         tokio::select! {
             () = machine::beat(&mut pulse) => shared.manager.alive(),
             _ = second.tick() => {
+                shared.black_box.beat(shared.hub.now());
                 shared.clock.look(&shared.hub);
                 watch.look(&shared);
                 machine.look(&shared);
@@ -322,6 +337,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
             }
             () = shared.restart.notified() => break Ended::Restart,
             _ = signals.hangup.recv() => drop(tokio::spawn(reload(Arc::clone(&shared)))),
+            _ = signals.power.recv() => shared.black_box.power_fails(&shared.hub),
             _ = signals.terminate.recv() => break Ended::Stopped,
             _ = signals.interrupt.recv() => break Ended::Stopped,
         }

@@ -8,12 +8,13 @@ use crate::api::line::LineStatus;
 use crate::api::sending::SendingStatus;
 use crate::api::spool::SpoolStatus;
 use crate::api::status::{
-    LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus, PowerStatus, Status,
-    StorageStatus, UplinkStatus, counts, time,
+    LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus, PowerStatus, Proven,
+    Status, StorageStatus, UplinkStatus, counts, time,
 };
 use crate::clock::skew::Offset;
 use crate::config::Peer;
 use crate::counters::Counters;
+use crate::link::hindrance::Hindrance;
 
 impl Shared {
     /// Everything that `status` shows.
@@ -79,13 +80,18 @@ impl Shared {
         }
     }
 
-    /// How one peer's link stands.
+    /// How one peer's link stands, in one word.
     pub(super) fn peer_state(&self, peer: &Peer) -> PeerState {
+        self.peer_status(peer).state
+    }
+
+    /// How one peer's link stands.
+    pub(super) fn peer_status(&self, peer: &Peer) -> PeerStatus {
         let (now, counters) = self.hub.with(|router, now| {
             let counters = router.peer_counters(&peer.name).cloned();
             (now, counters.unwrap_or_default())
         });
-        self.peer(peer, &counters, now.wall_ms).state
+        self.peer(peer, &counters, now.wall_ms)
     }
 
     fn peer(&self, peer: &Peer, counters: &Counters, now_ms: i64) -> PeerStatus {
@@ -103,6 +109,7 @@ impl Shared {
         let reason = match state {
             PeerState::Paused if self.safe.is_some() => "the box is in safe mode".to_owned(),
             PeerState::Paused => "incoming and outgoing are both off".to_owned(),
+            PeerState::Connected if !peer.incoming || !peer.outgoing => one_way(peer).to_owned(),
             PeerState::Connected if known.reason.is_empty() => {
                 "no event has crossed in the last minute".to_owned()
             }
@@ -113,6 +120,12 @@ impl Shared {
         PeerStatus {
             name: peer.name.clone(),
             state,
+            proven: known.proven.map(|proven| Proven {
+                age_seconds: u64::try_from(now_ms.saturating_sub(proven.at_ms) / 1000).unwrap_or(0),
+                round_trip_ms: proven.round_trip_ms,
+                count: proven.count,
+            }),
+            stopped_by: stopped_by(peer, state, known.hindrance),
             reason,
             address: Some(known.address)
                 .filter(|address| !address.is_empty())
@@ -179,4 +192,23 @@ impl Shared {
                 None => status,
             })
     }
+}
+
+/// One direction is off on purpose: what is not to be waited for is said.
+fn one_way(peer: &Peer) -> &'static str {
+    match peer.incoming {
+        true => "no event has come in the last minute, and outgoing is off: nothing is sent",
+        false => "no event has been sent in the last minute, and incoming is off: nothing is taken",
+    }
+}
+
+/// The step that stops the link, as scripts see it.
+fn stopped_by(peer: &Peer, state: PeerState, hindrance: Option<Hindrance>) -> Option<String> {
+    let stopped = match state {
+        PeerState::Disabled => return None,
+        _ if !peer.incoming && !peer.outgoing => Some(Hindrance::Direction),
+        PeerState::Waiting | PeerState::Connecting => hindrance,
+        _ => None,
+    };
+    stopped.map(|stopped| stopped.word().to_owned())
 }

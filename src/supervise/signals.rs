@@ -1,14 +1,17 @@
 //! What the box is told from outside.
 
+use nix::sys::signal::Signal;
 use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
 
 use super::StartError;
 
-/// SIGHUP, SIGTERM and SIGINT, listened to.
+/// SIGHUP, SIGTERM, SIGINT and SIGPWR, listened to.
 pub(super) struct Signals {
     pub(super) hangup: Listener,
     pub(super) terminate: Listener,
     pub(super) interrupt: Listener,
+    /// SIGPWR: the power is about to go.
+    pub(super) power: Listener,
 }
 
 impl Signals {
@@ -22,6 +25,7 @@ impl Signals {
             hangup: on(SignalKind::hangup())?,
             terminate: on(SignalKind::terminate())?,
             interrupt: on(SignalKind::interrupt())?,
+            power: on(SignalKind::from_raw(Signal::SIGPWR as i32))?,
         })
     }
 }

@@ -136,6 +136,9 @@ fn nothing_is_allocated_from_a_federate_whose_clock_is_wrong() {
     from_federate(Some(-86_400_000));
 }
 
+/// The time in the first track, 2026-11-20T12:34:56.789Z.
+const TRACK_MS: i64 = 1_795_178_096_789;
+
 /// `ahead`: the federate's clock is said to be so far ahead, milliseconds.
 fn from_federate(ahead: Option<i64>) {
     let (mut near, mut far) = (router("b"), router("c"));
@@ -159,6 +162,14 @@ fn from_federate(ahead: Option<i64>) {
         federate(&mut near, "other"),
     );
     let mut before = 0;
+    // What its clock says, the events say too.
+    let now = |number: u64| match ahead {
+        Some(ahead) => Now {
+            mono_ms: number,
+            wall_ms: TRACK_MS - ahead + 20,
+        },
+        None => now(number),
+    };
     for number in 0..WARM + MEASURED {
         if number == WARM {
             before = allocations();

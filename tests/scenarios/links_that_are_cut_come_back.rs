@@ -287,9 +287,14 @@ fn links_that_are_cut_come_back_and_nothing_is_lost() {
     let workers: Vec<_> = (0..pairs)
         .map(|pair| std::thread::spawn(move || cut_often(pair, cuts / pairs)))
         .collect();
+    // All of them end before one that failed is told: their networks are to be taken down.
+    let ended: Vec<_> = workers
+        .into_iter()
+        .map(std::thread::JoinHandle::join)
+        .collect();
     let mut took = Vec::new();
-    for worker in workers {
-        match worker.join().expect("no cut failed") {
+    for of_pair in ended {
+        match of_pair.expect("no cut failed") {
             Some(of_pair) => took.extend(of_pair),
             None => return,
         }

@@ -6,6 +6,7 @@
     reason = "tests wait on the real clock, in threads of their own"
 )]
 
+mod a_box_proves_and_records;
 mod a_broken_configuration_is_refused_with_file_and_key;
 mod a_slow_client_delays_nobody;
 mod a_track_crosses_from_client_to_client_over_federation;
@@ -13,6 +14,7 @@ mod bad_input_is_counted_and_hurts_nobody;
 mod boxes_with_wrong_clocks;
 mod configuration_changes_are_taken_back;
 mod directed_chat_reaches_only_its_addressee;
+mod every_break_has_its_own_words;
 mod every_corpus_event_crosses_unchanged;
 mod federates_on_another_stack;
 mod first_run_needs_no_configuration;

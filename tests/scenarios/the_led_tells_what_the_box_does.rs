@@ -195,13 +195,14 @@ fn from_the_first_boot_to_a_sudden_death() {
 
     // A peer that has not dialled yet.
     let text = fs::read_to_string(bravo.config()).expect("tombolo.toml");
+    let to_alpha = to_alpha.key("outgoing = false");
     fs::write(bravo.config(), text + &to_alpha.in_file()).expect("tombolo.toml");
     bravo.call(["reload"], "").success();
     led.wait("medium");
 
-    // It comes, and proves nothing.
+    // It comes, and nothing can be proven: neither side sends.
     let alpha = alpha
-        .peer(to_bravo.dial(bravo.federation()))
+        .peer(to_bravo.dial(bravo.federation()).key("outgoing = false"))
         .led("device = \"\"")
         .start();
     alpha.wait_peer("bravo");
@@ -210,6 +211,9 @@ fn from_the_first_boot_to_a_sudden_death() {
     assert_eq!(alpha.status().0["led"]["back_end"], "none");
 
     // Events cross.
+    alpha
+        .call(["peer", "set", "bravo", "--outgoing"], "")
+        .success();
     let hawk = Device::plain(alpha.clients_tcp());
     alpha.wait_clients(1);
     hawk.send(track("hawk", 1));
@@ -229,7 +233,11 @@ fn from_the_first_boot_to_a_sudden_death() {
     led.wait("off");
     assert_eq!(word(&bravo), "paused");
     bravo.call(["peer", "resume", "alpha"], "").success();
-    led.wait("wink");
+    // Alpha was refused meanwhile and would wait for a minute.
+    alpha.call(["peer", "pause", "bravo"], "").success();
+    alpha.call(["peer", "resume", "bravo"], "").success();
+    // Nobody sends anything, and a probe proves it.
+    led.wait("steady");
 
     // Light discipline: the kernel is told to leave the LED alone, and nothing is written any more.
     change(&bravo, "[led]\n", "[led]\nmode = \"dark\"\n");
@@ -248,7 +256,7 @@ fn from_the_first_boot_to_a_sudden_death() {
     fs::write(led.path.join("trigger"), "[none] timer pattern\n").expect("the kernel");
     fs::write(led.path.join("pattern"), "").expect("the kernel");
     change(&bravo, "mode = \"dark\"\n", "");
-    led.wait("wink");
+    led.wait("steady");
 
     // The other side goes away.
     drop(alpha);

@@ -9,6 +9,7 @@ use super::{certificates, pin, selftest, system};
 use crate::api::{
     AskError, Committed, ErrorCode, Fault, PeerEntry, Request, Response, Status, ask, status,
 };
+use crate::cli::check;
 use crate::cli::paths::Places;
 use crate::clock::{Clock, SystemClock};
 use crate::config::edit::{add_peer, remove_peer, set_peer};
@@ -59,6 +60,13 @@ impl<'a> Machine<'a> {
     }
 
     fn request(&self, request: &Request) -> Result<Response, Fault> {
+        if let Request::Check { peer } = request {
+            let checked = check::check(peer, self.places);
+            return match checked {
+                Ok(report) => Ok(Response::Check(Box::new(report))),
+                Err(failure) => Err(Fault::new(ErrorCode::Unavailable, failure.message)),
+            };
+        }
         match ask(&self.places.state, request) {
             Ok(response) => Ok(response),
             Err(AskError::NotRunning(place)) => self.without_a_box(request).unwrap_or_else(|| {

@@ -25,6 +25,7 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         spool: true,
         correct_clock: true,
         keepalive_seconds: None,
+        probe: None,
         addresses: Vec::new(),
         fallback_of: None,
         fallback_seconds: 10,

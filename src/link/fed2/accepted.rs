@@ -50,6 +50,8 @@ pub async fn serve<S>(
             node.hub.now().wall_ms,
         );
     }
+    // On a thin link health checks stand behind events.
+    let thin = if peer.rate.is_some() { 2 } else { 1 };
     let name = peer.name.clone();
     let methods = Methods::new(
         Arc::clone(&node),
@@ -68,7 +70,7 @@ pub async fn serve<S>(
         pin!(http2::server(transport.clone()).serve_connection(TokioIo::new(stream), service));
 
     let (trouble, farewell) = loop {
-        let patience = methods.patience();
+        let patience = methods.patience() * thin;
         let left = patience.saturating_sub(methods.silence());
         tokio::select! {
             ended = connection.as_mut() => {

@@ -298,6 +298,9 @@ async fn handshake(
     if session.alpn_protocol() == Some(quiet::ALPN) {
         return Ok((stream, peer));
     }
+    if let Some(leaf) = owned.first() {
+        shared.node.board.set_leaf(&peer.name, leaf);
+    }
     if session.alpn_protocol() != Some(FEDERATION_ALPN) {
         let node = &shared.node;
         if !node.registry.is_live(&peer.name) {

@@ -26,7 +26,7 @@ use super::keeping::Keeping;
 use super::names::{Introduction, KEEPALIVE, MethodName};
 use super::node::{Node, PeerSettings};
 use super::pulse::Pulse;
-use super::trouble::Trouble;
+use super::trouble::{HEALTH_ANSWER, Trouble};
 
 /// A health check over a link with a byte budget must be answered within this.
 const THIN_DEADLINE: Duration = Duration::from_secs(11);
@@ -187,9 +187,7 @@ impl Calls<'_> {
                 pulse.begin();
                 let checked = timeout_at(deadline, caller.health(plan.announcement))
                     .await
-                    .unwrap_or(Err(Trouble::TimedOut(
-                        "waiting for the answer to a health check",
-                    )));
+                    .unwrap_or(Err(Trouble::TimedOut(HEALTH_ANSWER)));
                 match checked {
                     // Some peers never end the call: it is let go of when the next one is due, not reset at once.
                     Ok(open) => drop(previous.replace(open)),

@@ -41,6 +41,8 @@ struct Inner {
     reading: bool,
     ending: Option<Status>,
     waker: Option<Waker>,
+    /// What the peer had been handed when its last health check was answered.
+    answered: u64,
 }
 
 impl Flow {
@@ -149,6 +151,18 @@ impl Flow {
         }
         if let Some(claim) = &inner.claim {
             claim.healthy();
+        }
+    }
+
+    /// The peer asks how we are. It has our last answer then, and so what it had been handed before that; this counts as
+    /// taken if `counts`.
+    pub fn asked_again(&self, counts: bool) {
+        let mut inner = self.lock();
+        if let Some(port) = &inner.port {
+            if counts {
+                port.took(inner.answered);
+            }
+            inner.answered = port.handed();
         }
     }
 

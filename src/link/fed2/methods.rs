@@ -30,14 +30,10 @@ use super::names::{Introduction, MethodName};
 use super::node::{Node, PeerSettings};
 use super::registry::{Candidate, Cutter, Side};
 use super::standby;
+use super::trouble;
 
 /// ServerEventStreams of one connection. TAK opens a newer one beside the old one; more have no use.
 const EVENT_STREAMS: usize = 2;
-
-/// What an operator must do about a TAK Server that dials us beside another connection (protocol reference 1.3).
-const BOTH_DIAL: &str = "it dials us too, beside a connection that is well; a TAK Server that meets a second \
-    connection of one certificate switches its own outgoing connection off until somebody switches it on again: take \
-    `address` out here, or the outgoing connection there";
 
 type Answer = Result<Response<GrpcBody>, Status>;
 
@@ -66,8 +62,6 @@ struct State {
     /// What its last health check announced.
     announced: Option<Announcement>,
     connected: bool,
-    /// What the peer had been handed when its last health check was answered.
-    answered: u64,
     /// ServerEventStreams that are open: TAK opens a newer one beside the old one.
     event_streams: usize,
     /// The calls that stay open until we or the peer end them.
@@ -107,7 +101,6 @@ impl Methods {
                 well: Instant::now(),
                 announced: None,
                 connected: false,
-                answered: 0,
                 event_streams: 0,
                 held: Vec::new(),
                 ended: None,
@@ -251,7 +244,8 @@ impl Methods {
         let registered = self.flow.is_read();
         if well {
             self.flow.healthy();
-            self.answered_before();
+            // A box says more exactly what it has.
+            self.flow.asked_again(!self.companion.has(Feature::Receipt));
             self.follow(announced.as_ref());
             let newly = {
                 let mut state = self.lock();
@@ -276,16 +270,6 @@ impl Methods {
         Ok(message(&ServerHealth {
             status: status.into(),
         }))
-    }
-
-    /// A peer asks again when it has our last answer, and so what we had sent before that. A box says more exactly what
-    /// it has.
-    fn answered_before(&self) {
-        let handed = self.flow.handed();
-        let before = std::mem::replace(&mut self.lock().answered, handed);
-        if !self.companion.has(Feature::Receipt) {
-            self.flow.took(before);
-        }
     }
 
     fn client_groups(self: &Arc<Self>, body: Incoming) -> Response<GrpcBody> {
@@ -393,8 +377,7 @@ impl Methods {
             };
             let claim = self.node.registry.claim(candidate).await.map_err(|taken| {
                 if !self.companion.is_box() {
-                    self.node.board.advise(&self.peer.name, BOTH_DIAL);
-                    tracing::warn!(peer = self.peer.name, "{}: {BOTH_DIAL}", self.peer.name);
+                    trouble::both_dial(&self.node.board, &self.peer.name);
                 }
                 let status = Status::new(Code::AlreadyExists, taken.to_string());
                 self.close(status.clone());

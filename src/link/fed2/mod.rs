@@ -5,6 +5,7 @@
 //! | [`node`] | who we are, who a peer is, every interval |
 //! | [`names`] | the methods, and the messages we introduce ourselves with |
 //! | [`flow`] [`intake`] | the events of one connection, both ways, whichever side dialled |
+//! | [`echo`] | proof that events cross: signed probes between boxes |
 //! | [`pace`] [`packing`] | the events to a peer whose link has a byte budget |
 //! | [`registry`] | one live connection per peer, and which of two wins |
 //! | [`trouble`] [`plan`] | what goes wrong, in words; when to try again, and where |
@@ -29,6 +30,7 @@ pub mod connect;
 pub mod deputy;
 pub mod dialled;
 pub mod dialler;
+pub mod echo;
 pub mod flow;
 pub mod intake;
 pub mod keeping;

@@ -91,6 +91,10 @@ impl Opened {
         let transport = TaskScope::new();
         let guard = transport.guard();
         let meter = node.meters.connection(&peer.name);
+        let shown = connected.stream.get_ref().1.peer_certificates();
+        if let Some(leaf) = shown.and_then(<[_]>::first) {
+            node.board.set_leaf(&peer.name, leaf);
+        }
         let (stream, fault) = Watched::new(connected.stream, meter.clone());
         let (sender, connection) = timeout(
             node.timing.handshake,

@@ -5,11 +5,15 @@ use std::io;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::link::board::Hindrance;
+use crate::link::board::PeerBoard;
 use crate::link::grpc::status::{Code, Status};
 use crate::link::handshake::Failure;
+use crate::link::hindrance::Hindrance;
 
 use super::latch::Latched;
+
+/// What is waited for in [`Trouble::TimedOut`] when the peer does not answer a health check.
+pub const HEALTH_ANSWER: &str = "waiting for the answer to a health check";
 
 /// Why a connection did not come about, or ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,20 +114,21 @@ impl Trouble {
             Self::NoNetwork(_) => Hindrance::NoNetwork,
             Self::Address(_) | Self::NameLookup(_) => Hindrance::NameLookup,
             // "No route to host" too: the network is there, and the host does not answer in it.
+            Self::TimedOut(HEALTH_ANSWER) | Self::Unwell(_) => Hindrance::Health,
             Self::Refused | Self::TimedOut(_) | Self::Tcp(_) => Hindrance::Unanswered,
             Self::Handshake(failure) => failure.hindrance(),
             Self::NoHttp2 => Hindrance::Version,
-            Self::Call { status, .. } => match status.code {
-                Code::Unauthenticated | Code::PermissionDenied => Hindrance::Certificate,
+            Self::Call { method, status } => match status.code {
+                Code::Unauthenticated | Code::PermissionDenied => Hindrance::Registration,
                 Code::Unimplemented => Hindrance::Version,
+                Code::Unavailable | Code::Cancelled | Code::Aborted | Code::AlreadyExists => {
+                    Hindrance::Passing
+                }
+                _ if method.contains("Groups") => Hindrance::Groups,
                 _ => Hindrance::Passing,
             },
-            Self::Lost(_)
-            | Self::NoGroups(_)
-            | Self::Unwell(_)
-            | Self::Taken
-            | Self::Latched(_)
-            | Self::Cut(_) => Hindrance::Passing,
+            Self::NoGroups(_) => Hindrance::Groups,
+            Self::Lost(_) | Self::Taken | Self::Latched(_) | Self::Cut(_) => Hindrance::Passing,
         }
     }
 
@@ -180,6 +185,17 @@ impl fmt::Display for Trouble {
 
 impl std::error::Error for Trouble {}
 
+/// What an operator must do about a TAK Server that dials us beside another connection (protocol reference 1.3).
+const BOTH_DIAL: &str = "it dials us too, beside a connection that is well; a TAK Server that meets a second \
+    connection of one certificate switches its own outgoing connection off until somebody switches it on again: take \
+    `address` out here, or the outgoing connection there";
+
+/// Tells of a peer, no box, that dials us beside a connection that is well.
+pub fn both_dial(board: &PeerBoard, peer: &str) {
+    board.advise(peer, BOTH_DIAL);
+    tracing::warn!(peer, "{peer}: {BOTH_DIAL}");
+}
+
 /// Any number; all the same should the kernel have no randomness, for then there is nothing to spread.
 pub fn chance() -> u32 {
     let mut bytes = [0; 4];
@@ -208,7 +224,9 @@ mod tests {
             Hindrance::Unanswered
         );
         for (failure, hindrance) in [
-            (Failure::Distrusted, Hindrance::Certificate),
+            (Failure::Distrusted, Hindrance::Trust),
+            (Failure::NotRegistered, Hindrance::Registration),
+            (Failure::UsageRefused, Hindrance::Usage),
             (Failure::OutOfDate, Hindrance::Clock),
             (Failure::NoFederation, Hindrance::Version),
             (Failure::HungUp, Hindrance::Passing),
@@ -216,6 +234,15 @@ mod tests {
             assert_eq!(Trouble::of_failure(failure).hindrance(), hindrance);
         }
         assert_eq!(Trouble::Taken.hindrance(), Hindrance::Passing);
+        assert_eq!(Trouble::NoGroups(10).hindrance(), Hindrance::Groups);
+        assert_eq!(
+            Trouble::TimedOut("connecting").hindrance(),
+            Hindrance::Unanswered
+        );
+        assert_eq!(
+            Trouble::TimedOut(HEALTH_ANSWER).hindrance(),
+            Hindrance::Health
+        );
     }
 
     #[test]

@@ -83,7 +83,15 @@ async fn meet(server: Arc<ServerConfig>, client: Arc<ClientConfig>) -> (Accepted
 fn dial(identity: &Identity, rule: TrustRule, observer: Observer) -> [Arc<ClientConfig>; 2] {
     [&TLS12, &TLS13].map(|version| {
         let credentials = Credentials::new(identity).unwrap();
-        Arc::new(client(&credentials, rule.clone(), observer.clone(), &[version]).unwrap())
+        Arc::new(
+            client(
+                &credentials,
+                Admission::One(rule.clone()),
+                observer.clone(),
+                &[version],
+            )
+            .unwrap(),
+        )
     })
 }
 

@@ -7,27 +7,38 @@ use crate::cot::Class;
 use crate::counters::{Counters, Reason};
 use crate::route::in_flight::InFlight;
 use crate::route::queue::Waiting;
+use crate::route::trace::{Fate, Mark};
 
 impl Outbox {
     /// The connection ended: what its peer has not acknowledged goes back to the head of what waits.
     pub fn recall(&mut self, pool: &mut Pool, counters: &mut Counters) {
-        let mut again: Vec<Waiting> = self.flight.recall(&mut pool.used).collect();
+        // What was handed over is noted as sent, and will be so again.
+        let recalled = self.flight.recall(&mut pool.used);
+        let mut again: Vec<(Mark, Waiting)> =
+            recalled.map(|waiting| (Mark::default(), waiting)).collect();
         self.sent -= again.len() as u64;
         self.before = self.sent;
         for class in [Class::Emergency, Class::Control, Class::Chat] {
-            while let Some(waiting) = self.queue.oldest(class).and_then(|at| self.take(at, pool)) {
-                again.push(waiting);
+            while let Some(at) = self.queue.oldest(class) {
+                let mark = self.queue.mark(at);
+                let Some(waiting) = self.take(at, pool) else {
+                    break;
+                };
+                again.push((mark, waiting));
             }
         }
-        for waiting in again {
+        for (mark, waiting) in again {
             let full = self.queue.len() >= self.bounds.events
                 || self.queue.bytes() + waiting.charge() > self.bounds.bytes
                 || pool.used + waiting.charge() > pool.limit;
             if full {
                 counters.drop_one(Reason::LinkDown);
+                let fate = Fate::Dropped(Reason::LinkDown);
+                pool.traces.settle(mark, self.column, fate, 0);
             } else {
                 pool.used += waiting.charge();
-                self.queue.push(waiting, self.bounds.events);
+                let at = self.queue.push(waiting, self.bounds.events);
+                self.queue.set_mark(at, mark);
             }
         }
     }
@@ -42,17 +53,24 @@ impl Outbox {
     pub fn clear(&mut self, keep: bool, pool: &mut Pool, counters: &mut Counters) {
         let mut kept = Vec::new();
         for class in Class::ALL {
-            while let Some(waiting) = self.queue.oldest(class).and_then(|at| self.take(at, pool)) {
+            while let Some(at) = self.queue.oldest(class) {
+                let mark = self.queue.mark(at);
+                let Some(waiting) = self.take(at, pool) else {
+                    break;
+                };
                 if keep && InFlight::concerns(class, waiting.event) {
-                    kept.push(waiting);
+                    kept.push((mark, waiting));
                 } else {
                     counters.drop_one(Reason::LinkDown);
+                    let fate = Fate::Dropped(Reason::LinkDown);
+                    pool.traces.settle(mark, self.column, fate, 0);
                 }
             }
         }
-        for waiting in kept {
+        for (mark, waiting) in kept {
             pool.used += waiting.charge();
-            self.queue.push(waiting, self.bounds.events);
+            let at = self.queue.push(waiting, self.bounds.events);
+            self.queue.set_mark(at, mark);
         }
         self.batch = BytesMut::new();
         self.large = None;

@@ -6,6 +6,7 @@ use super::{Outbox, Parcel, Pool};
 use crate::cot::Class;
 use crate::counters::{Counters, Reason};
 use crate::route::queue::charge;
+use crate::route::trace::Fate;
 
 impl Outbox {
     /// Lets a parcel wait; a newer one takes the place of an older one of its uid. `false`: there is no room for it.
@@ -26,6 +27,8 @@ impl Outbox {
             if late && !parcel.delete {
                 self.spared += parcel.bytes.len() as u64;
                 counters.drop_one(Reason::Conflated);
+                let fate = Fate::Dropped(Reason::Conflated);
+                pool.traces.offered(parcel.mark, self.column, fate);
                 return true;
             }
         }
@@ -54,13 +57,18 @@ impl Outbox {
             return false;
         }
         let waiting = parcel.waiting(copy, since_ms);
+        pool.traces.offered(parcel.mark, self.column, Fate::Waiting);
         pool.used = pool.used + waiting.charge() - freed;
         match in_place {
             Some((at, _)) => {
                 self.queue.replace(at, waiting);
+                self.queue.set_mark(at, parcel.mark);
                 counters.drop_one(Reason::Conflated);
             }
-            None => self.queue.push(waiting, self.bounds.events),
+            None => {
+                let at = self.queue.push(waiting, self.bounds.events);
+                self.queue.set_mark(at, parcel.mark);
+            }
         }
         true
     }
@@ -104,12 +112,13 @@ impl Outbox {
             let Some(at) = expired.or(lower) else {
                 return false;
             };
-            let given = self.take(at, pool);
-            self.spared += given.map_or(0, |given| given.bytes.len() as u64);
-            counters.drop_one(match expired {
+            let reason = match expired {
                 Some(_) => Reason::Expired,
                 None => Reason::Evicted,
-            });
+            };
+            let given = self.end(at, Fate::Dropped(reason), pool, now_ms);
+            self.spared += given.map_or(0, |given| given.bytes.len() as u64);
+            counters.drop_one(reason);
         }
     }
 }

@@ -4,6 +4,7 @@ use super::{Outbox, Pool};
 use crate::cot::Class;
 use crate::counters::{Counters, Reason};
 use crate::route::queue::Waiting;
+use crate::route::trace::Fate;
 
 impl Outbox {
     /// Parcels that were taken out into the spool.
@@ -42,7 +43,7 @@ impl Outbox {
         self.sent -= salvaged.len() as u64;
         for class in Class::ALL.into_iter().filter(|class| *class <= Class::Chat) {
             while let Some(at) = self.queue.oldest(class) {
-                match self.take(at, pool) {
+                match self.end(at, Fate::Spooled, pool, 0) {
                     Some(waiting) if waiting.event || waiting.delete => salvaged.push(waiting),
                     _ => counters.drop_one(Reason::LinkDown),
                 }

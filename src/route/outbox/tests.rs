@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::route::queue::PLACE;
+use crate::route::trace::Mark;
 use proptest::prelude::*;
 
 const BOUNDS: Bounds = Bounds {
@@ -23,6 +24,7 @@ impl Rig {
             pool: Pool {
                 used: 0,
                 limit: 300 + 16 * PLACE,
+                ..Pool::default()
             },
             counters: Counters::default(),
         }
@@ -37,6 +39,7 @@ impl Rig {
             delete: false,
             deadline_ms: None,
             event: true,
+            mark: Mark::default(),
         };
         self.offer_parcel(parcel, 0);
     }
@@ -118,6 +121,7 @@ fn a_delete_removes_the_track_and_stays_final() {
         delete: true,
         deadline_ms: None,
         event: true,
+        mark: Mark::default(),
     };
     rig.offer_parcel(delete, 0);
     rig.offer(b"a1", Class::Track, Some(1), 15);
@@ -135,6 +139,7 @@ fn what_went_stale_while_waiting_is_not_sent() {
         delete: false,
         deadline_ms: Some(50),
         event: true,
+        mark: Mark::default(),
     };
     rig.offer_parcel(parcel, 0);
     assert_eq!(rig.poll(50), None);
@@ -169,6 +174,7 @@ fn an_event_larger_than_a_batch_is_shared_and_charged_until_it_is_written() {
         delete: false,
         deadline_ms: None,
         event: true,
+        mark: Mark::default(),
     };
     let Rig {
         outbox,
@@ -219,7 +225,7 @@ proptest! {
                 let class = Class::ALL[class as usize];
                 let bytes = vec![b'x'; length];
                 let delete = delete && class == Class::Control;
-                rig.offer_parcel(Parcel { bytes: &bytes, class, key, time_ms, delete, deadline_ms, event: true }, now);
+                rig.offer_parcel(Parcel { bytes: &bytes, class, key, time_ms, delete, deadline_ms, event: true, mark: Mark::default() }, now);
             }
             prop_assert_eq!(rig.outbox.offered(), rig.balance());
             prop_assert!(rig.outbox.queue.len() <= BOUNDS.events);
@@ -270,6 +276,7 @@ fn pauses(tracks: u64, bytes: u64, seconds: u64, noise: impl Fn(u64) -> u64) -> 
         pool: Pool {
             used: 0,
             limit: 1024 * 1024,
+            ..Pool::default()
         },
         counters: Counters::default(),
     };

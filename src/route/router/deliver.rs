@@ -14,6 +14,7 @@ use crate::route::contacts::Contact;
 use crate::route::link::{LinkId, Verdict};
 use crate::route::outbox::Parcel;
 use crate::route::spool::Which;
+use crate::route::trace::{Fate, Mark};
 use crate::wire::fig::{Addressee, Federated, Geo};
 use crate::wire::text;
 use crate::wire::xml::{Detail, Named, destinations};
@@ -28,12 +29,14 @@ pub(super) struct Meta {
     pub(super) deadline_ms: Option<u64>,
     /// It never crosses federation.
     pub(super) local_only: bool,
+    /// Where what becomes of it is noted.
+    pub(super) mark: Mark,
     /// An emergency: sent twice where there are two connections.
     pub(super) alarm: bool,
 }
 
 impl Meta {
-    fn parcel<'a>(&self, bytes: &'a [u8], event: bool) -> Parcel<'a> {
+    pub(super) fn parcel<'a>(&self, bytes: &'a [u8], event: bool) -> Parcel<'a> {
         Parcel {
             bytes,
             class: self.class,
@@ -42,6 +45,7 @@ impl Meta {
             delete: self.delete,
             deadline_ms: self.deadline_ms,
             event,
+            mark: self.mark,
         }
     }
 }
@@ -123,7 +127,11 @@ impl Router {
         let (mut count, mut spooled) = (0, false);
         for (place, link) in self.links.iter_mut().enumerate() {
             let is_federate = matches!(link.kind, Kind::Federate(_));
+            let column = link.outbox.column();
             if place == usize::from(from.0) || !targets.admits(place, is_federate) {
+                if place == usize::from(from.0) && is_federate {
+                    self.pool.traces.offered(meta.mark, column, Fate::Origin);
+                }
                 continue;
             }
             let (made, tally) = match &mut link.kind {
@@ -137,27 +145,48 @@ impl Router {
                     }
                     match federate.way(link.up, meta.class) {
                         Way::Link => (forms.federated(), &mut federate.counters),
-                        Way::Nowhere => continue,
+                        Way::Nowhere => {
+                            let reason = match federate.outgoing {
+                                false => Reason::OutgoingOff,
+                                true => Reason::LinkDown,
+                            };
+                            let fate = Fate::Dropped(reason);
+                            self.pool.traces.offered(meta.mark, column, fate);
+                            continue;
+                        }
                         Way::Spool => {
                             let (bytes, _) = match forms.federated() {
                                 Ok(made) => made,
                                 Err(reason) => {
                                     federate.counters.drop_one(reason);
+                                    let fate = Fate::Dropped(reason);
+                                    self.pool.traces.offered(meta.mark, column, fate);
                                     continue;
                                 }
                             };
                             spooled = true;
                             let (pool, hasher) = (&mut self.pool, &self.hasher);
-                            count += u16::from(self.spooling.offer(
+                            let kept = self.spooling.offer(
                                 (place, federate),
                                 (meta.class, &source),
                                 bytes,
                                 (pool, hasher),
                                 now,
-                            ));
+                            );
+                            count += u16::from(kept);
+                            let fate = match kept {
+                                true => Fate::Spooled,
+                                false => Fate::Dropped(Reason::LinkDown),
+                            };
+                            self.pool.traces.offered(meta.mark, column, fate);
                             continue;
                         }
                     }
+                }
+                Kind::Federate(_) => {
+                    let fate = Fate::Dropped(Reason::MissionChange);
+                    self.pool.traces.offered(meta.mark, column, fate);
+                    continue;
                 }
                 _ => continue,
             };
@@ -168,7 +197,12 @@ impl Router {
                         .offer(parcel, copy, &mut self.pool, tally, now.mono_ms);
                     count += 1;
                 }
-                Err(reason) => tally.drop_one(reason),
+                Err(reason) => {
+                    tally.drop_one(reason);
+                    self.pool
+                        .traces
+                        .offered(meta.mark, column, Fate::Dropped(reason));
+                }
             }
         }
         scratch.give_back();
@@ -356,6 +390,7 @@ impl Router {
             delete,
             deadline_ms: None,
             local_only: false,
+            mark: Mark::default(),
             alarm: false,
         }
     }

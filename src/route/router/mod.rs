@@ -3,12 +3,17 @@
 mod acknowledge;
 mod aside;
 mod deliver;
+mod echo;
 mod forms;
+mod notes;
+mod questions;
 mod receive;
 mod reference;
 mod replay;
 mod spooling;
 mod times;
+
+pub use echo::CameEcho;
 
 use std::hash::BuildHasher;
 use std::task::{Context, Poll};
@@ -21,14 +26,16 @@ use super::dedup::Dedup;
 use super::latest::Latest;
 use super::link::{LinkId, LinkSpec, PeerSpec};
 use super::outbox::{Bounds, Framing, Outbox, Pool, Thin, Want};
+use super::recorder::Recorder;
 use super::spool::{self, PeerSpool};
+use super::trace::{Column, Traces};
 use crate::clock::Now;
 use crate::clock::skew::{Frame, Skew};
 use crate::config::Limits;
 use crate::cot::federated::Envelope;
 use crate::counters::{Counters, Reason};
+use crate::wire::stamp;
 use crate::wire::xml::Reader;
-use crate::wire::{stamp, text};
 pub use spooling::SpoolState;
 
 use aside::Aside;
@@ -57,6 +64,10 @@ pub struct Settings {
     pub dedup_events: usize,
     /// How long each, milliseconds.
     pub dedup_window_ms: u64,
+    /// Memory of the flight recorder, bytes: half of it for what became of each uid's newest event.
+    pub recorder_bytes: usize,
+    /// Federates that may be registered.
+    pub max_federates: usize,
     /// Bounds of what waits for federates that are away.
     pub spool: spool::Bounds,
     /// Sources of events whose clocks are remembered.
@@ -80,6 +91,8 @@ impl Settings {
             latest_events: usize::from(limits.latest_events),
             dedup_events: limits.dedup_events as usize,
             dedup_window_ms: u64::from(limits.dedup_seconds) * 1000,
+            recorder_bytes: kib(limits.recorder_kib.into()),
+            max_federates: usize::from(limits.max_federates),
             spool: spool::Bounds::of(limits),
             skew_sources: usize::from(limits.skew_sources),
         }
@@ -113,6 +126,14 @@ pub struct Router {
     local: Counters,
     /// The event in the forms that some link wants; kept for their memory.
     scratch: Scratch,
+    /// What happened last.
+    recorder: Recorder,
+    /// A uid that `check` waits for, from which link, and whether it came.
+    expected: Option<echo::Expected>,
+    /// Probes of other boxes.
+    echoes: echo::Echoes,
+    /// The event under way named somebody new.
+    new_contact: bool,
 }
 
 #[derive(Debug, Default)]
@@ -193,7 +214,12 @@ impl Router {
             pool: Pool {
                 used: 0,
                 limit: settings.waiting_bytes,
+                traces: Traces::new(settings.recorder_bytes / 2, settings.max_federates),
             },
+            recorder: Recorder::new(settings.recorder_bytes / 2),
+            expected: None,
+            echoes: echo::Echoes::default(),
+            new_contact: false,
             changes: 0,
             local: Counters::default(),
             scratch: Scratch::default(),
@@ -226,6 +252,7 @@ impl Router {
 
     /// Adds a link, or brings a known federate's link up again. It is told the contacts and latest events first.
     pub fn attach(&mut self, spec: LinkSpec, now: Now) -> LinkId {
+        let described = notes::describe(&spec);
         let id = match spec {
             LinkSpec::Client { .. } => self.local_place(Kind::Client),
             LinkSpec::Commands => self.local_place(Kind::Commands),
@@ -255,6 +282,8 @@ impl Router {
         };
         link.outbox.wake();
         self.spool_begins(id);
+        let (kind, name) = described;
+        self.recorder.up(id as u16, kind, &name, now);
         LinkId(id as u16)
     }
 
@@ -291,6 +320,7 @@ impl Router {
             link.frame = Frame::default();
             self.skew.disown(id.0);
         }
+        self.recorder.down(id.0, now);
         let mut place = 0;
         while let Some(contact) =
             (self.contacts).remove_of(id, &mut place, |uid| self.hasher.hash_one(uid))
@@ -332,7 +362,7 @@ impl Router {
             Kind::Federate(federate) => &mut federate.counters,
         };
         let batch = (link.outbox).poll_batch(want, context, pool, counters, now.mono_ms);
-        if batch.is_ready() {
+        if batch.is_ready() && link.outbox.take_carried() {
             counters.last_event_ms = now.wall_ms;
         }
         batch.map(Some)
@@ -353,47 +383,11 @@ impl Router {
         }
     }
 
-    /// What waits for the peer of that name, and what was spared it, if it was ever registered or attached.
-    pub fn peer_outbox(&self, name: &str) -> Option<&Outbox> {
-        let named =
-            |link: &&Link| matches!(&link.kind, Kind::Federate(federate) if federate.name == name);
-        self.links.iter().find(named).map(|link| &link.outbox)
-    }
-
     /// Anything was heard from the neighbour (health check, group list).
     pub fn heard(&mut self, id: LinkId, now: Now) {
         if let Some(counters) = self.counters(id) {
             counters.last_heard_ms = now.wall_ms;
         }
-    }
-
-    /// The tallies of the peer of that name, if it was ever registered or attached.
-    pub fn peer_counters(&self, name: &str) -> Option<&Counters> {
-        self.links.iter().find_map(|link| match &link.kind {
-            Kind::Federate(federate) if federate.name == name => Some(&federate.counters),
-            _ => None,
-        })
-    }
-
-    /// The tallies of all local clients together.
-    pub fn local_counters(&self) -> &Counters {
-        &self.local
-    }
-
-    /// Local clients connected.
-    pub fn clients(&self) -> usize {
-        let client = |link: &&Link| link.up && matches!(link.kind, Kind::Client);
-        self.links.iter().filter(client).count()
-    }
-
-    /// Contacts known, ours and the federates'.
-    pub fn contacts(&self) -> usize {
-        self.contacts.len()
-    }
-
-    /// Bytes that wait for all links together.
-    pub fn waiting_bytes(&self) -> usize {
-        self.pool.used
     }
 
     /// Borrows a link and what its outbox needs, apart from each other.
@@ -414,10 +408,14 @@ impl Router {
             !link.up && std::mem::discriminant(&link.kind) == std::mem::discriminant(&kind)
         };
         self.links.iter().position(free).unwrap_or_else(|| {
+            let mut outbox = Outbox::new(self.settings.outbox, Framing::None);
+            if matches!(kind, Kind::Client) {
+                outbox.set_column(Column::CLIENTS);
+            }
             self.links.push(Link {
                 kind,
                 up: false,
-                outbox: Outbox::new(self.settings.outbox, Framing::None),
+                outbox,
                 replay: Replay::done(),
                 frame: Frame::default(),
                 thin: false,
@@ -433,7 +431,7 @@ impl Router {
         if let Some(place) = self.links.iter().position(named) {
             return place;
         }
-        let link = Link {
+        let mut link = Link {
             kind: Kind::Federate(Box::new(Federate {
                 name: name.to_owned(),
                 registered: false,
@@ -460,36 +458,20 @@ impl Router {
         match self.links.iter().position(removed) {
             Some(place) => {
                 self.latest.disown(LinkId(place as u16));
+                link.outbox.set_column(self.links[place].outbox.column());
                 self.contacts.forget_away(LinkId(place as u16));
                 self.skew.disown(place as u16);
                 self.links[place] = link;
                 place
             }
             None => {
+                let is_federate = |link: &&Link| matches!(link.kind, Kind::Federate(_));
+                let number = self.links.iter().filter(is_federate).count() as u16;
+                link.outbox.set_column(Column::federate(number));
                 self.links.push(link);
                 self.links.len() - 1
             }
         }
-    }
-
-    /// Hash of a uid given as raw attribute text, so that XML and protobuf agree on it.
-    fn uid_key(&self, raw: &[u8]) -> u64 {
-        if text::is_plain(raw) {
-            return self.hasher.hash_one(raw);
-        }
-        let mut meaning = heapless::Vec::<u8, 256>::new();
-        for chunk in text::unescaped(raw) {
-            let mut buffer = [0; 4];
-            let piece = match chunk {
-                text::Chunk::Plain(plain) => plain,
-                text::Chunk::Character(character) => character.encode_utf8(&mut buffer).as_bytes(),
-            };
-            if meaning.extend_from_slice(piece).is_err() {
-                // Longer than any uid in use: the raw text will do.
-                return self.hasher.hash_one(raw);
-            }
-        }
-        self.hasher.hash_one(meaning.as_slice())
     }
 }
 

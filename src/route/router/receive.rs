@@ -4,14 +4,16 @@ use std::hash::BuildHasher;
 
 use super::deliver::{Meta, Targets};
 use super::forms::Source;
+use super::notes::Seen;
 use super::{Kind, Router};
 use crate::clock::Now;
 use crate::cot::class::{self, Class};
-use crate::cot::render;
+use crate::cot::{echo, render};
 use crate::counters::Reason;
 use crate::route::contacts::{Noted, Source as Heard};
 use crate::route::latest::{Form, Newest};
 use crate::route::link::{LinkId, Verdict};
+use crate::route::trace::Mark;
 use crate::wire::fig::{self, Contact, Federated, Operation};
 use crate::wire::xml::{Detail, Event};
 use crate::wire::{stamp, text};
@@ -20,23 +22,34 @@ impl Router {
     /// One framed CoT XML event came.
     pub fn receive_xml(&mut self, from: LinkId, piece: &[u8], now: Now) -> Verdict {
         self.heard(from, now);
-        self.judge_xml(from, piece, self.event_now(now))
-            .unwrap_or_else(|reason| self.refuse(from, reason))
+        let mut seen = Seen::of(from, false, piece);
+        let verdict = self
+            .judge_xml(&mut seen, piece, self.event_now(now))
+            .unwrap_or_else(|reason| self.refuse(from, reason));
+        self.note(&seen, verdict, now);
+        verdict
     }
 
     /// One `FederatedEvent` came (without its gRPC prefix).
     pub fn receive_federated(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
         self.heard(from, now);
         self.count_received(from);
-        self.judge_federated(from, message, self.event_now(now))
-            .unwrap_or_else(|reason| self.refuse(from, reason))
+        self.judge_received(from, message, now)
     }
 
     /// The same from the peer's standby connection, whose messages are not acknowledged.
     pub(super) fn judge_aside(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
         self.heard(from, now);
-        self.judge_federated(from, message, self.event_now(now))
-            .unwrap_or_else(|reason| self.refuse(from, reason))
+        self.judge_received(from, message, now)
+    }
+
+    fn judge_received(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
+        let mut seen = Seen::of(from, true, message);
+        let verdict = self
+            .judge_federated(&mut seen, message, self.event_now(now))
+            .unwrap_or_else(|reason| self.refuse(from, reason));
+        self.note(&seen, verdict, now);
+        verdict
     }
 
     fn refuse(&mut self, from: LinkId, reason: Reason) -> Verdict {
@@ -44,10 +57,17 @@ impl Router {
         Verdict::Dropped(reason)
     }
 
-    fn judge_xml(&mut self, from: LinkId, piece: &[u8], now: Now) -> Result<Verdict, Reason> {
+    fn judge_xml<'a>(
+        &mut self,
+        seen: &mut Seen<'a>,
+        piece: &'a [u8],
+        now: Now,
+    ) -> Result<Verdict, Reason> {
+        let from = seen.from;
         let mut room = Vec::new();
         let mut event = Event::nothing();
         self.reader.parse(&mut event, piece)?;
+        seen.is(event.uid, event.kind);
         if !event.plain && !text::is_plain(event.kind) {
             // A type spelled with references would mean one thing to our filters and another to the receiver.
             return Err(Reason::Malformed);
@@ -64,10 +84,8 @@ impl Router {
             self.accepted(from, now);
             return Ok(Verdict::Consumed);
         }
-        if self
-            .dedup
-            .is_repeat(self.hasher.hash_one(piece), now.mono_ms)
-        {
+        seen.content = self.hasher.hash_one(piece);
+        if self.dedup.is_repeat(seen.content, now.mono_ms) {
             return Err(Reason::Duplicate);
         }
         self.accepted(from, now);
@@ -82,8 +100,11 @@ impl Router {
         }
         let detail = event.detail.as_ref().unwrap_or(&Detail::NOTHING);
         let targets = self.targets_of_xml(detail);
+        seen.key = key;
+        seen.left_ms = event.stale.map(|stale| stale.saturating_sub(now.wall_ms));
         let mut meta = Meta {
-            class: Class::of(event.kind, targets.is_directed()),
+            mark: self.begin_trace(seen, Class::of(event.kind, targets.is_directed()), now),
+            class: seen.class,
             key: replaceable.then_some(key),
             time_ms: match event.time {
                 Some(time) if !judged.doubtful => time,
@@ -125,20 +146,29 @@ impl Router {
         verdict
     }
 
-    fn judge_federated(
+    fn judge_federated<'a>(
         &mut self,
-        from: LinkId,
-        message: &[u8],
+        seen: &mut Seen<'a>,
+        message: &'a [u8],
         now: Now,
     ) -> Result<Verdict, Reason> {
+        let from = seen.from;
         if let Some(Kind::Federate(federate)) =
             self.links.get(usize::from(from.0)).map(|link| &link.kind)
             && !federate.incoming
         {
-            return Err(Reason::IncomingOff);
+            // To know which track it is; and a probe asks just that.
+            let read = seen.glance(message, self.envelope.id());
+            return match read.and_then(|read| read.event) {
+                Some(event) if event.kind == echo::KIND => self.echo_came(from, &event),
+                _ => Err(Reason::IncomingOff),
+            };
         }
         let mut read = Federated::default();
         fig::read(&mut read, message, self.envelope.id())?;
+        if let Some(event) = &read.event {
+            seen.is(event.uid, event.kind);
+        }
         if read.seen {
             return Err(Reason::Loop);
         }
@@ -153,13 +183,16 @@ impl Router {
             return Err(Reason::MissionChange);
         }
         if class::is_for_server(event.kind) {
-            return Err(Reason::ControlMessage);
+            return match event.kind == echo::KIND {
+                true => self.echo_came(from, event),
+                false => Err(Reason::ControlMessage),
+            };
         }
-        let hash = self.hasher.hash_one(event.bytes);
+        seen.content = self.hasher.hash_one(event.bytes);
         // What must not be lost is sent again after a link broke, and that may be long after.
         let again = Class::of(event.kind, event.directed) <= Class::Chat
-            && self.replays.is_repeat(hash, now.mono_ms);
-        if again || self.dedup.is_repeat(hash, now.mono_ms) {
+            && self.replays.is_repeat(seen.content, now.mono_ms);
+        if again || self.dedup.is_repeat(seen.content, now.mono_ms) {
             return Err(Reason::Duplicate);
         }
         // Checked here, and not where it is first written, because a relay must not pass on what it would not show.
@@ -180,6 +213,9 @@ impl Router {
         self.accepted(from, now);
         let shown = checked.detail.as_ref().unwrap_or(&Detail::NOTHING);
         let key = self.hasher.hash_one(event.uid);
+        if self.expected.is_some() && self.is_expected(from, key) {
+            return Ok(Verdict::Consumed);
+        }
         let replaceable = class::is_replaceable(event.kind);
         let judged = self.judge_time(from, key, replaceable, Some(event.time), now);
         let edit;
@@ -194,8 +230,11 @@ impl Router {
             return Ok(Verdict::Consumed);
         };
         let targets = self.targets_of_geo(event);
+        seen.key = key;
+        seen.left_ms = Some(event.stale.saturating_sub(now.wall_ms));
         let mut meta = Meta {
-            class: Class::of(event.kind, targets.is_directed()),
+            mark: self.begin_trace(seen, Class::of(event.kind, targets.is_directed()), now),
+            class: seen.class,
             key: replaceable.then_some(key),
             time_ms: match judged.doubtful {
                 true => now.wall_ms,
@@ -258,6 +297,7 @@ impl Router {
             delete: contact.operation == Operation::Delete,
             deadline_ms: None,
             local_only: false,
+            mark: Mark::default(),
             alarm: false,
         };
         match contact.operation {
@@ -335,6 +375,7 @@ impl Router {
         let noted = self.contacts.note(key, contact, heard, self.changes + 1);
         if noted == Noted::Changed {
             self.changes += 1;
+            self.new_contact = true;
             self.tell_came(from, contact.0, contact.1, now);
         }
     }

@@ -202,6 +202,7 @@ impl Router {
             return;
         };
         self.links[place].replay.place += 1;
+        let (key, column) = (kept.map(|kept| kept.key), self.links[place].outbox.column());
         let Some(kept) = kept.filter(|kept| {
             kept.changed <= replay.events_since
                 && kept.stale_ms > now.wall_ms
@@ -240,6 +241,9 @@ impl Router {
                 }
             }
             (Kind::Commands, _) => {}
+        }
+        if let Some(key) = key {
+            self.pool.traces.replayed(key, column, now.mono_ms);
         }
     }
 }

@@ -32,6 +32,8 @@ fn router(id: &str) -> Router {
         latest_events: 16,
         dedup_events: 256,
         dedup_window_ms: 30_000,
+        recorder_bytes: 96 * 1024,
+        max_federates: 8,
         spool: crate::route::spool::Bounds::of(&crate::config::Limits::default()),
         skew_sources: 64,
     })

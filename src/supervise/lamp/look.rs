@@ -130,13 +130,16 @@ fn link(state: PeerState) -> Link {
 
 fn trouble(hindrance: Hindrance) -> Trouble {
     Trouble::Known(match hindrance {
-        Hindrance::Passing => return Trouble::Passing,
+        // Nothing that a crew could put right: the words are in the status.
+        Hindrance::Passing | Hindrance::Groups | Hindrance::Health | Hindrance::Direction => {
+            return Trouble::Passing;
+        }
         Hindrance::NoNetwork => Fault::NoNetwork,
         // Without any network no name is found either, and the cable comes first.
         Hindrance::NameLookup if !has_route() => Fault::NoNetwork,
         Hindrance::NameLookup => Fault::NameLookup,
         Hindrance::Unanswered => Fault::Unanswered,
-        Hindrance::Certificate => Fault::Certificate,
+        Hindrance::Trust | Hindrance::Usage | Hindrance::Registration => Fault::Certificate,
         Hindrance::Clock => Fault::Clock,
         Hindrance::Version => Fault::Version,
     })

@@ -1,0 +1,43 @@
+//! What can be asked of the router.
+
+use super::{Kind, Link, Router};
+use crate::counters::Counters;
+use crate::route::outbox::Outbox;
+
+impl Router {
+    /// What waits for the peer of that name, and what was spared it, if it was ever registered or attached.
+    pub fn peer_outbox(&self, name: &str) -> Option<&Outbox> {
+        let named =
+            |link: &&Link| matches!(&link.kind, Kind::Federate(federate) if federate.name == name);
+        self.links.iter().find(named).map(|link| &link.outbox)
+    }
+
+    /// The tallies of the peer of that name, if it was ever registered or attached.
+    pub fn peer_counters(&self, name: &str) -> Option<&Counters> {
+        self.links.iter().find_map(|link| match &link.kind {
+            Kind::Federate(federate) if federate.name == name => Some(&federate.counters),
+            _ => None,
+        })
+    }
+
+    /// The tallies of all local clients together.
+    pub fn local_counters(&self) -> &Counters {
+        &self.local
+    }
+
+    /// Local clients connected.
+    pub fn clients(&self) -> usize {
+        let client = |link: &&Link| link.up && matches!(link.kind, Kind::Client);
+        self.links.iter().filter(client).count()
+    }
+
+    /// Contacts known, ours and the federates'.
+    pub fn contacts(&self) -> usize {
+        self.contacts.len()
+    }
+
+    /// Bytes that wait for all links together.
+    pub fn waiting_bytes(&self) -> usize {
+        self.pool.used
+    }
+}
