@@ -17,6 +17,9 @@ ROUTER = "x86-64-router"
 # The firmware of a PC that starts by UEFI; without it QEMU brings a BIOS.
 UEFI = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 
+# Patterns that five seconds tell from all others.
+QUICKLY_SEEN = ("steady", "off", "fast", "flicker", "medium", "double")
+
 
 def arguments(build, card, ports, processors=2, cache="writeback", trace=False, disk=None, uefi=False, usb=False):
     """QEMU's command line, as `scripts/image` wrote it down. `ports`: host port -> port of the guest."""
@@ -150,22 +153,14 @@ class Guest:
         raise Trouble(f"{name} is not {state} within {timeout:.0f} s, but {seen}")
 
     def wait_for_led(self, word, timeout):
-        """Watches the LED until it shows that pattern."""
+        """Watches the LED until it shows that pattern. A look with a change in it shows nothing; so no longer than needed."""
+        from led_decode import WINDOW_S, decode
+
         end = self.seconds + timeout * PATIENCE
         seen = []
         while True:
-            seen.append(self.look())
+            seen.append(decode(self.lamp.watch(5.0 if word in QUICKLY_SEEN else WINDOW_S)))
             if seen[-1] == word:
                 return seen
             if self.seconds > end:
                 raise Trouble(f"the LED does not show {word!r} within {timeout:.0f} s, but {seen}")
-
-    def look(self):
-        """One look at the LED: the word for what it shows. Short where that is enough."""
-        from led_decode import WINDOW_S, decode
-
-        samples = self.lamp.watch(5.0)
-        word = decode(samples)
-        if word in ("steady", "off", "fast", "flicker", "medium", "double"):
-            return word
-        return decode(self.lamp.watch(WINDOW_S))
