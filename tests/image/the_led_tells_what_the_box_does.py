@@ -134,7 +134,7 @@ def safe_mode(world, card):
     for count in range(SHORT_BOOTS):
         with world.guest(VIRT, card, f"short-{count + 1}") as guest:
             # The console says it as soon as the daemon answers.
-            state = guest.expect(r"\nstate +([^\r\n]+)", 180)[1]
+            state = guest.expect(r"\nstate +([^\r\n]+)[\r\n]", 180)[1]
             world.check(state.startswith("running"), f"boot {count + 1} is an ordinary one: {state}")
     with world.guest(VIRT, card, "safe") as guest:
         guest.wait_for_shell(120)
