@@ -83,6 +83,8 @@ pub struct Contacts {
     slots: Vec<Option<Contact>>,
     by_uid: HashMap<u64, u16, foldhash::fast::FixedState>,
     limit: usize,
+    /// There may be some whose link is down; looked for only then, because a full book is asked for each newcomer.
+    some_away: bool,
 }
 
 impl Contacts {
@@ -92,6 +94,7 @@ impl Contacts {
             slots: Vec::new(),
             by_uid: HashMap::default(),
             limit,
+            some_away: false,
         }
     }
 
@@ -210,6 +213,7 @@ impl Contacts {
     pub fn leave(&mut self, link: LinkId) {
         for contact in self.slots.iter_mut().flatten() {
             contact.away |= contact.link == link;
+            self.some_away |= contact.away;
         }
     }
 
@@ -224,8 +228,12 @@ impl Contacts {
     }
 
     fn forget_one_away(&mut self) -> bool {
+        if !self.some_away {
+            return false;
+        }
         let is_away = |slot: &Option<Contact>| slot.as_ref().is_some_and(|contact| contact.away);
         let Some(place) = self.slots.iter().position(is_away) else {
+            self.some_away = false;
             return false;
         };
         self.slots[place] = None;
