@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::failure::{Exit, Failure};
-use super::output::{column, print, wrap};
+use super::output::{column, json_line, print, wrap};
 use super::paths::Places;
 use super::probe;
 use crate::api::check::CheckReport;
@@ -37,10 +37,7 @@ const LONGEST: Duration = Duration::from_secs(25);
 pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
     let report = check(&arguments.peer, places)?;
     let text = match arguments.json {
-        true => match serde_json::to_string(&report) {
-            Ok(line) => line + "\n",
-            Err(error) => return Err(Failure::new(Exit::Internal, error.to_string())),
-        },
+        true => json_line(&report)?,
         false => table(&report),
     };
     print(&text)?;

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use serde::Serialize;
+
 use super::failure::{Exit, Failure};
 
 /// Writes to standard output. A reader that has gone (`| head`) is no failure.
@@ -18,6 +20,17 @@ pub fn print(text: &str) -> Result<(), Failure> {
             Err(Failure::new(Exit::Io, format!("standard output: {error}")))
         }
         _ => Ok(()),
+    }
+}
+
+/// One line of JSON, with its line's end.
+///
+/// # Errors
+/// If the value has no JSON form, which is a defect of the program.
+pub fn json_line(value: &impl Serialize) -> Result<String, Failure> {
+    match serde_json::to_string(value) {
+        Ok(line) => Ok(line + "\n"),
+        Err(error) => Err(Failure::new(Exit::Internal, error.to_string())),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::failure::{Exit, Failure, unreadable};
-use super::output::{clean, column, print, wrap};
+use super::output::{clean, column, json_line, print, wrap};
 use super::paths::Places;
 use crate::api::{AskError, PeerEntry, PeerState, Request, Response, ask};
 use crate::config::authority::MOST_PEM_BYTES;
@@ -217,9 +217,7 @@ fn run_list(json: bool, places: &Places) -> Result<(), Failure> {
         },
     };
     if json {
-        let line = serde_json::to_string(&entries)
-            .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-        return print(&format!("{line}\n"));
+        return print(&json_line(&entries)?);
     }
     print(&table(&entries))
 }

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::failure::{Exit, Failure, unreadable};
-use super::output::print;
+use super::output::{json_line, print};
 use super::paths::SystemRoot;
 use crate::files;
 use crate::slot::{
@@ -203,9 +203,7 @@ fn show(json: bool, device: &Device, booted: Option<Booted>) -> Result<(), Failu
             copies: words,
             device: device.path(),
         };
-        let text = serde_json::to_string(&shown)
-            .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-        return print(&format!("{text}\n"));
+        return print(&json_line(&shown)?);
     }
     let mut text = format!("{}\n", in_words(&state));
     if let Some(booted) = booted {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::failure::{Exit, Failure};
 use super::line;
-use super::output::{clean, column, print, wrap};
+use super::output::{clean, column, json_line, print, wrap};
 use super::paths::Places;
 use crate::api::spool::SpoolStatus;
 use crate::api::status::{
@@ -37,7 +37,7 @@ pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
     loop {
         let status = fetch(places)?;
         let text = match arguments.json {
-            true => json(&status)?,
+            true => json_line(&status)?,
             false => table(&status),
         };
         let clear = if arguments.watch && !arguments.json {
@@ -68,13 +68,6 @@ fn fetch(places: &Places) -> Result<Status, Failure> {
             Exit::Internal,
             "the box answers something else than its status",
         )),
-    }
-}
-
-fn json(status: &Status) -> Result<String, Failure> {
-    match serde_json::to_string(status) {
-        Ok(line) => Ok(line + "\n"),
-        Err(error) => Err(Failure::new(Exit::Internal, error.to_string())),
     }
 }
 
@@ -398,7 +391,7 @@ mod tests {
 
     #[test]
     fn json_is_one_line() {
-        let line = json(&example()).unwrap();
+        let line = json_line(&example()).unwrap();
         assert_eq!(line.matches('\n').count(), 1);
         assert!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["node"].is_object());
     }

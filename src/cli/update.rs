@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::failure::{Exit, Failure};
-use super::output::{clean, print};
+use super::output::{clean, json_line, print};
 use super::paths::{Places, SystemRoot};
 use crate::api::UpdateReport;
 use crate::update::confirm::confirm;
@@ -127,9 +127,7 @@ fn run_request(machine: &Machine) -> Result<(), Failure> {
 
 fn show(report: &UpdateReport, json: bool) -> Result<(), Failure> {
     if json {
-        let text = serde_json::to_string(report)
-            .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-        return print(&format!("{text}\n"));
+        return print(&json_line(report)?);
     }
     let trial = if report.on_trial { ", on trial" } else { "" };
     let mut text = format!(

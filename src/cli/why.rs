@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::failure::{Exit, Failure};
-use super::output::{print, wrap};
+use super::output::{json_line, print, wrap};
 use super::paths::Places;
 use crate::api::{Request, Response, WhyReport, ask};
 
@@ -40,10 +40,7 @@ pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
         }
     };
     let text = match arguments.json {
-        true => match serde_json::to_string(&report) {
-            Ok(line) => line + "\n",
-            Err(error) => return Err(Failure::new(Exit::Internal, error.to_string())),
-        },
+        true => json_line(&report)?,
         false => table(&report),
     };
     print(&text)?;
