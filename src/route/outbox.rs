@@ -151,10 +151,7 @@ impl Outbox {
         self.offered += 1;
         let length = parcel.bytes.len();
         if length > self.longest[parcel.class as usize] {
-            self.spared += length as u64;
-            counters.drop_one(Reason::Thinned);
-            let fate = Fate::Dropped(Reason::Thinned);
-            pool.traces.offered(parcel.mark, self.column, fate);
+            self.turn_away(&parcel, Reason::Thinned, pool, counters);
             return true;
         }
         if self.idle
@@ -171,10 +168,7 @@ impl Outbox {
                 self.remember(parcel.waiting(copy, now_ms as u32), pool);
             }
         } else if !self.park(parcel, copy, pool, counters, now_ms) {
-            self.spared += length as u64;
-            counters.drop_one(Reason::Refused);
-            let fate = Fate::Dropped(Reason::Refused);
-            pool.traces.offered(parcel.mark, self.column, fate);
+            self.turn_away(&parcel, Reason::Refused, pool, counters);
             return false;
         }
         if !self.scarce || parcel.class == Class::Emergency {

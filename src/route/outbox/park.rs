@@ -9,6 +9,20 @@ use crate::route::queue::charge;
 use crate::route::trace::Fate;
 
 impl Outbox {
+    /// An offered parcel does not even wait.
+    pub(super) fn turn_away(
+        &mut self,
+        parcel: &Parcel<'_>,
+        reason: Reason,
+        pool: &mut Pool,
+        counters: &mut Counters,
+    ) {
+        self.spared += parcel.bytes.len() as u64;
+        counters.drop_one(reason);
+        let fate = Fate::Dropped(reason);
+        pool.traces.offered(parcel.mark, self.column, fate);
+    }
+
     /// Lets a parcel wait; a newer one takes the place of an older one of its uid. `false`: there is no room for it.
     pub(super) fn park(
         &mut self,
@@ -25,10 +39,7 @@ impl Outbox {
             let late =
                 older.time_ms > parcel.time_ms || (older.delete && older.time_ms == parcel.time_ms);
             if late && !parcel.delete {
-                self.spared += parcel.bytes.len() as u64;
-                counters.drop_one(Reason::Conflated);
-                let fate = Fate::Dropped(Reason::Conflated);
-                pool.traces.offered(parcel.mark, self.column, fate);
+                self.turn_away(&parcel, Reason::Conflated, pool, counters);
                 return true;
             }
         }
