@@ -10,6 +10,7 @@ use super::clock::{CLOCK_KEYS, RawClock};
 use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
 use super::probe::RawProbe;
+use super::server::{RawServer, SERVER_KEYS};
 use super::uplinks::{RawUplink, UPLINK_KEYS};
 
 /// Keys of each table, for suggestions; the shapes below refuse all others.
@@ -24,6 +25,7 @@ pub(super) const TOP_KEYS: &[&str] = &[
     "keepalive",
     "uplink",
     "peer",
+    "server",
 ];
 const NODE_KEYS: &[&str] = &["name", "advertised_host"];
 const IDENTITY_KEYS: &[&str] = &["certificate", "key"];
@@ -63,6 +65,7 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "uplink" => Some(("[[uplink]]", UPLINK_KEYS)),
         "keepalive" => Some(("[keepalive]", KEEPALIVE_KEYS)),
         "peer" => Some(("[[peer]]", PEER_KEYS)),
+        "server" => Some(("[[server]]", SERVER_KEYS)),
         _ => None,
     }
 }
@@ -79,9 +82,10 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("peer", "probe") => {
             "write { address = \"host:8089\", p12 = \"probe.p12\", password = \"...\" }".into()
         }
-        ("peer" | "uplink", "keepalive_seconds" | "hold_seconds" | "fallback_seconds") => {
-            "write a whole number of seconds without quotes".into()
-        }
+        (
+            "peer" | "uplink" | "server",
+            "keepalive_seconds" | "hold_seconds" | "fallback_seconds",
+        ) => "write a whole number of seconds without quotes".into(),
         ("uplink", "priority") => "write a whole number without quotes, 0 to 1000".into(),
         ("peer", "addresses") => {
             "write a list of addresses such as [\"198.51.100.7:9001\", \"tak.example.org:9001\"]"
@@ -91,7 +95,9 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock" | "compress")
+        ("server", "auth") => "write { username = \"...\", password = \"...\" }".into(),
+        ("server", "enabled" | "incoming" | "outgoing" | "tls")
+        | ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock" | "compress")
         | ("led", "active_low")
         | ("uplink", "metered")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
@@ -105,6 +111,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         }
         ("uplink", "uplink") => "begin each uplink with a line [[uplink]]".into(),
         ("peer", "peer") => "begin each peer with a line [[peer]]".into(),
+        ("server", "server") => "begin each server with a line [[server]]".into(),
         (_, key) if key == table => {
             format!("write a line [{table}], and its keys in the lines below")
         }
@@ -125,6 +132,7 @@ pub(super) struct RawConfig {
     pub(super) uplink: Vec<Spanned<RawUplink>>,
     pub(super) keepalive: RawKeepalive,
     pub(super) peer: Vec<Spanned<RawPeer>>,
+    pub(super) server: Vec<Spanned<RawServer>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -11,6 +11,7 @@ use super::led::Led;
 use super::limits::Limits;
 use super::probe::Probe;
 use super::rate::Rate;
+use super::server::Server;
 use super::uplinks::Uplink;
 use crate::pki::Fingerprint;
 
@@ -51,6 +52,8 @@ pub struct Config {
     pub uplinks: Vec<Arc<Uplink>>,
     /// Registered federates.
     pub peers: Vec<Peer>,
+    /// TAK servers at which the box logs in.
+    pub servers: Vec<Server>,
 }
 
 /// Where a certificate of somebody else's making lies.
@@ -137,6 +140,7 @@ impl Default for Config {
             console_idle_minutes: CONSOLE_IDLE_MINUTES,
             uplinks: Vec::new(),
             peers: Vec::new(),
+            servers: Vec::new(),
         }
     }
 }
