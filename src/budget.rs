@@ -285,6 +285,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             "TLS 9 (measured), records 18, receive buffer 8, one batch",
         ),
         row(
+            "login at a server",
+            TLS + TLS_RECORD + INGEST + batch,
+            limits.max_servers.into(),
+            Some("max_servers"),
+            "TLS 9 (measured), records 18, receive buffer 8, one batch",
+        ),
+        row(
             "handshake under way",
             TLS + TLS_RECORD,
             HANDSHAKES,
@@ -364,7 +371,7 @@ fn heap(limits: &Limits) -> Vec<Row> {
         row(
             "clocks of neighbours",
             FRAME,
-            clients + federates,
+            clients + federates + u64::from(limits.max_servers),
             None,
             "how far each is off, and what its box tells of the time",
         ),

@@ -11,6 +11,7 @@ pub use super::parts::{LedStatus, Proven, UplinkStatus};
 use super::clock::ClockStatus;
 use super::line::LineStatus;
 use super::sending::SendingStatus;
+use super::servers::ServerStatus;
 use super::spool::SpoolStatus;
 use crate::budget::Budget;
 use crate::counters::Reason;
@@ -35,6 +36,9 @@ pub struct Status {
     pub listen: ListenStatus,
     /// Every registered federate, in the order of the configuration.
     pub peers: Vec<PeerStatus>,
+    /// Every TAK server at which the box logs in, in the order of the configuration.
+    #[serde(default)]
+    pub servers: Vec<ServerStatus>,
     /// Local clients connected now.
     pub clients: u32,
     /// Handshakes refused since the start, by reason.
@@ -369,6 +373,24 @@ pub(crate) mod tests {
                     source: "exchange".into(),
                 },
                 sending: SendingStatus::default(),
+            }],
+            servers: vec![ServerStatus {
+                name: "ots".into(),
+                network: None,
+                state: PeerState::Waiting,
+                reason: "refused by host; waiting 4 s before the next attempt".into(),
+                stopped_by: Some("tcp".into()),
+                proven: None,
+                address: "10.0.0.9:8089".into(),
+                tls: true,
+                enabled: true,
+                users: 4,
+                events_in: 5,
+                events_out: 6,
+                rate_in: 0.5,
+                rate_out: 0.1,
+                last_heard: None,
+                dropped: Counts::from([("loop".into(), 3)]),
             }],
             clients: 3,
             refused: Counts::from([("unknown_ca".into(), 2)]),

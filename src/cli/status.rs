@@ -8,6 +8,7 @@ use super::failure::{Exit, Failure};
 use super::line;
 use super::output::{clean, column, json_line, print, wrap};
 use super::paths::Places;
+use super::servers;
 use crate::api::spool::SpoolStatus;
 use crate::api::status::{
     LedStatus, ListenStatus, MemoryStatus, PeerStatus, PowerStatus, StorageStatus, UplinkStatus,
@@ -118,12 +119,15 @@ fn table(status: &Status) -> String {
     text.push('\n');
     if status.peers.is_empty() {
         text.push_str("no peers; register one with `tombolo peer add`\n");
-        return text;
+    } else {
+        text.push_str(
+            "PEER                 STATE         IN/s   OUT/s        IN       OUT  HEARD\n",
+        );
     }
-    text.push_str("PEER                 STATE         IN/s   OUT/s        IN       OUT  HEARD\n");
     for peer in &status.peers {
         text.push_str(&row(peer, &status.clock.utc));
     }
+    text.push_str(&servers::table(&status.servers, &status.clock.utc, WIDTH));
     text
 }
 

@@ -132,6 +132,11 @@ impl Port {
         self.hub.with(|router, _| router.link_took(self.id, count));
     }
 
+    /// Takes users off the phone book who have not been heard for longer than they said; see [`Router::sweep`].
+    pub fn sweep(&self) {
+        self.hub.with(|router, now| router.sweep(self.id, now));
+    }
+
     /// Notes a sign of life.
     pub fn heard(&self) {
         self.hub.with(|router, now| router.heard(self.id, now));

@@ -17,6 +17,8 @@ pub struct Contact {
     callsign_end: u8,
     /// The link it was last heard on.
     pub link: LinkId,
+    /// Until when it counts as there without being heard again.
+    until: Until,
     /// That link is down: what is addressed to the contact waits for it.
     away: bool,
     /// The router's count of changes when this one changed.
@@ -50,9 +52,33 @@ impl Contact {
             uid_end: uid.len() as u8,
             callsign_end: callsign_end as u8,
             link,
+            until: Until::NEVER,
             away: false,
             changed,
         })
+    }
+}
+
+/// Until when a contact counts as there, in steps of four seconds; compared within 36 hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Until(u16);
+
+impl Until {
+    /// As long as its link is up.
+    const NEVER: Self = Self(0);
+    /// Milliseconds of a step.
+    const STEP: u64 = 4096;
+    /// Half of all steps: what is further away is in the past.
+    const HALF: u16 = 1 << 15;
+
+    /// A moment of the monotonic clock, milliseconds.
+    pub fn at(mono_ms: u64) -> Self {
+        // The one step that means "never" is the next one.
+        Self(((mono_ms / Self::STEP) as u16).max(1))
+    }
+
+    fn is_over(self, now: Self) -> bool {
+        self != Self::NEVER && now.0.wrapping_sub(self.0) < Self::HALF && now != self
     }
 }
 
@@ -130,6 +156,9 @@ impl Contacts {
                 }
             }
             contact.away = false;
+            if contact.link != link {
+                contact.until = Until::NEVER;
+            }
             if !moved {
                 return Noted::Known;
             }
@@ -202,6 +231,33 @@ impl Contacts {
         while let Some(slot) = self.slots.get(*from) {
             *from += 1;
             if let Some(contact) = slot.as_ref().filter(|contact| contact.link == link) {
+                let key = key_of(contact.uid());
+                return self.remove(key);
+            }
+        }
+        None
+    }
+
+    /// Notes until when a contact counts as there.
+    pub fn lasts(&mut self, key: u64, until: Until) {
+        let at = self.by_uid.get(&key).map(|&at| usize::from(at));
+        if let Some(contact) = at.and_then(|at| self.slots.get_mut(at)?.as_mut()) {
+            contact.until = until;
+        }
+    }
+
+    /// Takes the next contact of a link out whose time is over; otherwise as [`Contacts::remove_of`].
+    pub fn remove_expired(
+        &mut self,
+        link: LinkId,
+        now: Until,
+        from: &mut usize,
+        key_of: impl Fn(&[u8]) -> u64,
+    ) -> Option<Contact> {
+        while let Some(slot) = self.slots.get(*from) {
+            *from += 1;
+            let is_gone = |contact: &&Contact| contact.link == link && contact.until.is_over(now);
+            if let Some(contact) = slot.as_ref().filter(is_gone) {
                 let key = key_of(contact.uid());
                 return self.remove(key);
             }
@@ -294,6 +350,29 @@ mod tests {
         assert_eq!(heard, Noted::Changed);
         let heard = contacts.note(2, (b"v", b"W", b""), HEARD_FROM_B, 4);
         assert_eq!(heard, Noted::Changed);
+    }
+
+    #[test]
+    fn who_is_not_heard_for_too_long_is_taken_out() {
+        let mut contacts = Contacts::new(4);
+        contacts.note(1, (b"1", b"", b""), A, 1);
+        contacts.note(2, (b"2", b"", b""), A, 2);
+        contacts.note(3, (b"3", b"", b""), B, 3);
+        contacts.lasts(1, Until::at(100_000));
+        contacts.lasts(3, Until::at(100_000));
+        let mut expired = |now| {
+            let mut from = 0;
+            let contact = contacts.remove_expired(A.0, Until::at(now), &mut from, |_| 1);
+            contact.map(|contact| contact.uid().to_vec())
+        };
+        assert_eq!(expired(50_000), None);
+        assert_eq!(expired(100_000), None);
+        assert_eq!(expired(110_000), Some(b"1".to_vec()));
+        assert_eq!(
+            expired(u64::from(u32::MAX)),
+            None,
+            "the second stays while its link is up"
+        );
     }
 
     #[test]

@@ -12,8 +12,11 @@ mod machine;
 mod rates;
 mod report;
 pub mod safe;
+mod server_report;
+mod servers;
 mod signals;
 mod spool;
+mod takeover;
 mod timekeeper;
 mod watch;
 mod why;
@@ -51,8 +54,10 @@ use listeners::{ListenError, Listeners};
 use machine::Machine;
 use rates::Rates;
 use safe::Safe;
+use servers::Servers;
 use signals::Signals;
 use spool::Spooler;
+use takeover::{Order, Taken, take_over};
 use timekeeper::Timekeeper;
 use watch::Watch;
 
@@ -131,10 +136,14 @@ struct Shared {
     hub: Hub,
     clock: Timekeeper,
     board: PeerBoard,
+    /// The same for servers.
+    servers: PeerBoard,
     keeper: Keeper,
     meters: Meters,
     refusals: Refusals,
     rates: Mutex<Rates>,
+    /// The same for servers.
+    server_rates: Mutex<Rates>,
     echo: EchoDesk,
     black_box: BlackBox,
     checks: check::SharedChecks,
@@ -174,20 +183,6 @@ impl Shared {
     }
 }
 
-/// A configuration to take over, and whom to tell when that is done.
-#[derive(Debug)]
-struct Order {
-    config: Box<Config>,
-    done: oneshot::Sender<Taken>,
-}
-
-/// What came of an [`Order`].
-#[derive(Debug)]
-struct Taken {
-    words: String,
-    restarts: bool,
-}
-
 /// Runs the box until it is told to stop. The runtime must be one that lives on a single thread.
 ///
 /// # Errors
@@ -220,8 +215,10 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     let settings = Settings::of(&config.limits, federate_id.clone(), seed()?);
     let hub = Hub::new(Router::new(settings), clock.clock());
     let (board, refusals) = (PeerBoard::new(), Refusals::default());
+    let server_board = PeerBoard::new();
     let black_box = BlackBox::open(&state, &config, &federate_id, &hub);
     board.record(black_box.recorder().clone(), hub.clock());
+    server_board.record(black_box.recorder().clone(), hub.clock());
     let _watcher = black_box.watched();
     let keeper = Keeper::open(&state).map_err(StartError::State)?;
     let stop = channel::Sender::new(false);
@@ -248,6 +245,13 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     };
     let mut federation =
         Federation::new(&config, &own, &federate_id, shares).map_err(StartError::Tls)?;
+    let mut servers = Servers::new(
+        &config,
+        &federate_id,
+        hub.clone(),
+        server_board.clone(),
+        &federation,
+    );
     clock.apply(&config.clock);
     let (orders, mut inbox) = mpsc::channel(4);
     let changes = Changes::new(&config_file);
@@ -265,8 +269,10 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         setup_file: config_file,
         budget,
         board,
+        servers: server_board,
         keeper,
         rates: Mutex::default(),
+        server_rates: Mutex::default(),
         echo: federation.echo(),
         black_box,
         checks: check::SharedChecks::default(),
@@ -305,6 +311,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         let started = Spooler::start(&shared.hub, &state, &config.peers).await;
         spooler = Some(started.map_err(|error| StartError::System("no thread", error))?);
         federation.apply(&config);
+        servers.apply(&config);
     }
 
     let mut watch = Watch::new();
@@ -331,7 +338,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
                 }
             }
             Some(order) = inbox.recv() => {
-                let taken = take_over(&shared, &mut federation, *order.config);
+                let taken = take_over(&shared, &mut federation, &mut servers, *order.config);
                 // Whoever asked may have gone away meanwhile.
                 let _ = order.done.send(taken);
             }
@@ -346,7 +353,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     shared.manager.stopping("stopping");
     shared.stop.send_replace(true);
     let drained = async {
-        tokio::join!(federation.shutdown(), async {
+        tokio::join!(federation.shutdown(), servers.shutdown(), async {
             for client in clients {
                 // A listener that panicked has nothing left to drain.
                 let _ = client.await;
@@ -393,52 +400,6 @@ fn open_identity(
         Err(_) if safe && files.is_some() => open(None),
         own => own,
     }
-}
-
-/// Makes a new configuration the one in use; the words tell what happened.
-fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) -> Taken {
-    if let Some(safe) = &shared.safe {
-        return shared.take_over_safely(safe, config);
-    }
-    let old = shared.config();
-    let mut later = Vec::new();
-    if config.listen != old.listen {
-        later.push("[listen]");
-    }
-    if config.limits != old.limits {
-        later.push("[limits]");
-    }
-    if config.identity != old.identity {
-        later.push("[identity]");
-    }
-    if config.name != old.name {
-        later.push("[node]");
-    }
-    if config.clock != old.clock {
-        shared.clock.apply(&config.clock);
-    }
-    let words = federation.apply(&config);
-    shared.set_config(Config {
-        peers: config.peers,
-        uplinks: config.uplinks,
-        led: config.led,
-        clock: config.clock,
-        advertised_host: config.advertised_host,
-        keepalive_discovery: config.keepalive_discovery,
-        // What takes a restart stays as it is until then, so that `status` tells the truth.
-        ..(*old).clone()
-    });
-    let restarts = shared.manager.is_there() && !later.is_empty();
-    if restarts {
-        tracing::info!("starting again for changes of {}", later.join(" and "));
-        shared.restart_soon();
-    }
-    let words = match later.as_slice() {
-        [] => words,
-        later if restarts => format!("{words}; starting again for {}", later.join(" and ")),
-        later => format!("{words}; changes of {} take a restart", later.join(" and ")),
-    };
-    Taken { words, restarts }
 }
 
 /// After SIGHUP. Files are read beside the event loop, and the loop takes the result over.

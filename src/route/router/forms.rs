@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::Scratch;
 use crate::cot::federated::{ContactOperation, Envelope};
+use crate::cot::flow_tag::FlowTag;
 use crate::cot::{class, render};
 use crate::counters::Reason;
 use crate::route::link::Wire;
@@ -38,8 +39,10 @@ pub(super) struct Forms<'a> {
     scratch: &'a mut Scratch,
     xml: Option<Result<(), Reason>>,
     federated: Option<Result<(), Reason>>,
+    marked: Option<Result<(), Reason>>,
     xml_copy: Option<Bytes>,
     federated_copy: Option<Bytes>,
+    marked_copy: Option<Bytes>,
 }
 
 impl<'a> Forms<'a> {
@@ -54,8 +57,10 @@ impl<'a> Forms<'a> {
             scratch,
             xml: None,
             federated: None,
+            marked: None,
             xml_copy: None,
             federated_copy: None,
+            marked_copy: None,
         }
     }
 
@@ -74,6 +79,23 @@ impl<'a> Forms<'a> {
                 Ok((out, &mut self.xml_copy))
             }
         }
+    }
+
+    /// As CoT XML with our mark in it, for servers.
+    pub(super) fn marked(&mut self, tag: &FlowTag) -> Result<(&[u8], &mut Option<Bytes>), Reason> {
+        if self.marked.is_none() {
+            let time = match self.source {
+                Source::Xml(event) => event.time,
+                Source::Federated(_, geo, _) => Some(geo.time),
+            };
+            let mut out = std::mem::take(&mut self.scratch.marked);
+            out.clear();
+            let made = self.xml().map(|(xml, _)| tag.put(&mut out, xml, time));
+            self.scratch.marked = out;
+            self.marked = Some(made);
+        }
+        self.marked.unwrap_or(Err(Reason::Incomplete))?;
+        Ok((&self.scratch.marked, &mut self.marked_copy))
     }
 
     /// In the form that a link of that kind wants, with the place for its copy.

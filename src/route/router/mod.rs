@@ -11,6 +11,7 @@ mod questions;
 mod receive;
 mod reference;
 mod replay;
+mod server;
 mod spooling;
 mod times;
 
@@ -34,6 +35,7 @@ use crate::clock::Now;
 use crate::clock::skew::{Frame, Skew};
 use crate::config::Limits;
 use crate::cot::federated::Envelope;
+use crate::cot::flow_tag::{self, FlowTag};
 use crate::counters::{Counters, Reason};
 use crate::wire::stamp;
 use crate::wire::xml::Reader;
@@ -110,6 +112,12 @@ pub struct Router {
     settings: Settings,
     hasher: FixedState,
     envelope: Envelope,
+    /// Our mark in events that servers get.
+    flow_tag: FlowTag,
+    /// Hash of our own uid at servers.
+    own_key: u64,
+    /// There is or was a link to a server.
+    has_servers: bool,
     reader: Reader,
     links: Vec<Link>,
     contacts: Contacts,
@@ -142,6 +150,8 @@ struct Scratch {
     names: Vec<u8>,
     xml: Vec<u8>,
     federated: Vec<u8>,
+    /// XML with our mark.
+    marked: Vec<u8>,
     /// Remembers the date it wrote last.
     stamps: stamp::Writer,
 }
@@ -151,7 +161,12 @@ impl Scratch {
     const KEPT: usize = 32 * 1024;
 
     fn give_back(&mut self) {
-        for buffer in [&mut self.names, &mut self.xml, &mut self.federated] {
+        for buffer in [
+            &mut self.names,
+            &mut self.xml,
+            &mut self.federated,
+            &mut self.marked,
+        ] {
             if buffer.capacity() > Self::KEPT {
                 *buffer = Vec::new();
             }
@@ -228,8 +243,13 @@ struct Federate {
 impl Router {
     /// A router without links.
     pub fn new(settings: Settings) -> Self {
+        let hasher = FixedState::with_seed(settings.seed);
+        let own_uid = flow_tag::own_uid(&settings.federate_id);
         Self {
-            hasher: FixedState::with_seed(settings.seed),
+            flow_tag: FlowTag::new(&settings.federate_id),
+            own_key: hasher.hash_one(own_uid.as_bytes()),
+            has_servers: false,
+            hasher,
             envelope: Envelope::new(settings.federate_id.as_bytes()),
             reader: Reader::default(),
             links: Vec::new(),
@@ -317,6 +337,7 @@ impl Router {
                 id
             }
         };
+        self.has_servers |= self.is_server(LinkId(id as u16));
         let changes = self.changes;
         let link = &mut self.links[id];
         link.up = true;

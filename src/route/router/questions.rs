@@ -2,6 +2,7 @@
 
 use super::{Kind, Link, Router};
 use crate::counters::Counters;
+use crate::route::contacts::Contact;
 use crate::route::link::Role;
 use crate::route::outbox::Outbox;
 
@@ -44,6 +45,16 @@ impl Router {
                 Some(&neighbour.counters)
             }
             _ => None,
+        })
+    }
+
+    /// How many users are known to be behind the neighbour of that name and role.
+    pub fn users_of(&self, role: Role, name: &str) -> usize {
+        let of_name = |link: &Link| matches!(&link.kind, Kind::Neighbour(neighbour) if neighbour.role == role && neighbour.name == name);
+        let place = self.links.iter().position(of_name);
+        place.map_or(0, |place| {
+            let there = |contact: &&Contact| usize::from(contact.link.0) == place;
+            self.contacts.all().filter(there).count()
         })
     }
 

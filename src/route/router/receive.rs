@@ -22,6 +22,8 @@ impl Router {
     /// One framed CoT XML event came.
     pub fn receive_xml(&mut self, from: LinkId, piece: &[u8], now: Now) -> Verdict {
         self.heard(from, now);
+        let room = self.readdressed(from, piece);
+        let piece = room.as_deref().unwrap_or(piece);
         let mut seen = Seen::of(from, false, piece);
         let verdict = self
             .judge_xml(&mut seen, piece, self.event_now(now))
@@ -93,6 +95,10 @@ impl Router {
             self.accepted(from, now);
             return Ok(Verdict::Consumed);
         }
+        let is_server = self.has_servers && self.is_server(from);
+        if is_server {
+            self.is_news(from, self.uid_key(event.uid), &event)?;
+        }
         seen.content = self.hasher.hash_one(piece);
         if self.dedup.is_repeat(seen.content, now.mono_ms) {
             return Err(Reason::Duplicate);
@@ -135,6 +141,9 @@ impl Router {
                 false => Spelling::Raw,
             };
             let presence = self.presence(from, key, (event.uid, spelling), event.kind, detail, now);
+            if presence && is_server {
+                self.note_until(from, key, event.stale, now);
+            }
             if class::is_cancellation(event.kind) {
                 self.latest.forget(key);
             } else if meta.class != Class::Bulk && keeps(event.kind, &targets) {
@@ -196,6 +205,9 @@ impl Router {
                 true => self.echo_came(from, event),
                 false => Err(Reason::ControlMessage),
             };
+        }
+        if self.has_servers && self.flow_tag.came_back(event.other, Some(event.time)) {
+            return Err(Reason::Loop);
         }
         seen.content = self.hasher.hash_one(event.bytes);
         // What must not be lost is sent again after a link broke, and that may be long after.

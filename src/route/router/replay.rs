@@ -212,6 +212,7 @@ impl Router {
         }) else {
             return;
         };
+        let is_server = self.is_server(LinkId(place as u16));
         let Link { kind, outbox, .. } = &mut self.links[place];
         // What is kept was readable when it came, so nothing can go wrong here but a hop limit.
         match (kind, kept.form) {
@@ -231,7 +232,20 @@ impl Router {
                     }
                 };
                 if let Some(bytes) = made {
+                    let mut marked = std::mem::take(&mut self.scratch.marked);
+                    let bytes = match is_server {
+                        false => bytes,
+                        true => {
+                            let mut event = Event::nothing();
+                            let read = self.reader.parse(&mut event, bytes);
+                            let time = read.ok().and(event.time);
+                            marked.clear();
+                            self.flow_tag.put(&mut marked, bytes, time);
+                            &marked
+                        }
+                    };
                     outbox.put_first(bytes, true, tally);
+                    self.scratch.marked = marked;
                 }
             }
             (Kind::Federate(federate), form) => {

@@ -4,6 +4,7 @@ mod again;
 mod away;
 mod clocks;
 mod reach;
+mod server;
 mod seven_days;
 
 use std::task::Waker;
