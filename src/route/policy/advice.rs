@@ -1,0 +1,1 @@
+//! What is worth a warning in a filter.
