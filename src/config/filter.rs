@@ -3,6 +3,8 @@
 //! What the rules mean is `route::policy`'s to say; here they are read, checked and kept in the words of whoever wrote
 //! them.
 
+pub mod places;
+
 use std::fmt;
 
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
