@@ -9,6 +9,7 @@ pub mod federated;
 mod marti;
 pub mod patch;
 pub mod render;
+pub mod tak;
 
 pub use class::Class;
 
