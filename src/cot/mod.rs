@@ -3,6 +3,7 @@
 pub mod addressee;
 pub mod base64;
 pub mod class;
+pub mod content;
 pub mod echo;
 pub mod encode;
 pub mod federated;
@@ -10,6 +11,7 @@ pub mod flow_tag;
 mod marti;
 pub mod patch;
 pub mod render;
+pub mod tak;
 
 pub use class::Class;
 

@@ -30,11 +30,11 @@ use tokio_rustls::TlsConnector;
 pub use trouble::LoginTrouble;
 
 use super::board::{PeerBoard, PeerState};
-use super::fed2::Timing;
-use super::fed2::connect::{host, tcp};
-use super::fed2::plan::{Outcome, Plan};
-use super::fed2::registry::stopped;
-use super::fed2::trouble::{Trouble, chance};
+use super::federate::node::Timing;
+use super::federate::connect::{host, tcp};
+use super::federate::plan::{Outcome, Plan};
+use super::federate::registry::stopped;
+use super::federate::trouble::{Trouble, chance};
 use super::handshake::Failure;
 use super::hub::Hub;
 use super::ingest::Intake;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::liveness::Verdict;
-use crate::link::fed2::trouble::Trouble;
+use crate::link::federate::trouble::Trouble;
 use crate::link::handshake::Failure;
 use crate::link::hindrance::Hindrance;
 use crate::pki::Refusal;
