@@ -138,6 +138,11 @@ impl Port {
         self.hub.with(|router, _| router.link_took(self.id, count));
     }
 
+    /// The same neighbour on a new connection: it is told the latest events again, and what waits goes there.
+    pub fn again(&self, spec: LinkSpec) {
+        self.hub.with(|router, now| router.attach(spec, now));
+    }
+
     /// Takes users off the phone book who have not been heard for longer than they said; see [`Router::sweep`].
     pub fn sweep(&self) {
         self.hub.with(|router, now| router.sweep(self.id, now));

@@ -18,25 +18,25 @@ mod session;
 mod trouble;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::ClientConfig;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{AbortHandle, JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 
 pub use trouble::LoginTrouble;
 
 use super::board::{PeerBoard, PeerState};
-use super::federate::node::Timing;
 use super::federate::connect::{host, tcp};
+use super::federate::node::Timing;
 use super::federate::plan::{Outcome, Plan};
 use super::federate::registry::stopped;
 use super::federate::trouble::{Trouble, chance};
 use super::handshake::Failure;
-use super::hub::Hub;
+use super::hub::{Hub, Port};
 use super::ingest::Intake;
 use super::route_watch::{self, Changes, Routes};
 use super::socket;
@@ -48,6 +48,9 @@ use session::{Ended, Session, Stream};
 
 /// After an attempt was begun, a change of routes waits this long before it begins the next one.
 const BETWEEN_CHANGES: Duration = Duration::from_millis(250);
+/// A login that breaks and stands again within this is as if it had never broken: nobody is told that users left, and
+/// what is for them waits.
+const HOLD: Duration = Duration::from_secs(10);
 /// What rustls may hold of what we write while the socket is full, bytes.
 const TLS_BUFFER: usize = 16 * 1024;
 
@@ -132,6 +135,37 @@ struct Login {
     favourite: Option<SocketAddr>,
     /// It answers pings.
     answers: bool,
+    /// The place at the router, for as long as it is held.
+    held: Held,
+}
+
+/// A place at the router between two connections.
+#[derive(Debug, Clone, Default)]
+struct Held(Arc<Mutex<Option<(Port, AbortHandle)>>>);
+
+impl Held {
+    fn take(&self) -> Option<Port> {
+        let (port, ending) = self.lock().take()?;
+        ending.abort();
+        Some(port)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Port, AbortHandle)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a place for [`HOLD`]; then users of the server are said to have left.
+    fn keep(&self, port: Port, mut stop: watch::Receiver<bool>) {
+        let held = self.clone();
+        let ending = tokio::spawn(async move {
+            tokio::select! {
+                () = sleep(HOLD) => {}
+                () = stopped(&mut stop) => {}
+            }
+            drop(held.take());
+        });
+        *self.lock() = Some((port, ending.abort_handle()));
+    }
 }
 
 impl Login {
@@ -147,6 +181,7 @@ impl Login {
             tls: None,
             favourite: None,
             answers: false,
+            held: Held::default(),
             node,
             server,
             network,
@@ -163,7 +198,12 @@ impl Login {
             let (trouble, held) = match stream {
                 Ok(stream) => match self.run(stream, &mut stop).await {
                     Ended::Stopped => return,
-                    Ended::Failed(trouble, held) => (trouble, held),
+                    Ended::Failed(trouble, held, port) => {
+                        if held.is_some() {
+                            self.held.keep(port, stop.clone());
+                        }
+                        (trouble, held)
+                    }
                 },
                 Err(trouble) => (trouble, None),
             };
@@ -237,7 +277,12 @@ impl Login {
             ourselves: &self.ourselves,
         };
         session
-            .run(stream, &mut self.answers, &mut self.changes, stop)
+            .run(
+                stream,
+                (self.held.take(), &mut self.answers),
+                &mut self.changes,
+                stop,
+            )
             .await
     }
 

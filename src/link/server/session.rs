@@ -38,8 +38,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 pub(super) enum Ended {
     /// On request.
     Stopped,
-    /// By this, after the server had been well for so long, if ever.
-    Failed(LoginTrouble, Option<Duration>),
+    /// By this, after the server had been well for so long, if ever. The place at the router may be used again.
+    Failed(LoginTrouble, Option<Duration>, Port),
 }
 
 /// What a session is about.
@@ -76,11 +76,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session<'_> {
-    /// Runs until it fails or is told to stop. `answers` is whether the server answers pings.
+    /// Runs until it fails or is told to stop. `port` is the place that an earlier connection left, `answers` whether the
+    /// server answers pings.
     pub(super) async fn run(
         &self,
         stream: Box<dyn Stream>,
-        answers: &mut bool,
+        (port, answers): (Option<Port>, &mut bool),
         changes: &mut watch::Receiver<Changes>,
         stop: &mut watch::Receiver<bool>,
     ) -> Ended {
@@ -93,13 +94,20 @@ impl Session<'_> {
             well: Mutex::default(),
             round_trip: Mutex::default(),
         };
-        let port = self.node.hub.attach(LinkSpec::Neighbour {
+        let spec = LinkSpec::Neighbour {
             name: self.server.name.clone(),
             role: Role::Server,
             network: self.network,
             incoming: self.server.incoming,
             outgoing: self.server.outgoing,
-        });
+        };
+        let port = match port {
+            None => self.node.hub.attach(spec),
+            Some(port) => {
+                port.again(spec);
+                port
+            }
+        };
         let now = self.node.hub.now().wall_ms;
         self.node.board.set_attached(&self.server.name, now);
         let (reader, mut writer) = tokio::io::split(stream);
@@ -125,10 +133,10 @@ impl Session<'_> {
         };
         *answers |= talk.pings().answers();
         let held = lock(&talk.well).map(|since| since.elapsed());
-        drop(port);
         match ended {
-            Some(trouble) => Ended::Failed(trouble, held),
+            Some(trouble) => Ended::Failed(trouble, held, port),
             None => {
+                drop(port);
                 let _ = timeout(GOODBYE, writer.shutdown()).await;
                 Ended::Stopped
             }

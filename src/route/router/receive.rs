@@ -104,7 +104,9 @@ impl Router {
             self.admit(seen, about, event.detail.as_ref(), event.plain)?;
         }
         seen.content = self.hasher.hash_one(piece);
-        if self.dedup.is_repeat(seen.content, now.mono_ms) {
+        if self.dedup.is_repeat(seen.content, now.mono_ms)
+            && !(is_server && self.was_forgotten(&event))
+        {
             return Err(Reason::Duplicate);
         }
         self.accepted(from, now);

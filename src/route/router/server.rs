@@ -88,6 +88,14 @@ impl Router {
         }
     }
 
+    /// A server tells at each login who is there, in the same words. Who was taken off the phone book meanwhile is news.
+    pub(super) fn was_forgotten(&self, event: &Event<'_>) -> bool {
+        let key = self.uid_key(event.uid);
+        event.kind.starts_with(b"a-")
+            && self.latest.of(key).is_none()
+            && self.contacts.find(key).is_none()
+    }
+
     /// A user of a server was heard: how long that holds.
     pub(super) fn note_until(&mut self, from: LinkId, key: u64, stale: Option<i64>, now: Now) {
         if self.is_server(from) {

@@ -13,6 +13,7 @@ pub mod led;
 mod machine;
 mod manager;
 pub mod netns;
+pub mod peer_programs;
 mod process;
 mod setup;
 mod source;
