@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::parts::Proven;
-use super::status::{Counts, PeerState};
+use super::parts::{Counts, PeerState, Proven};
 
 /// One server at which the box logs in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

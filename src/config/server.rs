@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::address::address_with;
+use super::address::{CLIENTS_TCP_PORT, CLIENTS_TLS_PORT, address_with};
 use super::error::ConfigError;
 use super::limits::Limits;
 use super::reader::Reader;
-use super::settings::{CLIENTS_TCP_PORT, CLIENTS_TLS_PORT};
 use crate::pki::Fingerprint;
 use crate::pki::fingerprint::NotAFingerprint;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
 
+pub use super::address::{CLIENTS_TCP_PORT, CLIENTS_TLS_PORT, FEDERATION_PORT};
 use super::clock::ClockSources;
 use super::filter::Filters;
 use super::led::Led;
@@ -16,12 +17,6 @@ use super::server::Server;
 use super::uplinks::Uplink;
 use crate::pki::Fingerprint;
 
-/// Port of plain CoT.
-pub const CLIENTS_TCP_PORT: u16 = 8087;
-/// Port of CoT over mutual TLS.
-pub const CLIENTS_TLS_PORT: u16 = 8089;
-/// Port of federation v2, ours and a peer's that names none.
-pub const FEDERATION_PORT: u16 = 9001;
 /// Port of the HTTPS API.
 pub const API_PORT: u16 = 8443;
 

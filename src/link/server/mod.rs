@@ -325,3 +325,6 @@ impl Login {
         pause
     }
 }
+
+#[cfg(test)]
+mod tests;
