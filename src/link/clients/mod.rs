@@ -1,42 +1,33 @@
 //! The `clients` link: ATAK, WinTAK, iTAK and whatever else streams CoT XML, over TCP or mutual TLS (protocol reference 6.1).
 
-mod ingest;
-
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::door::{Door, Guest, Place};
 use super::handshake::Failure;
 use super::hub::{Hub, Port};
+use super::ingest::{Heed, Intake, read};
 use super::refusals::Refusals;
 use super::socket;
-use crate::counters::Reason;
 use crate::route::{LinkSpec, Network};
-use ingest::Ingest;
-
-pub use ingest::INGEST;
 
 /// Bounds of the clients of one box; both listeners share them.
 #[derive(Debug, Clone)]
 pub struct ClientBounds {
     /// Clients at once; one more is closed as soon as its handshake is done.
     pub slots: Arc<Semaphore>,
-    /// Places for events larger than [`INGEST`]; all clients share them.
-    pub large_events: Arc<Semaphore>,
     /// Who may do a TLS handshake; all listeners of the box share it.
     pub door: Door,
-    /// Largest event, bytes.
-    pub max_event: usize,
-    /// An event begun must be whole within this.
-    pub half_event: Duration,
+    /// Bounds of what each sends.
+    pub intake: Intake,
     /// A TLS handshake must be done within this; as long may be waited for a place to begin.
     pub handshake: Duration,
     /// Where refused handshakes are counted.
@@ -205,7 +196,7 @@ async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     });
     let (reader, mut writer) = tokio::io::split(stream);
     let ended = tokio::select! {
-        ended = read(reader, &port, bounds) => ended,
+        ended = read(reader, &port, &bounds.intake, |_| Heed::Pass) => ended,
         ended = write(&mut writer, &port) => ended,
         _ = stop.wait_for(|&stop| stop) => Ok("the box stops"),
     };
@@ -230,60 +221,6 @@ fn hung_up(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe
     )
-}
-
-async fn read<R: AsyncRead + Unpin>(
-    mut reader: R,
-    port: &Port,
-    bounds: &ClientBounds,
-) -> io::Result<&'static str> {
-    let mut ingest = Ingest::new(bounds.max_event);
-    let mut begun: Option<Instant> = None;
-    let mut large = None;
-    loop {
-        let deadline = begun.map(|begun| begun + bounds.half_event);
-        let too_late = async {
-            match deadline {
-                Some(deadline) => sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
-        let next = async {
-            if ingest.is_full() {
-                // Few may be large at once; the others wait here, and their senders with them.
-                large = Some(bounds.large_events.acquire().await);
-                ingest.grow();
-            }
-            reader.read(ingest.space()).await
-        };
-        let count = tokio::select! {
-            count = next => count?,
-            () = too_late => {
-                port.count(Reason::HalfEvent);
-                return Ok("an event was begun and not finished in time");
-            }
-        };
-        if count == 0 {
-            return Ok("closed by the client");
-        }
-        ingest.filled(count);
-        let taken = ingest.take(port);
-        if taken.lost {
-            return Ok("an event longer than limits.max_event_kib");
-        }
-        if large.is_some() && ingest.shrink() {
-            large = None;
-        }
-        begun = match (taken.begun, taken.pieces) {
-            (false, _) => None,
-            (true, 0) => begun.or_else(|| Some(Instant::now())),
-            (true, _) => Some(Instant::now()),
-        };
-        if count >= INGEST / 2 {
-            // A full read means more is coming: writers first, so that what was read leaves before more is taken.
-            tokio::task::yield_now().await;
-        }
-    }
 }
 
 async fn write<W: AsyncWrite + Unpin>(writer: &mut W, port: &Port) -> io::Result<&'static str> {
