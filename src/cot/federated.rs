@@ -1,10 +1,11 @@
 //! The envelope around an event on its way to federates: groups, provenance, hops (protocol reference 1.6).
 
-use super::encode;
+use super::{encode, tak};
 use crate::counters::Reason;
 use crate::wire::fig::{Federated, Hops, federated};
 use crate::wire::proto::{bytes_length, int_length, put_bytes, put_header, put_int};
-use crate::wire::xml::Event;
+use crate::wire::tak::Event as TakEvent;
+use crate::wire::xml::{Detail, Event};
 
 /// TAK's name for the group of everybody who was given none.
 pub const DEFAULT_GROUP: &[u8] = b"__ANON__";
@@ -56,6 +57,19 @@ impl Envelope {
     /// [`Reason::Incomplete`]; `out` is as before.
     pub fn put_event(&self, out: &mut Vec<u8>, event: &Event<'_>) -> Result<(), Reason> {
         encode::put_event(out, federated::EVENT, event, &self.own)
+    }
+
+    /// Appends the event of a local `TakMessage` as a `FederatedEvent`; `shown` is what [`tak::read_detail`] noted.
+    ///
+    /// # Errors
+    /// [`Reason::Incomplete`]; `out` is as before.
+    pub fn put_tak_event(
+        &self,
+        out: &mut Vec<u8>,
+        event: &TakEvent<'_>,
+        shown: Option<&Detail<'_>>,
+    ) -> Result<(), Reason> {
+        tak::to_geo::put_event(out, federated::EVENT, event, shown, &self.own)
     }
 
     /// Appends a contact as a field of the message being written; follow with [`Envelope::finish`] or an event.

@@ -4,12 +4,13 @@ use bytes::Bytes;
 
 use super::Scratch;
 use crate::cot::federated::{ContactOperation, Envelope};
-use crate::cot::{class, render};
+use crate::cot::{class, render, tak};
 use crate::counters::Reason;
-use crate::route::link::Wire;
-use crate::wire::fig::{Federated, Geo};
+use crate::route::link::{Form, Wire};
+use crate::wire::fig::{self, Federated, Geo};
+use crate::wire::tak::{Event as TakEvent, Message};
 use crate::wire::text;
-use crate::wire::xml::{Detail, Event};
+use crate::wire::xml::{Child, Detail, Event, Reader};
 
 /// An event, in the form it came in.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +19,8 @@ pub(super) enum Source<'a> {
     Xml(&'a Event<'a>),
     /// From a federate, with its checked detail.
     Federated(&'a Federated<'a>, &'a Geo<'a>, Option<&'a Detail<'a>>),
+    /// In TAK protocol v1, with its detail as checked XML.
+    Tak(&'a Message<'a>, &'a TakEvent<'a>, Option<&'a Detail<'a>>),
 }
 
 impl Source<'_> {
@@ -26,6 +29,7 @@ impl Source<'_> {
         match self {
             Self::Xml(event) => (event.uid, event.kind),
             Self::Federated(_, geo, _) => (geo.uid, geo.kind),
+            Self::Tak(_, event, _) => (event.uid, event.kind),
         }
     }
 }
@@ -38,9 +42,14 @@ pub(super) struct Forms<'a> {
     scratch: &'a mut Scratch,
     xml: Option<Result<(), Reason>>,
     federated: Option<Result<(), Reason>>,
+    tak: Option<Result<(), Reason>>,
     xml_copy: Option<Bytes>,
     federated_copy: Option<Bytes>,
+    tak_copy: Option<Bytes>,
 }
+
+/// Longest `TakMessage` that is sent: TAK Server sends its clients none that is longer (protocol reference 6.2).
+pub const TAK_MAX: usize = 64 * 1024;
 
 impl<'a> Forms<'a> {
     pub(super) fn new(
@@ -54,8 +63,10 @@ impl<'a> Forms<'a> {
             scratch,
             xml: None,
             federated: None,
+            tak: None,
             xml_copy: None,
             federated_copy: None,
+            tak_copy: None,
         }
     }
 
@@ -73,15 +84,44 @@ impl<'a> Forms<'a> {
                 }))?;
                 Ok((out, &mut self.xml_copy))
             }
+            Source::Tak(_, event, detail) => {
+                (*self.xml.get_or_insert_with(|| {
+                    out.clear();
+                    tak::render::put_event(out, event, detail, stamps)
+                }))?;
+                Ok((out, &mut self.xml_copy))
+            }
         }
+    }
+
+    /// As `TakMessage`, with the place for its copy.
+    pub(super) fn tak(&mut self) -> Result<(&[u8], &mut Option<Bytes>), Reason> {
+        let out = &mut self.scratch.tak;
+        let source = self.source;
+        (*self.tak.get_or_insert_with(|| {
+            out.clear();
+            match source {
+                Source::Xml(event) => tak::encode::put_event(out, event)?,
+                Source::Federated(_, geo, detail) => tak::from_geo::put_event(out, geo, detail)?,
+                Source::Tak(message, ..) => {
+                    // As it came, so that what we do not know stays.
+                    out.extend_from_slice(message.bytes);
+                    out.extend_from_slice(message.edits);
+                }
+            }
+            match out.len() {
+                0..=TAK_MAX => Ok(()),
+                _ => Err(Reason::NotInTak),
+            }
+        }))?;
+        Ok((out, &mut self.tak_copy))
     }
 
     /// In the form that a link of that kind wants, with the place for its copy.
     pub(super) fn of(&mut self, wire: Wire) -> Result<(&[u8], &mut Option<Bytes>), Reason> {
         match wire {
             Wire::Xml => self.xml(),
-            // The form of its own comes with the codec of TAK protocol v1; nothing sets this wire before.
-            Wire::Tak => Err(Reason::Incomplete),
+            Wire::Tak => self.tak(),
             Wire::Federated | Wire::Legacy => self.federated(),
         }
     }
@@ -98,8 +138,13 @@ impl<'a> Forms<'a> {
             out.clear();
             match source {
                 Source::Xml(event) => {
-                    put_deleted(envelope, out, names, event);
+                    let detail = event.detail.as_ref();
+                    put_deleted(envelope, out, names, event.kind, detail);
                     envelope.put_event(out, event)
+                }
+                Source::Tak(_, event, detail) => {
+                    put_deleted(envelope, out, names, event.kind, detail);
+                    envelope.put_tak_event(out, event, detail)
                 }
                 Source::Federated(message, ..) => envelope.put_relayed(out, message),
             }
@@ -108,10 +153,78 @@ impl<'a> Forms<'a> {
     }
 }
 
+/// Makes of an event that was kept as it came what a link of that kind wants, and hands it to `put`.
+///
+/// # Errors
+/// Why it cannot be made.
+pub(super) fn with_kept(
+    (form, bytes): (Form, &[u8]),
+    wire: Wire,
+    (envelope, reader, scratch): (&Envelope, &mut Reader, &mut Scratch),
+    put: impl FnOnce(&[u8]),
+) -> Result<(), Reason> {
+    let mut event = Event::nothing();
+    match (form, wire) {
+        (Form::Xml, Wire::Xml) | (Form::Tak, Wire::Tak) => put(bytes),
+        (Form::Xml, _) => {
+            reader.parse(&mut event, bytes)?;
+            put(Forms::new(Source::Xml(&event), envelope, scratch)
+                .of(wire)?
+                .0);
+        }
+        (Form::Federated, _) => {
+            let message = fig::parse(bytes, envelope.id())?;
+            let geo = message.event.as_ref().ok_or(Reason::Incomplete)?;
+            render::read_detail(&mut event, geo, reader)?;
+            let source = Source::Federated(&message, geo, event.detail.as_ref());
+            put(Forms::new(source, envelope, scratch).of(wire)?.0);
+        }
+        (Form::Tak, _) => {
+            let message = crate::wire::tak::parse(bytes)?;
+            let said = message.event.as_ref().ok_or(Reason::Incomplete)?;
+            let mut room = std::mem::take(&mut scratch.detail);
+            let read = tak::read_detail(&mut event, said, &mut room, reader);
+            let source = Source::Tak(&message, said, event.detail.as_ref());
+            let made = match read {
+                Ok(()) => Forms::new(source, envelope, scratch)
+                    .of(wire)
+                    .map(|(bytes, _)| put(bytes)),
+                Err(reason) => Err(reason),
+            };
+            scratch.detail = room;
+            made?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a `TakMessage` of an event that is XML already.
+///
+/// # Errors
+/// Why it cannot be one.
+pub(super) fn tak_of<'s>(
+    xml: &[u8],
+    envelope: &Envelope,
+    reader: &mut Reader,
+    scratch: &'s mut Scratch,
+) -> Result<&'s [u8], Reason> {
+    let mut event = Event::nothing();
+    reader.parse(&mut event, xml)?;
+    let mut forms = Forms::new(Source::Xml(&event), envelope, scratch);
+    forms.tak()?;
+    Ok(&scratch.tak)
+}
+
 /// A delete goes as contact entry, which TAK Server understands, and as the event it is, which loses nothing.
-fn put_deleted(envelope: &Envelope, out: &mut Vec<u8>, names: &mut Vec<u8>, event: &Event<'_>) {
-    let link = event.detail.unwrap_or_default().link;
-    let Some(uid) = link.first().filter(|_| event.kind == class::DELETE) else {
+fn put_deleted(
+    envelope: &Envelope,
+    out: &mut Vec<u8>,
+    names: &mut Vec<u8>,
+    kind: &[u8],
+    detail: Option<&Detail<'_>>,
+) {
+    let link = detail.map_or(Child::NONE, |detail| detail.link);
+    let Some(uid) = link.first().filter(|_| kind == class::DELETE) else {
         return;
     };
     names.clear();

@@ -9,9 +9,11 @@ mod notes;
 mod places;
 mod questions;
 mod receive;
+mod receive_tak;
 mod reference;
 mod replay;
 mod spooling;
+mod switch;
 mod times;
 
 pub use echo::CameEcho;
@@ -26,7 +28,7 @@ use super::contacts::Contacts;
 use super::dedup::Dedup;
 use super::latest::Latest;
 use super::link::{LinkId, LinkSpec, Network, PeerSpec, Role, Wire};
-use super::outbox::{Bounds, Outbox, Pool, Thin, Want};
+use super::outbox::{Bounds, Framing, Outbox, Pool, Thin, Want};
 use super::recorder::Recorder;
 use super::spool::{self, PeerSpool};
 use super::trace::Traces;
@@ -142,6 +144,9 @@ struct Scratch {
     names: Vec<u8>,
     xml: Vec<u8>,
     federated: Vec<u8>,
+    tak: Vec<u8>,
+    /// The detail of a `TakMessage` as text.
+    detail: Vec<u8>,
     /// Remembers the date it wrote last.
     stamps: stamp::Writer,
 }
@@ -156,8 +161,16 @@ impl Scratch {
                 *buffer = Vec::new();
             }
         }
+        for buffer in [&mut self.tak, &mut self.detail] {
+            if buffer.capacity() > TAK_KEPT {
+                *buffer = Vec::new();
+            }
+        }
     }
 }
+
+/// The same for what TAK protocol v1 needs, bytes: events in it are short.
+pub const TAK_KEPT: usize = 8 * 1024;
 
 #[derive(Debug)]
 struct Link {
@@ -180,7 +193,15 @@ struct Link {
 impl Link {
     fn write_as(&mut self, wire: Wire) {
         self.wire = wire;
-        self.outbox.set_framing(wire.into());
+        self.outbox.set_framing(self.framing(wire));
+    }
+
+    /// A mesh frames its datagrams itself.
+    fn framing(&self, wire: Wire) -> Framing {
+        match &self.kind {
+            Kind::Neighbour(neighbour) if neighbour.role == Role::Mesh => Framing::None,
+            _ => wire.into(),
+        }
     }
 }
 
