@@ -2,6 +2,7 @@
 
 pub mod base64;
 pub mod class;
+pub mod content;
 pub mod echo;
 pub mod encode;
 pub mod federated;

@@ -23,9 +23,17 @@ pub(super) enum Source<'a> {
     Tak(&'a Message<'a>, &'a TakEvent<'a>, Option<&'a Detail<'a>>),
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    /// Its detail, if it has one that was looked at.
+    pub(super) fn detail(&self) -> Option<&'a Detail<'a>> {
+        match self {
+            Self::Xml(event) => event.detail.as_ref(),
+            Self::Federated(_, _, detail) | Self::Tak(_, _, detail) => *detail,
+        }
+    }
+
     /// The event's uid, as it is spelled in this form, and its type.
-    pub(super) fn uid_and_kind(&self) -> (&[u8], &[u8]) {
+    pub(super) fn uid_and_kind(&self) -> (&'a [u8], &'a [u8]) {
         match self {
             Self::Xml(event) => (event.uid, event.kind),
             Self::Federated(_, geo, _) => (geo.uid, geo.kind),
@@ -153,6 +161,36 @@ impl<'a> Forms<'a> {
     }
 }
 
+/// Reads an event that was kept as it came; `room` is for the detail of a `TakMessage`.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(super) fn read_kept<R>(
+    (form, bytes): (Form, &[u8]),
+    (own_id, reader, room): (&[u8], &mut Reader, &mut Vec<u8>),
+    then: impl FnOnce(Source<'_>) -> R,
+) -> Result<R, Reason> {
+    let mut event = Event::nothing();
+    Ok(match form {
+        Form::Xml => {
+            reader.parse(&mut event, bytes)?;
+            then(Source::Xml(&event))
+        }
+        Form::Federated => {
+            let message = fig::parse(bytes, own_id)?;
+            let geo = message.event.as_ref().ok_or(Reason::Incomplete)?;
+            render::read_detail(&mut event, geo, reader)?;
+            then(Source::Federated(&message, geo, event.detail.as_ref()))
+        }
+        Form::Tak => {
+            let message = crate::wire::tak::parse(bytes)?;
+            let said = message.event.as_ref().ok_or(Reason::Incomplete)?;
+            tak::read_detail(&mut event, said, room, reader)?;
+            then(Source::Tak(&message, said, event.detail.as_ref()))
+        }
+    })
+}
+
 /// Makes of an event that was kept as it came what a link of that kind wants, and hands it to `put`.
 ///
 /// # Errors
@@ -163,39 +201,21 @@ pub(super) fn with_kept(
     (envelope, reader, scratch): (&Envelope, &mut Reader, &mut Scratch),
     put: impl FnOnce(&[u8]),
 ) -> Result<(), Reason> {
-    let mut event = Event::nothing();
-    match (form, wire) {
-        (Form::Xml, Wire::Xml) | (Form::Tak, Wire::Tak) => put(bytes),
-        (Form::Xml, _) => {
-            reader.parse(&mut event, bytes)?;
-            put(Forms::new(Source::Xml(&event), envelope, scratch)
-                .of(wire)?
-                .0);
-        }
-        (Form::Federated, _) => {
-            let message = fig::parse(bytes, envelope.id())?;
-            let geo = message.event.as_ref().ok_or(Reason::Incomplete)?;
-            render::read_detail(&mut event, geo, reader)?;
-            let source = Source::Federated(&message, geo, event.detail.as_ref());
-            put(Forms::new(source, envelope, scratch).of(wire)?.0);
-        }
-        (Form::Tak, _) => {
-            let message = crate::wire::tak::parse(bytes)?;
-            let said = message.event.as_ref().ok_or(Reason::Incomplete)?;
-            let mut room = std::mem::take(&mut scratch.detail);
-            let read = tak::read_detail(&mut event, said, &mut room, reader);
-            let source = Source::Tak(&message, said, event.detail.as_ref());
-            let made = match read {
-                Ok(()) => Forms::new(source, envelope, scratch)
-                    .of(wire)
-                    .map(|(bytes, _)| put(bytes)),
-                Err(reason) => Err(reason),
-            };
-            scratch.detail = room;
-            made?;
-        }
+    if let (Form::Xml, Wire::Xml) | (Form::Tak, Wire::Tak) = (form, wire) {
+        put(bytes);
+        return Ok(());
     }
-    Ok(())
+    let mut room = std::mem::take(&mut scratch.detail);
+    let made = read_kept(
+        (form, bytes),
+        (envelope.id(), reader, &mut room),
+        |source| {
+            let mut forms = Forms::new(source, envelope, scratch);
+            forms.of(wire).map(|(bytes, _)| put(bytes))
+        },
+    );
+    scratch.detail = room;
+    made?
 }
 
 /// Makes a `TakMessage` of an event that is XML already.

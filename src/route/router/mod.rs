@@ -7,6 +7,7 @@ mod echo;
 mod forms;
 mod notes;
 mod places;
+mod policing;
 mod questions;
 mod receive;
 mod receive_tak;
@@ -42,6 +43,7 @@ use crate::wire::xml::Reader;
 pub use spooling::SpoolState;
 
 use aside::Aside;
+use policing::{Guard, Room};
 use reference::Reference;
 use replay::Replay;
 use spooling::Spooling;
@@ -137,6 +139,10 @@ pub struct Router {
     echoes: echo::Echoes,
     /// The event under way named somebody new.
     new_contact: bool,
+    /// Some link's outgoing rules look at callsigns.
+    callsigns_matter: bool,
+    /// The callsigns of the event under way; kept for its memory.
+    callsigns: Room,
 }
 
 #[derive(Debug, Default)]
@@ -188,6 +194,8 @@ struct Link {
     thin: bool,
     /// It is the turn of what waits.
     turn: bool,
+    /// What may cross; none = everything.
+    guard: Option<Box<Guard>>,
 }
 
 impl Link {
@@ -270,6 +278,8 @@ impl Router {
             expected: None,
             echoes: echo::Echoes::default(),
             new_contact: false,
+            callsigns_matter: false,
+            callsigns: Room::default(),
             changes: 0,
             local: Counters::default(),
             scratch: Scratch::default(),
@@ -475,14 +485,6 @@ impl Router {
             Kind::Neighbour(neighbour) => &mut neighbour.counters,
             Kind::Federate(federate) => &mut federate.counters,
         })
-    }
-
-    /// From now on the link's events are written in that way; what was handed over stays as it is, and what waits must be
-    /// nothing.
-    pub fn set_wire(&mut self, id: LinkId, wire: Wire) {
-        if let Some((link, ..)) = self.parts(id) {
-            link.write_as(wire);
-        }
     }
 }
 

@@ -59,13 +59,17 @@ impl Router {
             self.accepted(from, now);
             return Ok(Verdict::Consumed);
         }
+        // Checked here, and not where it is first written: what could not be shown is not passed on in any form.
+        let mut checked = Event::nothing();
+        read_detail(&mut checked, event, room, &mut self.reader)?;
+        if self.is_guarded(from) {
+            let about = (event.uid, event.kind);
+            self.admit(seen, about, checked.detail.as_ref(), true)?;
+        }
         seen.content = self.hasher.hash_one(event.bytes);
         if self.dedup.is_repeat(seen.content, now.mono_ms) {
             return Err(Reason::Duplicate);
         }
-        // Checked here, and not where it is first written: what could not be shown is not passed on in any form.
-        let mut checked = Event::nothing();
-        read_detail(&mut checked, event, room, &mut self.reader)?;
         let mut times = [event.time, event.start, event.stale].into_iter().flatten();
         if !times.all(stamp::is_in_calendar) {
             return Err(Reason::BadTime);

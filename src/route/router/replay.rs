@@ -176,7 +176,10 @@ impl Router {
         let told = |contact: &&crate::route::contacts::Contact| {
             contact.changed <= replay.contacts_since && usize::from(contact.link.0) != place
         };
-        if let Some(contact) = contact.filter(told) {
+        let may_know = |contact: &&crate::route::contacts::Contact| {
+            self.links[place].may_know(contact.kind(), contact.callsign())
+        };
+        if let Some(contact) = contact.filter(told).filter(may_know) {
             let out = &mut self.scratch.federated;
             out.clear();
             self.envelope.put_contact(
@@ -208,6 +211,9 @@ impl Router {
         }) else {
             return;
         };
+        if !self.may_replay(place, (kept.form, &kept.bytes)) {
+            return;
+        }
         let Link {
             kind, wire, outbox, ..
         } = &mut self.links[place];

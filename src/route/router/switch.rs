@@ -1,4 +1,4 @@
-//! A client's stream of XML becomes one of TAK protocol v1 (protocol reference 6.2).
+//! How a link's events are written, and how a stream of XML becomes one of TAK protocol v1 (protocol reference 6.2).
 
 use bytes::Bytes;
 
@@ -8,6 +8,14 @@ use crate::clock::Now;
 use crate::route::link::{LinkId, Wire};
 
 impl Router {
+    /// From now on the link's events are written in that way; what was handed over stays as it is, and what waits must be
+    /// nothing.
+    pub fn set_wire(&mut self, id: LinkId, wire: Wire) {
+        if let Some((link, ..)) = self.parts(id) {
+            link.write_as(wire);
+        }
+    }
+
     /// Sends something of the link's own, in its wire form, before what waits.
     pub fn put_first(&mut self, id: LinkId, bytes: &[u8]) {
         let Some((link, _, local)) = self.parts(id).filter(|(link, ..)| link.up) else {
