@@ -5,6 +5,7 @@ pub mod class;
 pub mod echo;
 pub mod encode;
 pub mod federated;
+pub mod groups;
 mod marti;
 pub mod patch;
 pub mod render;
