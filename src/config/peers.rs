@@ -133,6 +133,7 @@ impl Reader<'_> {
                 .transpose()?,
             rate: raw.rate.as_ref().map(|rate| self.rate(rate)).transpose()?,
             compress: raw.compress.unwrap_or(true),
+            groups: self.peer_groups(raw)?,
         })
     }
 

@@ -111,9 +111,9 @@ impl Envelope {
     }
 
     fn labelled(&self, id: LabelId) -> &Label {
+        static PLAIN: Label = Label::PLAIN;
         let at = usize::from(id.0).checked_sub(1);
-        at.and_then(|at| self.labels.get(at))
-            .unwrap_or(&Label::PLAIN)
+        at.and_then(|at| self.labels.get(at)).unwrap_or(&PLAIN)
     }
 
     /// Appends a local event as a `FederatedEvent`.

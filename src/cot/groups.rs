@@ -9,8 +9,15 @@ use std::ops::{BitAnd, BitOr};
 /// TAK's name for the group of everybody who was given none.
 pub const DEFAULT_GROUP: &[u8] = b"__ANON__";
 
-/// Groups that a box can tell apart. The last bit of a set is that of all groups which have no name here.
-pub const MOST_GROUPS: usize = 63;
+/// Groups that a box can tell apart.
+pub const MOST_GROUPS: usize = 48;
+
+/// Local networks of one box. Each has a group of its own beside those with names, so that whoever is in it hears
+/// everybody else in it, whatever else is configured.
+pub const MOST_NETWORKS: usize = 8;
+
+/// The bit that stands for all groups which have no name here.
+const UNNAMED: u64 = 1 << 63;
 
 /// A set of groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -19,8 +26,8 @@ pub struct GroupSet(u64);
 impl GroupSet {
     /// No group: nobody beyond its own network gets such an event, and such a link gets none.
     pub const NONE: Self = Self(0);
-    /// Every group, with those that have no name here: a neighbour for whom no list was written.
-    pub const ALL: Self = Self(u64::MAX);
+    /// Every group, with those that have no name here: a federate for whom no list was written.
+    pub const ALL: Self = Self((1 << MOST_GROUPS) - 1 | UNNAMED);
     /// [`DEFAULT_GROUP`] alone, which is the first of every table.
     pub const DEFAULT: Self = Self(1);
 
@@ -30,6 +37,19 @@ impl GroupSet {
             0..MOST_GROUPS => Self(1 << place),
             _ => Self::NONE,
         }
+    }
+
+    /// The group that a local network is to itself.
+    pub fn within(network: u8) -> Self {
+        match usize::from(network) {
+            place @ 0..MOST_NETWORKS => Self(1 << (MOST_GROUPS + place)),
+            _ => Self::NONE,
+        }
+    }
+
+    /// Without the groups that local networks are to themselves: what is for others.
+    pub const fn beyond(self) -> Self {
+        Self(self.0 & Self::ALL.0)
     }
 
     /// Whether both have a group in common.
@@ -137,6 +157,15 @@ mod tests {
         assert!(GroupSet::ALL.meets(blue) && GroupSet::ALL.meets(GroupSet::ALL));
         assert!(!GroupSet::NONE.meets(GroupSet::ALL) && !GroupSet::ALL.meets(GroupSet::NONE));
         assert!(!blue.meets(GroupSet::DEFAULT));
+    }
+
+    #[test]
+    fn a_network_hears_itself_and_nobody_else_does() {
+        let (one, other) = (GroupSet::within(0), GroupSet::within(7));
+        assert!(one.meets(one) && !one.meets(other));
+        assert!(!one.meets(GroupSet::ALL) && one.beyond().is_empty());
+        assert_eq!((one | GroupSet::DEFAULT).beyond(), GroupSet::DEFAULT);
+        assert!(GroupSet::within(8).is_empty());
     }
 
     #[test]

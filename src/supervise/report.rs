@@ -30,7 +30,7 @@ impl Shared {
                     (counters.unwrap_or_default(), offset)
                 })
                 .collect();
-            let local = router.local_counters().clone();
+            let local = router.local_counters();
             (now, router.clients(), local, peers)
         });
         let vitals = self.vitals();

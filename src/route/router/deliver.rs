@@ -7,15 +7,13 @@ use super::spooling::lane_of;
 use super::{Federate, Kind, Router};
 use crate::clock::Now;
 use crate::cot::Class;
-use crate::cot::federated::ContactOperation;
 use crate::cot::render;
 use crate::counters::Reason;
-use crate::route::contacts::Contact;
+use crate::route::groups::GroupSet;
 use crate::route::link::{LinkId, Verdict, Wire};
 use crate::route::outbox::Parcel;
-use crate::route::spool::Which;
 use crate::route::trace::{Fate, Mark};
-use crate::wire::fig::{Addressee, Federated, Geo};
+use crate::wire::fig::{Addressee, Geo};
 use crate::wire::text;
 use crate::wire::xml::{Detail, Named, destinations};
 
@@ -29,6 +27,8 @@ pub(super) struct Meta {
     pub(super) deadline_ms: Option<u64>,
     /// It never crosses federation.
     pub(super) local_only: bool,
+    /// The groups that it is in.
+    pub(super) groups: GroupSet,
     /// Where what becomes of it is noted.
     pub(super) mark: Mark,
     /// An emergency: sent twice where there are two connections.
@@ -123,8 +123,9 @@ impl Router {
         now: Now,
     ) -> Result<Verdict, Reason> {
         let mut scratch = std::mem::take(&mut self.scratch);
-        let mut forms = Forms::new(source, &self.envelope, &mut scratch);
-        let (mut count, mut spooled) = (0, false);
+        let mut forms = Forms::new(source, meta.groups, &self.envelope, &mut scratch);
+        let (mut count, mut spooled, mut unheard) = (0, false, false);
+        let home = self.network_of(from);
         for (place, link) in self.links.iter_mut().enumerate() {
             let is_federate = matches!(link.kind, Kind::Federate(_));
             let column = link.outbox.column();
@@ -134,20 +135,33 @@ impl Router {
                 }
                 continue;
             }
+            if !meta.groups.meets(link.groups.hears) {
+                if let Some(reason) = self.networks.pass_by(link, home, meta.groups) {
+                    unheard = true;
+                    let fate = Fate::Dropped(reason);
+                    self.pool.traces.offered(meta.mark, column, fate);
+                }
+                continue;
+            }
             let (made, tally) = match &mut link.kind {
-                Kind::Client if link.up => (forms.of(link.wire), &mut self.local),
+                Kind::Client if link.up => {
+                    (forms.of(link.wire), self.networks.tally(link.network))
+                }
                 Kind::Neighbour(neighbour) if link.up && neighbour.outgoing => {
                     (forms.of(link.wire), &mut neighbour.counters)
                 }
                 Kind::Federate(federate) if !meta.local_only => {
                     if meta.alarm
                         && federate.has_standby()
-                        && let Ok((bytes, copy)) = forms.federated()
+                        && let Ok((bytes, copy)) = forms.federated(federate.label)
                     {
                         federate.set_aside(bytes, copy, &mut self.pool);
                     }
                     match federate.way(link.up, meta.class) {
-                        Way::Link => (forms.of(link.wire), &mut federate.counters),
+                        Way::Link | Way::Spool if federate.is_hub && source.is_last_hop() => {
+                            (Err(Reason::HopLimit), &mut federate.counters)
+                        }
+                        Way::Link => (forms.federated(federate.label), &mut federate.counters),
                         Way::Nowhere => {
                             let reason = match federate.outgoing {
                                 false => Reason::OutgoingOff,
@@ -158,7 +172,7 @@ impl Router {
                             continue;
                         }
                         Way::Spool => {
-                            let (bytes, _) = match forms.federated() {
+                            let (bytes, _) = match forms.federated(federate.label) {
                                 Ok(made) => made,
                                 Err(reason) => {
                                     federate.counters.drop_one(reason);
@@ -214,6 +228,7 @@ impl Router {
             self.trim();
         }
         match count {
+            0 if targets.is_directed() && unheard => Err(Reason::NoGroup),
             0 if targets.is_directed() => Err(Reason::NoDestination),
             count => Ok(Verdict::Routed(count)),
         }
@@ -274,31 +289,27 @@ impl Router {
         }
     }
 
-    /// Tells the federates of a contact that came.
-    pub(super) fn tell_came(&mut self, from: LinkId, uid: &[u8], callsign: &[u8], now: Now) {
-        self.tell_federates(from, ContactOperation::Create, uid, callsign, now);
-    }
-
-    /// Tells everybody that a contact left: federates by a contact entry, clients by a delete.
-    pub(super) fn tell_left(&mut self, contact: &Contact, now: Now) {
-        let (from, uid, kind) = (contact.link, contact.uid(), contact.kind());
-        self.tell_federates(from, ContactOperation::Delete, uid, kind, now);
-        self.tell_clients_deleted(from, uid, kind, now);
-    }
-
     /// Sends the local clients and neighbours a delete.
-    pub(super) fn tell_clients_deleted(&mut self, from: LinkId, uid: &[u8], kind: &[u8], now: Now) {
+    pub(super) fn tell_clients_deleted(
+        &mut self,
+        from: LinkId,
+        groups: GroupSet,
+        uid: &[u8],
+        kind: &[u8],
+        now: Now,
+    ) {
         let meta = self.contact_meta(uid, true, now);
         let mut out = std::mem::take(&mut self.scratch.xml);
         out.clear();
         if render::put_delete(&mut out, uid, kind, now.wall_ms).is_ok() {
             let mut copy = None;
             for (place, link) in self.links.iter_mut().enumerate() {
-                if !link.up || link.wire != Wire::Xml || place == usize::from(from.0) {
+                let hears = link.groups.hears.meets(groups);
+                if !link.up || !hears || link.wire != Wire::Xml || place == usize::from(from.0) {
                     continue;
                 }
                 let tally = match &mut link.kind {
-                    Kind::Client => &mut self.local,
+                    Kind::Client => self.networks.tally(link.network),
                     Kind::Neighbour(neighbour) if neighbour.outgoing => &mut neighbour.counters,
                     _ => continue,
                 };
@@ -308,68 +319,6 @@ impl Router {
             }
         }
         self.scratch.xml = out;
-    }
-
-    fn tell_federates(
-        &mut self,
-        from: LinkId,
-        operation: ContactOperation,
-        uid: &[u8],
-        second: &[u8],
-        now: Now,
-    ) {
-        let delete = operation == ContactOperation::Delete;
-        let meta = self.contact_meta(uid, delete, now);
-        let mut out = std::mem::take(&mut self.scratch.federated);
-        out.clear();
-        self.envelope.put_contact(&mut out, operation, uid, second);
-        self.envelope.finish(&mut out);
-        self.offer_federates(from, &out, meta, now);
-        self.scratch.federated = out;
-    }
-
-    /// Passes another federate's contact entry on.
-    pub(super) fn relay_contact(
-        &mut self,
-        from: LinkId,
-        message: &Federated<'_>,
-        meta: Meta,
-        now: Now,
-    ) -> Result<Verdict, Reason> {
-        let mut out = std::mem::take(&mut self.scratch.federated);
-        out.clear();
-        let made = self.envelope.put_relayed(&mut out, message);
-        let count = match made {
-            Ok(()) => self.offer_federates(from, &out, meta, now),
-            Err(_) => 0,
-        };
-        self.scratch.federated = out;
-        made.map(|()| Verdict::Routed(count))
-    }
-
-    fn offer_federates(&mut self, from: LinkId, bytes: &[u8], meta: Meta, now: Now) -> u16 {
-        let (mut copy, mut count) = (None, 0);
-        for (place, link) in self.links.iter_mut().enumerate() {
-            let Kind::Federate(federate) = &mut link.kind else {
-                continue;
-            };
-            // A link that is down is told who is there when it comes up.
-            if link.up && federate.outgoing && place != usize::from(from.0) {
-                let parcel = meta.parcel(bytes, false);
-                let (pool, tally) = (&mut self.pool, &mut federate.counters);
-                let taken = link
-                    .outbox
-                    .offer(parcel, &mut copy, pool, tally, now.mono_ms);
-                if !taken && !meta.delete {
-                    // Directed traffic depends on it, so the whole phone book is read out again when there is room.
-                    link.replay = link.replay.again(self.changes);
-                }
-                count += 1;
-            } else if !link.up && meta.delete && federate.keeps() && place != usize::from(from.0) {
-                (self.spooling).take(federate, (Which::Control, bytes), &mut self.pool, now);
-            }
-        }
-        count
     }
 
     /// Answers a client's ping.
@@ -389,19 +338,6 @@ impl Router {
         }
         self.scratch.xml = out;
     }
-
-    fn contact_meta(&self, uid: &[u8], delete: bool, now: Now) -> Meta {
-        Meta {
-            class: Class::Control,
-            key: delete.then(|| self.hasher.hash_one(uid)),
-            time_ms: now.wall_ms,
-            delete,
-            deadline_ms: None,
-            local_only: false,
-            mark: Mark::default(),
-            alarm: false,
-        }
-    }
 }
 
 /// Where an event for a federate goes.
@@ -414,7 +350,7 @@ enum Way {
 
 impl Federate {
     /// What must not be lost is kept for it while its link is down.
-    fn keeps(&self) -> bool {
+    pub(super) fn keeps(&self) -> bool {
         self.registered && self.outgoing && self.spool.enabled
     }
 
