@@ -165,8 +165,11 @@ impl Reader<'_> {
             self.group_name(KEY, written, name.trim())?;
             Ok((name.trim().to_owned(), hops))
         };
-        let limits: Vec<(String, Option<u32>)> =
-            written.get_ref().iter().map(one).collect::<Result<_, _>>()?;
+        let limits: Vec<(String, Option<u32>)> = written
+            .get_ref()
+            .iter()
+            .map(one)
+            .collect::<Result<_, _>>()?;
         Ok(limits)
     }
 
@@ -197,14 +200,18 @@ impl Config {
             let said = network.inbound_groups.iter();
             said.chain(&network.outbound_groups)
         });
-        let peers = self.peers.iter().map(|peer| &peer.groups).flat_map(|groups| {
-            let lists = [&groups.inbound, &groups.outbound];
-            let mapped = groups.inbound_mapping.iter().map(|(_, ours)| ours);
-            let limited = groups.hop_limits.iter().map(|(name, _)| name);
-            (lists.into_iter().flatten().flatten())
-                .chain(mapped)
-                .chain(limited)
-        });
+        let peers = self
+            .peers
+            .iter()
+            .map(|peer| &peer.groups)
+            .flat_map(|groups| {
+                let lists = [&groups.inbound, &groups.outbound];
+                let mapped = groups.inbound_mapping.iter().map(|(_, ours)| ours);
+                let limited = groups.hop_limits.iter().map(|(name, _)| name);
+                (lists.into_iter().flatten().flatten())
+                    .chain(mapped)
+                    .chain(limited)
+            });
         let mut names = vec!["__ANON__"];
         for name in networks.chain(peers) {
             if !names.contains(&name.as_str()) {
@@ -263,7 +270,10 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_explained() {
         for (rest, words) in [
-            ("inbound_groups = [\"\"]\n", "`inbound_groups`: \"\" is empty"),
+            (
+                "inbound_groups = [\"\"]\n",
+                "`inbound_groups`: \"\" is empty",
+            ),
             (
                 "outbound_groups = [\" Blue\"]\n",
                 "begins or ends with a space; write the group exactly",
@@ -273,12 +283,18 @@ mod tests {
                 "\"Blue\" is no pair of groups; write \"remote:local\"",
             ),
             ("inbound_group_mapping = [\":Blue\"]\n", "no pair"),
-            ("max_hops = 0\n", "`max_hops` = 0 is out of range; write 1 to 254"),
+            (
+                "max_hops = 0\n",
+                "`max_hops` = 0 is out of range; write 1 to 254",
+            ),
             (
                 "outbound_group_hop_limits = [\"Blue\"]\n",
                 "write such as \"Blue:2\"",
             ),
-            ("outbound_group_hop_limits = [\"Blue:0\"]\n", "1 to 254 hops"),
+            (
+                "outbound_group_hop_limits = [\"Blue:0\"]\n",
+                "1 to 254 hops",
+            ),
             (
                 "group_mapping = true\n",
                 "`group_mapping`: no name of a group of this peer is known here",

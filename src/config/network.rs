@@ -124,7 +124,10 @@ impl Reader<'_> {
                     return Err(self.bad(
                         written,
                         "name",
-                        format!("the network of line {first} is called \"{}\" too", network.name),
+                        format!(
+                            "the network of line {first} is called \"{}\" too",
+                            network.name
+                        ),
                         "give every network its own name",
                     ));
                 }
@@ -229,7 +232,10 @@ mod tests {
                 "[[network]]\nname = \"a\"\nincoming = 1\n",
                 "write true or false",
             ),
-            ("network = 5\n", "begin each network with a line [[network]]"),
+            (
+                "network = 5\n",
+                "begin each network with a line [[network]]",
+            ),
         ] {
             let fault = parse(text).unwrap_err();
             assert!(fault.contains(words), "{text}: {fault}");

@@ -103,7 +103,8 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
             "write a list of groups such as [\"Blue\", \"Command\"]".into()
         }
         ("peer", "inbound_group_mapping") => {
-            "write a list such as [\"Blue Force:Blue\"]: the group's name at the peer, and here".into()
+            "write a list such as [\"Blue Force:Blue\"]: the group's name at the peer, and here"
+                .into()
         }
         ("peer", "outbound_group_hop_limits") => {
             "write a list such as [\"Blue:2\"]: the group, and how many hops it may go".into()

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rustls_pki_types::CertificateDer;
 
 use super::clock::ClockSources;
-use super::led::Led;
 use super::groups::PeerGroups;
+use super::led::Led;
 use super::limits::Limits;
 use super::network::{LOCAL_NETWORK, NetworkSettings};
 use super::probe::Probe;

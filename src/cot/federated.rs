@@ -7,9 +7,7 @@ use super::encode;
 use super::groups::{DEFAULT_GROUP, GroupSet, GroupTable};
 use crate::counters::Reason;
 use crate::wire::fig::{Federated, Hops, federated, group_hops};
-use crate::wire::proto::{
-    self, Value, bytes_length, int_length, put_bytes, put_header, put_int,
-};
+use crate::wire::proto::{self, Value, bytes_length, int_length, put_bytes, put_header, put_int};
 use crate::wire::xml::Event;
 
 /// A `ContactListEntry`'s operation.
@@ -239,7 +237,11 @@ impl Envelope {
         label: LabelId,
         groups: GroupSet,
     ) -> Result<(), Reason> {
-        let Some(told) = self.labelled(label).names.filter(|_| groups != GroupSet::ALL) else {
+        let Some(told) = self
+            .labelled(label)
+            .names
+            .filter(|_| groups != GroupSet::ALL)
+        else {
             return self.put_relayed(out, message);
         };
         let hops = onward(message)?;
@@ -257,10 +259,12 @@ impl Envelope {
         names: Option<GroupSet>,
         hops: Hops,
     ) {
-        for_each_field(message.bytes, |number, value, field| match (number, value) {
-            (federated::GROUPS, _) if names.is_some() => {}
-            (federated::GROUP_HOPS, Value::Bytes(limits)) => put_counted(out, limits),
-            _ => out.extend_from_slice(field),
+        for_each_field(message.bytes, |number, value, field| {
+            match (number, value) {
+                (federated::GROUPS, _) if names.is_some() => {}
+                (federated::GROUP_HOPS, Value::Bytes(limits)) => put_counted(out, limits),
+                _ => out.extend_from_slice(field),
+            }
         });
         out.extend_from_slice(message.edits);
         put_provenance(out, &self.id);
@@ -314,7 +318,10 @@ pub fn is_last_hop(message: &Federated<'_>) -> bool {
 fn put_counted(out: &mut Vec<u8>, limits: &[u8]) {
     let counted = |limit: &[u8]| {
         let current = group_hops::read(limit).current.saturating_add(1);
-        (current, limit.len() + int_length(group_hops::CURRENT, current))
+        (
+            current,
+            limit.len() + int_length(group_hops::CURRENT, current),
+        )
     };
     let mut length = 0;
     for_each_field(limits, |number, value, field| {

@@ -154,8 +154,7 @@ impl Contacts {
             let or = |new: &[u8], old: &[u8]| if new.is_empty() { old } else { new }.to_vec();
             let same = |new: &[u8], old: &[u8]| new.is_empty() || new == old;
             let same_callsign = same(callsign, contact.callsign());
-            let moved =
-                contact.link != link || !same_callsign || contact.groups != by.groups;
+            let moved = contact.link != link || !same_callsign || contact.groups != by.groups;
             if !same_callsign || !same(kind, contact.kind()) {
                 let (callsign, kind) = (or(callsign, contact.callsign()), or(kind, contact.kind()));
                 let changed = contact.changed;

@@ -1,7 +1,7 @@
 //! What is written around events, read by prost.
 
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 
 use super::*;
 use crate::wire::cold::{
@@ -130,7 +130,10 @@ fn hops_by_group_are_counted_and_go_before_the_others() {
             .map(|message| message.federate_group_hop_limits.unwrap().limits)
     };
     let some = message(true, &[limit("Blue", 2, 1), limit("Red", 1, 1)]);
-    assert_eq!(pass(&some), Ok(vec![limit("Blue", 2, 2), limit("Red", 1, 2)]));
+    assert_eq!(
+        pass(&some),
+        Ok(vec![limit("Blue", 2, 2), limit("Red", 1, 2)])
+    );
     let endless = message(true, &[limit("Blue", -1, 7)]);
     assert_eq!(pass(&endless), Ok(vec![limit("Blue", -1, 8)]));
     for used_up in [message(true, &[limit("Blue", 2, 2)]), message(true, &[])] {

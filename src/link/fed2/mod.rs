@@ -17,6 +17,7 @@
 //! | [`receipts`] | boxes tell each other what they have taken |
 //! | [`methods`] [`accepted`] [`acceptor`] | answers; one connection; the listener |
 //! | [`companion`] [`companion_desk`] [`companion_calls`] | the peer as another box; what we do for boxes; private calls |
+//! | [`groups`] | the groups that each side tells the other of |
 //! | [`time_exchange`] | boxes tell each other the time |
 
 pub mod accepted;
@@ -32,6 +33,7 @@ pub mod dialled;
 pub mod dialler;
 pub mod echo;
 pub mod flow;
+pub mod groups;
 pub mod intake;
 pub mod keeping;
 pub mod last_words;

@@ -15,6 +15,7 @@ use crate::link::nat::Keeper;
 use crate::link::route_watch::Routes;
 
 use super::companion_desk::Companions;
+use super::groups::Announced;
 use super::packing;
 use super::plan::Pauses;
 use super::registry::Registry;
@@ -38,6 +39,8 @@ pub struct Node {
     pub routes: Routes,
     /// Other boxes, and what we do for them.
     pub companions: Companions,
+    /// The groups that peers are told of.
+    pub groups: Announced,
     /// What keeps links alive, and what was learned about that.
     pub keeper: Keeper,
     /// Longest `FederatedEvent` taken, bytes: the largest event plus what federation adds to it. A longer one ends

@@ -21,7 +21,10 @@ fn mapped(groups: &Groups, names: &[&str]) -> Vec<String> {
 
 #[test]
 fn without_a_word_everybody_hears_everybody() {
-    let groups = groups("[[network]]\nname = \"range\"\n[[peer]]\nname = \"b\"\n", false);
+    let groups = groups(
+        "[[network]]\nname = \"range\"\n[[peer]]\nname = \"b\"\n",
+        false,
+    );
     assert_eq!(groups.peers, [PeerPolicy::plain("b")]);
     assert_eq!(
         groups.networks,
@@ -73,7 +76,10 @@ fn names_are_the_same_for_kin_and_only_those_that_are_known_here() {
                 [[peer]]\nname = \"b\"\ngroup_mapping = true\nautomatic_group_mapping = true\n\
                 inbound_group_mapping = [\"Blau:Blue\"]\n";
     let kin = groups(text, true);
-    assert_eq!(mapped(&kin, &["Blue", "New", "__ANON__"]), ["__ANON__", "Blue"]);
+    assert_eq!(
+        mapped(&kin, &["Blue", "New", "__ANON__"]),
+        ["__ANON__", "Blue"]
+    );
     assert!(mapped(&kin, &["Blau"]).is_empty());
     // Of another CA: by the list.
     let stranger = groups(text, false);

@@ -144,9 +144,7 @@ impl Router {
                 continue;
             }
             let (made, tally) = match &mut link.kind {
-                Kind::Client if link.up => {
-                    (forms.of(link.wire), self.networks.tally(link.network))
-                }
+                Kind::Client if link.up => (forms.of(link.wire), self.networks.tally(link.network)),
                 Kind::Neighbour(neighbour) if link.up && neighbour.outgoing => {
                     (forms.of(link.wire), &mut neighbour.counters)
                 }

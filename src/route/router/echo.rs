@@ -63,7 +63,12 @@ impl Router {
             return Err(Reason::LinkDown);
         };
         let mut scratch = std::mem::take(&mut self.scratch);
-        let mut forms = Forms::new(Source::Xml(&event), GroupSet::ALL, &self.envelope, &mut scratch);
+        let mut forms = Forms::new(
+            Source::Xml(&event),
+            GroupSet::ALL,
+            &self.envelope,
+            &mut scratch,
+        );
         let sent = forms.federated(federate.label).map(|(bytes, copy)| {
             let meta = Meta {
                 class: Class::Control,

@@ -33,9 +33,8 @@ impl Router {
 
     /// Clients connected that are in that local network.
     pub fn clients_in(&self, network: Network) -> usize {
-        let client = |link: &&Link| {
-            link.up && link.network == network && matches!(link.kind, Kind::Client)
-        };
+        let client =
+            |link: &&Link| link.up && link.network == network && matches!(link.kind, Kind::Client);
         self.links.iter().filter(client).count()
     }
 

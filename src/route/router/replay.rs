@@ -260,14 +260,15 @@ impl Router {
                                 (self.envelope).put_tail(out, federate.label, kept.groups, None);
                             })
                     }
-                    Form::Federated => fig::parse(&kept.bytes, self.envelope.id())
-                        .and_then(|message| {
+                    Form::Federated => {
+                        fig::parse(&kept.bytes, self.envelope.id()).and_then(|message| {
                             if federate.is_hub && is_last_hop(&message) {
                                 return Err(Reason::HopLimit);
                             }
                             let (label, groups) = (federate.label, kept.groups);
                             self.envelope.put_relayed_as(out, &message, label, groups)
-                        }),
+                        })
+                    }
                 };
                 match made {
                     Ok(()) => outbox.put_first(out, true, &mut federate.counters),
