@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustls_pki_types::CertificateDer;
 
 use super::clock::ClockSources;
+use super::filter::Filters;
 use super::groups::PeerGroups;
 use super::led::Led;
 use super::limits::Limits;
@@ -119,6 +120,12 @@ pub struct Peer {
     pub compress: bool,
     /// Which groups it gives and takes, and how far.
     pub groups: PeerGroups,
+    /// Take data packages and files from it.
+    pub data_packages_in: bool,
+    /// Let it have data packages and files of ours.
+    pub data_packages_out: bool,
+    /// What may cross the link, each way.
+    pub filters: Filters,
 }
 
 impl Peer {

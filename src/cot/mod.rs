@@ -2,6 +2,7 @@
 
 pub mod base64;
 pub mod class;
+pub mod content;
 pub mod echo;
 pub mod encode;
 pub mod federated;
@@ -9,6 +10,7 @@ pub mod groups;
 mod marti;
 pub mod patch;
 pub mod render;
+pub mod tak;
 
 pub use class::Class;
 

@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 
 use super::forms::{Forms, Source};
+use super::policing::Room;
 use super::spooling::lane_of;
 use super::{Federate, Kind, Router};
 use crate::clock::Now;
@@ -109,6 +110,10 @@ impl Targets {
     }
 }
 
+/// Of whom an entry of the phone book is, as far as filters ask: type and callsign of the contact, or the type alone
+/// of an item that is gone.
+pub(super) type OfWhom<'a> = (Option<(&'a [u8], &'a [u8])>, &'a [u8]);
+
 /// The callsign that means everybody (protocol reference 6.7).
 const ALL_STREAMING: &[u8] = b"All Streaming";
 
@@ -122,9 +127,13 @@ impl Router {
         targets: &Targets,
         now: Now,
     ) -> Result<Verdict, Reason> {
+        let room = match self.callsigns_matter {
+            true => self.name_outward(&source),
+            false => Room::default(),
+        };
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut forms = Forms::new(source, meta.groups, &self.envelope, &mut scratch);
-        let (mut count, mut spooled, mut unheard) = (0, false, false);
+        let (mut count, mut spooled, mut stopped, mut unheard) = (0, false, false, false);
         let home = self.network_of(from);
         for (place, link) in self.links.iter_mut().enumerate() {
             let is_federate = matches!(link.kind, Kind::Federate(_));
@@ -141,6 +150,14 @@ impl Router {
                     let fate = Fate::Dropped(reason);
                     self.pool.traces.offered(meta.mark, column, fate);
                 }
+                continue;
+            }
+            if link.guard.is_some()
+                && !meta.local_only
+                && let Some(stop) = link.stops(&source, &room, self.networks.tally(link.network))
+            {
+                stopped = true;
+                self.pool.traces.offered(meta.mark, column, stop.fate());
                 continue;
             }
             let (made, tally) = match &mut link.kind {
@@ -222,12 +239,15 @@ impl Router {
         }
         scratch.give_back();
         self.scratch = scratch;
+        if self.callsigns_matter {
+            self.callsigns = room;
+        }
         if spooled {
             self.trim();
         }
         match count {
-            0 if targets.is_directed() && unheard => Err(Reason::NoGroup),
-            0 if targets.is_directed() => Err(Reason::NoDestination),
+            0 if targets.is_directed() && !stopped && unheard => Err(Reason::NoGroup),
+            0 if targets.is_directed() && !stopped => Err(Reason::NoDestination),
             count => Ok(Verdict::Routed(count)),
         }
     }

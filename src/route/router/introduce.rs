@@ -3,13 +3,13 @@
 
 use std::hash::BuildHasher;
 
-use super::deliver::Meta;
+use super::deliver::{Meta, OfWhom};
 use super::{Kind, Router};
 use crate::clock::Now;
 use crate::cot::Class;
 use crate::cot::federated::{self, ContactOperation, Envelope, LabelId};
 use crate::counters::Reason;
-use crate::route::contacts::Contact;
+use crate::route::contacts::{Contact, NAMES_MAX};
 use crate::route::groups::GroupSet;
 use crate::route::link::{LinkId, Verdict};
 use crate::route::spool::Which;
@@ -44,11 +44,13 @@ impl Told {
 
 /// What federates are told of a contact.
 #[derive(Debug, Clone, Copy)]
-struct News {
+struct News<'a> {
     from: LinkId,
     /// Where it stands in the phone book, if it does.
     place: Option<usize>,
     groups: GroupSet,
+    /// Who it is, for filters.
+    of: OfWhom<'a>,
     /// Hubs are not told: they could tell nobody.
     last_hop: bool,
 }
@@ -61,6 +63,9 @@ impl Router {
             return;
         };
         let (groups, hops_left) = (contact.groups, contact.hops_left);
+        let mut kind = heapless::Vec::<u8, NAMES_MAX>::new();
+        // A name in the book is never longer than that.
+        let _ = kind.extend_from_slice(contact.kind());
         if hops_left == Some(0) {
             return;
         }
@@ -68,6 +73,7 @@ impl Router {
             from,
             place: self.contacts.place(key),
             groups,
+            of: (Some((&kind, callsign)), &kind),
             last_hop: false,
         };
         let meta = self.contact_meta(uid, false, now);
@@ -84,10 +90,15 @@ impl Router {
     pub(super) fn tell_left(&mut self, contact: &Contact, place: usize, now: Now) {
         let (from, uid, kind) = (contact.link, contact.uid(), contact.kind());
         let groups = contact.groups;
+        let callsign = contact.callsign();
         let news = News {
             from,
             place: Some(place),
             groups,
+            of: (
+                Some((kind, callsign)).filter(|_| !callsign.is_empty()),
+                kind,
+            ),
             last_hop: false,
         };
         let meta = self.contact_meta(uid, true, now);
@@ -134,7 +145,7 @@ impl Router {
     /// stands nowhere, and its delete goes to all who hear it.
     pub(super) fn relay_contact(
         &mut self,
-        from: LinkId,
+        (from, of): (LinkId, OfWhom<'_>),
         message: &Federated<'_>,
         (groups, place): (GroupSet, Option<usize>),
         meta: Meta,
@@ -144,6 +155,7 @@ impl Router {
             from,
             place,
             groups,
+            of,
             last_hop: federated::is_last_hop(message),
         };
         let put = |envelope: &Envelope, out: &mut Vec<u8>, label| {
@@ -155,7 +167,7 @@ impl Router {
 
     fn offer_federates(
         &mut self,
-        news: News,
+        news: News<'_>,
         meta: Meta,
         put: impl Fn(&Envelope, &mut Vec<u8>, LabelId) -> Result<(), Reason>,
         now: Now,
@@ -164,6 +176,10 @@ impl Router {
         let mut out = std::mem::take(&mut self.scratch.federated);
         let mut result = Ok(());
         for (place, link) in self.links.iter_mut().enumerate() {
+            let may_know = match news.of {
+                (Some((kind, callsign)), _) => link.may_know(kind, callsign),
+                (None, kind) => link.may_know_gone(kind),
+            };
             let Kind::Federate(federate) = &mut link.kind else {
                 continue;
             };
@@ -172,6 +188,7 @@ impl Router {
                 federate.told.set(at, false);
             }
             let concerned = place != usize::from(news.from.0)
+                && may_know
                 && link.groups.hears.meets(news.groups)
                 && !(news.last_hop && federate.is_hub)
                 && (was_told || !meta.delete);

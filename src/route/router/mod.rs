@@ -9,6 +9,7 @@ mod forms;
 mod introduce;
 mod notes;
 mod places;
+mod policing;
 mod questions;
 mod receive;
 mod reference;
@@ -45,6 +46,7 @@ pub use spooling::SpoolState;
 use aside::Aside;
 use belonging::Networks;
 use introduce::Told;
+use policing::{Guard, Room};
 use reference::Reference;
 use replay::Replay;
 use spooling::Spooling;
@@ -140,6 +142,10 @@ pub struct Router {
     echoes: echo::Echoes,
     /// The event under way named somebody new.
     new_contact: bool,
+    /// Some link's outgoing rules look at callsigns.
+    callsigns_matter: bool,
+    /// The callsigns of the event under way; kept for its memory.
+    callsigns: Room,
 }
 
 #[derive(Debug, Default)]
@@ -182,6 +188,8 @@ struct Link {
     thin: bool,
     /// It is the turn of what waits.
     turn: bool,
+    /// What may cross; none = everything.
+    guard: Option<Box<Guard>>,
 }
 
 impl Link {
@@ -264,6 +272,8 @@ impl Router {
             expected: None,
             echoes: echo::Echoes::default(),
             new_contact: false,
+            callsigns_matter: false,
+            callsigns: Room::default(),
             changes: 0,
             networks: Networks::default(),
             scratch: Scratch::default(),

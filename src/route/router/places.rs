@@ -33,6 +33,7 @@ impl Router {
                 frame: Frame::default(),
                 thin: false,
                 turn: false,
+                guard: None,
             });
             self.links.len() - 1
         });
@@ -76,6 +77,7 @@ impl Router {
                 frame: Frame::default(),
                 thin: false,
                 turn: false,
+                guard: None,
             });
             self.links.len() - 1
         });
@@ -117,6 +119,7 @@ impl Router {
             frame: Frame::default(),
             thin: false,
             turn: false,
+            guard: None,
         };
         // Of a peer that was removed, the place is used again: names that come and go must not add up.
         let removed = |link: &Link| {

@@ -93,6 +93,10 @@ impl Router {
             self.accepted(from, now);
             return Ok(Verdict::Consumed);
         }
+        if self.is_guarded(from) {
+            let about = (event.uid, event.kind);
+            self.admit(seen, about, event.detail.as_ref(), event.plain)?;
+        }
         seen.content = self.hasher.hash_one(piece);
         if self.dedup.is_repeat(seen.content, now.mono_ms) {
             return Err(Reason::Duplicate);
@@ -206,6 +210,16 @@ impl Router {
         }
         // Before it counts as come: it may come again by a way on which it is in a group.
         let groups = groups?;
+        let mut checked = Event::nothing();
+        let guarded = self.is_guarded(from);
+        let early = guarded && self.wants_detail(from, event.kind);
+        if early {
+            render::read_detail(&mut checked, event, &mut self.reader)?;
+        }
+        if guarded {
+            let about = (event.uid, event.kind);
+            self.admit(seen, about, checked.detail.as_ref(), true)?;
+        }
         seen.content = self.hasher.hash_one(event.bytes);
         // What must not be lost is sent again after a link broke, and that may be long after.
         let again = Class::of(event.kind, event.directed) <= Class::Chat
@@ -214,8 +228,9 @@ impl Router {
             return Err(Reason::Duplicate);
         }
         // Checked here, and not where it is first written, because a relay must not pass on what it would not show.
-        let mut checked = Event::nothing();
-        render::read_detail(&mut checked, event, &mut self.reader)?;
+        if !early {
+            render::read_detail(&mut checked, event, &mut self.reader)?;
+        }
         if ![event.time, event.start, event.stale]
             .into_iter()
             .all(stamp::is_in_calendar)
@@ -315,11 +330,15 @@ impl Router {
         if contact.uid.is_empty() && contact.callsign.is_empty() {
             return Ok(Verdict::Consumed);
         }
+        let gone = contact.operation == Operation::Delete;
+        if !gone && !self.admits_contact(from, b"", contact.callsign) {
+            return Err(Reason::Filtered);
+        }
         let key = self.hasher.hash_one(contact.uid);
         let meta = Meta {
             key: Some(key),
             groups,
-            ..self.contact_meta(contact.uid, contact.operation == Operation::Delete, now)
+            ..self.contact_meta(contact.uid, gone, now)
         };
         match contact.operation {
             Operation::Create => {
@@ -332,9 +351,10 @@ impl Router {
                     ..By::from((from, Heard::Hearsay))
                 };
                 if self.contacts.note(key, names, by, self.changes) == Noted::Changed {
+                    let of = (Some((&b""[..], callsign)), &b""[..]);
                     let belongs = (groups, self.contacts.place(key));
                     let meta = Meta { key: None, ..meta };
-                    return self.relay_contact(from, message, belongs, meta, now);
+                    return self.relay_contact((from, of), message, belongs, meta, now);
                 }
             }
             Operation::Delete => {
@@ -354,7 +374,8 @@ impl Router {
                 self.deleted(from, Some(key));
                 let (uid, kind) = (contact.uid, contact.callsign);
                 self.tell_clients_deleted(from, groups, uid, kind, now);
-                return self.relay_contact(from, message, belongs, meta, now);
+                let of = (None, contact.callsign);
+                return self.relay_contact((from, of), message, belongs, meta, now);
             }
             Operation::Ignored => {}
         }

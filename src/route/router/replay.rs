@@ -184,7 +184,10 @@ impl Router {
                 && self.links[place].groups.hears.meets(contact.groups)
                 && contact.hops_left != Some(0)
         };
-        if let Some(contact) = contact.filter(told) {
+        let may_know = |contact: &&crate::route::contacts::Contact| {
+            self.links[place].may_know(contact.kind(), contact.callsign())
+        };
+        if let Some(contact) = contact.filter(told).filter(may_know) {
             let out = &mut self.scratch.federated;
             out.clear();
             self.envelope.put_contact(
@@ -219,6 +222,10 @@ impl Router {
         }) else {
             return;
         };
+        let federated = kept.form == Form::Federated;
+        if !self.may_replay(place, &kept.bytes, federated) {
+            return;
+        }
         let Link {
             kind,
             outbox,
