@@ -36,6 +36,8 @@ pub struct ClientBounds {
     pub handshake: Duration,
     /// Where refused handshakes are counted.
     pub refusals: Refusals,
+    /// The local network that they are in.
+    pub network: Network,
 }
 
 /// How a listener's connections begin.
@@ -197,7 +199,7 @@ async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     tracing::info!(%address, "client connected: {address}");
     let port = hub.attach(LinkSpec::Client {
         address: address.to_string(),
-        network: Network::LOCAL,
+        network: bounds.network,
     });
     let offer = offers.then(|| Offer::make(&port, &hub, address.to_string()));
     let heed = |piece: Piece<'_>| match &offer {

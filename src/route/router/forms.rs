@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use super::Scratch;
-use crate::cot::federated::{ContactOperation, Envelope};
+use crate::cot::federated::{self, ContactOperation, Envelope, LabelId};
 use crate::cot::{class, render, tak};
 use crate::counters::Reason;
+use crate::route::groups::GroupSet;
 use crate::route::link::{Form, Wire};
 use crate::wire::fig::{self, Federated, Geo};
 use crate::wire::tak::{Event as TakEvent, Message};
@@ -24,6 +25,15 @@ pub(super) enum Source<'a> {
 }
 
 impl<'a> Source<'a> {
+    /// It may go one hop more, and that is the last: a hub could pass it to nobody.
+    #[cold]
+    pub(super) fn is_last_hop(&self) -> bool {
+        match self {
+            Self::Xml(_) | Self::Tak(..) => false,
+            Self::Federated(message, ..) => federated::is_last_hop(message),
+        }
+    }
+
     /// Its detail, if it has one that was looked at.
     pub(super) fn detail(&self) -> Option<&'a Detail<'a>> {
         match self {
@@ -46,8 +56,13 @@ impl<'a> Source<'a> {
 #[derive(Debug)]
 pub(super) struct Forms<'a> {
     source: Source<'a>,
+    /// The groups that the event is in.
+    groups: GroupSet,
     envelope: &'a Envelope,
     scratch: &'a mut Scratch,
+    /// How what is made for federates is labelled, and where that begins in it, for an event that begins here.
+    label: LabelId,
+    tail: usize,
     xml: Option<Result<(), Reason>>,
     federated: Option<Result<(), Reason>>,
     tak: Option<Result<(), Reason>>,
@@ -62,13 +77,17 @@ pub const TAK_MAX: usize = 64 * 1024;
 impl<'a> Forms<'a> {
     pub(super) fn new(
         source: Source<'a>,
+        groups: GroupSet,
         envelope: &'a Envelope,
         scratch: &'a mut Scratch,
     ) -> Self {
         Self {
             source,
+            groups,
             envelope,
             scratch,
+            label: LabelId::PLAIN,
+            tail: 0,
             xml: None,
             federated: None,
             tak: None,
@@ -130,35 +149,83 @@ impl<'a> Forms<'a> {
         match wire {
             Wire::Xml => self.xml(),
             Wire::Tak => self.tak(),
-            Wire::Federated | Wire::Legacy => self.federated(),
+            Wire::Federated | Wire::Legacy => self.federated(LabelId::PLAIN),
         }
     }
 
-    /// As the `FederatedEvent` that we send on, with the place for its copy.
-    pub(super) fn federated(&mut self) -> Result<(&[u8], &mut Option<Bytes>), Reason> {
+    /// As the `FederatedEvent` that we send on with that label, with the place for its copy.
+    pub(super) fn federated(
+        &mut self,
+        label: LabelId,
+    ) -> Result<(&[u8], &mut Option<Bytes>), Reason> {
+        if label != self.label {
+            self.relabel(label);
+        }
         let Scratch {
             federated: out,
             names,
             ..
         } = &mut *self.scratch;
         let (source, envelope) = (self.source, self.envelope);
-        (*self.federated.get_or_insert_with(|| {
+        if self.federated.is_none() {
             out.clear();
-            match source {
+            self.federated = Some(match source {
                 Source::Xml(event) => {
                     let detail = event.detail.as_ref();
                     put_deleted(envelope, out, names, event.kind, detail);
-                    envelope.put_event(out, event)
+                    let made = envelope.put_event(out, event);
+                    self.tail = relabelled(envelope, out, made, (label, self.groups));
+                    made
                 }
                 Source::Tak(_, event, detail) => {
                     put_deleted(envelope, out, names, event.kind, detail);
-                    envelope.put_tak_event(out, event, detail)
+                    let made = envelope.put_tak_event(out, event, detail);
+                    self.tail = relabelled(envelope, out, made, (label, self.groups));
+                    made
                 }
-                Source::Federated(message, ..) => envelope.put_relayed(out, message),
-            }
-        }))?;
+                Source::Federated(message, ..) => {
+                    envelope.put_relayed_as(out, message, label, self.groups)
+                }
+            });
+        }
+        if let Some(Err(reason)) = self.federated {
+            return Err(reason);
+        }
         Ok((out, &mut self.federated_copy))
     }
+
+    /// What is made becomes what another label wants: of an event that begins here, all but its end is the same.
+    #[cold]
+    #[inline(never)]
+    fn relabel(&mut self, label: LabelId) {
+        self.label = label;
+        if let Some(Ok(())) = self.federated {
+            self.federated_copy = None;
+            let out = &mut self.scratch.federated;
+            match self.source {
+                Source::Xml(_) | Source::Tak(..) => {
+                    out.truncate(self.tail);
+                    self.envelope.put_tail(out, label, self.groups, None);
+                }
+                Source::Federated(..) => self.federated = None,
+            }
+        }
+    }
+}
+
+/// Gives an event that was just made for federates the end that the label wants; tells where that begins.
+fn relabelled(
+    envelope: &Envelope,
+    out: &mut Vec<u8>,
+    made: Result<(), Reason>,
+    (label, groups): (LabelId, GroupSet),
+) -> usize {
+    let tail = envelope.begin_of_tail(out);
+    if label != LabelId::PLAIN && made.is_ok() {
+        out.truncate(tail);
+        envelope.put_tail(out, label, groups, None);
+    }
+    tail
 }
 
 /// Reads an event that was kept as it came; `room` is for the detail of a `TakMessage`.
@@ -191,17 +258,28 @@ pub(super) fn read_kept<R>(
     })
 }
 
+/// How a link that comes up is told of what was kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Telling {
+    pub(super) wire: Wire,
+    pub(super) label: LabelId,
+    /// The groups that the event is in.
+    pub(super) groups: GroupSet,
+    /// It is a hub, and can pass nothing on that may go one hop more only.
+    pub(super) is_hub: bool,
+}
+
 /// Makes of an event that was kept as it came what a link of that kind wants, and hands it to `put`.
 ///
 /// # Errors
 /// Why it cannot be made.
 pub(super) fn with_kept(
     (form, bytes): (Form, &[u8]),
-    wire: Wire,
+    telling: Telling,
     (envelope, reader, scratch): (&Envelope, &mut Reader, &mut Scratch),
     put: impl FnOnce(&[u8]),
 ) -> Result<(), Reason> {
-    if let (Form::Xml, Wire::Xml) | (Form::Tak, Wire::Tak) = (form, wire) {
+    if let (Form::Xml, Wire::Xml) | (Form::Tak, Wire::Tak) = (form, telling.wire) {
         put(bytes);
         return Ok(());
     }
@@ -210,8 +288,15 @@ pub(super) fn with_kept(
         (form, bytes),
         (envelope.id(), reader, &mut room),
         |source| {
-            let mut forms = Forms::new(source, envelope, scratch);
-            forms.of(wire).map(|(bytes, _)| put(bytes))
+            if telling.is_hub && source.is_last_hop() {
+                return Err(Reason::HopLimit);
+            }
+            let mut forms = Forms::new(source, telling.groups, envelope, scratch);
+            let made = match telling.wire {
+                Wire::Federated | Wire::Legacy => forms.federated(telling.label),
+                wire => forms.of(wire),
+            };
+            made.map(|(bytes, _)| put(bytes))
         },
     );
     scratch.detail = room;
@@ -230,7 +315,7 @@ pub(super) fn tak_of<'s>(
 ) -> Result<&'s [u8], Reason> {
     let mut event = Event::nothing();
     reader.parse(&mut event, xml)?;
-    let mut forms = Forms::new(Source::Xml(&event), envelope, scratch);
+    let mut forms = Forms::new(Source::Xml(&event), GroupSet::ALL, envelope, scratch);
     forms.tak()?;
     Ok(&scratch.tak)
 }

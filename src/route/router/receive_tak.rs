@@ -11,6 +11,7 @@ use crate::clock::Now;
 use crate::cot::class::{self, Class};
 use crate::cot::tak::read_detail;
 use crate::counters::Reason;
+use crate::route::contacts::{By, Source as Heard};
 use crate::route::latest::Newest;
 use crate::route::link::{Form, LinkId, Verdict};
 use crate::wire::stamp;
@@ -103,6 +104,7 @@ impl Router {
             delete: false,
             deadline_ms: deadline(event.stale, now),
             local_only: class::is_mission_change(event.kind),
+            groups: self.said_by(from),
             alarm: class::is_emergency(event.kind),
         };
         if event.kind == class::DELETE {
@@ -112,7 +114,11 @@ impl Router {
             self.deleted(from, meta.key);
         } else {
             let who = (event.uid, Spelling::Meant);
-            let presence = self.presence(from, key, who, event.kind, shown, now);
+            let by = By {
+                groups: meta.groups,
+                ..By::from((from, Heard::Position))
+            };
+            let presence = self.presence(by, key, who, event.kind, shown, now);
             if class::is_cancellation(event.kind) {
                 self.latest.forget(key);
             } else if meta.class != Class::Bulk && keeps(event.kind, &targets) {
@@ -125,6 +131,7 @@ impl Router {
                     stale_ms: event.stale.unwrap_or(i64::MIN),
                     changed: 0,
                     presence,
+                    groups: meta.groups,
                 });
             }
         }

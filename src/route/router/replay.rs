@@ -3,9 +3,10 @@
 //! A replay goes place by place as the connection takes it, so it needs no memory. What changed after it began was
 //! offered to the link as it happened, and is skipped.
 
-use super::{Kind, Link, Router, forms};
+use super::forms::{self, Telling};
+use super::{Kind, Link, Router};
 use crate::clock::Now;
-use crate::cot::federated::ContactOperation;
+use crate::cot::federated::{ContactOperation, LabelId};
 use crate::route::link::LinkId;
 
 /// How far a link's replay has come.
@@ -174,7 +175,10 @@ impl Router {
         };
         self.links[place].replay.place += 1;
         let told = |contact: &&crate::route::contacts::Contact| {
-            contact.changed <= replay.contacts_since && usize::from(contact.link.0) != place
+            contact.changed <= replay.contacts_since
+                && usize::from(contact.link.0) != place
+                && self.links[place].groups.hears.meets(contact.groups)
+                && contact.hops_left != Some(0)
         };
         let may_know = |contact: &&crate::route::contacts::Contact| {
             self.links[place].may_know(contact.kind(), contact.callsign())
@@ -188,9 +192,11 @@ impl Router {
                 contact.uid(),
                 contact.callsign(),
             );
-            self.envelope.finish(out);
             let Link { kind, outbox, .. } = &mut self.links[place];
             if let Kind::Federate(federate) = kind {
+                let (groups, left) = (contact.groups, contact.hops_left);
+                self.envelope.put_tail(out, federate.label, groups, left);
+                federate.told.set(replay.place, true);
                 outbox.put_first(&self.scratch.federated, false, &mut federate.counters);
             }
         }
@@ -208,6 +214,7 @@ impl Router {
             kept.changed <= replay.events_since
                 && kept.stale_ms > now.wall_ms
                 && usize::from(kept.link.0) != place
+                && self.links[place].groups.hears.meets(kept.groups)
         }) else {
             return;
         };
@@ -215,17 +222,27 @@ impl Router {
             return;
         }
         let Link {
-            kind, wire, outbox, ..
+            kind,
+            wire,
+            outbox,
+            network,
+            ..
         } = &mut self.links[place];
-        let tally = match kind {
-            Kind::Client => &mut self.local,
-            Kind::Neighbour(neighbour) => &mut neighbour.counters,
-            Kind::Federate(federate) => &mut federate.counters,
+        let (tally, label, is_hub) = match kind {
+            Kind::Client => (self.networks.tally(*network), LabelId::PLAIN, false),
+            Kind::Neighbour(neighbour) => (&mut neighbour.counters, LabelId::PLAIN, false),
+            Kind::Federate(federate) => (&mut federate.counters, federate.label, federate.is_hub),
             Kind::Commands => return,
+        };
+        let telling = Telling {
+            wire: *wire,
+            label,
+            groups: kept.groups,
+            is_hub,
         };
         // What is kept was readable when it came, so little can go wrong here but a hop limit.
         let parts = (&self.envelope, &mut self.reader, &mut self.scratch);
-        let made = forms::with_kept((kept.form, &kept.bytes), *wire, parts, |bytes| {
+        let made = forms::with_kept((kept.form, &kept.bytes), telling, parts, |bytes| {
             outbox.put_first(bytes, true, tally);
         });
         if let Err(reason) = made {

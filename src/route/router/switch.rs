@@ -3,9 +3,26 @@
 use bytes::Bytes;
 
 use super::forms::tak_of;
-use super::{Kind, Router};
+use super::{Kind, Link, Router};
 use crate::clock::Now;
-use crate::route::link::{LinkId, Wire};
+use crate::route::link::{LinkId, Role, Wire};
+use crate::route::outbox::Framing;
+
+impl Link {
+    /// From now on its events are written in that way.
+    pub(super) fn write_as(&mut self, wire: Wire) {
+        self.wire = wire;
+        self.outbox.set_framing(self.framing(wire));
+    }
+
+    /// A mesh frames its datagrams itself.
+    fn framing(&self, wire: Wire) -> Framing {
+        match &self.kind {
+            Kind::Neighbour(neighbour) if neighbour.role == Role::Mesh => Framing::None,
+            _ => wire.into(),
+        }
+    }
+}
 
 impl Router {
     /// From now on the link's events are written in that way; what was handed over stays as it is, and what waits must be
@@ -41,7 +58,7 @@ impl Router {
         }
         let framing = link.framing(Wire::Tak);
         let counters = match &mut link.kind {
-            Kind::Client | Kind::Commands => &mut self.local,
+            Kind::Client | Kind::Commands => self.networks.tally(link.network),
             Kind::Neighbour(neighbour) => &mut neighbour.counters,
             Kind::Federate(federate) => &mut federate.counters,
         };
