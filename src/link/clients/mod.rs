@@ -201,7 +201,7 @@ async fn client<S: AsyncRead + AsyncWrite + Unpin>(
         address: address.to_string(),
         network: bounds.network,
     });
-    let offer = offers.then(|| Offer::make(&port, &hub, address.to_string()));
+    let offer = offers.then(|| Offer::make(&port, &hub, address));
     let heed = |piece: Piece<'_>| match &offer {
         Some(offer) => offer.hear(piece, &port, &hub),
         None => Heed::Pass,

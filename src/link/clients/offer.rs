@@ -1,5 +1,7 @@
 //! The offer of TAK protocol v1 to a TLS client, and what comes of it (protocol reference 6.2).
 
+use std::net::SocketAddr;
+
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::cot::tak::negotiation;
@@ -13,16 +15,16 @@ use crate::wire::xml;
 #[derive(Debug)]
 pub(super) struct Offer {
     /// The offer's uid, which its answer has too.
-    uid: String,
+    uid: u128,
     /// The client's address, for the log.
-    address: String,
+    address: SocketAddr,
 }
 
 impl Offer {
     /// Sends the offer, before anything else.
-    pub(super) fn make(port: &Port, hub: &Hub, address: String) -> Self {
-        let uid = fresh_uuid();
-        port.put_first(&negotiation::offer(&uid, hub.now().wall_ms));
+    pub(super) fn make(port: &Port, hub: &Hub, address: SocketAddr) -> Self {
+        let uid = fresh();
+        port.put_first(&negotiation::offer(&uuid(uid), hub.now().wall_ms));
         Self { uid, address }
     }
 
@@ -41,9 +43,9 @@ impl Offer {
         else {
             return Heed::Keep;
         };
-        let address = &self.address;
+        let address = self.address;
         let yes = version == framing::VERSION;
-        let answer = negotiation::answer(&self.uid, yes, hub.now().wall_ms);
+        let answer = negotiation::answer(&uuid(self.uid), yes, hub.now().wall_ms);
         if yes {
             port.switch_to_tak(&answer);
             tracing::info!(%address, "client {address} speaks TAK protocol {version} from now on");
@@ -59,12 +61,16 @@ impl Offer {
     }
 }
 
-/// A random UUID (version 4).
-fn fresh_uuid() -> String {
+fn fresh() -> u128 {
     let mut bytes = [0u8; 16];
     // Two offers of one uid would confuse nobody: each is on a connection of its own.
     let _ = SystemRandom::new().fill(&mut bytes);
-    let bits = u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62) | 4 << 76 | 2 << 62;
+    u128::from_be_bytes(bytes)
+}
+
+/// A random number as UUID (version 4).
+fn uuid(random: u128) -> String {
+    let bits = random & !(0xf << 76) & !(0x3 << 62) | 4 << 76 | 2 << 62;
     let hex = format!("{bits:032x}");
     let parts = [0..8, 8..12, 12..16, 16..20, 20..32];
     parts
@@ -78,11 +84,12 @@ mod tests {
 
     #[test]
     fn a_uuid_looks_like_one() {
-        let uuid = fresh_uuid();
+        let random = fresh();
+        let uuid = uuid(random);
         let dashes: Vec<usize> = uuid.match_indices('-').map(|(at, _)| at).collect();
         assert_eq!((uuid.len(), dashes.as_slice()), (36, &[8, 13, 18, 23][..]));
         assert_eq!(&uuid[14..15], "4");
         assert!(matches!(&uuid[19..20], "8" | "9" | "a" | "b"), "{uuid}");
-        assert_ne!(uuid, fresh_uuid());
+        assert_ne!(random, fresh());
     }
 }

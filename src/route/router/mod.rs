@@ -181,7 +181,7 @@ impl Scratch {
 }
 
 /// The same for what TAK protocol v1 needs, bytes: events in it are short.
-pub const TAK_KEPT: usize = 8 * 1024;
+const TAK_KEPT: usize = crate::budget::TAK_FORM as usize;
 
 #[derive(Debug)]
 struct Link {
