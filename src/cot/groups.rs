@@ -27,7 +27,7 @@ impl GroupSet {
     /// No group: nobody beyond its own network gets such an event, and such a link gets none.
     pub const NONE: Self = Self(0);
     /// Every group, with those that have no name here: a federate for whom no list was written.
-    pub const ALL: Self = Self((1 << MOST_GROUPS) - 1 | UNNAMED);
+    pub const ALL: Self = Self(((1 << MOST_GROUPS) - 1) | UNNAMED);
     /// [`DEFAULT_GROUP`] alone, which is the first of every table.
     pub const DEFAULT: Self = Self(1);
 
