@@ -24,6 +24,8 @@ pub struct ServerStatus {
     pub address: String,
     /// The connection is TLS.
     pub tls: bool,
+    /// What is spoken: `xml`, or `tak` (TAK protocol v1) where the server offered it.
+    pub protocol: String,
     /// Not paused.
     pub enabled: bool,
     /// Users there whom we heard and who have not left.

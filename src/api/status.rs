@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 pub use super::parts::{Counts, LedStatus, PeerState, Proven, UplinkStatus};
 
 use super::clock::ClockStatus;
+use super::groups::{NetworkStatus, PeerGroupsStatus};
 use super::line::LineStatus;
 use super::sending::SendingStatus;
 use super::servers::ServerStatus;
@@ -33,6 +34,9 @@ pub struct Status {
     /// Every TAK server at which the box logs in, in the order of the configuration.
     #[serde(default)]
     pub servers: Vec<ServerStatus>,
+    /// Every local network; the first is that of `[listen]`.
+    #[serde(default)]
+    pub networks: Vec<NetworkStatus>,
     /// Local clients connected now.
     pub clients: u32,
     /// Handshakes refused since the start, by reason.
@@ -125,6 +129,9 @@ pub struct PeerStatus {
     /// What goes over the wire to it, and what was spared.
     #[serde(default)]
     pub sending: SendingStatus,
+    /// Its groups.
+    #[serde(default)]
+    pub groups: PeerGroupsStatus,
 }
 
 /// All local clients together.
@@ -317,6 +324,25 @@ pub(crate) mod tests {
                     source: "exchange".into(),
                 },
                 sending: SendingStatus::default(),
+                groups: PeerGroupsStatus {
+                    outbound: Some(vec!["Blue".into()]),
+                    mapping: true,
+                    remote: vec!["Blau".into()],
+                    ..PeerGroupsStatus::default()
+                },
+            }],
+            networks: vec![NetworkStatus {
+                name: "local".into(),
+                clients_tcp: "127.0.0.1:8087".parse().ok(),
+                clients_tls: None,
+                clients: 3,
+                incoming: true,
+                outgoing: false,
+                inbound_groups: vec!["Blue".into()],
+                outbound_groups: Vec::new(),
+                events_in: 7,
+                events_out: 8,
+                dropped: Counts::new(),
             }],
             servers: vec![ServerStatus {
                 name: "ots".into(),
@@ -327,6 +353,7 @@ pub(crate) mod tests {
                 proven: None,
                 address: "10.0.0.9:8089".into(),
                 tls: true,
+                protocol: "xml".into(),
                 enabled: true,
                 users: 4,
                 events_in: 5,

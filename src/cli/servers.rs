@@ -30,7 +30,11 @@ fn row(server: &ServerStatus, now: &str, width: usize) -> String {
         clean(&heard(server.last_heard.as_deref(), now)),
     );
     let how = if server.tls { "TLS" } else { "plain" };
-    let mut lines = vec![format!("at {} ({how})", server.address)];
+    let tak = match server.protocol.as_str() {
+        "tak" => ", TAK protocol v1",
+        _ => "",
+    };
+    let mut lines = vec![format!("at {} ({how}{tak})", server.address)];
     lines.push(match &server.stopped_by {
         Some(step) => format!("stopped by {step}: {}", server.reason),
         None => server.reason.clone(),

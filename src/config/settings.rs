@@ -9,8 +9,10 @@ use rustls_pki_types::CertificateDer;
 pub use super::address::{CLIENTS_TCP_PORT, CLIENTS_TLS_PORT, FEDERATION_PORT};
 use super::clock::ClockSources;
 use super::filter::Filters;
+use super::groups::PeerGroups;
 use super::led::Led;
 use super::limits::Limits;
+use super::network::{LOCAL_NETWORK, NetworkSettings};
 use super::probe::Probe;
 use super::rate::Rate;
 use super::server::Server;
@@ -46,6 +48,8 @@ pub struct Config {
     pub console_idle_minutes: u32,
     /// The ways out, best first; none: the kernel's routes decide.
     pub uplinks: Vec<Arc<Uplink>>,
+    /// The local networks; the first is that of `[listen]`.
+    pub networks: Vec<NetworkSettings>,
     /// Registered federates.
     pub peers: Vec<Peer>,
     /// TAK servers at which the box logs in.
@@ -112,6 +116,8 @@ pub struct Peer {
     pub rate: Option<Rate>,
     /// Pack what is sent over a thin link when the peer is a box that can unpack it.
     pub compress: bool,
+    /// Which groups it gives and takes, and how far.
+    pub groups: PeerGroups,
     /// Take data packages and files from it.
     pub data_packages_in: bool,
     /// Let it have data packages and files of ours.
@@ -141,6 +147,7 @@ impl Default for Config {
             keepalive_discovery: true,
             console_idle_minutes: CONSOLE_IDLE_MINUTES,
             uplinks: Vec::new(),
+            networks: vec![NetworkSettings::of(LOCAL_NETWORK)],
             peers: Vec::new(),
             servers: Vec::new(),
         }

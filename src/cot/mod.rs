@@ -8,6 +8,7 @@ pub mod echo;
 pub mod encode;
 pub mod federated;
 pub mod flow_tag;
+pub mod groups;
 mod marti;
 pub mod patch;
 pub mod render;

@@ -90,6 +90,28 @@ impl Port {
             .with(|router, now| router.receive_xml(self.id, event, now))
     }
 
+    /// Hands over one `TakMessage`.
+    pub fn receive_tak(&self, message: &[u8]) -> Verdict {
+        self.hub
+            .with(|router, now| router.receive_tak(self.id, message, now))
+    }
+
+    /// Sends `answer` as the last XML; see [`Router::switch_to_tak`].
+    pub fn switch_to_tak(&self, answer: &[u8]) {
+        self.hub
+            .with(|router, now| router.switch_to_tak(self.id, answer, now));
+    }
+
+    /// An event of the box's own as `TakMessage`; see [`Router::in_tak`].
+    pub fn in_tak(&self, xml: &[u8]) -> Option<Vec<u8>> {
+        self.hub.with(|router, _| router.in_tak(xml))
+    }
+
+    /// Sends something of the link's own, in its wire form, past what waits.
+    pub fn put_first(&self, bytes: &[u8]) {
+        self.hub.with(|router, _| router.put_first(self.id, bytes));
+    }
+
     /// Hands over one `FederatedEvent`.
     pub fn receive_federated(&self, message: &[u8]) -> Verdict {
         self.hub
@@ -140,7 +162,8 @@ impl Port {
 
     /// The same neighbour on a new connection: it is told the latest events again, and what waits goes there.
     pub fn again(&self, spec: LinkSpec) {
-        self.hub.with(|router, now| router.attach(spec, now));
+        self.hub
+            .with(|router, now| router.attach_again(self.id, spec, now));
     }
 
     /// Takes users off the phone book who have not been heard for longer than they said; see [`Router::sweep`].

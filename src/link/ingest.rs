@@ -13,6 +13,7 @@ use crate::budget;
 use crate::counters::Reason;
 use crate::link::hub::Port;
 use crate::wire::scan::{Found, PRELUDE_MAX, Scanner, check_prelude};
+use crate::wire::tak::framing;
 
 /// Bytes of a stream's receive buffer. An event that does not fit needs one of the few places for large events.
 pub const INGEST: usize = budget::INGEST as usize;
@@ -28,6 +29,15 @@ pub struct Intake {
     pub half_event: Duration,
 }
 
+/// A whole event as it stands in the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Piece<'a> {
+    /// CoT XML.
+    Xml(&'a [u8]),
+    /// A `TakMessage`.
+    Tak(&'a [u8]),
+}
+
 /// What becomes of a whole piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heed {
@@ -35,6 +45,8 @@ pub(super) enum Heed {
     Pass,
     /// It was for the link itself.
     Keep,
+    /// The same, and from the next byte on the stream is TAK protocol v1.
+    Switch,
 }
 
 /// Reads until the stream ends; the words tell why it did. `heed` sees every whole piece first.
@@ -45,7 +57,7 @@ pub(super) async fn read<R: AsyncRead + Unpin>(
     mut reader: R,
     port: &Port,
     bounds: &Intake,
-    mut heed: impl FnMut(&[u8]) -> Heed,
+    mut heed: impl FnMut(Piece<'_>) -> Heed,
 ) -> io::Result<&'static str> {
     let mut ingest = Ingest::new(bounds.max_event);
     let mut begun: Option<Instant> = None;
@@ -78,8 +90,12 @@ pub(super) async fn read<R: AsyncRead + Unpin>(
         }
         ingest.filled(count);
         let taken = ingest.take(port, &mut heed);
-        if taken.lost {
-            return Ok("an event longer than limits.max_event_kib");
+        match taken.lost {
+            None => {}
+            Some(Lost::TooLong) => return Ok("an event longer than limits.max_event_kib"),
+            Some(Lost::Garbage) => {
+                return Ok("it sends something else than the TAK protocol that it asked for");
+            }
         }
         if large.is_some() && ingest.shrink() {
             large = None;
@@ -103,8 +119,16 @@ struct Ingest {
     start: usize,
     end: usize,
     scanner: Scanner,
+    /// The stream is TAK protocol v1.
+    tak: bool,
+    /// Reads in a row that began with no message.
+    garbage: u32,
     max_event: usize,
 }
+
+/// A stream of TAK protocol v1 may begin so many reads in a row with something else. A TAK Server throws each away and
+/// waits for ever (protocol reference 6.2); one who is turned away comes back and asks again.
+const GARBAGE_MOST: u32 = 16;
 
 /// What [`Ingest::take`] left.
 #[derive(Debug, Clone, Copy)]
@@ -113,8 +137,17 @@ struct Taken {
     pieces: usize,
     /// An event has begun and is not whole.
     begun: bool,
-    /// Framing is lost; the connection must end.
-    lost: bool,
+    /// The connection must end.
+    lost: Option<Lost>,
+}
+
+/// Why no more can be read.
+#[derive(Debug, Clone, Copy)]
+enum Lost {
+    /// An event is longer than allowed, and nothing behind it can be trusted to be framed.
+    TooLong,
+    /// No messages come, but something else.
+    Garbage,
 }
 
 impl Ingest {
@@ -124,6 +157,8 @@ impl Ingest {
             start: 0,
             end: 0,
             scanner: Scanner::new(max_event),
+            tak: false,
+            garbage: 0,
             max_event,
         }
     }
@@ -166,13 +201,16 @@ impl Ingest {
     }
 
     /// Takes every whole piece out of the buffer.
-    fn take(&mut self, port: &Port, heed: &mut impl FnMut(&[u8]) -> Heed) -> Taken {
+    fn take(&mut self, port: &Port, heed: &mut impl FnMut(Piece<'_>) -> Heed) -> Taken {
         let mut pieces = 0;
         let (begun, lost) = loop {
+            if self.tak {
+                break self.take_tak(&mut pieces, port, heed);
+            }
             let rest = &self.buffer[self.start..self.end];
             match self.scanner.next(rest) {
                 Found::Piece { start, end } => {
-                    hand_over(&rest[..start], &rest[start..end], port, heed);
+                    self.tak = hand_over(&rest[..start], &rest[start..end], port, heed);
                     pieces += 1;
                     self.start += end;
                 }
@@ -180,10 +218,10 @@ impl Ingest {
                     port.count(Reason::Garbage);
                     self.start += count;
                 }
-                Found::More { begun } => break (begun, false),
+                Found::More { begun } => break (begun, None),
                 Found::TooLong => {
                     port.count(Reason::Oversize);
-                    break (true, true);
+                    break (true, Some(Lost::TooLong));
                 }
             }
         };
@@ -193,15 +231,66 @@ impl Ingest {
             lost,
         }
     }
+
+    /// The same for a stream of TAK protocol v1.
+    fn take_tak(
+        &mut self,
+        pieces: &mut usize,
+        port: &Port,
+        heed: &mut impl FnMut(Piece<'_>) -> Heed,
+    ) -> (bool, Option<Lost>) {
+        loop {
+            // Some devices end what they send with a line break, the question that led here too.
+            let rest = self.buffer[self.start..self.end].trim_ascii_start();
+            self.start = self.end - rest.len();
+            match framing::next(rest, self.max_event) {
+                framing::Found::Message { start, end } => {
+                    let message = &rest[start..end];
+                    if heed(Piece::Tak(message)) == Heed::Pass {
+                        port.receive_tak(message);
+                    }
+                    (*pieces, self.garbage) = (*pieces + 1, 0);
+                    self.start += end;
+                }
+                framing::Found::More { begun } => return (begun, None),
+                // As TAK Server does: nobody knows where the next message begins, perhaps with the next read.
+                framing::Found::Garbage => {
+                    port.count(Reason::Garbage);
+                    self.start = self.end;
+                    self.garbage += 1;
+                    let lost = self.garbage >= GARBAGE_MOST;
+                    return (false, lost.then_some(Lost::Garbage));
+                }
+                framing::Found::TooLong => {
+                    port.count(Reason::Oversize);
+                    return (true, Some(Lost::TooLong));
+                }
+            }
+        }
+    }
 }
 
-fn hand_over(prelude: &[u8], piece: &[u8], port: &Port, heed: &mut impl FnMut(&[u8]) -> Heed) {
+/// Tells whether the stream is TAK protocol v1 from here on.
+fn hand_over(
+    prelude: &[u8],
+    piece: &[u8],
+    port: &Port,
+    heed: &mut impl FnMut(Piece<'_>) -> Heed,
+) -> bool {
     match check_prelude(prelude) {
-        Err(Reason::Doctype) => return port.count(Reason::Doctype),
+        Err(Reason::Doctype) => {
+            port.count(Reason::Doctype);
+            return false;
+        }
         Err(reason) => port.count(reason),
         Ok(()) => {}
     }
-    if heed(piece) == Heed::Pass {
-        port.receive_xml(piece);
+    match heed(Piece::Xml(piece)) {
+        Heed::Pass => {
+            port.receive_xml(piece);
+            false
+        }
+        Heed::Keep => false,
+        Heed::Switch => true,
     }
 }

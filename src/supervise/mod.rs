@@ -9,6 +9,7 @@ mod federation;
 pub mod lamp;
 mod listeners;
 mod machine;
+mod networks;
 mod rates;
 mod report;
 pub mod safe;
@@ -22,6 +23,7 @@ mod watch;
 mod why;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -151,6 +153,8 @@ struct Shared {
     federate_id: String,
     fingerprint: Fingerprint,
     bound: api::status::ListenStatus,
+    /// Of each local network, its plain listener and its TLS listener.
+    bound_in_networks: Vec<[Option<SocketAddr>; 2]>,
     stop: channel::Sender<bool>,
     orders: mpsc::Sender<Order>,
     changes: Changes,
@@ -225,7 +229,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
 
     let patient = manager.is_there();
     let mut listeners = match safe {
-        None => Listeners::bind(&config.listen, patient).map_err(StartError::Listen)?,
+        None => Listeners::bind(&config, patient).map_err(StartError::Listen)?,
         Some(_) => Listeners::default(),
     };
     // Only now: an address that another program has is no crash of ours.
@@ -236,6 +240,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         tracing::error!("safe mode, no peers and no clients: {safe}");
     }
     let bound = listeners.bound();
+    let bound_in_networks = listeners.bound_in_networks();
     let shares = Shares {
         hub: hub.clone(),
         board: board.clone(),
@@ -280,6 +285,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         federate_id,
         fingerprint: own.identity.fingerprint(),
         bound,
+        bound_in_networks,
         stop,
         orders,
         refusals: refusals.clone(),

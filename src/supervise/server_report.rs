@@ -18,7 +18,8 @@ impl Shared {
         let asked = self.hub.with(|router, now| {
             let one = |server: &Server| {
                 let users = router.users_of(Role::Server, &server.name);
-                (counters(router, server), users, now)
+                let tak = router.speaks_tak(Role::Server, &server.name);
+                (counters(router, server), (users, tak), now)
             };
             config.servers.iter().map(one).collect::<Vec<_>>()
         });
@@ -44,7 +45,13 @@ impl Shared {
         })
     }
 
-    fn server(&self, server: &Server, counters: &Counters, users: usize, now: Now) -> ServerStatus {
+    fn server(
+        &self,
+        server: &Server,
+        counters: &Counters,
+        (users, tak): (usize, bool),
+        now: Now,
+    ) -> ServerStatus {
         let known = self
             .servers
             .status_with(&server.name, counters, now.wall_ms)
@@ -88,6 +95,7 @@ impl Shared {
                 false => known.address,
             },
             tls: server.tls.is_some(),
+            protocol: if tak { "tak" } else { "xml" }.to_owned(),
             enabled: server.enabled,
             users: u32::try_from(users).unwrap_or(u32::MAX),
             events_in: counters.events_in,

@@ -79,7 +79,10 @@ impl Servers {
             } else if !self.links.contains_key(name) {
                 board.set_address(name, &server.address);
                 let node = Arc::clone(&self.node);
-                let link = ServerLink::spawn(node, server.clone(), Network::LOCAL);
+                let number = server.network.as_deref();
+                let number = number.and_then(|name| config.network_number(name));
+                let network = number.map_or(Network::LOCAL, Network);
+                let link = ServerLink::spawn(node, server.clone(), network);
                 self.links.insert(name.clone(), link);
             }
         }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::Shared;
 use super::federation::Federation;
 use super::servers::Servers;
+use super::{Shared, networks};
 use crate::config::Config;
 
 /// A configuration to take over, and whom to tell when that is done.
@@ -28,7 +28,7 @@ pub(super) fn take_over(
     shared: &Arc<Shared>,
     federation: &mut Federation,
     servers: &mut Servers,
-    config: Config,
+    mut config: Config,
 ) -> Taken {
     if let Some(safe) = &shared.safe {
         return shared.take_over_safely(safe, config);
@@ -40,6 +40,10 @@ pub(super) fn take_over(
     }
     if config.limits != old.limits {
         later.push("[limits]");
+    }
+    if !networks::same_listeners(&config, &old) {
+        later.push("[[network]]");
+        config.networks.clone_from(&old.networks);
     }
     if config.identity != old.identity {
         later.push("[identity]");
@@ -57,6 +61,7 @@ pub(super) fn take_over(
     shared.set_config(Config {
         peers: config.peers,
         servers: config.servers,
+        networks: config.networks,
         uplinks: config.uplinks,
         led: config.led,
         clock: config.clock,

@@ -138,6 +138,46 @@ fn a_server_without_federation_gains_it() {
 }
 
 #[test]
+fn a_box_is_a_server_for_another_box_in_tak_protocol_v1() {
+    let bravo = Setup::new("bravo").start();
+    let leaf = bravo.issue("ALPHA-BOX");
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let login = format!(
+        "[[server]]\nname = \"bravo\"\naddress = \"{}\"\ncertificate = \"{}\"\nkey = \"{}\"\nca_cert = \"{}\"\n",
+        bravo.clients_tls(),
+        file("alpha.pem", &leaf.chain_pem),
+        file("alpha.key", &leaf.key_pem),
+        file("ca.pem", &leaf.authority_pem),
+    );
+    let alpha = Setup::new("alpha").table(&login).start();
+    wait_state(&alpha, "flowing");
+    eventually("TAK protocol v1 is agreed", || {
+        (server(&alpha)["protocol"] == "tak").then_some(())
+    });
+    let hawk = Device::plain(alpha.clients_tcp());
+    let swan = Device::plain(bravo.clients_tcp());
+    swan.expect("the box's own contact", |event| {
+        event.xml.contains("callsign=\"alpha\"")
+    });
+    hawk.send(position("hawk-uid", "HAWK"));
+    swan.expect_uid("hawk-uid");
+    swan.send(position("swan-uid", "SWAN"));
+    let seen = hawk.expect_uid("swan-uid");
+    assert!(seen.xml.contains("battery=\"87\""), "{}", seen.xml);
+    let (swan_is, hawk_is) = (["swan-uid", "SWAN"], ["hawk-uid", "HAWK"]);
+    swan.send(private("b-t-f", swan_is, hawk_is, "for hawk"));
+    hawk.expect("the chat", |event| event.xml.contains("for hawk"));
+    hawk.send(private("b-t-f-d", hawk_is, swan_is, "received"));
+    swan.expect("the receipt", |event| event.kind() == "b-t-f-d");
+    assert_eq!(server(&alpha)["users"], 1);
+}
+
+#[test]
 fn a_login_with_a_users_package() {
     let Some(taky) = Taky::start(true) else {
         return;

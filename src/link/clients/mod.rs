@@ -1,4 +1,7 @@
 //! The `clients` link: ATAK, WinTAK, iTAK and whatever else streams CoT XML, over TCP or mutual TLS (protocol reference 6.1).
+//! TLS clients may ask for TAK protocol v1.
+
+mod offer;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,10 +17,11 @@ use tokio_rustls::TlsAcceptor;
 use super::door::{Door, Guest, Place};
 use super::handshake::Failure;
 use super::hub::{Hub, Port};
-use super::ingest::{Heed, Intake, read};
+use super::ingest::{Heed, Intake, Piece, read};
 use super::refusals::Refusals;
 use super::socket;
 use crate::route::{LinkSpec, Network};
+use offer::Offer;
 
 /// Bounds of the clients of one box; both listeners share them.
 #[derive(Debug, Clone)]
@@ -32,6 +36,8 @@ pub struct ClientBounds {
     pub handshake: Duration,
     /// Where refused handshakes are counted.
     pub refusals: Refusals,
+    /// The local network that they are in.
+    pub network: Network,
 }
 
 /// How a listener's connections begin.
@@ -84,7 +90,7 @@ pub async fn serve(
             Security::Plain => {
                 if let Some(slot) = bounds.slot(address) {
                     tokio::spawn(async move {
-                        client(stream, address, hub, &bounds, stop).await;
+                        client(stream, address, hub, &bounds, stop, false).await;
                         drop((slot, alive));
                     });
                 }
@@ -178,25 +184,31 @@ async fn welcome(
     };
     stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
     // Boxed, so that strangers in their handshake cost no room for it.
-    Box::pin(client(stream, address, hub, bounds, stop)).await;
+    Box::pin(client(stream, address, hub, bounds, stop, true)).await;
 }
 
-/// One client, from its first byte to its last.
+/// One client, from its first byte to its last. Who has shown a certificate is offered TAK protocol v1.
 async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     address: SocketAddr,
     hub: Hub,
     bounds: &ClientBounds,
     mut stop: watch::Receiver<bool>,
+    offers: bool,
 ) {
     tracing::info!(%address, "client connected: {address}");
     let port = hub.attach(LinkSpec::Client {
         address: address.to_string(),
-        network: Network::LOCAL,
+        network: bounds.network,
     });
+    let offer = offers.then(|| Offer::make(&port, &hub, address));
+    let heed = |piece: Piece<'_>| match &offer {
+        Some(offer) => offer.hear(piece, &port, &hub),
+        None => Heed::Pass,
+    };
     let (reader, mut writer) = tokio::io::split(stream);
     let ended = tokio::select! {
-        ended = read(reader, &port, &bounds.intake, |_| Heed::Pass) => ended,
+        ended = read(reader, &port, &bounds.intake, heed) => ended,
         ended = write(&mut writer, &port) => ended,
         _ = stop.wait_for(|&stop| stop) => Ok("the box stops"),
     };

@@ -5,6 +5,7 @@
 //! | `mod.rs` | the task: reach the server, run the login, wait, again |
 //! | `session.rs` | one login from its first byte to its last |
 //! | `identity.rs` | the files of the configuration become TLS |
+//! | `protocol.rs` | XML, or TAK protocol v1 once the server has agreed |
 //! | `say.rs` | what the box itself says there |
 //! | `liveness.rs` | when to ping, and what a missing answer means (pure) |
 //! | `trouble.rs` | what goes wrong, in words |
@@ -13,6 +14,7 @@
 
 mod identity;
 pub mod liveness;
+mod protocol;
 pub mod say;
 mod session;
 mod trouble;

@@ -66,6 +66,12 @@ pub fn is_pong(piece: &[u8]) -> bool {
             .any(|mark| memchr::memmem::find(piece, mark).is_some())
 }
 
+/// The same for a `TakMessage`.
+pub fn is_pong_in_tak(message: &[u8]) -> bool {
+    // Its type, with the field's number and length before it.
+    message.len() <= PONG_BYTES && memchr::memmem::find(message, b"\x0a\x09t-x-c-t-r").is_some()
+}
+
 fn event(uid: &str, kind: &str, how: &str, (now, lives): (i64, i64), detail: &str) -> String {
     let time = |ms| {
         let text = stamp::write(ms).unwrap_or(*b"1970-01-01T00:00:00.000Z");
@@ -150,6 +156,8 @@ mod tests {
     fn pongs_are_told_from_other_events() {
         assert!(is_pong(b"<event uid=\"takPong\" type=\"t-x-c-t-r\"/>"));
         assert!(is_pong(b"<event uid='takPong' type='t-x-c-t-r'/>"));
+        assert!(is_pong_in_tak(b"\x12\x0b\x0a\x09t-x-c-t-r"));
+        assert!(!is_pong_in_tak(b"\x12\x0b\x2a\x09t-x-c-t-r"));
         assert!(!is_pong(b"<event uid=\"t-x-c-t-r\" type=\"a-f-G\"/>"));
     }
 }

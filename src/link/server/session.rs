@@ -10,14 +10,15 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 
 use super::ServerNode;
 use super::liveness::{self, Liveness};
-use super::say::{Ourselves, PRESENCE_EVERY_MS, is_pong};
+use super::protocol::{Protocol, Turn};
+use super::say::{Ourselves, PRESENCE_EVERY_MS, is_pong, is_pong_in_tak};
 use super::trouble::LoginTrouble;
 use crate::config::Server;
 use crate::link::board::PeerState;
 use crate::link::federate::plan::proof_within;
 use crate::link::federate::registry::stopped;
 use crate::link::hub::Port;
-use crate::link::ingest::{Heed, read};
+use crate::link::ingest::{Heed, Piece, read};
 use crate::link::route_watch::{Changes, came};
 use crate::route::{LinkSpec, Network, Role};
 
@@ -59,6 +60,7 @@ struct Talk {
     /// Since when it is known to be well.
     well: Mutex<Option<Instant>>,
     round_trip: Mutex<Option<Duration>>,
+    protocol: Protocol,
 }
 
 impl Talk {
@@ -93,6 +95,7 @@ impl Session<'_> {
             hurry: Notify::new(),
             well: Mutex::default(),
             round_trip: Mutex::default(),
+            protocol: Protocol::default(),
         };
         let spec = LinkSpec::Neighbour {
             name: self.server.name.clone(),
@@ -144,12 +147,15 @@ impl Session<'_> {
     }
 
     /// Every whole piece that comes, before the router sees it.
-    fn heed(&self, piece: &[u8], talk: &Talk, port: &Port) -> Heed {
+    fn heed(&self, piece: Piece<'_>, talk: &Talk, port: &Port) -> Heed {
         let now = talk.now();
         let mut pings = talk.pings();
         let first = !pings.is_heard();
         pings.hear(now);
-        let is_pong = is_pong(piece);
+        let is_pong = match piece {
+            Piece::Xml(xml) => is_pong(xml),
+            Piece::Tak(message) => is_pong_in_tak(message),
+        };
         let round_trip = is_pong.then(|| pings.pong(now)).flatten();
         drop(pings);
         if first {
@@ -161,11 +167,19 @@ impl Session<'_> {
             let now = self.node.hub.now();
             self.node.board.set_proven(&self.server.name, now, millis);
         }
-        if !is_pong {
-            return Heed::Pass;
+        if is_pong {
+            port.heard();
+            return Heed::Keep;
         }
-        port.heard();
-        Heed::Keep
+        let Piece::Xml(xml) = piece else {
+            return Heed::Pass;
+        };
+        let wall = self.node.hub.now().wall_ms;
+        let heed = talk.protocol.heed(xml, wall);
+        if heed.is_some() {
+            talk.hurry.notify_one();
+        }
+        heed.unwrap_or(Heed::Pass)
     }
 
     /// The login stands.
@@ -195,21 +209,38 @@ impl Session<'_> {
         loop {
             let now = Instant::now();
             let wall = self.node.hub.now().wall_ms;
-            let mut said = String::new();
+            match (talk.protocol).turn(port, self.node.intake.max_event, wall) {
+                Turn::Go => {}
+                Turn::Send(bytes) => {
+                    writer.write_all(&bytes).await?;
+                    writer.flush().await?;
+                    continue;
+                }
+                Turn::Wait => {
+                    let answered = talk.hurry.notified();
+                    // Late is no different from never, and that is looked at now and then.
+                    let _ = timeout(Duration::from_secs(1), answered).await;
+                    continue;
+                }
+            }
+            let mut said = Vec::new();
             if now >= presence && self.server.outgoing {
-                said.push_str(&self.ourselves.presence(wall));
+                let presence = self.ourselves.presence(wall);
+                said.extend(talk.protocol.write(presence, port));
+            }
+            if now >= presence {
                 presence = now + Duration::from_millis(PRESENCE_EVERY_MS);
             }
             let due = {
                 let mut pings = talk.pings();
                 if pings.due().is_none_or(|due| talk.begun + due <= now) {
-                    said.push_str(&self.ourselves.ping(wall));
+                    said.extend(talk.protocol.write(self.ourselves.ping(wall), port));
                     pings.ping(talk.now());
                 }
                 pings.due().map(|due| talk.begun + due)
             };
             if !said.is_empty() {
-                writer.write_all(said.as_bytes()).await?;
+                writer.write_all(&said).await?;
                 writer.flush().await?;
             }
             let due = match (due, self.server.outgoing) {

@@ -177,6 +177,54 @@ async fn a_break_of_a_moment_loses_nobody_and_a_long_one_everybody() {
 }
 
 #[tokio::test]
+async fn a_server_that_offers_tak_protocol_v1_gets_it() {
+    let rig = Rig::with(None).await;
+    let mut server = rig.accept().await;
+    hear(&mut server, "t-x-c-t\"").await;
+    let now = rig.node.hub.now().wall_ms;
+    let offer = crate::cot::tak::negotiation::offer("offer-1", now);
+    server.write_all(&offer).await.unwrap();
+    let asked = hear(&mut server, "</event>").await;
+    assert!(
+        asked.contains("t-x-takp-q") && asked.contains("uid=\"offer-1\""),
+        "{asked}"
+    );
+    // Between question and answer it says nothing, whatever happens; then everything, in the new form.
+    let from_us = rig.node.hub.attach(crate::route::LinkSpec::Client {
+        address: "test".into(),
+        network: Network::LOCAL,
+    });
+    from_us.receive_xml(position("hawk").as_bytes());
+    let mut buffer = [0; 4096];
+    let early = timeout(Duration::from_millis(300), server.read(&mut buffer)).await;
+    assert!(early.is_err(), "nothing before the answer");
+    let answer = crate::cot::tak::negotiation::answer("offer-1", true, now);
+    server.write_all(&answer).await.unwrap();
+    let mut said = Vec::new();
+    while memchr::memmem::find(&said, b"t-x-c-t").is_none() {
+        let count = timeout(PATIENCE, server.read(&mut buffer))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_ne!(count, 0, "it hung up");
+        said.extend_from_slice(&buffer[..count]);
+    }
+    assert_eq!(said[0], 0xbf);
+    assert!(
+        memchr::memmem::find(&said, b"<event").is_none(),
+        "no XML any more"
+    );
+    assert!(memchr::memmem::find(&said, b"hawk").is_some());
+    // And the other way.
+    let swan = from_us.in_tak(position("swan").as_bytes()).unwrap();
+    let length = u32::try_from(swan.len()).unwrap();
+    let header = crate::wire::tak::framing::StreamHeader::of(length);
+    server.write_all(header.bytes()).await.unwrap();
+    server.write_all(&swan).await.unwrap();
+    rig.until("SWAN is known", |rig| rig.users() == 1).await;
+}
+
+#[tokio::test]
 async fn a_server_that_hangs_up_at_once_refuses_us() {
     let rig = Rig::with(None).await;
     drop(rig.accept().await);

@@ -3,7 +3,7 @@
 use super::{Kind, Link, Router};
 use crate::counters::Counters;
 use crate::route::contacts::Contact;
-use crate::route::link::Role;
+use crate::route::link::{Network, Role, Wire};
 use crate::route::outbox::Outbox;
 
 impl Router {
@@ -23,8 +23,20 @@ impl Router {
     }
 
     /// The tallies of all local clients together.
-    pub fn local_counters(&self) -> &Counters {
-        &self.local
+    pub fn local_counters(&self) -> Counters {
+        self.networks.all()
+    }
+
+    /// The tallies of the clients of one local network.
+    pub fn network_counters(&self, network: Network) -> &Counters {
+        self.networks.counters(network)
+    }
+
+    /// Clients connected that are in that local network.
+    pub fn clients_in(&self, network: Network) -> usize {
+        let client =
+            |link: &&Link| link.up && link.network == network && matches!(link.kind, Kind::Client);
+        self.links.iter().filter(client).count()
     }
 
     /// Local clients connected.
@@ -45,6 +57,15 @@ impl Router {
                 Some(&neighbour.counters)
             }
             _ => None,
+        })
+    }
+
+    /// Whether the neighbour of that name and role is up and spoken to in TAK protocol v1.
+    pub fn speaks_tak(&self, role: Role, name: &str) -> bool {
+        self.links.iter().any(|link| {
+            link.up
+                && link.wire == Wire::Tak
+                && matches!(&link.kind, Kind::Neighbour(neighbour) if neighbour.role == role && neighbour.name == name)
         })
     }
 

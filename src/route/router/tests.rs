@@ -3,15 +3,18 @@
 mod again;
 mod away;
 mod clocks;
+mod groups;
 mod policing;
 mod reach;
 mod server;
 mod seven_days;
+mod told;
 
 use std::task::Waker;
 
 use super::*;
 use crate::route::link::Verdict;
+use crate::wire::stamp;
 
 const ID_A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const ID_B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";

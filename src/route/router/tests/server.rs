@@ -248,6 +248,36 @@ fn what_a_server_says_to_its_clients_stays_there() {
 }
 
 #[test]
+fn a_server_that_speaks_tak_protocol_v1_is_no_other() {
+    let mut a = router(ID_A);
+    let (near, to_b, ots) = (client(&mut a), federate(&mut a, "b"), server(&mut a, "ots"));
+    a.switch_to_tak(ots, b"", NOW);
+    take(&mut a, ots);
+    a.receive_xml(near, position("u", "HAWK", NOW).as_bytes(), NOW);
+    let given = take(&mut a, ots);
+    let mark = b"<_flow-tags_ Tombolo-aaaaaaaaaaaaaaaa=";
+    assert_eq!(given[0], 0xbf);
+    assert!(memchr::memmem::find(&given, mark).is_some());
+    take(&mut a, to_b);
+    // The header has two bytes of length.
+    let echo = a.receive_tak(ots, &given[3..], NOW);
+    assert_eq!(echo, Verdict::Dropped(Reason::Loop));
+    // Its own user comes, goes without a word, and writes to one of ours: TAK Server takes the address out.
+    let said = a.in_tak(position("s", "SWAN", NOW).as_bytes()).unwrap();
+    assert_eq!(a.receive_tak(ots, &said, NOW), Verdict::Routed(2));
+    assert_eq!(a.users_of(Role::Server, "ots"), 1);
+    let chat = chat(
+        "<__chat parent=\"RootContactGroup\" chatroom=\"HAWK\" id=\"u\" senderCallsign=\"SWAN\">\
+         <chatgrp uid0=\"s\" uid1=\"u\" id=\"u\"/></__chat>",
+    );
+    let chat = a.in_tak(chat.as_bytes()).unwrap();
+    assert_eq!(a.receive_tak(ots, &chat, NOW), Verdict::Routed(1));
+    assert!(text(&mut a, near).contains("<marti><dest uid=\"u\"/></marti>"));
+    a.sweep(ots, at(NOW.mono_ms + 3 * MINUTE));
+    assert_eq!(told(&mut a, to_b), ["Create s", "Delete s"]);
+}
+
+#[test]
 fn who_logs_in_late_is_given_the_latest_with_our_mark() {
     let mut a = router(ID_A);
     let near = client(&mut a);
