@@ -178,6 +178,12 @@ pub struct PeerStatus {
     /// What goes over the wire to it, and what was spared.
     #[serde(default)]
     pub sending: SendingStatus,
+    /// The federation protocol that is configured for it: `v2` or `v1`.
+    #[serde(default)]
+    pub protocol: String,
+    /// What its configuration relaxes, in words; none where nothing is.
+    #[serde(default)]
+    pub relaxed: Option<String>,
 }
 
 /// All local clients together.
@@ -369,6 +375,8 @@ pub(crate) mod tests {
                     source: "exchange".into(),
                 },
                 sending: SendingStatus::default(),
+                protocol: "v2".into(),
+                relaxed: None,
             }],
             clients: 3,
             refused: Counts::from([("unknown_ca".into(), 2)]),

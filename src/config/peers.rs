@@ -103,6 +103,7 @@ impl Reader<'_> {
                 )
             })?),
         };
+        let spoken = self.peer_protocol(raw)?;
         Ok(Peer {
             name: self.name("name", name)?,
             address,
@@ -133,6 +134,9 @@ impl Reader<'_> {
                 .transpose()?,
             rate: raw.rate.as_ref().map(|rate| self.rate(rate)).transpose()?,
             compress: raw.compress.unwrap_or(true),
+            protocol: spoken.protocol,
+            flavour: spoken.flavour,
+            legacy_no_client_certificate: spoken.legacy_no_client_certificate,
         })
     }
 

@@ -48,6 +48,9 @@ const PEER_KEYS: &[&str] = &[
     "uplinks",
     "rate",
     "compress",
+    "protocol",
+    "flavour",
+    "legacy_no_client_certificate",
 ];
 
 /// How a table is spelled in a message, and its keys.
@@ -91,7 +94,16 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock" | "compress")
+        (
+            "peer",
+            "enabled"
+            | "incoming"
+            | "outgoing"
+            | "spool"
+            | "correct_clock"
+            | "compress"
+            | "legacy_no_client_certificate",
+        )
         | ("led", "active_low")
         | ("uplink", "metered")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
@@ -182,6 +194,9 @@ pub(super) struct RawPeer {
     pub(super) uplinks: Option<Spanned<Vec<String>>>,
     pub(super) rate: Option<Spanned<String>>,
     pub(super) compress: Option<bool>,
+    pub(super) protocol: Option<Spanned<String>>,
+    pub(super) flavour: Option<Spanned<String>>,
+    pub(super) legacy_no_client_certificate: Option<Spanned<bool>>,
 }
 
 /// One address or several; `""` and `[]` are none.

@@ -10,6 +10,7 @@ use super::clock::ClockSources;
 use super::led::Led;
 use super::limits::Limits;
 use super::probe::Probe;
+use super::protocol::{Flavour, Protocol};
 use super::rate::Rate;
 use super::uplinks::Uplink;
 use crate::pki::Fingerprint;
@@ -113,6 +114,12 @@ pub struct Peer {
     pub rate: Option<Rate>,
     /// Pack what is sent over a thin link when the peer is a box that can unpack it.
     pub compress: bool,
+    /// Which federation protocol it speaks.
+    pub protocol: Protocol,
+    /// Who speaks federation v1 there.
+    pub flavour: Flavour,
+    /// It need not ask for our certificate, and is known by its fingerprint alone; see [`Peer::relaxed`].
+    pub legacy_no_client_certificate: bool,
 }
 
 impl Peer {

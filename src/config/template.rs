@@ -67,6 +67,9 @@ discovery = true    # side connections between boxes learn how long the network 
 # compress = true                        # pack for a box behind a thin link (a rate of 64 kbit/s or less)
 # addresses = ["198.51.100.7:9001"]      # further addresses of the same peer, at most 4
 # uplinks = ["lte"]                      # which may carry it; without: all
+# protocol = "v2"                        # or "v1": FreeTAKServer and old TAK Servers, usually on port 9000
+#                                        # with v1: flavour = "freetakserver" (default "takserver"), and
+#                                        # legacy_no_client_certificate = true (see the README before you do)
 # fallback_seconds = 10                  # with fallback_of = "NAME": dialled only while NAME has been down so long
 "#;
 

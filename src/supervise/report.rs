@@ -149,6 +149,8 @@ impl Shared {
                 .collect(),
             clock: PeerClock::default(),
             sending: self.sending(peer),
+            protocol: peer.protocol.word().to_owned(),
+            relaxed: peer.relaxed().map(str::to_owned),
         }
     }
 

@@ -16,6 +16,7 @@ mod configuration_changes_are_taken_back;
 mod directed_chat_reaches_only_its_addressee;
 mod every_break_has_its_own_words;
 mod every_corpus_event_crosses_unchanged;
+mod federates_of_version_one;
 mod federates_on_another_stack;
 mod first_run_needs_no_configuration;
 mod grpc_that_lies_is_counted;
