@@ -61,6 +61,11 @@ impl Reader<'_> {
             }
             peers.push(peer);
         }
+        let filters = raw.iter().zip(&peers);
+        self.filter_bound(
+            filters.map(|(raw, peer)| (raw.get_ref().filter.as_ref(), &peer.filters)),
+            limits,
+        )?;
         for (written, peer) in raw.iter().zip(&peers) {
             self.fallback(written.get_ref(), peer, &peers)?;
         }
@@ -137,6 +142,9 @@ impl Reader<'_> {
             protocol: spoken.protocol,
             flavour: spoken.flavour,
             legacy_no_client_certificate: spoken.legacy_no_client_certificate,
+            data_packages_in: raw.data_packages_in.unwrap_or(true),
+            data_packages_out: raw.data_packages_out.unwrap_or(true),
+            filters: self.filters(raw.filter.as_ref())?,
         })
     }
 

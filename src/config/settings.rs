@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustls_pki_types::CertificateDer;
 
 use super::clock::ClockSources;
+use super::filter::Filters;
 use super::led::Led;
 use super::limits::Limits;
 use super::probe::Probe;
@@ -120,6 +121,12 @@ pub struct Peer {
     pub flavour: Flavour,
     /// It need not ask for our certificate, and is known by its fingerprint alone; see [`Peer::relaxed`].
     pub legacy_no_client_certificate: bool,
+    /// Take data packages and files from it.
+    pub data_packages_in: bool,
+    /// Let it have data packages and files of ours.
+    pub data_packages_out: bool,
+    /// What may cross the link, each way.
+    pub filters: Filters,
 }
 
 impl Peer {

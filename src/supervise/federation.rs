@@ -27,6 +27,7 @@ use crate::link::route_watch::{Routes, Watching};
 use crate::link::tls::{self, Credentials, Moments, Observer};
 use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
+use crate::route::policy::Policy;
 
 use super::spool;
 use super::timekeeper::Timekeeper;
@@ -208,6 +209,7 @@ impl Federation {
         self.node.hub.with(|router, now| {
             router.set_peers(&specs);
             router.set_spools(&spools);
+            router.set_policies(config.peers.iter().map(policy), now);
             router.note_directions(now);
         });
 
@@ -365,13 +367,22 @@ fn rule(peer: &Peer) -> TrustRule {
     }
 }
 
-/// Directions and clocks are the router's business; the connection may stay.
+/// What may cross a peer's link.
+fn policy(peer: &Peer) -> (&str, Option<Policy>) {
+    let policy = Policy::of(&peer.filters, peer.data_packages_in, peer.data_packages_out);
+    (&peer.name, policy)
+}
+
+/// Directions, filters and clocks are the router's business; the connection may stay.
 fn only_directions_changed(old: &Peer, new: &Peer) -> bool {
     let aligned = Peer {
         incoming: new.incoming,
         outgoing: new.outgoing,
         spool: new.spool,
         correct_clock: new.correct_clock,
+        data_packages_in: new.data_packages_in,
+        data_packages_out: new.data_packages_out,
+        filters: new.filters.clone(),
         ..old.clone()
     };
     aligned == *new

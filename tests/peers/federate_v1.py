@@ -191,7 +191,7 @@ class Federate:
         elif what == "send_bytes":
             self.send_bytes(bytes.fromhex(command["hex"]))
         elif what == "hang_up":
-            self.stream.close()
+            self.stream.shutdown(socket.SHUT_RDWR)
         elif what == "dial":
             threading.Thread(target=self.dial, daemon=True).start()
         else:

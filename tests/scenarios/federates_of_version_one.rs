@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::federates_on_another_stack::{ours_arrive_field_by_field, theirs_arrive_field_by_field};
 use crate::support::{
-    Authority, Device, Foreign, Leaf, PATIENCE, Profile, QUIET, Registration, Setup, TomboloBox,
-    chat, client_config, eventually, position, track,
+    Authority, Device, Event, Foreign, Leaf, PATIENCE, Profile, QUIET, Registration, Setup,
+    TomboloBox, chat, client_config, eventually, position, track,
 };
 
 const V1: &str = "protocol = \"v1\"";
@@ -599,7 +599,15 @@ fn a_server_like_freetakserver_is_spared_what_it_cannot_bear() {
             "{}",
             alpha.status().0
         );
-        assert_eq!(otter.count("hawk-uid"), 1);
+        let hawks = otter.events();
+        let positions =
+            |event: &&Event| event.uid() == "hawk-uid" && event.kind().starts_with("a-f");
+        assert_eq!(hawks.iter().filter(positions).count(), 1);
+        let deletes = hawks
+            .iter()
+            .filter(|event| event.kind() == "t-x-d-d")
+            .count();
+        assert_eq!(deletes, 1, "our own, and not what the server made of it");
         let ways = otter
             .events()
             .iter()

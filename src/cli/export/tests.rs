@@ -35,6 +35,9 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         protocol: Default::default(),
         flavour: Default::default(),
         legacy_no_client_certificate: false,
+        data_packages_in: true,
+        data_packages_out: true,
+        filters: Default::default(),
     }
 }
 

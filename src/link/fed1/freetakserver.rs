@@ -115,7 +115,10 @@ impl Desk {
                 render::put_event(&mut self.xml, event, detail, &mut self.stamps)?;
             }
             None => match contact {
-                Some((_, uid, kind)) => render::put_delete(&mut self.xml, uid, kind, now_ms)?,
+                Some((_, uid, kind)) => {
+                    render::put_delete(&mut self.xml, uid, kind, now_ms)?;
+                    self.crosses(&deleting(uid, now_ms));
+                }
                 // A contact that comes goes along with its event.
                 None => return Ok(()),
             },
@@ -138,9 +141,10 @@ impl Desk {
             }
         }
         out.extend_from_slice(&[0; PREFIX]);
-        match &read.event {
-            Some(event) => put_event(out, event, detail.bytes),
-            None => put_event(out, &deleting(now_ms), detail.bytes),
+        match (&read.event, contact) {
+            (Some(event), _) => put_event(out, event, detail.bytes),
+            (None, Some((_, uid, _))) => put_event(out, &deleting(uid, now_ms), detail.bytes),
+            (None, None) => {}
         }
         if let Some((operation, uid, callsign)) = contact {
             put_contact(out, operation, uid, callsign);
@@ -211,13 +215,13 @@ impl Desk {
 }
 
 /// The event around a delete that has none.
-fn deleting(now_ms: i64) -> Geo<'static> {
+fn deleting(uid: &[u8], now_ms: i64) -> Geo<'_> {
     Geo {
         time: now_ms,
         start: now_ms,
         stale: now_ms.saturating_add(20_000),
         point: [0.0, 0.0, 9_999_999.0, 9_999_999.0, 9_999_999.0],
-        uid: b"tombolo-delete",
+        uid,
         kind: class::DELETE,
         how: b"h-g-i-g-o",
         ..Geo::default()

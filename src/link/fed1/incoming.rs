@@ -46,7 +46,12 @@ impl Incoming<'_> {
             let count = match count {
                 Ok(0) => return self.ended(&decoder),
                 Ok(count) => count,
-                Err(error) => return Trouble::of_stream(&error),
+                Err(error) => {
+                    if decoder.finish().is_err() {
+                        self.port.count(Reason::BadFraming);
+                    }
+                    return Trouble::of_stream(&error);
+                }
             };
             self.signs.heard();
             self.claim.healthy();
