@@ -19,6 +19,7 @@ mod every_corpus_event_crosses_unchanged;
 mod federates_of_version_one;
 mod federates_on_another_stack;
 mod first_run_needs_no_configuration;
+mod freetakserver_is_a_federate;
 mod grpc_that_lies_is_counted;
 mod inject_and_peer_commands;
 mod late_joiners_get_the_latest_events;
