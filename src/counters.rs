@@ -84,6 +84,10 @@ reasons! {
     SpoolExpired = "spool_expired",
     /// The disk did not give it back.
     SpoolDamaged = "spool_damaged",
+    /// Longer than a datagram that has a chance to arrive, or longer than one that is taken.
+    DatagramTooLong = "datagram_too_long",
+    /// Somebody else said the same on that mesh before our turn came.
+    SaidAlready = "said_already",
     /// A resource message (data package, mission), which this release does not carry.
     Resource = "resource",
 }

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod control;
 pub mod inject;
 pub mod line;
+pub mod meshes;
 pub mod parts;
 mod peer_clock;
 pub mod request;

@@ -10,6 +10,7 @@ pub use super::parts::{LedStatus, Proven, UplinkStatus};
 
 use super::clock::ClockStatus;
 use super::line::LineStatus;
+use super::meshes::MeshStatus;
 use super::sending::SendingStatus;
 use super::spool::SpoolStatus;
 use crate::budget::Budget;
@@ -35,6 +36,9 @@ pub struct Status {
     pub listen: ListenStatus,
     /// Every registered federate, in the order of the configuration.
     pub peers: Vec<PeerStatus>,
+    /// Every mesh, in the order of the configuration.
+    #[serde(default)]
+    pub meshes: Vec<MeshStatus>,
     /// Local clients connected now.
     pub clients: u32,
     /// Handshakes refused since the start, by reason.
@@ -370,6 +374,7 @@ pub(crate) mod tests {
                 },
                 sending: SendingStatus::default(),
             }],
+            meshes: vec![crate::api::meshes::tests::example()],
             clients: 3,
             refused: Counts::from([("unknown_ca".into(), 2)]),
             local: LocalStatus::default(),
@@ -418,6 +423,8 @@ pub(crate) mod tests {
         ] {
             assert!(!peer[key].is_null(), "{key}");
         }
+        assert_eq!(json["meshes"][0]["interface"], "eth0");
+        assert_eq!(json["meshes"][0]["state"], "flowing");
         assert_eq!(peer["state"], "flowing");
         assert_eq!(peer["last_heard"], "2023-11-14T22:13:20.000Z");
         assert_eq!(peer["dropped"], serde_json::json!({"duplicate": 2}));

@@ -14,7 +14,7 @@ pub fn reason(reason: Reason, of: &str) -> String {
 pub fn rule(reason: Reason) -> &'static str {
     match reason {
         Reason::IncomingOff | Reason::OutgoingOff => "direction",
-        Reason::Duplicate | Reason::Loop | Reason::HopLimit => "loop",
+        Reason::Duplicate | Reason::Loop | Reason::HopLimit | Reason::SaidAlready => "loop",
         Reason::Expired => "stale",
         Reason::ControlMessage | Reason::MissionChange | Reason::Resource => "filter",
         Reason::NoDestination => "destination",
@@ -35,6 +35,7 @@ pub fn rule(reason: Reason) -> &'static str {
         | Reason::Incomplete
         | Reason::BadTime
         | Reason::BadMessage
+        | Reason::DatagramTooLong
         | Reason::BadFraming => "content",
         // What only one part of the box counts is of the queue it waits in.
         #[allow(unreachable_patterns, reason = "reasons are added elsewhere")]
@@ -112,6 +113,12 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::SpoolExpired => "it waited longer than spool_hours for {of} to come back",
         Reason::SpoolDamaged => {
             "what was stored for {of} could not be read back: see `storage` in `status`"
+        }
+        Reason::DatagramTooLong => {
+            "it is too long for a datagram: what is said on a mesh is short, send it by a server"
+        }
+        Reason::SaidAlready => {
+            "another box or the sender itself had said it on that network; once is enough"
         }
         Reason::Resource => "a data package or mission file, which this release does not carry",
         #[allow(unreachable_patterns, reason = "reasons are added elsewhere")]

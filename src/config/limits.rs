@@ -96,6 +96,8 @@ limits! {
     max_clients: u16 = 32 in 1..=2048;
     /// Registered federates.
     max_federates: u16 = 8 in 1..=128;
+    /// Multicast meshes.
+    max_meshes: u16 = 2 in 0..=16;
     /// Known contacts (callsigns), ours and the federates'.
     max_contacts: u16 = 1024 in 16..=16384;
     /// Latest tracks kept for late joiners, events of at most 2 KiB. 0 keeps none.

@@ -77,6 +77,7 @@ impl Config {
             led: reader.led(&raw.led)?,
             clock: reader.clock(&raw.clock)?,
             peers: reader.peers(&raw.peer, &limits, &uplinks)?,
+            meshes: reader.meshes(&raw.mesh, &limits)?,
             uplinks,
             limits,
         })

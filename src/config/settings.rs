@@ -9,6 +9,7 @@ use rustls_pki_types::CertificateDer;
 use super::clock::ClockSources;
 use super::led::Led;
 use super::limits::Limits;
+use super::mesh::Mesh;
 use super::probe::Probe;
 use super::rate::Rate;
 use super::uplinks::Uplink;
@@ -51,6 +52,8 @@ pub struct Config {
     pub uplinks: Vec<Arc<Uplink>>,
     /// Registered federates.
     pub peers: Vec<Peer>,
+    /// Multicast groups that the box joins.
+    pub meshes: Vec<Mesh>,
 }
 
 /// Where a certificate of somebody else's making lies.
@@ -137,6 +140,7 @@ impl Default for Config {
             console_idle_minutes: CONSOLE_IDLE_MINUTES,
             uplinks: Vec::new(),
             peers: Vec::new(),
+            meshes: Vec::new(),
         }
     }
 }

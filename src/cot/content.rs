@@ -20,6 +20,7 @@ mod tokens;
 
 use crate::wire::fig::{Addressee, Geo};
 use crate::wire::number;
+use crate::wire::tak;
 use crate::wire::text;
 use crate::wire::xml::{Detail, Event, Named, destinations};
 use hash::Hash;
@@ -112,6 +113,30 @@ pub fn of_geo(seed: u64, event: &Geo<'_>, detail: Option<&Detail<'_>>) -> u64 {
         },
     };
     of_parts(seed, &parts, event.destinations())
+}
+
+/// What the event of a `TakMessage` says. Its text must be checked, or what comes out means nothing.
+pub fn of_tak(seed: u64, event: &tak::Event<'_>) -> u64 {
+    let detail = event.detail.unwrap_or_default();
+    let time = |time: Option<i64>| time.unwrap_or(i64::MIN);
+    let parts = Parts {
+        spelled: Spelled::Meant,
+        uid: event.uid,
+        kind: event.kind,
+        how: event.how,
+        times: [time(event.time), time(event.start), time(event.stale)],
+        point: event.point,
+        children: detail.xml,
+        typed: Typed {
+            track: detail.track,
+            battery: detail.battery.map(i64::from),
+            precision: detail.precision.unwrap_or_default(),
+            callsign: detail.contact.unwrap_or_default()[0],
+            group: detail.group.unwrap_or_default(),
+            takv: detail.takv.unwrap_or_default(),
+        },
+    };
+    of_parts(seed, &parts, std::iter::empty())
 }
 
 /// What an event says that was taken apart; `addressees` are those that stand in fields.

@@ -12,6 +12,7 @@ pub mod hindrance;
 pub mod hub;
 pub mod keepalive;
 pub mod login;
+pub mod mesh;
 pub mod meter;
 pub mod narrow;
 pub mod nat;

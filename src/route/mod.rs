@@ -19,4 +19,4 @@ pub mod spool;
 pub mod trace;
 
 pub use link::{LinkId, LinkSpec, Network, PeerSpec, Role, Verdict, Wire};
-pub use router::{ASIDE_BYTES, CameEcho, Router, Settings};
+pub use router::{ASIDE_BYTES, CameEcho, Router, Settings, WATCHED_BYTES};

@@ -9,6 +9,7 @@ mod federation;
 pub mod lamp;
 mod listeners;
 mod machine;
+mod meshes;
 mod rates;
 mod report;
 pub mod safe;
@@ -49,6 +50,7 @@ use federation::{Federation, Shares};
 use lamp::{Fitting, Shown};
 use listeners::{ListenError, Listeners};
 use machine::Machine;
+use meshes::Meshes;
 use rates::Rates;
 use safe::Safe;
 use signals::Signals;
@@ -131,6 +133,7 @@ struct Shared {
     hub: Hub,
     clock: Timekeeper,
     board: PeerBoard,
+    mesh_board: PeerBoard,
     keeper: Keeper,
     meters: Meters,
     refusals: Refusals,
@@ -265,6 +268,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         setup_file: config_file,
         budget,
         board,
+        mesh_board: PeerBoard::new(),
         keeper,
         rates: Mutex::default(),
         echo: federation.echo(),
@@ -281,6 +285,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         clock,
         config: Mutex::new(Arc::new(config.clone())),
     });
+    let mut meshes = Meshes::new(&shared, federation.routes());
     announce(&shared, &own, &config);
 
     let commands = hub.attach(LinkSpec::Commands);
@@ -305,6 +310,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         let started = Spooler::start(&shared.hub, &state, &config.peers).await;
         spooler = Some(started.map_err(|error| StartError::System("no thread", error))?);
         federation.apply(&config);
+        meshes.apply(&config);
     }
 
     let mut watch = Watch::new();
@@ -331,7 +337,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
                 }
             }
             Some(order) = inbox.recv() => {
-                let taken = take_over(&shared, &mut federation, *order.config);
+                let taken = take_over(&shared, (&mut federation, &mut meshes), *order.config);
                 // Whoever asked may have gone away meanwhile.
                 let _ = order.done.send(taken);
             }
@@ -346,7 +352,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     shared.manager.stopping("stopping");
     shared.stop.send_replace(true);
     let drained = async {
-        tokio::join!(federation.shutdown(), async {
+        tokio::join!(federation.shutdown(), meshes.shutdown(), async {
             for client in clients {
                 // A listener that panicked has nothing left to drain.
                 let _ = client.await;
@@ -396,7 +402,11 @@ fn open_identity(
 }
 
 /// Makes a new configuration the one in use; the words tell what happened.
-fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) -> Taken {
+fn take_over(
+    shared: &Arc<Shared>,
+    (federation, meshes): (&mut Federation, &mut Meshes),
+    config: Config,
+) -> Taken {
     if let Some(safe) = &shared.safe {
         return shared.take_over_safely(safe, config);
     }
@@ -417,9 +427,13 @@ fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) 
     if config.clock != old.clock {
         shared.clock.apply(&config.clock);
     }
-    let words = federation.apply(&config);
+    let mut words = federation.apply(&config);
+    if let Some(more) = meshes.apply(&config) {
+        words = format!("{words}; {more}");
+    }
     shared.set_config(Config {
         peers: config.peers,
+        meshes: config.meshes,
         uplinks: config.uplinks,
         led: config.led,
         clock: config.clock,

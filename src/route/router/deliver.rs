@@ -11,7 +11,7 @@ use crate::cot::federated::ContactOperation;
 use crate::cot::render;
 use crate::counters::Reason;
 use crate::route::contacts::Contact;
-use crate::route::link::{LinkId, Verdict, Wire};
+use crate::route::link::{LinkId, Role, Verdict, Wire};
 use crate::route::outbox::Parcel;
 use crate::route::spool::Which;
 use crate::route::trace::{Fate, Mark};
@@ -299,7 +299,12 @@ impl Router {
                 }
                 let tally = match &mut link.kind {
                     Kind::Client => &mut self.local,
-                    Kind::Neighbour(neighbour) if neighbour.outgoing => &mut neighbour.counters,
+                    // On a mesh people go stale by themselves.
+                    Kind::Neighbour(neighbour)
+                        if neighbour.outgoing && neighbour.role != Role::Mesh =>
+                    {
+                        &mut neighbour.counters
+                    }
                     _ => continue,
                 };
                 let parcel = meta.parcel(&out, true);

@@ -5,6 +5,7 @@ mod aside;
 mod deliver;
 mod echo;
 mod forms;
+mod mesh;
 mod notes;
 mod places;
 mod questions;
@@ -15,6 +16,7 @@ mod spooling;
 mod times;
 
 pub use echo::CameEcho;
+pub use mesh::WATCHED_BYTES;
 
 use std::hash::BuildHasher;
 use std::task::{Context, Poll};
@@ -26,7 +28,7 @@ use super::contacts::Contacts;
 use super::dedup::Dedup;
 use super::latest::Latest;
 use super::link::{LinkId, LinkSpec, Network, PeerSpec, Role, Wire};
-use super::outbox::{Bounds, Outbox, Pool, Thin, Want};
+use super::outbox::{Bounds, Framing, Outbox, Pool, Thin, Want};
 use super::recorder::Recorder;
 use super::spool::{self, PeerSpool};
 use super::trace::Traces;
@@ -135,6 +137,8 @@ pub struct Router {
     echoes: echo::Echoes,
     /// The event under way named somebody new.
     new_contact: bool,
+    /// There is, or was, a link that may hand us our own events back, written anew.
+    rewritten: bool,
 }
 
 #[derive(Debug, Default)]
@@ -180,7 +184,13 @@ struct Link {
 impl Link {
     fn write_as(&mut self, wire: Wire) {
         self.wire = wire;
-        self.outbox.set_framing(wire.into());
+        let is_mesh =
+            matches!(&self.kind, Kind::Neighbour(neighbour) if neighbour.role == Role::Mesh);
+        // A datagram has a header of its own, and ends by itself.
+        self.outbox.set_framing(match is_mesh {
+            true => Framing::None,
+            false => wire.into(),
+        });
     }
 }
 
@@ -206,6 +216,8 @@ struct Neighbour {
     incoming: bool,
     outgoing: bool,
     counters: Counters,
+    /// Who is there, on a mesh.
+    stays: Vec<mesh::Stay>,
 }
 
 #[derive(Debug)]
@@ -249,6 +261,7 @@ impl Router {
             expected: None,
             echoes: echo::Echoes::default(),
             new_contact: false,
+            rewritten: false,
             changes: 0,
             local: Counters::default(),
             scratch: Scratch::default(),
@@ -298,6 +311,7 @@ impl Router {
                     incoming,
                     outgoing,
                     counters: Counters::default(),
+                    stays: Vec::new(),
                 },
                 network,
             ),
@@ -324,7 +338,10 @@ impl Router {
         link.replay = match &link.kind {
             Kind::Federate(federate) if !federate.outgoing => Replay::done(),
             Kind::Federate(_) => Replay::with_contacts(changes),
-            Kind::Neighbour(neighbour) if !neighbour.outgoing => Replay::done(),
+            // On a mesh nobody is ever late: everybody says again what still holds.
+            Kind::Neighbour(neighbour) if !neighbour.outgoing || neighbour.role == Role::Mesh => {
+                Replay::done()
+            }
             Kind::Client | Kind::Neighbour(_) => Replay::of_events(changes),
             Kind::Commands => Replay::done(),
         };

@@ -32,9 +32,9 @@ impl Router {
             });
             self.links.len() - 1
         });
+        self.rewritten = true;
         let link = &mut self.links[place];
         link.network = network;
-        link.write_as(Wire::Xml);
         if neighbour.role == Role::Mesh {
             link.outbox.set_single();
         }
@@ -48,6 +48,7 @@ impl Router {
             }
             kind => *kind = Kind::Neighbour(Box::new(neighbour)),
         }
+        link.write_as(Wire::Xml);
         place
     }
 

@@ -93,7 +93,7 @@ impl Router {
             self.accepted(from, now);
             return Ok(Verdict::Consumed);
         }
-        seen.content = self.hasher.hash_one(piece);
+        seen.content = self.said_in_xml(&event, piece);
         if self.dedup.is_repeat(seen.content, now.mono_ms) {
             return Err(Reason::Duplicate);
         }
@@ -135,6 +135,9 @@ impl Router {
                 false => Spelling::Raw,
             };
             let presence = self.presence(from, key, (event.uid, spelling), event.kind, detail, now);
+            if presence && self.rewritten {
+                self.stays(from, key, [event.time, event.stale], now);
+            }
             if class::is_cancellation(event.kind) {
                 self.latest.forget(key);
             } else if meta.class != Class::Bulk && keeps(event.kind, &targets) {
@@ -197,7 +200,11 @@ impl Router {
                 false => Err(Reason::ControlMessage),
             };
         }
-        seen.content = self.hasher.hash_one(event.bytes);
+        let mut checked = Event::nothing();
+        if self.rewritten {
+            render::read_detail(&mut checked, event, &mut self.reader)?;
+        }
+        seen.content = self.said_in_geo(event, checked.detail.as_ref());
         // What must not be lost is sent again after a link broke, and that may be long after.
         let again = Class::of(event.kind, event.directed) <= Class::Chat
             && self.replays.is_repeat(seen.content, now.mono_ms);
@@ -205,8 +212,9 @@ impl Router {
             return Err(Reason::Duplicate);
         }
         // Checked here, and not where it is first written, because a relay must not pass on what it would not show.
-        let mut checked = Event::nothing();
-        render::read_detail(&mut checked, event, &mut self.reader)?;
+        if !self.rewritten {
+            render::read_detail(&mut checked, event, &mut self.reader)?;
+        }
         if ![event.time, event.start, event.stale]
             .into_iter()
             .all(stamp::is_in_calendar)
