@@ -8,6 +8,7 @@ mod forms;
 mod mesh;
 mod notes;
 mod places;
+mod policing;
 mod questions;
 mod receive;
 mod reference;
@@ -42,6 +43,7 @@ use crate::wire::xml::Reader;
 pub use spooling::SpoolState;
 
 use aside::Aside;
+use policing::{Guard, Room};
 use reference::Reference;
 use replay::Replay;
 use spooling::Spooling;
@@ -139,6 +141,10 @@ pub struct Router {
     new_contact: bool,
     /// There is, or was, a link that may hand us our own events back, written anew.
     rewritten: bool,
+    /// Some link's outgoing rules look at callsigns.
+    callsigns_matter: bool,
+    /// The callsigns of the event under way; kept for its memory.
+    callsigns: Room,
 }
 
 #[derive(Debug, Default)]
@@ -179,6 +185,8 @@ struct Link {
     thin: bool,
     /// It is the turn of what waits.
     turn: bool,
+    /// What may cross; none = everything.
+    guard: Option<Box<Guard>>,
 }
 
 impl Link {
@@ -262,6 +270,8 @@ impl Router {
             echoes: echo::Echoes::default(),
             new_contact: false,
             rewritten: false,
+            callsigns_matter: false,
+            callsigns: Room::default(),
             changes: 0,
             local: Counters::default(),
             scratch: Scratch::default(),

@@ -93,6 +93,10 @@ impl Router {
             self.accepted(from, now);
             return Ok(Verdict::Consumed);
         }
+        if self.is_guarded(from) {
+            let about = (event.uid, event.kind);
+            self.admit(seen, about, event.detail.as_ref(), event.plain)?;
+        }
         seen.content = self.said_in_xml(&event, piece);
         if self.dedup.is_repeat(seen.content, now.mono_ms) {
             return Err(Reason::Duplicate);
@@ -201,8 +205,14 @@ impl Router {
             };
         }
         let mut checked = Event::nothing();
-        if self.rewritten {
+        let guarded = self.is_guarded(from);
+        let early = self.rewritten || guarded && self.wants_detail(from, event.kind);
+        if early {
             render::read_detail(&mut checked, event, &mut self.reader)?;
+        }
+        if guarded {
+            let about = (event.uid, event.kind);
+            self.admit(seen, about, checked.detail.as_ref(), true)?;
         }
         seen.content = self.said_in_geo(event, checked.detail.as_ref());
         // What must not be lost is sent again after a link broke, and that may be long after.
@@ -212,7 +222,7 @@ impl Router {
             return Err(Reason::Duplicate);
         }
         // Checked here, and not where it is first written, because a relay must not pass on what it would not show.
-        if !self.rewritten {
+        if !early {
             render::read_detail(&mut checked, event, &mut self.reader)?;
         }
         if ![event.time, event.start, event.stale]
@@ -306,12 +316,16 @@ impl Router {
         if contact.uid.is_empty() && contact.callsign.is_empty() {
             return Ok(Verdict::Consumed);
         }
+        let gone = contact.operation == Operation::Delete;
+        if !gone && !self.admits_contact(from, b"", contact.callsign) {
+            return Err(Reason::Filtered);
+        }
         let key = self.hasher.hash_one(contact.uid);
         let meta = Meta {
             class: Class::Control,
             key: Some(key),
             time_ms: now.wall_ms,
-            delete: contact.operation == Operation::Delete,
+            delete: gone,
             deadline_ms: None,
             local_only: false,
             mark: Mark::default(),
@@ -326,7 +340,9 @@ impl Router {
                     .contacts
                     .note(key, names, (from, Heard::Hearsay), self.changes);
                 if noted == Noted::Changed {
-                    return self.relay_contact(from, message, Meta { key: None, ..meta }, now);
+                    let of = (Some((&b""[..], callsign)), &b""[..]);
+                    let meta = Meta { key: None, ..meta };
+                    return self.relay_contact(from, message, of, meta, now);
                 }
             }
             Operation::Delete => {
@@ -344,7 +360,8 @@ impl Router {
                 }
                 self.deleted(from, Some(key));
                 self.tell_clients_deleted(from, contact.uid, contact.callsign, now);
-                return self.relay_contact(from, message, meta, now);
+                let of = (None, contact.callsign);
+                return self.relay_contact(from, message, of, meta, now);
             }
             Operation::Ignored => {}
         }
