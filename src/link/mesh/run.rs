@@ -60,10 +60,9 @@ pub(super) async fn run(settings: Settings, shared: Shared, mut stop: watch::Rec
         };
         let now = shared.hub.now();
         let board = &shared.board;
-        if board
-            .status(&settings.name)
-            .is_none_or(|known| known.reason != words)
-        {
+        // What comes and goes ten times a second is no news each time.
+        let known = board.status(&settings.name).unwrap_or_default();
+        if known.state == PeerState::Connected || known.reason.is_empty() {
             tracing::warn!(mesh = settings.name, "mesh {}: {words}", settings.name);
         }
         board.set(&settings.name, PeerState::Waiting, words, now.wall_ms);

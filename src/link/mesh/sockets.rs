@@ -2,8 +2,9 @@
 //!
 //! - What comes on one interface is not taken for another's: a socket is bound to the group's own address, is a member on
 //!   one interface only, and takes nothing that other sockets joined for (`IP_MULTICAST_ALL` off).
-//! - Other programs on this machine may listen to the same port (`SO_REUSEADDR`, `SO_REUSEPORT`), and hear what we say
-//!   (`IP_MULTICAST_LOOP` stays on). So we hear ourselves, and know it by the port that we say things from.
+//! - Other programs on this machine may listen to the same port (`SO_REUSEADDR`), and hear what we say (`IP_MULTICAST_LOOP`
+//!   stays on). So we hear ourselves, and know it by the port that we say things from. Not `SO_REUSEPORT`: of sockets that
+//!   have it the kernel gives a datagram to one only, whatever each has joined (seen on Linux 6.18).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -22,7 +23,7 @@ pub(super) struct Sockets {
     /// Where chat is heard; none if that is the same group.
     pub(super) chat: Option<UdpSocket>,
     /// Where we speak from; none where we never do.
-    say: Option<UdpSocket>,
+    say: Option<Socket>,
     own: Option<SocketAddr>,
 }
 
@@ -38,7 +39,10 @@ impl Sockets {
             Some(address) => Some(speak(settings, address)?),
             None => None,
         };
-        let own = say.as_ref().map(UdpSocket::local_addr).transpose()?;
+        let own = match &say {
+            Some(say) => say.local_addr()?.as_socket(),
+            None => None,
+        };
         Ok(Self { sa, chat, say, own })
     }
 
@@ -52,7 +56,7 @@ impl Sockets {
         let Some(say) = &self.say else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        say.try_send_to(datagram, to.into()).map(drop)
+        say.send_to(datagram, &to.into()).map(drop)
     }
 
     /// Our address on the mesh.
@@ -68,7 +72,6 @@ fn listen(group: SocketAddrV4, index: u32) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
     #[cfg(target_os = "linux")]
     socket.set_multicast_all_v4(false)?;
     socket.bind(&group.into())?;
@@ -76,7 +79,8 @@ fn listen(group: SocketAddrV4, index: u32) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-fn speak(settings: &Settings, address: Ipv4Addr) -> io::Result<UdpSocket> {
+/// Not one of tokio's, which says nothing before the event loop has heard that it can: a datagram is said now or never.
+fn speak(settings: &Settings, address: Ipv4Addr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
     socket.bind(&SocketAddrV4::new(address, 0).into())?;
@@ -84,7 +88,7 @@ fn speak(settings: &Settings, address: Ipv4Addr) -> io::Result<UdpSocket> {
     socket.set_multicast_ttl_v4(settings.ttl.into())?;
     socket.set_multicast_loop_v4(true)?;
     by_way_of(&SockRef::from(&socket), &settings.interface);
-    UdpSocket::from_std(socket.into())
+    Ok(socket)
 }
 
 /// Binds to the interface where the kernel lets us (since 5.7 without privilege): two interfaces may have one address.

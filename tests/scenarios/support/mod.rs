@@ -8,6 +8,7 @@ mod cot;
 mod device;
 mod faked_clock;
 mod foreign;
+pub mod lan;
 #[path = "../../support/led.rs"]
 pub mod led;
 mod machine;
@@ -17,6 +18,7 @@ mod process;
 mod setup;
 mod source;
 mod status;
+mod tak;
 mod terminal;
 
 pub use cable::{Cables, Cut};
@@ -33,6 +35,7 @@ pub use process::{Finished, TomboloBox, ask, peak_kib, tombolo};
 pub use setup::{Registration, Setup};
 pub use source::{NETWORK, TOML, World};
 pub use status::Status;
+pub use tak::tak_datagram;
 pub use terminal::Terminal;
 
 use std::time::{Duration, Instant};
