@@ -92,6 +92,8 @@ reasons! {
     DatagramTooLong = "datagram_too_long",
     /// Somebody else said the same on that mesh before our turn came.
     SaidAlready = "said_already",
+    /// A box that is our federate said it on a mesh: it comes by federation too, if it is for us.
+    Overheard = "overheard",
     /// A resource message (data package, mission), which this release does not carry.
     Resource = "resource",
 }

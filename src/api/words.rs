@@ -24,7 +24,11 @@ pub fn filtered(rule: Option<&str>, peer: &str) -> String {
 pub fn rule(reason: Reason) -> &'static str {
     match reason {
         Reason::IncomingOff | Reason::OutgoingOff => "direction",
-        Reason::Duplicate | Reason::Loop | Reason::HopLimit | Reason::SaidAlready => "loop",
+        Reason::Duplicate
+        | Reason::Loop
+        | Reason::HopLimit
+        | Reason::SaidAlready
+        | Reason::Overheard => "loop",
         Reason::Expired => "stale",
         Reason::ControlMessage
         | Reason::MissionChange
@@ -136,6 +140,9 @@ fn sentence(reason: Reason) -> &'static str {
         }
         Reason::DatagramTooLong => {
             "it is too long for a datagram: what is said on a mesh is short, send it by a server"
+        }
+        Reason::Overheard => {
+            "a box that is our federate said it on that network; it comes by federation too, if it is for us"
         }
         Reason::SaidAlready => {
             "another box or the sender itself had said it on that network; once is enough"

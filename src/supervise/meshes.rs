@@ -25,7 +25,12 @@ impl Meshes {
         let (hub, board) = (shared.hub.clone(), shared.mesh_board.clone());
         board.record(shared.black_box.recorder().clone(), hub.clock());
         Self {
-            shared: mesh::Shared::new(hub, board.clone(), routes, &shared.federate_id),
+            shared: mesh::Shared::new(
+                hub,
+                [board.clone(), shared.board.clone()],
+                routes,
+                &shared.federate_id,
+            ),
             board,
             running: BTreeMap::new(),
         }

@@ -340,6 +340,8 @@ fn an_interface_is_taken_away_and_comes_back() {
 fn who_was_heard_is_written_to_where_he_listens() {
     let Some(lan) = Lan::new(2) else { return };
     let hawk = lan.handset(2, 0);
+    // Another program on the box's own machine, which had the ports before.
+    let beside = lan.handset(1, 0);
     let alpha = Setup::new("alpha")
         .within(&lan.machine(1), "127.0.0.1:0")
         .table(&mesh("lan", "lan0", ""))
@@ -347,9 +349,13 @@ fn who_was_heard_is_written_to_where_he_listens() {
     let client = lan.client(1, alpha.clients_tcp());
     wait_mesh(&alpha, "lan", true);
     client.send(position("uid-OTTER", "OTTER"));
-    eventually("OTTER is heard on the mesh", || {
-        hawk.heard_of("uid-OTTER").pop()
-    });
+    for person in [&hawk, &beside] {
+        eventually("OTTER is heard on the mesh", || {
+            person.heard_of("uid-OTTER").pop()
+        });
+    }
+    beside.say(SA, track("from-beside", 1));
+    client.expect_uid("from-beside");
     let place = format!("endpoint=\"{}:4242:udp\"", Lan::address(2, 0));
     hawk.say(
         SA,

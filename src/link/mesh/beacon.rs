@@ -68,6 +68,11 @@ pub fn box_id(federate_id: &str) -> BoxId {
     id
 }
 
+/// The same the other way round.
+pub fn federate_id(id: &BoxId) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +84,7 @@ mod tests {
         for leaving in [false, true] {
             let id = box_id("00ff0102030405060708090a0b0c0d0e");
             assert_eq!(id[..3], [0, 255, 1]);
+            assert_eq!(federate_id(&id), "00ff0102030405060708090a0b0c0d0e");
             let beacon = Beacon { id, leaving };
             let datagram = beacon.datagram();
             assert!(datagram.len() < 40);

@@ -10,8 +10,10 @@
 //!    `GeoEvent`, and the other way round. It is the exact content that is compared, never the uid alone.
 //! 2. *One box speaks.* Boxes know of each other ([`beacon`]), take turns ([`speaker`]), and what somebody said already is
 //!    not said again. Nothing that was heard on a mesh is said on it.
-//! 3. *Nothing comes back as news.* What a box hears is a repeat for every box that had it, by 1; and chat, alarms and
-//!    deletes are remembered for a day.
+//! 3. *Nothing comes back as news.* What a box says on a mesh is not taken by its federates there: it comes to them by
+//!    federation, if it is for them. So it cannot come back through another box's federation to somebody who would not know
+//!    it again. A box that is no federate, or whose link is down, is heard like a device; what it said and we had is a repeat
+//!    by 1, and chat and alarms are remembered for a day.
 //!
 //! **Who is meant.** Chat (`b-t-f…`) goes to the chat group, everything else to the other. What is addressed to somebody who
 //! was heard on this mesh and named his endpoint goes there ([`company`]), by TCP or as a datagram as the endpoint says,
@@ -94,6 +96,7 @@ const CONNECTIONS: usize = 4;
 pub struct Shared {
     hub: Hub,
     board: PeerBoard,
+    federates: PeerBoard,
     routes: Routes,
     id: speaker::BoxId,
     /// The datagram that is being read.
@@ -102,11 +105,18 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// For a box of that federate id. States are written on `board`, which is the meshes' own.
-    pub fn new(hub: Hub, board: PeerBoard, routes: Routes, federate_id: &str) -> Self {
+    /// For a box of that federate id. States are written on the first board, which is the meshes' own; the second one is
+    /// the federates'.
+    pub fn new(
+        hub: Hub,
+        [board, federates]: [PeerBoard; 2],
+        routes: Routes,
+        federate_id: &str,
+    ) -> Self {
         Self {
             hub,
             board,
+            federates,
             routes,
             id: beacon::box_id(federate_id),
             room: Arc::default(),

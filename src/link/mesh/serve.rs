@@ -12,13 +12,13 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::beacon::Beacon;
+use super::beacon::{self, Beacon};
 use super::company::{Company, Endpoint};
 use super::glance;
 use super::interface::{self, Interface};
 use super::run::LOOK_EVERY;
 use super::sockets::{self, Sockets};
-use super::speaker::{Say, Speaker};
+use super::speaker::{BOXES, BoxId, Say, Speaker};
 use super::{Settings, Shared};
 use crate::budget;
 use crate::config::MeshForm;
@@ -57,6 +57,8 @@ pub(super) struct Serving<'a> {
     interface: Interface,
     speaker: Speaker<Said>,
     company: Company,
+    /// Where other boxes speak from.
+    boxes: Vec<(SocketAddr, BoxId)>,
     seed: u64,
     /// The datagram that is being written.
     datagram: Vec<u8>,
@@ -74,6 +76,7 @@ impl<'a> Serving<'a> {
         Self {
             speaker: Speaker::new(shared.id, shared.hub.now().mono_ms),
             company: Company::new(seed),
+            boxes: Vec::new(),
             datagram: Vec::new(),
             settings,
             shared,
@@ -282,15 +285,15 @@ impl<'a> Serving<'a> {
         let now = self.shared.hub.now().mono_ms;
         match framing::datagram(datagram) {
             Datagram::Tak(message) => match Beacon::read(message) {
-                Some(beacon) => {
-                    self.speaker.beacon(beacon.id, beacon.leaving, now);
-                    self.port.heard();
-                }
+                Some(beacon) => self.met(from, &beacon, now),
                 None => {
                     let told = (self.seed, now);
                     let said = glance::at_tak(message, address, &mut self.company, told);
                     self.was_said(said, now);
-                    self.port.count(Reason::BadMessage);
+                    match self.is_federate(from) {
+                        true => self.port.count(Reason::Overheard),
+                        false => self.port.count(Reason::BadMessage),
+                    }
                 }
             },
             Datagram::Xml(mut xml) => {
@@ -300,7 +303,10 @@ impl<'a> Serving<'a> {
                     let (piece, told) = (&xml[start..end], (self.seed, now));
                     let said = glance::at_xml(piece, address, &mut self.company, told);
                     self.was_said(said, now);
-                    self.port.receive_xml(piece);
+                    match self.is_federate(from) {
+                        true => self.port.count(Reason::Overheard),
+                        false => drop(self.port.receive_xml(piece)),
+                    }
                     xml = &xml[end..];
                     some = true;
                 }
@@ -311,6 +317,25 @@ impl<'a> Serving<'a> {
             Datagram::Version(_) => self.port.count(Reason::BadMessage),
             Datagram::Garbage => self.port.count(Reason::Garbage),
         }
+    }
+
+    /// Another box is there, and speaks from there.
+    fn met(&mut self, from: SocketAddr, beacon: &Beacon, now: u64) {
+        self.speaker.beacon(beacon.id, beacon.leaving, now);
+        self.port.heard();
+        (self.boxes).retain(|(place, id)| *place != from && *id != beacon.id);
+        if !beacon.leaving && self.boxes.len() < BOXES {
+            self.boxes.push((from, beacon.id));
+        }
+    }
+
+    /// Whether the box that speaks from there is a federate of ours, and connected.
+    fn is_federate(&self, from: SocketAddr) -> bool {
+        let spoken = self.boxes.iter().find(|(place, _)| *place == from);
+        spoken.is_some_and(|(_, id)| {
+            let federates = &self.shared.federates;
+            federates.is_connected_to(&beacon::federate_id(id))
+        })
     }
 
     /// Somebody said this; we need not.

@@ -31,14 +31,14 @@ const REMEMBERED_MS: u64 = 10_000;
 /// As many.
 const REMEMBERED: usize = 256;
 /// Boxes that are known at once.
-const BOXES: usize = 32;
+pub const BOXES: usize = 12;
 /// Events held back at once, and their bytes.
 pub const HELD: usize = 48;
 /// Bytes of events held back at once; one that is longer is held alone.
 pub const HELD_BYTES: usize = 8 * 1024;
 
 /// Bytes that a speaker takes at most, without the events themselves.
-pub const BYTES: usize = REMEMBERED * 16 + BOXES * 24 + HELD * 64;
+pub const BYTES: usize = REMEMBERED * 16 + BOXES * (24 + 48) + HELD * 64;
 
 /// What is to be done with an event.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 
 use super::{Kind, Router};
 use crate::clock::Now;
-use crate::cot::content;
+use crate::cot::{Class, content};
 use crate::route::link::{LinkId, Role};
 use crate::wire::fig::Geo;
 use crate::wire::xml::{Detail, Event};
@@ -45,6 +45,20 @@ impl Router {
             false => self.hasher.hash_one(event.bytes),
             true => content::of_geo(self.settings.seed, event, detail),
         }
+    }
+
+    /// Whether a mesh or a server says again what must not be lost, and was therefore said again, however long after.
+    pub(super) fn is_said_again(
+        &mut self,
+        from: LinkId,
+        (kind, directed): (&[u8], bool),
+        content: u64,
+        now: Now,
+    ) -> bool {
+        let link = self.links.get(usize::from(from.0));
+        link.is_some_and(|link| matches!(link.kind, Kind::Neighbour(_)))
+            && Class::of(kind, directed) <= Class::Chat
+            && self.replays.is_repeat(content, now.mono_ms)
     }
 
     /// Somebody's own position came by a link. On a mesh he is there until it goes stale by its sender's own clock, which

@@ -98,6 +98,12 @@ impl Router {
             self.admit(seen, about, event.detail.as_ref(), event.plain)?;
         }
         seen.content = self.said_in_xml(&event, piece);
+        if self.rewritten {
+            let directed = event.detail.as_ref().is_some_and(|it| it.marti.count > 0);
+            if self.is_said_again(from, (event.kind, directed), seen.content, now) {
+                return Err(Reason::Duplicate);
+            }
+        }
         if self.dedup.is_repeat(seen.content, now.mono_ms) {
             return Err(Reason::Duplicate);
         }
