@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::error::ConfigError;
 use super::limits::Limits;
+use super::network::NetworkSettings;
 use super::reader::Reader;
 use super::uplinks::is_interface;
 
@@ -81,6 +82,7 @@ impl Reader<'_> {
     pub(super) fn meshes(
         &self,
         raw: &[Spanned<RawMesh>],
+        networks: &[NetworkSettings],
         limits: &Limits,
     ) -> Result<Vec<Mesh>, ConfigError> {
         let most = usize::from(limits.max_meshes);
@@ -93,7 +95,7 @@ impl Reader<'_> {
         let mut groups = HashMap::new();
         let mut meshes = Vec::with_capacity(raw.len());
         for written in raw {
-            let mesh = self.mesh(written)?;
+            let mesh = self.mesh(written, networks)?;
             let line = self.place(written.span().start).line;
             if let Some(first) = names.insert(mesh.name.clone(), line) {
                 let fault = format!("the mesh of line {first} is called \"{}\" too", mesh.name);
@@ -112,7 +114,11 @@ impl Reader<'_> {
         Ok(meshes)
     }
 
-    fn mesh(&self, whole: &Spanned<RawMesh>) -> Result<Mesh, ConfigError> {
+    fn mesh(
+        &self,
+        whole: &Spanned<RawMesh>,
+        networks: &[NetworkSettings],
+    ) -> Result<Mesh, ConfigError> {
         let raw = whole.get_ref();
         let Some(name) = &raw.name else {
             let cure = "every [[mesh]] needs a name = \"...\"";
@@ -144,7 +150,7 @@ impl Reader<'_> {
         Ok(Mesh {
             name: self.name("name", name)?,
             network: match &raw.network {
-                Some(network) => Some(self.name("network", network)?),
+                Some(network) => Some(self.network_named(network, networks)?),
                 None => None,
             },
             interface: interface.get_ref().clone(),
@@ -155,6 +161,23 @@ impl Reader<'_> {
             incoming: raw.incoming.unwrap_or(true),
             outgoing: raw.outgoing.unwrap_or(true),
         })
+    }
+
+    fn network_named(
+        &self,
+        written: &Spanned<String>,
+        networks: &[NetworkSettings],
+    ) -> Result<String, ConfigError> {
+        let name = written.get_ref();
+        match networks.iter().any(|network| network.name == *name) {
+            true => Ok(name.clone()),
+            false => Err(self.bad(
+                written,
+                "network",
+                format!("no [[network]] is called \"{name}\""),
+                "name a network of this file, or leave it out: then it is in that of [listen]",
+            )),
+        }
     }
 
     fn group(

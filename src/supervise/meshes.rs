@@ -67,7 +67,9 @@ impl Meshes {
             if !changes.contains(&format!("mesh {} changed", mesh.name)) {
                 changes.push(format!("mesh {} added", mesh.name));
             }
-            let settings = mesh::Settings::of(mesh, Network::LOCAL);
+            let network = (mesh.network.as_deref()).and_then(|name| config.network_number(name));
+            let network = network.map_or(Network::LOCAL, Network);
+            let settings = mesh::Settings::of(mesh, network);
             let running = mesh::Mesh::spawn(settings, self.shared.clone());
             self.running
                 .insert(mesh.name.clone(), (mesh.clone(), running));

@@ -10,16 +10,19 @@ pub mod lamp;
 mod listeners;
 mod machine;
 mod meshes;
+mod networks;
 mod rates;
 mod report;
 pub mod safe;
 mod signals;
 mod spool;
+mod takeover;
 mod timekeeper;
 mod watch;
 mod why;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -55,6 +58,7 @@ use rates::Rates;
 use safe::Safe;
 use signals::Signals;
 use spool::Spooler;
+use takeover::{Order, Taken, take_over};
 use timekeeper::Timekeeper;
 use watch::Watch;
 
@@ -145,6 +149,8 @@ struct Shared {
     federate_id: String,
     fingerprint: Fingerprint,
     bound: api::status::ListenStatus,
+    /// Of each local network, its plain listener and its TLS listener.
+    bound_in_networks: Vec<[Option<SocketAddr>; 2]>,
     stop: channel::Sender<bool>,
     orders: mpsc::Sender<Order>,
     changes: Changes,
@@ -175,20 +181,6 @@ impl Shared {
     fn set_config(&self, config: Config) {
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
-}
-
-/// A configuration to take over, and whom to tell when that is done.
-#[derive(Debug)]
-struct Order {
-    config: Box<Config>,
-    done: oneshot::Sender<Taken>,
-}
-
-/// What came of an [`Order`].
-#[derive(Debug)]
-struct Taken {
-    words: String,
-    restarts: bool,
 }
 
 /// Runs the box until it is told to stop. The runtime must be one that lives on a single thread.
@@ -231,7 +223,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
 
     let patient = manager.is_there();
     let mut listeners = match safe {
-        None => Listeners::bind(&config.listen, patient).map_err(StartError::Listen)?,
+        None => Listeners::bind(&config, patient).map_err(StartError::Listen)?,
         Some(_) => Listeners::default(),
     };
     // Only now: an address that another program has is no crash of ours.
@@ -242,6 +234,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         tracing::error!("safe mode, no peers and no clients: {safe}");
     }
     let bound = listeners.bound();
+    let bound_in_networks = listeners.bound_in_networks();
     let shares = Shares {
         hub: hub.clone(),
         board: board.clone(),
@@ -278,6 +271,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         federate_id,
         fingerprint: own.identity.fingerprint(),
         bound,
+        bound_in_networks,
         stop,
         orders,
         refusals: refusals.clone(),
@@ -337,7 +331,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
                 }
             }
             Some(order) = inbox.recv() => {
-                let taken = take_over(&shared, (&mut federation, &mut meshes), *order.config);
+                let taken = take_over(&shared, &mut federation, &mut meshes, *order.config);
                 // Whoever asked may have gone away meanwhile.
                 let _ = order.done.send(taken);
             }
@@ -399,60 +393,6 @@ fn open_identity(
         Err(_) if safe && files.is_some() => open(None),
         own => own,
     }
-}
-
-/// Makes a new configuration the one in use; the words tell what happened.
-fn take_over(
-    shared: &Arc<Shared>,
-    (federation, meshes): (&mut Federation, &mut Meshes),
-    config: Config,
-) -> Taken {
-    if let Some(safe) = &shared.safe {
-        return shared.take_over_safely(safe, config);
-    }
-    let old = shared.config();
-    let mut later = Vec::new();
-    if config.listen != old.listen {
-        later.push("[listen]");
-    }
-    if config.limits != old.limits {
-        later.push("[limits]");
-    }
-    if config.identity != old.identity {
-        later.push("[identity]");
-    }
-    if config.name != old.name {
-        later.push("[node]");
-    }
-    if config.clock != old.clock {
-        shared.clock.apply(&config.clock);
-    }
-    let mut words = federation.apply(&config);
-    if let Some(more) = meshes.apply(&config) {
-        words = format!("{words}; {more}");
-    }
-    shared.set_config(Config {
-        peers: config.peers,
-        meshes: config.meshes,
-        uplinks: config.uplinks,
-        led: config.led,
-        clock: config.clock,
-        advertised_host: config.advertised_host,
-        keepalive_discovery: config.keepalive_discovery,
-        // What takes a restart stays as it is until then, so that `status` tells the truth.
-        ..(*old).clone()
-    });
-    let restarts = shared.manager.is_there() && !later.is_empty();
-    if restarts {
-        tracing::info!("starting again for changes of {}", later.join(" and "));
-        shared.restart_soon();
-    }
-    let words = match later.as_slice() {
-        [] => words,
-        later if restarts => format!("{words}; starting again for {}", later.join(" and ")),
-        later => format!("{words}; changes of {} take a restart", later.join(" and ")),
-    };
-    Taken { words, restarts }
 }
 
 /// After SIGHUP. Files are read beside the event loop, and the loop takes the result over.

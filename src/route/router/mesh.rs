@@ -2,10 +2,12 @@
 
 use std::hash::BuildHasher;
 
-use super::{Kind, Router};
+use super::{Kind, Link, Router};
 use crate::clock::Now;
 use crate::cot::{Class, content};
-use crate::route::link::{LinkId, Role};
+use crate::counters::Counters;
+use crate::route::link::{LinkId, Role, Wire};
+use crate::route::outbox::Framing;
 use crate::wire::fig::Geo;
 use crate::wire::xml::{Detail, Event};
 
@@ -17,6 +19,31 @@ pub const WATCHED_BYTES: usize = WATCHED * size_of::<Stay>();
 
 /// Shortest and longest life of a position that is believed, milliseconds.
 const LIFE_MS: std::ops::RangeInclusive<i64> = 15_000..=86_400_000;
+
+/// A neighbour of a local network that does not come by itself.
+#[derive(Debug)]
+pub(super) struct Neighbour {
+    pub(super) name: String,
+    pub(super) role: Role,
+    pub(super) incoming: bool,
+    pub(super) outgoing: bool,
+    pub(super) counters: Counters,
+    /// Who is there, on a mesh.
+    pub(super) stays: Vec<Stay>,
+}
+
+impl Link {
+    pub(super) fn write_as(&mut self, wire: Wire) {
+        self.wire = wire;
+        let is_mesh =
+            matches!(&self.kind, Kind::Neighbour(neighbour) if neighbour.role == Role::Mesh);
+        // A datagram has a header of its own, and ends by itself.
+        self.outbox.set_framing(match is_mesh {
+            true => Framing::None,
+            false => wire.into(),
+        });
+    }
+}
 
 /// Until when somebody is on a mesh, monotonic milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -107,9 +134,10 @@ impl Router {
             if here.is_none_or(|contact| contact.link != id) {
                 continue;
             }
-            if let Some(contact) = self.contacts.remove(key) {
+            let place = self.contacts.place(key);
+            if let (Some(place), Some(contact)) = (place, self.contacts.remove(key)) {
                 self.latest.forget(key);
-                self.tell_left(&contact, now);
+                self.tell_left(&contact, place, now);
             }
         }
     }
