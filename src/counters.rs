@@ -96,6 +96,8 @@ reasons! {
     SaidAlready = "said_already",
     /// A box that is our federate said it on a mesh: it comes by federation too, if it is for us.
     Overheard = "overheard",
+    /// Longer than 64 KiB as a `TakMessage`, which is more than a neighbour that speaks TAK protocol v1 takes.
+    NotInTak = "not_in_tak",
     /// A resource message (data package, mission), which this release does not carry.
     Resource = "resource",
 }

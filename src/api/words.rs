@@ -152,6 +152,9 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::SaidAlready => {
             "another box or the sender itself had said it on that network; once is enough"
         }
+        Reason::NotInTak => {
+            "longer than 64 KiB as a TakMessage, which is more than clients on TAK protocol v1 take; those on XML got it"
+        }
         Reason::Resource => "a data package or mission file, which this release does not carry",
         #[allow(unreachable_patterns, reason = "reasons are added elsewhere")]
         _ => "",

@@ -11,6 +11,7 @@ pub mod grpc;
 pub mod handshake;
 pub mod hindrance;
 pub mod hub;
+pub mod ingest;
 pub mod keepalive;
 pub mod login;
 pub mod mesh;

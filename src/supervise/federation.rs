@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::budget::LARGE_EVENTS;
-use crate::config::{Config, Peer, Uplink};
+use crate::config::{Config, Limits, Peer, Uplink};
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::fed2::companion::Feature;
@@ -20,6 +21,7 @@ use crate::link::federate::node::MESSAGE_OVERHEAD;
 use crate::link::federate::{Dialler, Identify, Node, PeerSettings, Registry, Timing};
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
+use crate::link::ingest::Intake;
 use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
@@ -89,8 +91,8 @@ impl Federation {
             clock,
         } = shared;
         let timing = Timing {
-            handshake: std::time::Duration::from_secs(config.limits.handshake_seconds.into()),
-            half_event: std::time::Duration::from_secs(config.limits.half_event_seconds.into()),
+            handshake: Duration::from_secs(config.limits.handshake_seconds.into()),
+            half_event: Duration::from_secs(config.limits.half_event_seconds.into()),
             ..Timing::default()
         };
         let node = Arc::new(Node {
@@ -157,9 +159,13 @@ impl Federation {
         self.acceptor.listen(listener);
     }
 
-    /// The places for large events, which the local clients share.
-    pub(super) fn large_events(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.node.large_events)
+    /// Bounds of what local clients and servers send; the places for large events are shared.
+    pub(super) fn intake(&self, limits: &Limits) -> Intake {
+        Intake {
+            large_events: Arc::clone(&self.node.large_events),
+            max_event: limits.max_event_kib as usize * 1024,
+            half_event: Duration::from_secs(limits.half_event_seconds.into()),
+        }
     }
 
     /// The clock, by which the local clients' certificates are judged too.

@@ -37,6 +37,7 @@ mod strangers_at_the_door_keep_nobody_out;
 mod support;
 mod the_box_knows_what_time_it_is;
 mod the_console_sets_a_box_up;
+mod the_corpus_passes_in_every_form;
 mod the_demo_shows_everything_crossing;
 mod the_led_tells_what_the_box_does;
 mod the_service_manager_is_told;

@@ -292,7 +292,7 @@ impl<'a> Serving<'a> {
                     self.was_said(said, now);
                     match self.is_federate(from) {
                         true => self.port.count(Reason::Overheard),
-                        false => self.port.count(Reason::BadMessage),
+                        false => drop(self.port.receive_tak(message)),
                     }
                 }
             },

@@ -2,13 +2,13 @@
 
 use std::hash::BuildHasher;
 
-use super::{Kind, Link, Router};
+use super::{Kind, Router};
 use crate::clock::Now;
 use crate::cot::{Class, content};
 use crate::counters::Counters;
-use crate::route::link::{LinkId, Role, Wire};
-use crate::route::outbox::Framing;
+use crate::route::link::{LinkId, Role};
 use crate::wire::fig::Geo;
+use crate::wire::tak;
 use crate::wire::xml::{Detail, Event};
 
 /// Users whose going stale is watched on one mesh; further ones stay until the mesh goes.
@@ -30,19 +30,6 @@ pub(super) struct Neighbour {
     pub(super) counters: Counters,
     /// Who is there, on a mesh.
     pub(super) stays: Vec<Stay>,
-}
-
-impl Link {
-    pub(super) fn write_as(&mut self, wire: Wire) {
-        self.wire = wire;
-        let is_mesh =
-            matches!(&self.kind, Kind::Neighbour(neighbour) if neighbour.role == Role::Mesh);
-        // A datagram has a header of its own, and ends by itself.
-        self.outbox.set_framing(match is_mesh {
-            true => Framing::None,
-            false => wire.into(),
-        });
-    }
 }
 
 /// Until when somebody is on a mesh, monotonic milliseconds.
@@ -71,6 +58,14 @@ impl Router {
         match self.rewritten {
             false => self.hasher.hash_one(event.bytes),
             true => content::of_geo(self.settings.seed, event, detail),
+        }
+    }
+
+    /// The same of a `TakMessage`, whose detail was checked.
+    pub(super) fn said_in_tak(&self, event: &tak::Event<'_>) -> u64 {
+        match self.rewritten {
+            false => self.hasher.hash_one(event.bytes),
+            true => content::of_tak(self.settings.seed, event),
         }
     }
 
