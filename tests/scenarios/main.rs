@@ -12,6 +12,7 @@ mod a_slow_client_delays_nobody;
 mod a_track_crosses_from_client_to_client_over_federation;
 mod bad_input_is_counted_and_hurts_nobody;
 mod boxes_with_wrong_clocks;
+mod clients_may_speak_protobuf;
 mod configuration_changes_are_taken_back;
 mod directed_chat_reaches_only_its_addressee;
 mod every_box_hears_once;

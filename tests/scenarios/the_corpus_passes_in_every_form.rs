@@ -232,7 +232,7 @@ fn rows() -> Vec<(&'static str, String, Fate, Fate)> {
             Kept,
         ),
         (
-            "no `<detail>`, or an empty one",
+            "no `<detail>`",
             with(&usual, point, ""),
             Kept,
             Kept,
@@ -348,7 +348,7 @@ fn what_the_forms_cannot_carry_is_what_architecture_says() {
         let [xml, federated, message] = crossing.send(Wire::Xml, event.as_bytes());
         assert_eq!(xml, event.as_bytes(), "{what}");
         let federate = crossing.router.peer_counters("to").expect("the federate");
-        let dropped = [federate, crossing.router.local_counters()];
+        let dropped = [federate, &crossing.router.local_counters()];
         for ((form, bytes), (claim, dropped)) in
             [(Wire::Federated, federated), (Wire::Tak, message)]
                 .into_iter()

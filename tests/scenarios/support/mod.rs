@@ -20,6 +20,7 @@ mod relay;
 mod setup;
 mod source;
 mod status;
+mod tak;
 mod terminal;
 
 pub use cable::{Cables, Cut};
@@ -38,6 +39,7 @@ pub use relay::Relay;
 pub use setup::{Registration, Setup};
 pub use source::{NETWORK, TOML, World};
 pub use status::Status;
+pub use tak::{Detail, TakDevice, TakMessage, request};
 pub use terminal::Terminal;
 
 use std::time::{Duration, Instant};
