@@ -18,6 +18,7 @@ pub mod inject;
 pub mod led;
 mod line;
 pub mod local;
+mod meshes;
 pub mod output;
 pub mod own;
 pub mod pages;
