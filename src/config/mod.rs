@@ -26,6 +26,7 @@ mod table;
 pub mod template;
 pub mod transaction;
 pub mod uplinks;
+pub mod written;
 
 pub use address::peer_address;
 pub use clock::ClockSources;
@@ -38,3 +39,4 @@ pub use rate::Rate;
 pub use settings::{Config, IdentityFiles, Listen, Peer};
 pub use spec::{Cleared, PeerChange, PeerSpec};
 pub use uplinks::Uplink;
+pub use written::Written;

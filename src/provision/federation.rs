@@ -125,6 +125,7 @@ fn peer(entry: &Entry, certificate: impl Fn(&str) -> Option<String>) -> Result<P
         incoming,
         outgoing,
         keepalive_seconds: None,
+        more: Default::default(),
     })
 }
 

@@ -10,6 +10,7 @@ use super::memory::{Taken, digest_of};
 use super::network::{self, Kind};
 use super::source::{Item, Offer};
 use super::{federation, text};
+use crate::config::written::Keys;
 use crate::config::{Config, PeerSpec, authority, candidate};
 use crate::pki::gather::{Gathered, key_pem};
 use crate::pki::{Fingerprint, certificate::Facts, store};
@@ -74,7 +75,7 @@ pub struct Present<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 struct PeerKeys {
     address: Option<String>,
     fingerprint: Option<String>,
@@ -82,6 +83,9 @@ struct PeerKeys {
     incoming: Option<bool>,
     outgoing: Option<bool>,
     keepalive_seconds: Option<u32>,
+    /// The newer keys; those that are none are found when the configuration is judged.
+    #[serde(flatten)]
+    more: Keys,
 }
 
 /// Makes the plan.
@@ -329,7 +333,7 @@ impl Planner<'_> {
             match toml::from_str(&text) {
                 Ok(read) => settings = read,
                 Err(error) => self.mistakes.push(format!(
-                    "{}: {}; known are address, fingerprint, enabled, incoming, outgoing, keepalive_seconds",
+                    "{}: {}; known are the keys of [[peer]] but name and ca_cert",
                     item.shown,
                     error.message()
                 )),
@@ -340,6 +344,12 @@ impl Planner<'_> {
         match known(config, name) {
             Some(known) => {
                 let on = |value: Option<bool>| value.map(|on| on.to_string());
+                for (key, written) in settings.more {
+                    let value = toml_edit::Value::from(written).to_string();
+                    self.change(config, file, |config| {
+                        candidate::set(config, &format!("peer.{known}.{key}"), &value)
+                    });
+                }
                 for (key, value) in [
                     ("ca_cert", ca_pem),
                     ("address", settings.address),
@@ -371,6 +381,7 @@ impl Planner<'_> {
                     incoming: settings.incoming.unwrap_or(true),
                     outgoing: settings.outgoing.unwrap_or(true),
                     keepalive_seconds: settings.keepalive_seconds,
+                    more: settings.more,
                 };
                 self.add_peer(config, file, &spec);
             }
