@@ -13,12 +13,10 @@ use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::fed2::companion::Feature;
 use crate::link::fed2::echo::EchoDesk;
-use crate::link::fed2::node::MESSAGE_OVERHEAD;
-use crate::link::fed2::{
-    Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry,
-    Timing, time_exchange,
-};
-use crate::link::fed2::{receipts, standby};
+use crate::link::fed2::{self, receipts, standby};
+use crate::link::fed2::{Acceptor, AcceptorSettings, Companions, time_exchange};
+use crate::link::federate::node::MESSAGE_OVERHEAD;
+use crate::link::federate::{Dialler, Identify, Node, PeerSettings, Registry, Timing};
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
 use crate::link::meter::Meters;
@@ -297,7 +295,7 @@ impl Federation {
             match tls::federation_client(&self.credentials, rule(peer), observer) {
                 Ok(tls) => {
                     let node = Arc::clone(&self.node);
-                    let dialler = Dialler::spawn(node, PeerSettings::of(peer, &self.uplinks), tls);
+                    let dialler = fed2::dial(node, PeerSettings::of(peer, &self.uplinks), tls);
                     self.diallers.insert(name.clone(), dialler);
                 }
                 Err(error) => board.set(name, PeerState::Waiting, error.to_string(), now),
