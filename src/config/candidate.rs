@@ -130,6 +130,42 @@ pub fn add_peer(text: &str, spec: &PeerSpec) -> Result<String, CandidateError> {
     Ok(document.to_string())
 }
 
+/// The text with a peer set anew, its CA inline: what the spec does not say goes back to its default. A peer that is
+/// not there is added.
+///
+/// # Errors
+/// See [`CandidateError`].
+pub fn replace_peer(text: &str, spec: &PeerSpec) -> Result<String, CandidateError> {
+    let mut document = parsed(text)?;
+    let tables = table::made(&mut document)
+        .ok_or_else(|| CandidateError::Text("peers must be [[peer]] tables".to_owned()))?;
+    match table::of_peer(tables, &spec.name) {
+        None => add_peer(text, spec),
+        Some(there) => {
+            table::fill(there, spec, spec.ca_pem.as_deref());
+            Ok(document.to_string())
+        }
+    }
+}
+
+/// The text without a peer.
+///
+/// # Errors
+/// See [`CandidateError`].
+pub fn remove_peer(text: &str, name: &str) -> Result<String, CandidateError> {
+    let mut document = parsed(text)?;
+    let tables = document
+        .get_mut("peer")
+        .and_then(Item::as_array_of_tables_mut);
+    let no_peer = || CandidateError::NoPeer(name.to_owned());
+    let tables = tables.ok_or_else(no_peer)?;
+    let place = tables
+        .iter()
+        .position(|table| table::is_called(table, name));
+    tables.remove(place.ok_or_else(no_peer)?);
+    Ok(document.to_string())
+}
+
 /// The text with the CA of every peer inline that stands in a file, as far as `read` gives it: such a text can be used
 /// after the files are gone.
 pub fn with_authorities(text: &str, read: impl Fn(&str) -> Option<String>) -> String {

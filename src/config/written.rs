@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use toml_edit::{Array, InlineTable, Value};
 
+use super::{raw, suggest};
+
 /// A value before it is checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -80,6 +82,19 @@ keys! {
     "probe.certificate" "probe-certificate" Text;
     "probe.key" "probe-key" Text;
     "probe.ca_cert" "probe-ca-cert" Text;
+}
+
+/// What is wrong with a key that is none of `[[peer]]`, and the one that was probably meant.
+pub fn unknown_peer_key(key: &str) -> Option<String> {
+    let whole = key.split_once('.').map_or(key, |(outer, _)| outer);
+    let known = raw::peer_keys();
+    if known.contains(&whole) {
+        return None;
+    }
+    Some(match suggest::nearest(whole, known) {
+        Some(meant) => format!("unknown key `{whole}`; did you mean `{meant}`?"),
+        None => format!("unknown key `{whole}`; known are {}", known.join(", ")),
+    })
 }
 
 /// The tables within `[[peer]]`, which are taken away as a whole.

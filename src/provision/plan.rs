@@ -9,9 +9,9 @@ use serde::Deserialize;
 use super::memory::{Taken, digest_of};
 use super::network::{self, Kind};
 use super::source::{Item, Offer};
-use super::{federation, text};
-use crate::config::written::Keys;
-use crate::config::{Config, PeerSpec, authority, candidate};
+use super::text;
+use crate::config::written::{Keys, unknown_peer_key};
+use crate::config::{Config, PeerSpec, authority, candidate, federation};
 use crate::pki::gather::{Gathered, key_pem};
 use crate::pki::{Fingerprint, certificate::Facts, store};
 
@@ -255,7 +255,8 @@ impl Planner<'_> {
             return;
         }
         let items = || self.offer.certs.iter().chain(&self.offer.peers);
-        let certificate = |name: &str| {
+        let certificate = |path: &str| {
+            let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
             let item = items().find(|item| item.name == name.to_lowercase())?;
             text::read(&item.bytes).ok()
         };
@@ -338,6 +339,10 @@ impl Planner<'_> {
                     error.message()
                 )),
             }
+        }
+        for fault in settings.more.keys().filter_map(|key| unknown_peer_key(key)) {
+            let shown = keys.map_or(name, |item| &item.shown);
+            self.mistakes.push(format!("{shown}: {fault}"));
         }
         let file = keys.or(certificate).map_or(name, |item| &item.shown);
         let ca_pem = ca_pem.map(|pem| authority::certificates_only(&pem));
