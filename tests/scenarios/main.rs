@@ -17,6 +17,7 @@ mod directed_chat_reaches_only_its_addressee;
 mod every_break_has_its_own_words;
 mod every_corpus_event_crosses_unchanged;
 mod federates_on_another_stack;
+mod filters_keep_what_they_say;
 mod first_run_needs_no_configuration;
 mod grpc_that_lies_is_counted;
 mod inject_and_peer_commands;
