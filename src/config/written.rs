@@ -129,9 +129,7 @@ pub fn list(text: &str) -> Vec<String> {
 
 /// How an option is called that sets the key, wherever it stands.
 pub fn option_of(key: &str) -> Option<&'static str> {
-    let same = |known: &&Key| {
-        known.key == key || known.key.strip_prefix("filter.") == Some(key)
-    };
+    let same = |known: &&Key| known.key == key || known.key.strip_prefix("filter.") == Some(key);
     KEYS.iter().find(same).map(|key| key.option)
 }
 

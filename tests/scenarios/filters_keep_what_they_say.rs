@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::Value;
 
 use crate::support::{
-    Authority, Device, Finished, Profile, Setup, TomboloBox, ask, chat, eventually, joined_pair,
-    position, tombolo, track,
+    Authority, Device, Finished, Setup, TomboloBox, ask, chat, eventually, joined_pair, position,
+    tombolo, track,
 };
 
 fn json(finished: &Finished) -> Value {
@@ -228,7 +228,7 @@ fn a_federation_file_is_taken_at_the_start_and_imported_into_a_running_box() {
         .parent()
         .expect("its directory")
         .to_path_buf();
-    let leaf = Authority::new("battalion").leaf("tak.battalion", &Profile::default());
+    let leaf = Authority::new("battalion").issue("tak.battalion");
     fs::write(directory.join("remote-ca.pem"), &leaf.authority_pem).expect("the CA");
     let file = directory.join("federation.json");
     // Nobody listens at that port: what counts is the registration.
