@@ -309,7 +309,7 @@ fn table(entries: &[PeerEntry]) -> String {
         return "no peers; register one with `tombolo peer add`\n".into();
     }
     let mut text = String::from(
-        "PEER                 STATE       ADDRESS                        IN   OUT  DP-IN OUT\n",
+        "PEER                 STATE       ADDRESS                   IN  OUT DP-IN DP-OUT\n",
     );
     for entry in entries {
         let state = match entry.state {
@@ -319,10 +319,10 @@ fn table(entries: &[PeerEntry]) -> String {
         };
         let on_off = |on| if on { "on" } else { "off" };
         text.push_str(&format!(
-            "{} {} {} {:<4} {:<4} {:<5} {}\n",
+            "{} {} {} {:<3} {:<3} {:<5} {}\n",
             column(&entry.name, 20),
             column(state, 11),
-            column(entry.address.as_deref().unwrap_or("(it dials us)"), 30),
+            column(entry.address.as_deref().unwrap_or("(it dials us)"), 25),
             on_off(entry.incoming),
             on_off(entry.outgoing),
             on_off(entry.data_packages_in),

@@ -70,6 +70,14 @@ keys! {
     "uplinks" "uplinks" List;
     "fallback_of" "fallback-of" Text;
     "fallback_seconds" "fallback-seconds" Number;
+    "inbound_groups" "inbound-groups" List;
+    "outbound_groups" "outbound-groups" List;
+    "group_mapping" "group-mapping" Switch;
+    "inbound_group_mapping" "inbound-group-mapping" List;
+    "automatic_group_mapping" "automatic-group-mapping" Switch;
+    "fallback_when_no_group_mappings" "fallback-when-no-group-mappings" Switch;
+    "max_hops" "max-hops" Number;
+    "outbound_group_hop_limits" "outbound-group-hop-limits" List;
     "filter.preset" "preset" Text;
     "filter.allow_types" "allow-types" List;
     "filter.block_types" "block-types" List;
