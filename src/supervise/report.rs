@@ -161,6 +161,8 @@ impl Shared {
             clock: PeerClock::default(),
             sending: self.sending(peer),
             groups: super::networks::groups(peer, known.groups),
+            protocol: peer.protocol.word().to_owned(),
+            relaxed: peer.relaxed().map(str::to_owned),
         }
     }
 
