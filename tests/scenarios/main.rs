@@ -20,6 +20,7 @@ mod every_break_has_its_own_words;
 mod every_corpus_event_crosses_unchanged;
 mod federates_of_version_one;
 mod federates_on_another_stack;
+mod filters_keep_what_they_say;
 mod first_run_needs_no_configuration;
 mod freetakserver_is_a_federate;
 mod groups_say_who_hears;
