@@ -84,6 +84,7 @@ impl Config {
             clock: reader.clock(&raw.clock)?,
             peers: reader.peers(&raw.peer, &limits, &uplinks)?,
             servers: reader.servers(&raw.server, &limits, &names)?,
+            meshes: reader.meshes(&raw.mesh, &networks, &limits)?,
             networks,
             uplinks,
             limits,

@@ -12,8 +12,10 @@ use super::filter::Filters;
 use super::groups::PeerGroups;
 use super::led::Led;
 use super::limits::Limits;
+use super::mesh::Mesh;
 use super::network::{LOCAL_NETWORK, NetworkSettings};
 use super::probe::Probe;
+use super::protocol::{Flavour, Protocol};
 use super::rate::Rate;
 use super::server::Server;
 use super::uplinks::Uplink;
@@ -54,6 +56,8 @@ pub struct Config {
     pub peers: Vec<Peer>,
     /// TAK servers at which the box logs in.
     pub servers: Vec<Server>,
+    /// Multicast groups that the box joins.
+    pub meshes: Vec<Mesh>,
 }
 
 /// Where a certificate of somebody else's making lies.
@@ -118,6 +122,12 @@ pub struct Peer {
     pub compress: bool,
     /// Which groups it gives and takes, and how far.
     pub groups: PeerGroups,
+    /// Which federation protocol it speaks.
+    pub protocol: Protocol,
+    /// Who speaks federation v1 there.
+    pub flavour: Flavour,
+    /// It need not ask for our certificate, and is known by its fingerprint alone; see [`Peer::relaxed`].
+    pub legacy_no_client_certificate: bool,
     /// Take data packages and files from it.
     pub data_packages_in: bool,
     /// Let it have data packages and files of ours.
@@ -150,6 +160,7 @@ impl Default for Config {
             networks: vec![NetworkSettings::of(LOCAL_NETWORK)],
             peers: Vec::new(),
             servers: Vec::new(),
+            meshes: Vec::new(),
         }
     }
 }

@@ -84,6 +84,11 @@ impl Port {
         self.id
     }
 
+    /// Reads the clock that the router is told.
+    pub fn now(&self) -> Now {
+        self.hub.now()
+    }
+
     /// Hands over one framed CoT XML event.
     pub fn receive_xml(&self, event: &[u8]) -> Verdict {
         self.hub
@@ -166,9 +171,11 @@ impl Port {
             .with(|router, now| router.attach_again(self.id, spec, now));
     }
 
-    /// Takes users off the phone book who have not been heard for longer than they said; see [`Router::sweep`].
+    /// Takes users off the phone book who have not been heard for longer than they said; see
+    /// [`Router::expire_contacts`].
     pub fn sweep(&self) {
-        self.hub.with(|router, now| router.sweep(self.id, now));
+        self.hub
+            .with(|router, now| router.expire_contacts(self.id, now));
     }
 
     /// Notes a sign of life.

@@ -18,8 +18,6 @@ pub struct Contact {
     callsign_end: u8,
     /// The link it was last heard on.
     pub link: LinkId,
-    /// Until when it counts as there without being heard again.
-    until: Until,
     /// How many hops further it may be told of; none = without limit, 0 = to nobody.
     pub hops_left: Option<u8>,
     /// The groups that it is in.
@@ -56,36 +54,12 @@ impl Contact {
             names: [uid, callsign, kind].concat().into_boxed_slice(),
             uid_end: uid.len() as u8,
             callsign_end: callsign_end as u8,
-            until: Until::NEVER,
             link: by.link,
             hops_left: by.hops_left,
             groups: by.groups,
             away: false,
             changed,
         })
-    }
-}
-
-/// Until when a contact counts as there, in steps of four seconds; compared within 36 hours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Until(u16);
-
-impl Until {
-    /// As long as its link is up.
-    const NEVER: Self = Self(0);
-    /// Milliseconds of a step.
-    const STEP: u64 = 4096;
-    /// Half of all steps: what is further away is in the past.
-    const HALF: u16 = 1 << 15;
-
-    /// A moment of the monotonic clock, milliseconds.
-    pub fn at(mono_ms: u64) -> Self {
-        // The one step that means "never" is the next one.
-        Self(((mono_ms / Self::STEP) as u16).max(1))
-    }
-
-    fn is_over(self, now: Self) -> bool {
-        self != Self::NEVER && now.0.wrapping_sub(self.0) < Self::HALF && now != self
     }
 }
 
@@ -190,9 +164,6 @@ impl Contacts {
                 }
             }
             contact.away = false;
-            if contact.link != by.link {
-                contact.until = Until::NEVER;
-            }
             contact.hops_left = by.hops_left;
             if !moved {
                 return Noted::Known;
@@ -285,33 +256,6 @@ impl Contacts {
         None
     }
 
-    /// Notes until when a contact counts as there.
-    pub fn lasts(&mut self, key: u64, until: Until) {
-        let at = self.by_uid.get(&key).map(|&at| usize::from(at));
-        if let Some(contact) = at.and_then(|at| self.slots.get_mut(at)?.as_mut()) {
-            contact.until = until;
-        }
-    }
-
-    /// Takes the next contact of a link out whose time is over; otherwise as [`Contacts::remove_of`].
-    pub fn remove_expired(
-        &mut self,
-        link: LinkId,
-        now: Until,
-        from: &mut usize,
-        key_of: impl Fn(&[u8]) -> u64,
-    ) -> Option<Contact> {
-        while let Some(slot) = self.slots.get(*from) {
-            *from += 1;
-            let is_gone = |contact: &&Contact| contact.link == link && contact.until.is_over(now);
-            if let Some(contact) = slot.as_ref().filter(is_gone) {
-                let key = key_of(contact.uid());
-                return self.remove(key);
-            }
-        }
-        None
-    }
-
     /// A link is down and will come back: its contacts stay, and are the first to give way to others.
     pub fn leave(&mut self, link: LinkId) {
         for contact in self.slots.iter_mut().flatten() {
@@ -397,29 +341,6 @@ mod tests {
         assert_eq!(heard, Noted::Changed);
         let heard = contacts.note(2, (b"v", b"W", b""), HEARD_FROM_B, 4);
         assert_eq!(heard, Noted::Changed);
-    }
-
-    #[test]
-    fn who_is_not_heard_for_too_long_is_taken_out() {
-        let mut contacts = Contacts::new(4);
-        contacts.note(1, (b"1", b"", b""), A, 1);
-        contacts.note(2, (b"2", b"", b""), A, 2);
-        contacts.note(3, (b"3", b"", b""), B, 3);
-        contacts.lasts(1, Until::at(100_000));
-        contacts.lasts(3, Until::at(100_000));
-        let mut expired = |now| {
-            let mut from = 0;
-            let contact = contacts.remove_expired(A.0, Until::at(now), &mut from, |_| 1);
-            contact.map(|contact| contact.uid().to_vec())
-        };
-        assert_eq!(expired(50_000), None);
-        assert_eq!(expired(100_000), None);
-        assert_eq!(expired(110_000), Some(b"1".to_vec()));
-        assert_eq!(
-            expired(u64::from(u32::MAX)),
-            None,
-            "the second stays while its link is up"
-        );
     }
 
     #[test]

@@ -6,9 +6,11 @@ pub mod changes;
 mod check;
 mod desk;
 mod federation;
+mod filtering;
 pub mod lamp;
 mod listeners;
 mod machine;
+mod meshes;
 mod networks;
 mod rates;
 mod report;
@@ -54,6 +56,7 @@ use federation::{Federation, Shares};
 use lamp::{Fitting, Shown};
 use listeners::{ListenError, Listeners};
 use machine::Machine;
+use meshes::Meshes;
 use rates::Rates;
 use safe::Safe;
 use servers::Servers;
@@ -140,6 +143,7 @@ struct Shared {
     board: PeerBoard,
     /// The same for servers.
     servers: PeerBoard,
+    mesh_board: PeerBoard,
     keeper: Keeper,
     meters: Meters,
     refusals: Refusals,
@@ -275,6 +279,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         budget,
         board,
         servers: server_board,
+        mesh_board: PeerBoard::new(),
         keeper,
         rates: Mutex::default(),
         server_rates: Mutex::default(),
@@ -293,6 +298,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         clock,
         config: Mutex::new(Arc::new(config.clone())),
     });
+    let mut meshes = Meshes::new(&shared, federation.routes());
     announce(&shared, &own, &config);
 
     let commands = hub.attach(LinkSpec::Commands);
@@ -318,6 +324,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         spooler = Some(started.map_err(|error| StartError::System("no thread", error))?);
         federation.apply(&config);
         servers.apply(&config);
+        meshes.apply(&config);
     }
 
     let mut watch = Watch::new();
@@ -344,7 +351,12 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
                 }
             }
             Some(order) = inbox.recv() => {
-                let taken = take_over(&shared, &mut federation, &mut servers, *order.config);
+                let taken = take_over(
+                    &shared,
+                    &mut federation,
+                    (&mut servers, &mut meshes),
+                    *order.config,
+                );
                 // Whoever asked may have gone away meanwhile.
                 let _ = order.done.send(taken);
             }
@@ -359,12 +371,17 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     shared.manager.stopping("stopping");
     shared.stop.send_replace(true);
     let drained = async {
-        tokio::join!(federation.shutdown(), servers.shutdown(), async {
-            for client in clients {
-                // A listener that panicked has nothing left to drain.
-                let _ = client.await;
+        tokio::join!(
+            federation.shutdown(),
+            servers.shutdown(),
+            meshes.shutdown(),
+            async {
+                for client in clients {
+                    // A listener that panicked has nothing left to drain.
+                    let _ = client.await;
+                }
             }
-        });
+        );
     };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         tracing::warn!("some neighbours did not take their goodbye in time");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::federation::Federation;
+use super::meshes::Meshes;
 use super::servers::Servers;
 use super::{Shared, networks};
 use crate::config::Config;
@@ -27,7 +28,7 @@ pub(super) struct Taken {
 pub(super) fn take_over(
     shared: &Arc<Shared>,
     federation: &mut Federation,
-    servers: &mut Servers,
+    (servers, meshes): (&mut Servers, &mut Meshes),
     mut config: Config,
 ) -> Taken {
     if let Some(safe) = &shared.safe {
@@ -56,11 +57,15 @@ pub(super) fn take_over(
     }
     let mut words = federation.apply(&config);
     if let Some(changed) = servers.apply(&config) {
-        words = format!("{words}, {changed}");
+        words = format!("{words}; {changed}");
+    }
+    if let Some(more) = meshes.apply(&config) {
+        words = format!("{words}; {more}");
     }
     shared.set_config(Config {
         peers: config.peers,
         servers: config.servers,
+        meshes: config.meshes,
         networks: config.networks,
         uplinks: config.uplinks,
         led: config.led,

@@ -337,7 +337,12 @@ impl Router {
                 }
                 let tally = match &mut link.kind {
                     Kind::Client => self.networks.tally(link.network),
-                    Kind::Neighbour(neighbour) if neighbour.outgoing => &mut neighbour.counters,
+                    // On a mesh people go stale by themselves.
+                    Kind::Neighbour(neighbour)
+                        if neighbour.outgoing && neighbour.role != Role::Mesh =>
+                    {
+                        &mut neighbour.counters
+                    }
                     _ => continue,
                 };
                 let (bytes, copy) = match link.wire {

@@ -7,6 +7,7 @@ mod deliver;
 mod echo;
 mod forms;
 mod introduce;
+mod mesh;
 mod notes;
 mod places;
 mod policing;
@@ -22,6 +23,7 @@ mod switch;
 mod times;
 
 pub use echo::CameEcho;
+pub use mesh::WATCHED_BYTES;
 
 use std::hash::BuildHasher;
 use std::task::{Context, Poll};
@@ -50,6 +52,7 @@ pub use spooling::SpoolState;
 use aside::Aside;
 use belonging::Networks;
 use introduce::Told;
+use mesh::Neighbour;
 use policing::{Guard, Room};
 use reference::Reference;
 use replay::Replay;
@@ -153,6 +156,8 @@ pub struct Router {
     echoes: echo::Echoes,
     /// The event under way named somebody new.
     new_contact: bool,
+    /// There is, or was, a link that may hand us our own events back, written anew.
+    rewritten: bool,
     /// Some link's outgoing rules look at callsigns.
     callsigns_matter: bool,
     /// The callsigns of the event under way; kept for its memory.
@@ -194,15 +199,6 @@ impl Kind {
     fn is_local(&self) -> bool {
         matches!(self, Self::Client | Self::Neighbour(_))
     }
-}
-
-#[derive(Debug)]
-struct Neighbour {
-    name: String,
-    role: Role,
-    incoming: bool,
-    outgoing: bool,
-    counters: Counters,
 }
 
 #[derive(Debug)]
@@ -259,6 +255,7 @@ impl Router {
             expected: None,
             echoes: echo::Echoes::default(),
             new_contact: false,
+            rewritten: false,
             callsigns_matter: false,
             callsigns: Room::default(),
             changes: 0,
@@ -310,6 +307,7 @@ impl Router {
                     incoming,
                     outgoing,
                     counters: Counters::default(),
+                    stays: Vec::new(),
                 },
                 network,
             ),
@@ -338,7 +336,10 @@ impl Router {
         link.replay = match &link.kind {
             Kind::Federate(federate) if !federate.outgoing => Replay::done(),
             Kind::Federate(_) => Replay::with_contacts(changes),
-            Kind::Neighbour(neighbour) if !neighbour.outgoing => Replay::done(),
+            // On a mesh nobody is ever late: everybody says again what still holds.
+            Kind::Neighbour(neighbour) if !neighbour.outgoing || neighbour.role == Role::Mesh => {
+                Replay::done()
+            }
             Kind::Client | Kind::Neighbour(_) => Replay::of_events(changes),
             Kind::Commands => Replay::done(),
         };
@@ -346,6 +347,7 @@ impl Router {
         self.spool_begins(id);
         let (kind, name) = described;
         self.recorder.up(id as u16, kind, &name, now);
+        self.record_policy(id);
         LinkId(id as u16)
     }
 

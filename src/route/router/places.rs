@@ -37,23 +37,30 @@ impl Router {
             });
             self.links.len() - 1
         });
+        self.rewritten = true;
         let link = &mut self.links[place];
         link.network = network;
         link.groups = self.networks.membership(network);
-        link.write_as(Wire::Xml);
         if neighbour.role == Role::Mesh {
             link.outbox.set_single();
         }
         match &mut link.kind {
             Kind::Neighbour(known) => {
                 let counters = std::mem::take(&mut known.counters);
+                // A login that stands again has the users that it had.
+                let stays = match link.up {
+                    true => std::mem::take(&mut known.stays),
+                    false => Vec::new(),
+                };
                 **known = Neighbour {
                     counters,
+                    stays,
                     ..neighbour
                 };
             }
             kind => *kind = Kind::Neighbour(Box::new(neighbour)),
         }
+        link.write_as(Wire::Xml);
         place
     }
 

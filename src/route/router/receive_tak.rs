@@ -89,7 +89,13 @@ impl Router {
             let about = (event.uid, event.kind);
             self.admit(seen, about, checked.detail.as_ref(), true)?;
         }
-        seen.content = self.hasher.hash_one(event.bytes);
+        seen.content = self.said_in_tak(event);
+        if self.rewritten {
+            let directed = checked.detail.as_ref().is_some_and(|it| it.marti.count > 0);
+            if self.is_said_again(from, (event.kind, directed), seen.content, now) {
+                return Err(Reason::Duplicate);
+            }
+        }
         if self.dedup.is_repeat(seen.content, now.mono_ms) && known != Some(Known::Not) {
             return Err(Reason::Duplicate);
         }
@@ -141,8 +147,8 @@ impl Router {
                 ..By::from((from, Heard::Position))
             };
             let presence = self.presence(by, key, who, event.kind, shown, now);
-            if presence && known.is_some() {
-                self.note_until(from, key, event.stale, now);
+            if presence && self.rewritten {
+                self.stays(from, key, [event.time, event.stale], now);
             }
             if class::is_cancellation(event.kind) {
                 self.latest.forget(key);

@@ -6,23 +6,18 @@
 //! to be on another link and tells nothing newer than that link did.
 //!
 //! Users of a server become contacts like any others, with one difference: nobody tells us for certain when they leave.
-//! So one who is not heard from for longer than it said, and a moment more, is gone ([`Router::sweep`]).
-
-use std::hash::BuildHasher;
+//! So one who is not heard from for longer than it said is gone ([`Router::expire_contacts`]).
 
 use super::forms::{Forms, Source};
 use super::{Kind, Router};
 use crate::clock::Now;
 use crate::cot::{addressee, class};
 use crate::counters::Reason;
-use crate::route::contacts::Until;
 use crate::route::groups::GroupSet;
 use crate::route::link::{LinkId, LinkSpec, Role, Wire};
 use crate::wire::tak::Message;
 use crate::wire::xml::{Detail, Event};
 
-/// After a position went stale, its user may take this long to say the next one, milliseconds.
-const GRACE_MS: i64 = 30_000;
 /// A TAK Server keeps whole seconds of a time, so what is newer by less is not newer, milliseconds.
 const SAME_MS: i64 = 1000;
 
@@ -48,20 +43,6 @@ pub(super) enum Known {
 }
 
 impl Router {
-    /// Takes users of a server off the phone book who have not been heard for longer than they said, and tells the others.
-    pub fn sweep(&mut self, id: LinkId, now: Now) {
-        let now = self.event_now(now);
-        let mut place = 0;
-        while let Some(contact) =
-            (self.contacts).remove_expired(id, Until::at(now.mono_ms), &mut place, |uid| {
-                self.hasher.hash_one(uid)
-            })
-        {
-            self.latest.forget(self.hasher.hash_one(contact.uid()));
-            self.tell_left(&contact, place - 1, now);
-        }
-    }
-
     /// A neighbour that is attached comes on a new connection: it is told the latest events again. What waits goes there,
     /// unless it was written for a protocol that the new connection does not speak yet.
     pub fn attach_again(&mut self, id: LinkId, spec: LinkSpec, now: Now) {
@@ -165,15 +146,6 @@ impl Router {
                 Ok(Known::Not)
             }
             _ => Ok(Known::Already),
-        }
-    }
-
-    /// A user of a server was heard: how long that holds.
-    pub(super) fn note_until(&mut self, from: LinkId, key: u64, stale: Option<i64>, now: Now) {
-        if self.is_server(from) {
-            let left = stale.map_or(0, |stale| stale.saturating_sub(now.wall_ms).max(0));
-            let left = u64::try_from(left.saturating_add(GRACE_MS)).unwrap_or(0);
-            (self.contacts).lasts(key, Until::at(now.mono_ms.saturating_add(left)));
         }
     }
 
