@@ -5,12 +5,15 @@
 
 mod words;
 
+use std::fmt;
+
 pub use words::OverBudget;
 
 use crate::clock::gps;
 use crate::config::Limits;
 use crate::log::recent;
 use crate::wire::pack;
+use words::tenths;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -215,6 +218,27 @@ impl Budget {
             }
         }
         best
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<28} {:>9} {:>8} {:>10}",
+            "item", "each KiB", "count", "total KiB"
+        )?;
+        for row in &self.rows {
+            let (each, total) = (tenths(row.each), tenths(row.total()));
+            writeln!(f, "{:<28} {each:>9} {:>8} {total:>10}", row.item, row.count)?;
+        }
+        let (total, ceiling) = (tenths(self.total()), tenths(self.ceiling));
+        writeln!(f, "{:<28} {:>9} {:>8} {total:>10}", "worst case", "", "")?;
+        write!(
+            f,
+            "{:<28} {:>9} {:>8} {ceiling:>10}",
+            "ceiling (memory_mib)", "", ""
+        )
     }
 }
 

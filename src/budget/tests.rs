@@ -1,6 +1,5 @@
 //! The memory sum, its cures and its words.
 
-use super::words::tenths;
 use super::*;
 use proptest::prelude::*;
 

@@ -2,28 +2,8 @@
 
 use std::fmt;
 
-use super::{Budget, KIB, MIB};
-
-impl fmt::Display for Budget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:<28} {:>9} {:>8} {:>10}",
-            "item", "each KiB", "count", "total KiB"
-        )?;
-        for row in &self.rows {
-            let (each, total) = (tenths(row.each), tenths(row.total()));
-            writeln!(f, "{:<28} {each:>9} {:>8} {total:>10}", row.item, row.count)?;
-        }
-        let (total, ceiling) = (tenths(self.total()), tenths(self.ceiling));
-        writeln!(f, "{:<28} {:>9} {:>8} {total:>10}", "worst case", "", "")?;
-        write!(
-            f,
-            "{:<28} {:>9} {:>8} {ceiling:>10}",
-            "ceiling (memory_mib)", "", ""
-        )
-    }
-}
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
 
 /// The limits allow more memory than `memory_mib`.
 #[derive(Debug, Clone, PartialEq, Eq)]

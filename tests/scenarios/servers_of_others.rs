@@ -1,11 +1,13 @@
 //! A TAK server that knows no federation (taky) gains it by a box that logs in there.
 
+use std::net::SocketAddr;
+
 use serde_json::Value;
 
 use crate::support::peer_programs::Taky;
 use crate::support::{
-    Authority, Device, QUIET, Setup, TomboloBox, eventually, joined, now_ms, position,
-    stamp_of_now, track,
+    Authority, Cables, Device, FreeTakServer, QUIET, Setup, TomboloBox, eventually, joined, now_ms,
+    position, stamp_of_now, track,
 };
 
 fn server(of: &TomboloBox) -> Value {
@@ -135,6 +137,62 @@ fn a_server_without_federation_gains_it() {
     let swan = Device::plain(taky.address());
     wait_state(&alpha, "flowing");
     swan.expect_uid("otter-uid");
+}
+
+#[test]
+fn freetakserver_gains_federation_by_a_login() {
+    let Some(cables) = Cables::new(1) else {
+        return;
+    };
+    let far = cables.far();
+    let Some(_fts) = FreeTakServer::start(&far) else {
+        return;
+    };
+    let clients = SocketAddr::from(([127, 0, 0, 1], 8087));
+    let login = "[[server]]\nname = \"fts\"\naddress = \"127.0.0.1:8087\"\n";
+    let alpha = Setup::new("alpha")
+        .within(&far, "127.0.0.1:0")
+        .table(login)
+        .start();
+    // Whether this server answers pings is its business; it is logged in all the same.
+    eventually("the login stands", || {
+        let state = server(&alpha)["state"].clone();
+        (state == "connected" || state == "flowing").then_some(())
+    });
+    let wolf = Cables::device(&far, clients);
+    let hawk = Cables::device(&far, alpha.clients_tcp());
+    // What a connection says first, this server keeps for itself: that is how it knows whose it is.
+    let mut turns = 0;
+    let mut heard = |from: &Device, uid: &str, callsign: &str, by: &Device| {
+        eventually(&format!("{uid} is heard"), || {
+            if turns % 50 == 0 {
+                from.send(position(uid, callsign));
+            }
+            turns += 1;
+            std::thread::sleep(std::time::Duration::from_millis(15));
+            by.find(|event| event.uid() == uid)
+        })
+    };
+    let seen = heard(&wolf, "wolf-uid", "WOLF", &hawk);
+    assert!(seen.xml.contains("callsign=\"WOLF\""), "{}", seen.xml);
+    let seen = heard(&hawk, "hawk-uid", "HAWK", &wolf);
+    assert!(seen.xml.contains("callsign=\"HAWK\""), "{}", seen.xml);
+    hawk.send(private(
+        "b-t-f",
+        ["hawk-uid", "HAWK"],
+        ["wolf-uid", "WOLF"],
+        "for wolf",
+    ));
+    wolf.expect("the chat", |event| event.xml.contains("for wolf"));
+    std::thread::sleep(QUIET);
+    assert!(
+        hawk.find(|event| event.xml.contains("for wolf")).is_none(),
+        "no echo"
+    );
+    assert_eq!(hawk.count("hawk-uid"), 0, "no echo");
+    eventually("WOLF is a contact", || {
+        (server(&alpha)["users"] == 1).then_some(())
+    });
 }
 
 #[test]

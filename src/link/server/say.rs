@@ -43,6 +43,12 @@ impl Ourselves {
         event(&uid, "t-x-c-t", "m-g", (now_ms, PING_STALE_MS), "")
     }
 
+    /// Whether a piece is our own ping: FreeTAKServer answers with what it was asked.
+    pub fn is_own_ping(&self, piece: &[u8]) -> bool {
+        let at = memchr::memmem::find(&piece[..piece.len().min(PONG_BYTES)], self.uid.as_bytes());
+        at.is_some_and(|at| piece[at + self.uid.len()..].starts_with(b"-ping"))
+    }
+
     /// The account, where the server wants one first (protocol reference 6.4).
     pub fn auth(&self, username: &str, password: &str) -> String {
         format!(
@@ -138,6 +144,9 @@ mod tests {
         let mut event = Event::nothing();
         reader.parse(&mut event, ping.as_bytes()).unwrap();
         assert_eq!(event.kind, b"t-x-c-t");
+        assert!(
+            box_itself.is_own_ping(ping.as_bytes()) && !box_itself.is_own_ping(said.as_bytes())
+        );
     }
 
     #[test]

@@ -153,7 +153,7 @@ impl Session<'_> {
         let first = !pings.is_heard();
         pings.hear(now);
         let is_pong = match piece {
-            Piece::Xml(xml) => is_pong(xml),
+            Piece::Xml(xml) => is_pong(xml) || self.ourselves.is_own_ping(xml),
             Piece::Tak(message) => is_pong_in_tak(message),
         };
         let round_trip = is_pong.then(|| pings.pong(now)).flatten();

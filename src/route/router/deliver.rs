@@ -132,6 +132,11 @@ impl Router {
             true => self.name_outward(&source),
             false => Room::default(),
         };
+        if self.has_servers && meta.class == Class::Chat {
+            let (uid, kind) = source.uid_and_kind();
+            let key = self.uid_key(uid);
+            self.was_said(kind, key, now);
+        }
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut forms = Forms::new(source, meta.groups, &self.envelope, &mut scratch);
         let (mut count, mut spooled, mut stopped, mut unheard) = (0, false, false, false);

@@ -96,7 +96,7 @@ impl Router {
             self.accepted(from, now);
             return Ok(Verdict::Consumed);
         }
-        let server = self.of_server(from, &event)?;
+        let server = self.of_server(from, &event, now)?;
         if self.is_guarded(from) {
             let about = (event.uid, event.kind);
             self.admit(seen, about, event.detail.as_ref(), event.plain)?;

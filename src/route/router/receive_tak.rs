@@ -80,7 +80,7 @@ impl Router {
                 stale: event.stale,
                 detail: checked.detail.as_ref().unwrap_or(&Detail::NOTHING),
             };
-            known = Some(self.is_news(from, &arrived)?);
+            known = Some(self.is_news(from, &arrived, now)?);
         }
         let Some(event) = &mut read.event else {
             return Ok(Verdict::Consumed);

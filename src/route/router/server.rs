@@ -8,6 +8,8 @@
 //! Users of a server become contacts like any others, with one difference: nobody tells us for certain when they leave.
 //! So one who is not heard from for longer than it said is gone ([`Router::expire_contacts`]).
 
+use std::hash::BuildHasher;
+
 use super::forms::{Forms, Source};
 use super::{Kind, Router};
 use crate::clock::Now;
@@ -88,9 +90,10 @@ impl Router {
     /// [`Router::is_news`] for XML; none when the link leads to no server.
     #[inline]
     pub(super) fn of_server(
-        &self,
+        &mut self,
         from: LinkId,
         event: &Event<'_>,
+        now: Now,
     ) -> Result<Option<Known>, Reason> {
         if !self.has_servers || !self.is_server(from) {
             return Ok(None);
@@ -102,14 +105,19 @@ impl Router {
             stale: event.stale,
             detail: event.detail.as_ref().unwrap_or(&Detail::NOTHING),
         };
-        self.is_news(from, &arrived).map(Some)
+        self.is_news(from, &arrived, now).map(Some)
     }
 
     /// Whether an event of a server is for us, and news.
     ///
     /// # Errors
     /// Why it is not.
-    pub(super) fn is_news(&self, from: LinkId, event: &Arrived<'_>) -> Result<Known, Reason> {
+    pub(super) fn is_news(
+        &mut self,
+        from: LinkId,
+        event: &Arrived<'_>,
+        now: Now,
+    ) -> Result<Known, Reason> {
         let key = event.key;
         if class::is_mission_change(event.kind) {
             return Err(Reason::MissionChange);
@@ -127,6 +135,10 @@ impl Router {
             return Err(Reason::ControlMessage);
         }
         if key == self.own_key || self.flow_tag.came_back(event.detail.bytes, event.time) {
+            return Err(Reason::Loop);
+        }
+        // FreeTAKServer hands everybody his own words back, and has changed them.
+        if event.kind.starts_with(b"b-t-f") && self.was_said(event.kind, key, now) {
             return Err(Reason::Loop);
         }
         let old = |stale_ms: i64| {
@@ -147,6 +159,12 @@ impl Router {
             }
             _ => Ok(Known::Already),
         }
+    }
+
+    /// Whether a word of chat was said here before; from now on it was. Each has a uid of its own.
+    pub(super) fn was_said(&mut self, kind: &[u8], key: u64, now: Now) -> bool {
+        let word = self.hasher.hash_one((kind, key));
+        self.replays.is_repeat(word, now.mono_ms)
     }
 
     fn lives_elsewhere(&self, from: LinkId, key: u64) -> bool {

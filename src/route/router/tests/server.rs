@@ -217,6 +217,30 @@ fn a_private_word_stays_private_when_the_server_took_its_address_out() {
 }
 
 #[test]
+fn a_word_that_a_server_hands_back_changed_is_known_by_its_uid() {
+    let mut a = router(ID_A);
+    let (hawk, otter, ots) = (client(&mut a), client(&mut a), server(&mut a, "ots"));
+    let said = chat("<remarks>hello</remarks>");
+    assert_eq!(
+        a.receive_xml(hawk, said.as_bytes(), NOW),
+        Verdict::Routed(2)
+    );
+    take(&mut a, otter);
+    let back = said.replace("<detail>", "<detail remarks=\"hello\">");
+    assert_eq!(
+        a.receive_xml(ots, back.as_bytes(), NOW),
+        Verdict::Dropped(Reason::Loop)
+    );
+    let receipt = back.replace("b-t-f", "b-t-f-d");
+    assert_eq!(
+        a.receive_xml(ots, receipt.as_bytes(), NOW),
+        Verdict::Routed(2)
+    );
+    let next = back.replace("GeoChat.x", "GeoChat.y");
+    assert_eq!(a.receive_xml(ots, next.as_bytes(), NOW), Verdict::Routed(2));
+}
+
+#[test]
 fn what_a_server_says_to_its_clients_stays_there() {
     let mut a = router(ID_A);
     let (near, ots) = (client(&mut a), server(&mut a, "ots"));
