@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 
 use super::Shared;
+use super::networks;
 use super::safe::Safe;
 use crate::api::line::LineStatus;
 use crate::api::sending::SendingStatus;
@@ -100,6 +101,7 @@ impl Shared {
             .board
             .status_with(&peer.name, counters, now_ms)
             .unwrap_or_default();
+        let apart = networks::apart(&self.config(), peer);
         let state = match PeerState::from(known.state) {
             _ if self.safe.is_some() => PeerState::Paused,
             PeerState::Connected | PeerState::Flowing if !peer.incoming && !peer.outgoing => {
@@ -110,6 +112,7 @@ impl Shared {
         let reason = match state {
             PeerState::Paused if self.safe.is_some() => "the box is in safe mode".to_owned(),
             PeerState::Paused => "incoming and outgoing are both off".to_owned(),
+            PeerState::Connected if apart.is_some() => apart.clone().unwrap_or_default(),
             PeerState::Connected if !peer.incoming || !peer.outgoing => one_way(peer).to_owned(),
             PeerState::Connected if known.reason.is_empty() => {
                 "no event has crossed in the last minute".to_owned()
@@ -126,7 +129,7 @@ impl Shared {
                 round_trip_ms: proven.round_trip_ms,
                 count: proven.count,
             }),
-            stopped_by: stopped_by(peer, state, known.hindrance),
+            stopped_by: stopped_by(peer, state, known.hindrance, apart.is_some()),
             reason,
             address: Some(known.address)
                 .filter(|address| !address.is_empty())
@@ -150,7 +153,7 @@ impl Shared {
                 .collect(),
             clock: PeerClock::default(),
             sending: self.sending(peer),
-            groups: super::networks::groups(peer, known.groups),
+            groups: networks::groups(peer, known.groups),
         }
     }
 
@@ -205,11 +208,17 @@ fn one_way(peer: &Peer) -> &'static str {
 }
 
 /// The step that stops the link, as scripts see it.
-fn stopped_by(peer: &Peer, state: PeerState, hindrance: Option<Hindrance>) -> Option<String> {
+fn stopped_by(
+    peer: &Peer,
+    state: PeerState,
+    hindrance: Option<Hindrance>,
+    apart: bool,
+) -> Option<String> {
     let stopped = match state {
         PeerState::Disabled => return None,
         _ if !peer.incoming && !peer.outgoing => Some(Hindrance::Direction),
         PeerState::Waiting | PeerState::Connecting => hindrance,
+        PeerState::Connected if apart => Some(Hindrance::Groups),
         _ => None,
     };
     stopped.map(|stopped| stopped.word().to_owned())
