@@ -40,6 +40,9 @@ pub const DOOR_WAITING: u64 = 16;
 pub const DOOR_LINGERING: u64 = 8;
 /// One of those: socket, task and its entry in the door's table; no TLS.
 pub const DOOR_EACH: u64 = KIB + KIB / 2;
+/// What is kept of the memory for one event in TAK protocol v1: for its detail as text, and for the form itself. A larger
+/// one is among the large events.
+pub const TAK_FORM: u64 = 6 * KIB;
 /// One of the latest tracks: at most 2 KiB of event, and its entry in a map at most half full.
 pub const LATEST_PLACE: u64 = 2048 + 192;
 /// One content hash with its time; their number is rounded up to a power of two.
@@ -340,6 +343,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             1,
             Some("waiting_kib"),
             "all outboxes together, with 128 bytes beside each event's own",
+        ),
+        row(
+            "TAK protocol v1",
+            TAK_FORM,
+            2,
+            None,
+            "one event: its detail as text, and its form",
         ),
         row(
             "spool, per federate",

@@ -90,6 +90,8 @@ reasons! {
     SpoolExpired = "spool_expired",
     /// The disk did not give it back.
     SpoolDamaged = "spool_damaged",
+    /// Longer than 64 KiB as a `TakMessage`, which is more than a neighbour that speaks TAK protocol v1 takes.
+    NotInTak = "not_in_tak",
     /// A resource message (data package, mission), which this release does not carry.
     Resource = "resource",
 }

@@ -185,6 +185,12 @@ pub struct PeerStatus {
     /// Its groups.
     #[serde(default)]
     pub groups: PeerGroupsStatus,
+    /// The federation protocol that is configured for it: `v2` or `v1`.
+    #[serde(default)]
+    pub protocol: String,
+    /// What its configuration relaxes, in words; none where nothing is.
+    #[serde(default)]
+    pub relaxed: Option<String>,
 }
 
 /// All local clients together.
@@ -376,6 +382,8 @@ pub(crate) mod tests {
                     source: "exchange".into(),
                 },
                 sending: SendingStatus::default(),
+                protocol: "v2".into(),
+                relaxed: None,
                 groups: PeerGroupsStatus {
                     outbound: Some(vec!["Blue".into()]),
                     mapping: true,

@@ -138,6 +138,9 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::SpoolDamaged => {
             "what was stored for {of} could not be read back: see `storage` in `status`"
         }
+        Reason::NotInTak => {
+            "longer than 64 KiB as a TakMessage, which is more than clients on TAK protocol v1 take; those on XML got it"
+        }
         Reason::Resource => "a data package or mission file, which this release does not carry",
         #[allow(unreachable_patterns, reason = "reasons are added elsewhere")]
         _ => "",

@@ -84,6 +84,9 @@ discovery = true    # side connections between boxes learn how long the network 
 # fallback_when_no_group_mappings = false # what has no known name goes into inbound_groups, and not nowhere
 # max_hops = 3                           # how far our events may go from here; without: no limit
 # outbound_group_hop_limits = ["Blue:2"] # the same by group
+# protocol = "v2"                        # or "v1": FreeTAKServer and old TAK Servers, usually on port 9000
+#                                        # with v1: flavour = "freetakserver" (default "takserver"), and
+#                                        # legacy_no_client_certificate = true (see the README before you do)
 # fallback_seconds = 10                  # with fallback_of = "NAME": dialled only while NAME has been down so long
 "#;
 

@@ -133,10 +133,8 @@ impl Listeners {
     ) -> Result<Vec<JoinHandle<()>>, rustls::Error> {
         let bounds = ClientBounds {
             slots: Arc::new(Semaphore::new(usize::from(limits.max_clients))),
-            large_events: federation.large_events(),
             door: federation.door(),
-            max_event: limits.max_event_kib as usize * 1024,
-            half_event: Duration::from_secs(limits.half_event_seconds.into()),
+            intake: federation.intake(limits),
             handshake: Duration::from_secs(limits.handshake_seconds.into()),
             refusals,
             network: Network::LOCAL,

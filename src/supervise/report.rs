@@ -154,6 +154,8 @@ impl Shared {
             clock: PeerClock::default(),
             sending: self.sending(peer),
             groups: networks::groups(peer, known.groups),
+            protocol: peer.protocol.word().to_owned(),
+            relaxed: peer.relaxed().map(str::to_owned),
         }
     }
 

@@ -12,9 +12,11 @@ mod places;
 mod policing;
 mod questions;
 mod receive;
+mod receive_tak;
 mod reference;
 mod replay;
 mod spooling;
+mod switch;
 mod times;
 
 pub use echo::CameEcho;
@@ -153,6 +155,9 @@ struct Scratch {
     names: Vec<u8>,
     xml: Vec<u8>,
     federated: Vec<u8>,
+    tak: Vec<u8>,
+    /// The detail of a `TakMessage` as text.
+    detail: Vec<u8>,
     /// Remembers the date it wrote last.
     stamps: stamp::Writer,
 }
@@ -167,8 +172,16 @@ impl Scratch {
                 *buffer = Vec::new();
             }
         }
+        for buffer in [&mut self.tak, &mut self.detail] {
+            if buffer.capacity() > TAK_KEPT {
+                *buffer = Vec::new();
+            }
+        }
     }
 }
+
+/// The same for what TAK protocol v1 needs, bytes: events in it are short.
+const TAK_KEPT: usize = crate::budget::TAK_FORM as usize;
 
 #[derive(Debug)]
 struct Link {
@@ -190,13 +203,6 @@ struct Link {
     turn: bool,
     /// What may cross; none = everything.
     guard: Option<Box<Guard>>,
-}
-
-impl Link {
-    fn write_as(&mut self, wire: Wire) {
-        self.wire = wire;
-        self.outbox.set_framing(wire.into());
-    }
 }
 
 #[derive(Debug)]
@@ -482,14 +488,6 @@ impl Router {
             Kind::Neighbour(neighbour) => &mut neighbour.counters,
             Kind::Federate(federate) => &mut federate.counters,
         })
-    }
-
-    /// From now on the link's events are written in that way; what was handed over stays as it is, and what waits must be
-    /// nothing.
-    pub fn set_wire(&mut self, id: LinkId, wire: Wire) {
-        if let Some((link, ..)) = self.parts(id) {
-            link.write_as(wire);
-        }
     }
 }
 

@@ -12,8 +12,8 @@ use crate::cot::{echo, federated, render};
 use crate::counters::Reason;
 use crate::route::contacts::{By, Noted, Source as Heard};
 use crate::route::groups::GroupSet;
-use crate::route::latest::{Form, Newest};
-use crate::route::link::{LinkId, Verdict};
+use crate::route::latest::Newest;
+use crate::route::link::{Form, LinkId, Verdict};
 use crate::wire::fig::{self, Contact, Federated, Operation};
 use crate::wire::xml::{Detail, Event};
 use crate::wire::{stamp, text};
@@ -22,7 +22,7 @@ impl Router {
     /// One framed CoT XML event came.
     pub fn receive_xml(&mut self, from: LinkId, piece: &[u8], now: Now) -> Verdict {
         self.heard(from, now);
-        let mut seen = Seen::of(from, false, piece);
+        let mut seen = Seen::of(from, Form::Xml, piece);
         let verdict = self
             .judge_xml(&mut seen, piece, self.event_now(now))
             .unwrap_or_else(|reason| self.refuse(from, reason));
@@ -44,7 +44,7 @@ impl Router {
     }
 
     fn judge_received(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
-        let mut seen = Seen::of(from, true, message);
+        let mut seen = Seen::of(from, Form::Federated, message);
         let verdict = self
             .judge_federated(&mut seen, message, self.event_now(now))
             .unwrap_or_else(|reason| self.refuse(from, reason));
@@ -52,13 +52,13 @@ impl Router {
         verdict
     }
 
-    fn refuse(&mut self, from: LinkId, reason: Reason) -> Verdict {
+    pub(super) fn refuse(&mut self, from: LinkId, reason: Reason) -> Verdict {
         self.count(from, reason);
         Verdict::Dropped(reason)
     }
 
     /// What a neighbour of a local network sends is taken.
-    fn takes_from(&self, from: LinkId) -> Result<(), Reason> {
+    pub(super) fn takes_from(&self, from: LinkId) -> Result<(), Reason> {
         match self.links.get(usize::from(from.0)).map(|link| &link.kind) {
             Some(Kind::Neighbour(neighbour)) if !neighbour.incoming => Err(Reason::IncomingOff),
             _ => Ok(()),
@@ -385,7 +385,7 @@ impl Router {
     }
 
     /// Somebody's own position names the contact (protocol reference 6.1). Tells whether it did.
-    fn presence(
+    pub(super) fn presence(
         &mut self,
         by: By,
         key: u64,
@@ -430,7 +430,7 @@ impl Router {
     }
 
     /// An item is deleted; when it was a user of that link, the phone book loses it.
-    fn deleted(&mut self, from: LinkId, key: Option<u64>) {
+    pub(super) fn deleted(&mut self, from: LinkId, key: Option<u64>) {
         let Some(key) = key else { return };
         self.latest.forget(key);
         if self
@@ -442,7 +442,7 @@ impl Router {
         }
     }
 
-    fn keep(&mut self, newest: Newest<'_>) {
+    pub(super) fn keep(&mut self, newest: Newest<'_>) {
         self.changes += 1;
         self.latest.keep(&Newest {
             changed: self.changes,
@@ -450,7 +450,7 @@ impl Router {
         });
     }
 
-    fn accepted(&mut self, from: LinkId, now: Now) {
+    pub(super) fn accepted(&mut self, from: LinkId, now: Now) {
         let wall_ms = self.own_wall(now);
         if let Some(counters) = self.counters(from) {
             counters.events_in += 1;
@@ -461,7 +461,7 @@ impl Router {
 
 /// How a uid is spelled, beside a callsign that stands in XML in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Spelling {
+pub(super) enum Spelling {
     /// As attribute text, references unresolved.
     Raw,
     /// As it is meant, which is how protobuf has it.
@@ -471,14 +471,14 @@ enum Spelling {
 }
 
 /// Late joiners are shown positions and alarms that still hold.
-fn keeps(kind: &[u8], targets: &Targets) -> bool {
+pub(super) fn keeps(kind: &[u8], targets: &Targets) -> bool {
     let alarm = class::is_emergency(kind) && !class::is_cancellation(kind);
     !targets.is_directed() && (kind.starts_with(b"a-") || alarm)
 }
 
 /// Until when an event is worth sending: as long as it has to live from now. What was stale on arrival is passed
 /// on as it came, and has no deadline: its sender's clock may be wrong, or it is a replay.
-fn deadline(stale: Option<i64>, now: Now) -> Option<u64> {
+pub(super) fn deadline(stale: Option<i64>, now: Now) -> Option<u64> {
     let left = stale?.checked_sub(now.wall_ms)?;
     let left = u64::try_from(left).ok().filter(|&left| left > 0)?;
     Some(now.mono_ms.saturating_add(left))

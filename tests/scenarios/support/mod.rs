@@ -8,6 +8,7 @@ mod cot;
 mod device;
 mod faked_clock;
 mod foreign;
+mod freetakserver;
 #[path = "../../support/led.rs"]
 pub mod led;
 mod machine;
@@ -18,6 +19,7 @@ mod relay;
 mod setup;
 mod source;
 mod status;
+mod tak;
 mod terminal;
 
 pub use cable::{Cables, Cut};
@@ -28,6 +30,7 @@ pub use cot::{Event, chat, now_ms, position, stamp, stamp_of_now, track};
 pub use device::{Device, RawDevice, client_config, tls_stream};
 pub use faked_clock::{FakedClock, days};
 pub use foreign::{FOREIGN_ID, Foreign};
+pub use freetakserver::FreeTakServer;
 pub use machine::Machine;
 pub use manager::Managed;
 pub use process::{Finished, TomboloBox, ask, peak_kib, tombolo};
@@ -35,6 +38,7 @@ pub use relay::Relay;
 pub use setup::{Registration, Setup};
 pub use source::{NETWORK, TOML, World};
 pub use status::Status;
+pub use tak::{Detail, TakDevice, TakMessage, request};
 pub use terminal::Terminal;
 
 use std::time::{Duration, Instant};
