@@ -10,7 +10,7 @@ use super::clock::{CLOCK_KEYS, RawClock};
 use super::filter::{FILTER_KEYS, RawFilters};
 use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
-use super::network::{NETWORK_KEYS, RawNetwork};
+use super::mesh::{MESH_KEYS, RawMesh};
 use super::probe::RawProbe;
 use super::uplinks::{RawUplink, UPLINK_KEYS};
 
@@ -27,12 +27,22 @@ pub(super) const TOP_KEYS: &[&str] = &[
     "uplink",
     "network",
     "peer",
+    "mesh",
 ];
 const NODE_KEYS: &[&str] = &["name", "advertised_host"];
 const IDENTITY_KEYS: &[&str] = &["certificate", "key"];
 const LISTEN_KEYS: &[&str] = &["clients_tcp", "clients_tls", "federation", "api"];
 const CONSOLE_KEYS: &[&str] = &["idle_minutes"];
 const KEEPALIVE_KEYS: &[&str] = &["discovery"];
+const NETWORK_KEYS: &[&str] = &[
+    "name",
+    "inbound_groups",
+    "outbound_groups",
+    "clients_tcp",
+    "clients_tls",
+    "incoming",
+    "outgoing",
+];
 const PEER_KEYS: &[&str] = &[
     "name",
     "address",
@@ -69,6 +79,11 @@ const PEER_KEYS: &[&str] = &[
     "federation_filter",
 ];
 
+/// The keys of `[[peer]]`.
+pub(super) fn peer_keys() -> &'static [&'static str] {
+    PEER_KEYS
+}
+
 /// How a table is spelled in a message, and its keys.
 pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])> {
     match key {
@@ -83,6 +98,7 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "keepalive" => Some(("[keepalive]", KEEPALIVE_KEYS)),
         "network" => Some(("[[network]]", NETWORK_KEYS)),
         "peer" => Some(("[[peer]]", PEER_KEYS)),
+        "mesh" => Some(("[[mesh]]", MESH_KEYS)),
         _ => None,
     }
 }
@@ -158,6 +174,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         | ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock" | "compress")
         | ("led", "active_low")
         | ("uplink", "metered")
+        | ("mesh", "incoming" | "outgoing")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
         ("clock", "gpsd") => {
             "write host:port in quotes such as \"127.0.0.1:2947\", or \"\" for off".into()
@@ -167,6 +184,8 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
             "write an address in quotes such as \"0.0.0.0:9001\", a list of them, or \"\" for off"
                 .into()
         }
+        ("mesh", "ttl") => "write a whole number without quotes, 1 to 255".into(),
+        ("mesh", "mesh") => "begin each mesh with a line [[mesh]]".into(),
         ("uplink", "uplink") => "begin each uplink with a line [[uplink]]".into(),
         ("peer", "peer") => "begin each peer with a line [[peer]]".into(),
         (_, key) if key == table => {
@@ -190,6 +209,7 @@ pub(super) struct RawConfig {
     pub(super) network: Vec<Spanned<RawNetwork>>,
     pub(super) keepalive: RawKeepalive,
     pub(super) peer: Vec<Spanned<RawPeer>>,
+    pub(super) mesh: Vec<Spanned<RawMesh>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -262,6 +282,18 @@ pub(super) struct RawPeer {
     pub(super) data_packages_out: Option<bool>,
     #[serde(alias = "filters", alias = "federation_filter")]
     pub(super) filter: Option<Spanned<RawFilters>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawNetwork {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) inbound_groups: Option<Spanned<Vec<String>>>,
+    pub(super) outbound_groups: Option<Spanned<Vec<String>>>,
+    pub(super) clients_tcp: Option<Spanned<AddressList>>,
+    pub(super) clients_tls: Option<Spanned<AddressList>>,
+    pub(super) incoming: Option<bool>,
+    pub(super) outgoing: Option<bool>,
 }
 
 /// One address or several; `""` and `[]` are none.
