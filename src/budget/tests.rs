@@ -46,6 +46,20 @@ fn too_much_is_refused_and_each_cure_cures() {
 }
 
 #[test]
+fn two_hundred_clients_eight_federates_and_two_meshes_fit_twenty_eight_mebibytes() {
+    let limits = Limits {
+        max_clients: 200,
+        memory_mib: 28,
+        ..Limits::default()
+    };
+    let limits = limits.with("max_meshes", 2).unwrap_or(limits);
+    assert_eq!(limits.max_federates, 8);
+    let budget = Budget::of(&limits);
+    assert_eq!(budget.check(), Ok(()), "\n{budget}");
+    println!("{budget}");
+}
+
+#[test]
 fn the_table_names_every_row_and_the_sum() {
     let budget = Budget::of(&Limits::default());
     let table = budget.to_string();

@@ -18,6 +18,7 @@ pub mod limits;
 mod listeners;
 pub mod mesh;
 mod network;
+mod networks;
 pub mod parse;
 mod peers;
 pub mod probe;

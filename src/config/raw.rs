@@ -11,7 +11,6 @@ use super::filter::{FILTER_KEYS, RawFilters};
 use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
 use super::mesh::{MESH_KEYS, RawMesh};
-use super::network::{NETWORK_KEYS, RawNetwork};
 use super::probe::RawProbe;
 use super::server::{RawServer, SERVER_KEYS};
 use super::uplinks::{RawUplink, UPLINK_KEYS};
@@ -37,6 +36,15 @@ const IDENTITY_KEYS: &[&str] = &["certificate", "key"];
 const LISTEN_KEYS: &[&str] = &["clients_tcp", "clients_tls", "federation", "api"];
 const CONSOLE_KEYS: &[&str] = &["idle_minutes"];
 const KEEPALIVE_KEYS: &[&str] = &["discovery"];
+const NETWORK_KEYS: &[&str] = &[
+    "name",
+    "inbound_groups",
+    "outbound_groups",
+    "clients_tcp",
+    "clients_tls",
+    "incoming",
+    "outgoing",
+];
 const PEER_KEYS: &[&str] = &[
     "name",
     "address",
@@ -282,6 +290,18 @@ pub(super) struct RawPeer {
     pub(super) data_packages_out: Option<bool>,
     #[serde(alias = "filters", alias = "federation_filter")]
     pub(super) filter: Option<Spanned<RawFilters>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawNetwork {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) inbound_groups: Option<Spanned<Vec<String>>>,
+    pub(super) outbound_groups: Option<Spanned<Vec<String>>>,
+    pub(super) clients_tcp: Option<Spanned<AddressList>>,
+    pub(super) clients_tls: Option<Spanned<AddressList>>,
+    pub(super) incoming: Option<bool>,
+    pub(super) outgoing: Option<bool>,
 }
 
 /// One address or several; `""` and `[]` are none.

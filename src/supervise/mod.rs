@@ -308,6 +308,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         crate::update::machine::Machine::new(&root, &state),
     ));
     let controlling = tokio::spawn(api::serve(control, Arc::clone(&desk) as Arc<dyn Control>));
+    networks::set(&hub, &config);
     let clients = listeners
         .serve(
             &own,

@@ -253,8 +253,10 @@ impl Router {
         {
             return Err(Reason::BadTime);
         }
-        // A federate that comes back tells its alarms again, however long ago it told them first.
-        if class::is_emergency(event.kind)
+        // A federate that comes back tells again what it knows, however long ago it told it first: alarms, and positions
+        // that are older than contents are remembered.
+        let age = now.wall_ms.saturating_sub(event.time);
+        if (class::is_emergency(event.kind) || age > self.settings.dedup_window_ms as i64)
             && (self.latest).holds(self.hasher.hash_one(event.uid), event.bytes)
         {
             return Err(Reason::Duplicate);
