@@ -7,6 +7,7 @@ mod groups;
 mod policing;
 mod reach;
 mod seven_days;
+mod tak;
 mod told;
 
 use std::task::Waker;
