@@ -53,7 +53,11 @@ fn a_user_on_protobuf_is_a_contact_like_any_other() {
         (contact.uid, contact.callsign),
         (&b"hawk"[..], &b"HAWK"[..])
     );
-    assert_eq!(said(&mut router, ibex), [position.clone()], "as it came");
+    assert_eq!(
+        said(&mut router, ibex),
+        std::slice::from_ref(&position),
+        "as it came"
+    );
     text(&mut router, kite);
     // By callsign, by uid, and to nobody who is not meant.
     for dest in ["callsign='HAWK'", "uid='hawk'"] {
