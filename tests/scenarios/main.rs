@@ -41,6 +41,7 @@ mod strangers_are_refused_in_the_handshake;
 mod strangers_at_the_door_keep_nobody_out;
 #[allow(dead_code, unused_imports, reason = "shared with the benchmark")]
 mod support;
+mod takproto_reads_and_writes_the_same;
 mod the_box_knows_what_time_it_is;
 mod the_console_sets_a_box_up;
 mod the_corpus_passes_in_every_form;

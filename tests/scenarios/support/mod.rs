@@ -33,7 +33,7 @@ pub use cot::{Event, chat, now_ms, position, stamp, stamp_of_now, track};
 pub use datagram::tak_datagram;
 pub use device::{Device, RawDevice, client_config, tls_stream};
 pub use faked_clock::{FakedClock, days};
-pub use foreign::{FOREIGN_ID, Foreign};
+pub use foreign::{FOREIGN_ID, Foreign, peer_python};
 pub use freetakserver::FreeTakServer;
 pub use machine::Machine;
 pub use manager::Managed;
