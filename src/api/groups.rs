@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::status::Counts;
+use super::parts::Counts;
 
 /// The groups of one federate.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,12 +1,10 @@
 //! What `status --json` prints. Scripts rely on these names.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::parts::{LedStatus, Proven, UplinkStatus};
+pub use super::parts::{Counts, LedStatus, PeerState, Proven, UplinkStatus};
 
 use super::clock::ClockStatus;
 use super::groups::{NetworkStatus, PeerGroupsStatus};
@@ -17,14 +15,10 @@ use super::spool::SpoolStatus;
 use crate::budget::Budget;
 use crate::counters::Reason;
 use crate::files;
-use crate::link::board;
 use crate::system::{Power, Storage};
 use crate::wire::stamp;
 
 pub use super::peer_clock::PeerClock;
-
-/// Counts by reason; the words are those of [`Reason`] and of refused handshakes.
-pub type Counts = BTreeMap<String, u64>;
 
 /// The box at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,57 +81,6 @@ pub struct ListenStatus {
     pub clients_tls: Option<SocketAddr>,
     /// Federation.
     pub federation: Vec<SocketAddr>,
-}
-
-/// How a link to a federate stands. `connected` is not `flowing`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PeerState {
-    /// `enabled = false`.
-    Disabled,
-    /// Paused by the operator.
-    Paused,
-    /// Nothing under way: it is the peer's turn to dial, or the next attempt has its time.
-    Waiting,
-    /// An attempt is under way.
-    Connecting,
-    /// Connected, and no event within the last minute.
-    Connected,
-    /// Connected, and events cross.
-    Flowing,
-}
-
-impl PeerState {
-    /// The word that scripts see.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Disabled => "disabled",
-            Self::Paused => "paused",
-            Self::Waiting => "waiting",
-            Self::Connecting => "connecting",
-            Self::Connected => "connected",
-            Self::Flowing => "flowing",
-        }
-    }
-}
-
-impl From<board::PeerState> for PeerState {
-    fn from(state: board::PeerState) -> Self {
-        match state {
-            board::PeerState::Disabled => Self::Disabled,
-            board::PeerState::Paused => Self::Paused,
-            board::PeerState::Waiting => Self::Waiting,
-            board::PeerState::Connecting => Self::Connecting,
-            board::PeerState::Connected => Self::Connected,
-            board::PeerState::Flowing => Self::Flowing,
-        }
-    }
-}
-
-impl fmt::Display for PeerState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
 }
 
 /// One federate.
@@ -301,6 +244,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::config::Limits;
     use crate::counters::Counters;
+    use crate::link::board;
 
     /// A status in which every field says something.
     pub(crate) fn example() -> Status {

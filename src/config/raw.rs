@@ -96,6 +96,7 @@ pub(super) fn inner_table(
         ("peer", "filter" | "filters" | "federation_filter") => {
             Some(("[peer.filter]", FILTER_KEYS))
         }
+        ("mesh", "filter" | "filters") => Some(("[mesh.filter]", FILTER_KEYS)),
         _ => None,
     }
 }
@@ -144,7 +145,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "filter" | "filters" | "federation_filter") => {
+        ("peer" | "mesh", "filter" | "filters" | "federation_filter") => {
             "write a table such as { block_types = [\"a-h\"] }, or the name of a preset in quotes"
                 .into()
         }

@@ -231,12 +231,7 @@ fn rows() -> Vec<(&'static str, String, Fate, Fate)> {
             Kept,
             Kept,
         ),
-        (
-            "no `<detail>`",
-            with(&usual, point, ""),
-            Kept,
-            Kept,
-        ),
+        ("no `<detail>`", with(&usual, point, ""), Kept, Kept),
         (
             "an empty `access`, `caveat` or `releasableTo`",
             plain("access=''"),
