@@ -219,12 +219,19 @@ fn row(peer: &PeerStatus, now: &str) -> String {
         peer.events_out,
         clean(&heard(peer.last_heard.as_deref(), now)),
     );
-    let address = match &peer.address {
+    let mut address = match &peer.address {
         Some(address) => format!("at {address}"),
         None => "it dials us".into(),
     };
+    if peer.protocol == "v1" {
+        address.push_str(", federation v1");
+    }
     text.push_str(&wrap(&address, "  ", WIDTH));
+    if let Some(relaxed) = &peer.relaxed {
+        text.push_str(&wrap(&format!("RELAXED: {relaxed}"), "  ", WIDTH));
+    }
     text.push_str(&wrap(&stopped(peer), "  ", WIDTH));
+    text.push_str(&wrap(&peer.crossing.words(), "  ", WIDTH));
     text.push_str(&wrap(&spool(&peer.spool), "  ", WIDTH));
     let line = peer.line.as_ref().map(line::words).unwrap_or_default();
     text.push_str(&wrap(&line, "  ", WIDTH));

@@ -61,12 +61,20 @@ const PEER_KEYS: &[&str] = &[
     "fallback_when_no_group_mappings",
     "max_hops",
     "outbound_group_hop_limits",
+    "protocol",
+    "flavour",
+    "legacy_no_client_certificate",
     "data_packages_in",
     "data_packages_out",
     "filter",
     "filters",
     "federation_filter",
 ];
+
+/// The keys of `[[peer]]`.
+pub(super) fn peer_keys() -> &'static [&'static str] {
+    PEER_KEYS
+}
 
 /// How a table is spelled in a message, and its keys.
 pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])> {
@@ -155,7 +163,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         (_, "allow_callsigns" | "block_callsigns") => {
             "write a list of callsigns such as [\"ALPHA*\"]".into()
         }
-        ("peer", "data_packages_in" | "data_packages_out")
+        ("peer", "data_packages_in" | "data_packages_out" | "legacy_no_client_certificate")
         | ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock" | "compress")
         | ("led", "active_low")
         | ("uplink", "metered")
@@ -260,6 +268,9 @@ pub(super) struct RawPeer {
     pub(super) fallback_when_no_group_mappings: Option<bool>,
     pub(super) max_hops: Option<Spanned<i64>>,
     pub(super) outbound_group_hop_limits: Option<Spanned<Vec<String>>>,
+    pub(super) protocol: Option<Spanned<String>>,
+    pub(super) flavour: Option<Spanned<String>>,
+    pub(super) legacy_no_client_certificate: Option<Spanned<bool>>,
     pub(super) data_packages_in: Option<bool>,
     pub(super) data_packages_out: Option<bool>,
     #[serde(alias = "filters", alias = "federation_filter")]

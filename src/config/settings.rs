@@ -14,6 +14,7 @@ use super::limits::Limits;
 use super::mesh::Mesh;
 use super::network::{LOCAL_NETWORK, NetworkSettings};
 use super::probe::Probe;
+use super::protocol::{Flavour, Protocol};
 use super::rate::Rate;
 use super::uplinks::Uplink;
 use crate::pki::Fingerprint;
@@ -123,6 +124,12 @@ pub struct Peer {
     pub compress: bool,
     /// Which groups it gives and takes, and how far.
     pub groups: PeerGroups,
+    /// Which federation protocol it speaks.
+    pub protocol: Protocol,
+    /// Who speaks federation v1 there.
+    pub flavour: Flavour,
+    /// It need not ask for our certificate, and is known by its fingerprint alone; see [`Peer::relaxed`].
+    pub legacy_no_client_certificate: bool,
     /// Take data packages and files from it.
     pub data_packages_in: bool,
     /// Let it have data packages and files of ours.

@@ -84,6 +84,11 @@ impl Port {
         self.id
     }
 
+    /// Reads the clock that the router is told.
+    pub fn now(&self) -> Now {
+        self.hub.now()
+    }
+
     /// Hands over one framed CoT XML event.
     pub fn receive_xml(&self, event: &[u8]) -> Verdict {
         self.hub

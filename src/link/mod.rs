@@ -3,6 +3,7 @@
 pub mod board;
 pub mod clients;
 pub mod door;
+pub mod fed1;
 pub mod fed2;
 pub mod federate;
 pub mod gauge;

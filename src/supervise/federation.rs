@@ -9,9 +9,10 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::budget::LARGE_EVENTS;
-use crate::config::{Config, Limits, Peer, Uplink};
+use crate::config::{Config, Limits, Peer, Protocol, Uplink};
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
+use crate::link::fed1;
 use crate::link::fed2::companion::Feature;
 use crate::link::fed2::echo::EchoDesk;
 use crate::link::fed2::groups::Announced;
@@ -30,8 +31,8 @@ use crate::link::tls::{self, Credentials, Moments, Observer};
 use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
 use crate::route::groups::Groups;
-use crate::route::policy::Policy;
 
+use super::filtering;
 use super::spool;
 use super::timekeeper::Timekeeper;
 
@@ -42,6 +43,8 @@ pub(super) struct Federation {
     credentials: Credentials,
     /// The CA of our own certificate; peers of the same one are kin.
     issuer: CertificateDer<'static>,
+    /// Fingerprint of our certificate.
+    leaf: String,
     roster: Roster,
     /// The enabled peers, as the accepting side looks them up.
     enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>>,
@@ -121,6 +124,7 @@ impl Federation {
             tracing::warn!(%error, "changes of routes are not heard of: links come back when their pauses are over");
         });
         let credentials = Credentials::new(&own.identity)?.judging_at(clock.moments());
+        let leaf = own.identity.fingerprint().to_string();
         let roster = Roster::default();
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
         let door = Door::default();
@@ -131,11 +135,13 @@ impl Federation {
             identify: identify(roster.clone(), Arc::clone(&enabled), clock.moments()),
             door: door.clone(),
             refusals,
+            leaf: leaf.clone(),
         });
         Ok(Self {
             node,
             issuer: own.issuer().clone(),
             credentials,
+            leaf,
             roster,
             enabled,
             applied: BTreeMap::new(),
@@ -214,12 +220,17 @@ impl Federation {
             .map(|peer| (peer.name.clone(), PeerSettings::of(peer, &config.uplinks)))
             .collect();
         let groups = Groups::of(config, |peer| peer.authorities.contains(&self.issuer));
+        for (peer, relaxed) in enabled().filter_map(|peer| Some((peer, peer.relaxed()?))) {
+            tracing::warn!(peer = peer.name, "{}: {relaxed}", peer.name);
+        }
         let spools: Vec<&str> = spool::names(&config.peers).collect();
         self.node.hub.with(|router, now| {
             router.set_peers(&specs);
             router.set_groups(&groups, now);
             router.set_spools(&spools);
-            router.set_policies(config.peers.iter().map(policy), now);
+            let policies = config.peers.iter();
+            let policies = policies.map(|peer| (peer.name.as_str(), filtering::policy(peer)));
+            router.set_policies(policies, now);
             router.note_directions(now);
         });
         self.node.groups.set(groups);
@@ -311,16 +322,36 @@ impl Federation {
             }
             board.set_address(name, address);
             board.set(name, PeerState::Connecting, "starting", now);
-            let observer = self.clock.telling(tls::unobserved());
-            match tls::federation_client(&self.credentials, rule(peer), observer) {
-                Ok(tls) => {
-                    let node = Arc::clone(&self.node);
-                    let dialler = fed2::dial(node, PeerSettings::of(peer, &self.uplinks), tls);
+            match self.dial(peer) {
+                Ok(dialler) => {
                     self.diallers.insert(name.clone(), dialler);
                 }
                 Err(error) => board.set(name, PeerState::Waiting, error.to_string(), now),
             }
         }
+    }
+
+    fn dial(&self, peer: &Peer) -> Result<Dialler, rustls::Error> {
+        let observer = self.clock.telling(tls::unobserved());
+        let (node, settings) = (
+            Arc::clone(&self.node),
+            PeerSettings::of(peer, &self.uplinks),
+        );
+        Ok(match peer.protocol {
+            Protocol::V2 => {
+                let tls = tls::federation_client(&self.credentials, rule(peer), observer)?;
+                fed2::dial(node, settings, tls)
+            }
+            Protocol::V1 => {
+                let (tls, asked) = tls::legacy_client(&self.credentials, rule(peer), observer)?;
+                let ours = fed1::dialler::Ours {
+                    tls,
+                    asked: (!peer.legacy_no_client_certificate).then_some(asked),
+                    leaf: self.leaf.clone(),
+                };
+                fed1::dial(node, settings, ours)
+            }
+        })
     }
 }
 
@@ -354,13 +385,8 @@ fn rule(peer: &Peer) -> TrustRule {
         peer: peer.name.clone(),
         authorities: peer.authorities.clone(),
         fingerprint: peer.fingerprint,
+        leaf_alone: peer.legacy_no_client_certificate,
     }
-}
-
-/// What may cross a peer's link.
-fn policy(peer: &Peer) -> (&str, Option<Policy>) {
-    let policy = Policy::of(&peer.filters, peer.data_packages_in, peer.data_packages_out);
-    (&peer.name, policy)
 }
 
 /// Directions, filters, groups and clocks are the router's business; the connection may stay.

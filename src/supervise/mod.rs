@@ -6,6 +6,7 @@ pub mod changes;
 mod check;
 mod desk;
 mod federation;
+mod filtering;
 pub mod lamp;
 mod listeners;
 mod machine;

@@ -9,6 +9,7 @@ mod datagram;
 mod device;
 mod faked_clock;
 mod foreign;
+mod freetakserver;
 pub mod lan;
 #[path = "../../support/led.rs"]
 pub mod led;
@@ -32,6 +33,7 @@ pub use datagram::tak_datagram;
 pub use device::{Device, RawDevice, client_config, tls_stream};
 pub use faked_clock::{FakedClock, days};
 pub use foreign::{FOREIGN_ID, Foreign};
+pub use freetakserver::FreeTakServer;
 pub use machine::Machine;
 pub use manager::Managed;
 pub use process::{Finished, TomboloBox, ask, peak_kib, tombolo};
