@@ -115,6 +115,7 @@ pub(super) fn inner_table(
         ("peer", "filter" | "filters" | "federation_filter") => {
             Some(("[peer.filter]", FILTER_KEYS))
         }
+        ("mesh", "filter" | "filters") => Some(("[mesh.filter]", FILTER_KEYS)),
         _ => None,
     }
 }
@@ -165,7 +166,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
         ("server", "auth") => "write { username = \"...\", password = \"...\" }".into(),
-        ("peer", "filter" | "filters" | "federation_filter") => {
+        ("peer" | "mesh", "filter" | "filters" | "federation_filter") => {
             "write a table such as { block_types = [\"a-h\"] }, or the name of a preset in quotes"
                 .into()
         }

@@ -117,6 +117,7 @@ discovery = true    # side connections between boxes learn how long the network 
 # form = "xml"                           # or "protobuf"; both are understood
 # incoming = true                        # take what is said there
 # outgoing = true                        # say there what we have; false: the box sends nothing there at all
+# filter = { block_types = ["u-d"] }     # as for a peer
 "#;
 
 impl Config {

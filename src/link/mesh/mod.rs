@@ -45,6 +45,7 @@ use super::board::PeerBoard;
 use super::hub::Hub;
 use super::route_watch::Routes;
 use crate::budget;
+use crate::config::filter::Filters;
 use crate::config::{self, MeshForm};
 use crate::route::{Network, WATCHED_BYTES};
 
@@ -69,6 +70,8 @@ pub struct Settings {
     pub incoming: bool,
     /// What we have is said.
     pub outgoing: bool,
+    /// What may cross, in each direction.
+    pub filters: Filters,
 }
 
 impl Settings {
@@ -84,6 +87,7 @@ impl Settings {
             form: mesh.form,
             incoming: mesh.incoming,
             outgoing: mesh.outgoing,
+            filters: mesh.filters.clone(),
         }
     }
 }
