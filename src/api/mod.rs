@@ -7,6 +7,7 @@ pub mod check;
 pub mod client;
 pub mod clock;
 pub mod control;
+pub mod groups;
 pub mod inject;
 pub mod line;
 pub mod parts;

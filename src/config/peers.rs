@@ -139,6 +139,7 @@ impl Reader<'_> {
                 .transpose()?,
             rate: raw.rate.as_ref().map(|rate| self.rate(rate)).transpose()?,
             compress: raw.compress.unwrap_or(true),
+            groups: self.peer_groups(raw)?,
             protocol: spoken.protocol,
             flavour: spoken.flavour,
             legacy_no_client_certificate: spoken.legacy_no_client_certificate,

@@ -51,6 +51,15 @@ discovery = true    # side connections between boxes learn how long the network 
 # hold_seconds = 30                      # it must have held this long before a peer returns to it
 # metered = false                        # true: no standby over it, no emergencies twice
 
+# [[network]]                            # local networks beside that of [listen], which is called "local"
+# name = "range"
+# clients_tcp = "127.0.0.1:9087"         # further listeners, whose clients are in it
+# clients_tls = "0.0.0.0:9089"
+# incoming = true                        # others get what it sends
+# outgoing = true                        # it gets what others send
+# inbound_groups = ["__ANON__"]          # what it sends is in these groups
+# outbound_groups = ["__ANON__"]         # it gets what is in one of these
+
 # [[peer]]
 # name = "bravo"
 # address = "tak.battalion.example:9001" # dial it; without: it dials us
@@ -67,6 +76,14 @@ discovery = true    # side connections between boxes learn how long the network 
 # compress = true                        # pack for a box behind a thin link (a rate of 64 kbit/s or less)
 # addresses = ["198.51.100.7:9001"]      # further addresses of the same peer, at most 4
 # uplinks = ["lte"]                      # which may carry it; without: all
+# inbound_groups = ["Blue"]              # what it sends is put into these groups; without: all
+# outbound_groups = ["Blue"]             # it gets what is in one of these; without: all
+# group_mapping = true                   # tell it the names of groups, and count the names it tells
+# inbound_group_mapping = ["Blue Force:Blue"] # "remote:local": its names and ours
+# automatic_group_mapping = false        # its names are ours, if its CA is the one of our own certificate
+# fallback_when_no_group_mappings = false # what has no known name goes into inbound_groups, and not nowhere
+# max_hops = 3                           # how far our events may go from here; without: no limit
+# outbound_group_hop_limits = ["Blue:2"] # the same by group
 # protocol = "v2"                        # or "v1": FreeTAKServer and old TAK Servers, usually on port 9000
 #                                        # with v1: flavour = "freetakserver" (default "takserver"), and
 #                                        # legacy_no_client_certificate = true (see the README before you do)

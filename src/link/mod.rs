@@ -12,6 +12,7 @@ pub mod grpc;
 pub mod handshake;
 pub mod hindrance;
 pub mod hub;
+pub mod ingest;
 pub mod keepalive;
 pub mod login;
 pub mod meter;

@@ -2,24 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::budget::LARGE_EVENTS;
-use crate::config::{Config, Peer, Protocol, Uplink};
+use crate::config::{Config, Limits, Peer, Protocol, Uplink};
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::fed1;
 use crate::link::fed2::companion::Feature;
 use crate::link::fed2::echo::EchoDesk;
+use crate::link::fed2::groups::Announced;
 use crate::link::fed2::{self, receipts, standby};
 use crate::link::fed2::{Acceptor, AcceptorSettings, Companions, time_exchange};
 use crate::link::federate::node::MESSAGE_OVERHEAD;
 use crate::link::federate::{Dialler, Identify, Node, PeerSettings, Registry, Timing};
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
+use crate::link::ingest::Intake;
 use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
@@ -27,6 +30,7 @@ use crate::link::route_watch::{Routes, Watching};
 use crate::link::tls::{self, Credentials, Moments, Observer};
 use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
+use crate::route::groups::Groups;
 use crate::route::policy::Policy;
 
 use super::spool;
@@ -37,6 +41,8 @@ use super::timekeeper::Timekeeper;
 pub(super) struct Federation {
     node: Arc<Node>,
     credentials: Credentials,
+    /// The CA of our own certificate; peers of the same one are kin.
+    issuer: CertificateDer<'static>,
     /// Fingerprint of our certificate.
     leaf: String,
     roster: Roster,
@@ -88,8 +94,8 @@ impl Federation {
             clock,
         } = shared;
         let timing = Timing {
-            handshake: std::time::Duration::from_secs(config.limits.handshake_seconds.into()),
-            half_event: std::time::Duration::from_secs(config.limits.half_event_seconds.into()),
+            handshake: Duration::from_secs(config.limits.handshake_seconds.into()),
+            half_event: Duration::from_secs(config.limits.half_event_seconds.into()),
             ..Timing::default()
         };
         let node = Arc::new(Node {
@@ -99,6 +105,7 @@ impl Federation {
                 .with_room_for(usize::from(config.limits.max_federates)),
             routes: Routes::default(),
             companions: companions(),
+            groups: Announced::default(),
             keeper,
             meters: Meters::default(),
             hub,
@@ -132,6 +139,7 @@ impl Federation {
         });
         Ok(Self {
             node,
+            issuer: own.issuer().clone(),
             credentials,
             leaf,
             roster,
@@ -157,9 +165,13 @@ impl Federation {
         self.acceptor.listen(listener);
     }
 
-    /// The places for large events, which the local clients share.
-    pub(super) fn large_events(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.node.large_events)
+    /// Bounds of what local clients and servers send; the places for large events are shared.
+    pub(super) fn intake(&self, limits: &Limits) -> Intake {
+        Intake {
+            large_events: Arc::clone(&self.node.large_events),
+            max_event: limits.max_event_kib as usize * 1024,
+            half_event: Duration::from_secs(limits.half_event_seconds.into()),
+        }
     }
 
     /// The clock, by which the local clients' certificates are judged too.
@@ -202,16 +214,19 @@ impl Federation {
         *self.enabled.lock().unwrap_or_else(PoisonError::into_inner) = enabled()
             .map(|peer| (peer.name.clone(), PeerSettings::of(peer, &config.uplinks)))
             .collect();
+        let groups = Groups::of(config, |peer| peer.authorities.contains(&self.issuer));
         for (peer, relaxed) in enabled().filter_map(|peer| Some((peer, peer.relaxed()?))) {
             tracing::warn!(peer = peer.name, "{}: {relaxed}", peer.name);
         }
         let spools: Vec<&str> = spool::names(&config.peers).collect();
         self.node.hub.with(|router, now| {
             router.set_peers(&specs);
+            router.set_groups(&groups, now);
             router.set_spools(&spools);
             router.set_policies(config.peers.iter().map(policy), now);
             router.note_directions(now);
         });
+        self.node.groups.set(groups);
 
         let uplinks_changed = self.uplinks != config.uplinks;
         self.uplinks.clone_from(&config.uplinks);
@@ -373,13 +388,14 @@ fn policy(peer: &Peer) -> (&str, Option<Policy>) {
     (&peer.name, policy)
 }
 
-/// Directions, filters and clocks are the router's business; the connection may stay.
+/// Directions, filters, groups and clocks are the router's business; the connection may stay.
 fn only_directions_changed(old: &Peer, new: &Peer) -> bool {
     let aligned = Peer {
         incoming: new.incoming,
         outgoing: new.outgoing,
         spool: new.spool,
         correct_clock: new.correct_clock,
+        groups: new.groups.clone(),
         data_packages_in: new.data_packages_in,
         data_packages_out: new.data_packages_out,
         filters: new.filters.clone(),
@@ -421,6 +437,7 @@ mod tests {
             registry: Registry::new("a", timing.fresh),
             routes: Routes::default(),
             companions: Companions::default(),
+            groups: Announced::default(),
             keeper: Keeper::default(),
             meters: Meters::default(),
             large_events: Arc::new(Semaphore::new(1)),

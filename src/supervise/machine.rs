@@ -167,6 +167,7 @@ mod tests {
             rate_in: 0.0,
             rate_out: 0.0,
             sending: crate::api::sending::SendingStatus::default(),
+            groups: Default::default(),
             protocol: "v2".to_owned(),
             relaxed: None,
             last_heard: None,

@@ -32,6 +32,7 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         uplinks: Vec::new(),
         rate: None,
         compress: true,
+        groups: Default::default(),
         protocol: Default::default(),
         flavour: Default::default(),
         legacy_no_client_certificate: false,

@@ -15,9 +15,11 @@ mod machine;
 mod manager;
 pub mod netns;
 mod process;
+mod relay;
 mod setup;
 mod source;
 mod status;
+mod tak;
 mod terminal;
 
 pub use cable::{Cables, Cut};
@@ -32,9 +34,11 @@ pub use freetakserver::FreeTakServer;
 pub use machine::Machine;
 pub use manager::Managed;
 pub use process::{Finished, TomboloBox, ask, peak_kib, tombolo};
+pub use relay::Relay;
 pub use setup::{Registration, Setup};
 pub use source::{NETWORK, TOML, World};
 pub use status::Status;
+pub use tak::{Detail, TakDevice, TakMessage, request};
 pub use terminal::Terminal;
 
 use std::time::{Duration, Instant};
