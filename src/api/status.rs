@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::parts::{LedStatus, Proven, UplinkStatus};
+pub use super::parts::{Crossing, LedStatus, Proven, UplinkStatus};
 
 use super::clock::ClockStatus;
 use super::groups::{NetworkStatus, PeerGroupsStatus};
 use super::line::LineStatus;
+use super::meshes::MeshStatus;
 use super::sending::SendingStatus;
 use super::spool::SpoolStatus;
 use crate::budget::Budget;
@@ -36,6 +37,9 @@ pub struct Status {
     pub listen: ListenStatus,
     /// Every registered federate, in the order of the configuration.
     pub peers: Vec<PeerStatus>,
+    /// Every mesh, in the order of the configuration.
+    #[serde(default)]
+    pub meshes: Vec<MeshStatus>,
     /// Every local network; the first is that of `[listen]`.
     #[serde(default)]
     pub networks: Vec<NetworkStatus>,
@@ -146,7 +150,7 @@ pub struct PeerStatus {
     /// Why it is no better, in words; empty when all is well.
     pub reason: String,
     /// Which step stops it, in one word: network, name, tcp, tls, usage, clock, registration, version, groups, health,
-    /// direction, connection; none while nothing does.
+    /// direction, filter, connection; none while nothing does.
     #[serde(default)]
     pub stopped_by: Option<String>,
     /// The last probe that came back on this connection; between boxes, once a minute.
@@ -156,6 +160,9 @@ pub struct PeerStatus {
     pub address: Option<String>,
     /// Not paused.
     pub enabled: bool,
+    /// What may cross the link, as it is configured.
+    #[serde(default, flatten)]
+    pub crossing: Crossing,
     /// Events accepted from it since the start.
     pub events_in: u64,
     /// Events handed to its connection since the start.
@@ -342,6 +349,13 @@ pub(crate) mod tests {
                 }),
                 address: Some("10.0.0.2:9001".into()),
                 enabled: true,
+                crossing: Crossing {
+                    incoming: true,
+                    outgoing: true,
+                    data_packages_in: true,
+                    data_packages_out: false,
+                    filter: Some("both ways block_types = [\"a-h\"]".into()),
+                },
                 events_in: 12,
                 events_out: 34,
                 rate_in: 1.5,
@@ -404,6 +418,7 @@ pub(crate) mod tests {
                 events_out: 8,
                 dropped: Counts::new(),
             }],
+            meshes: vec![crate::api::meshes::tests::example()],
             clients: 3,
             refused: Counts::from([("unknown_ca".into(), 2)]),
             local: LocalStatus::default(),
@@ -452,6 +467,8 @@ pub(crate) mod tests {
         ] {
             assert!(!peer[key].is_null(), "{key}");
         }
+        assert_eq!(json["meshes"][0]["interface"], "eth0");
+        assert_eq!(json["meshes"][0]["state"], "flowing");
         assert_eq!(peer["state"], "flowing");
         assert_eq!(peer["last_heard"], "2023-11-14T22:13:20.000Z");
         assert_eq!(peer["dropped"], serde_json::json!({"duplicate": 2}));

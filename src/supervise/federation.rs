@@ -31,8 +31,8 @@ use crate::link::tls::{self, Credentials, Moments, Observer};
 use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
 use crate::route::groups::Groups;
-use crate::route::policy::Policy;
 
+use super::filtering;
 use super::spool;
 use super::timekeeper::Timekeeper;
 
@@ -184,6 +184,11 @@ impl Federation {
         self.node.meters.clone()
     }
 
+    /// Changes of the network, of which other links want to hear too.
+    pub(super) fn routes(&self) -> Routes {
+        self.node.routes.clone()
+    }
+
     /// The door, which the local clients share.
     pub(super) fn door(&self) -> Door {
         self.door.clone()
@@ -223,7 +228,9 @@ impl Federation {
             router.set_peers(&specs);
             router.set_groups(&groups, now);
             router.set_spools(&spools);
-            router.set_policies(config.peers.iter().map(policy), now);
+            let policies = config.peers.iter();
+            let policies = policies.map(|peer| (peer.name.as_str(), filtering::policy(peer)));
+            router.set_policies(policies, now);
             router.note_directions(now);
         });
         self.node.groups.set(groups);
@@ -380,12 +387,6 @@ fn rule(peer: &Peer) -> TrustRule {
         fingerprint: peer.fingerprint,
         leaf_alone: peer.legacy_no_client_certificate,
     }
-}
-
-/// What may cross a peer's link.
-fn policy(peer: &Peer) -> (&str, Option<Policy>) {
-    let policy = Policy::of(&peer.filters, peer.data_packages_in, peer.data_packages_out);
-    (&peer.name, policy)
 }
 
 /// Directions, filters, groups and clocks are the router's business; the connection may stay.
