@@ -237,7 +237,8 @@ fn heap(limits: &Limits) -> Vec<Row> {
                 + batch,
             federates,
             Some("max_federates"),
-            "TLS and HTTP/2 49 (measured), records 18, window 96, frame 16, receive buffer 8, send buffer 32, one batch",
+            "TLS and HTTP/2 49 (measured), records 18, window 96, frame 16, receive buffer 8, send buffer 32, one batch; over v1 \
+             less: no HTTP/2",
         ),
         row(
             "packed link",

@@ -176,9 +176,19 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         (_, "allow_callsigns" | "block_callsigns") => {
             "write a list of callsigns such as [\"ALPHA*\"]".into()
         }
-        ("peer", "data_packages_in" | "data_packages_out" | "legacy_no_client_certificate")
-        | ("server", "enabled" | "incoming" | "outgoing" | "tls")
-        | ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock" | "compress")
+        (
+            "peer",
+            "data_packages_in"
+            | "data_packages_out"
+            | "legacy_no_client_certificate"
+            | "enabled"
+            | "incoming"
+            | "outgoing"
+            | "spool"
+            | "correct_clock"
+            | "compress",
+        )
+         | ("server", "enabled" | "incoming" | "outgoing" | "tls")
         | ("led", "active_low")
         | ("uplink", "metered")
         | ("mesh", "incoming" | "outgoing")
