@@ -159,8 +159,18 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         (_, "allow_callsigns" | "block_callsigns") => {
             "write a list of callsigns such as [\"ALPHA*\"]".into()
         }
-        ("peer", "data_packages_in" | "data_packages_out" | "legacy_no_client_certificate")
-        | ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock" | "compress")
+        (
+            "peer",
+            "enabled"
+            | "incoming"
+            | "outgoing"
+            | "spool"
+            | "correct_clock"
+            | "compress"
+            | "data_packages_in"
+            | "data_packages_out"
+            | "legacy_no_client_certificate",
+        )
         | ("led", "active_low")
         | ("uplink", "metered")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
