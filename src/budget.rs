@@ -79,6 +79,12 @@ pub const QUIET_CONNECTIONS: u64 = 8;
 const QUIET_EACH: u64 = KIB + KIB / 2;
 /// Our own side connections.
 const QUIET_OWN: u64 = 4;
+/// Longest datagram of a mesh that is taken; all meshes share the room for it.
+pub const MESH_DATAGRAM: u64 = 24 * KIB;
+/// Longest datagram that is said on a mesh: six pieces on an ordinary network, of which none may be lost.
+pub const MESH_SAID: u64 = 8 * KIB;
+/// What one mesh keeps beside that: what is held back 8, what was said and who is there 16, two tasks and three sockets.
+pub const MESH: u64 = 8 * KIB + 16 * KIB;
 /// One datagram of the kernel about links, addresses and routes.
 pub const ROUTE_MESSAGES: u64 = 4 * KIB;
 /// Per cent of the heap that the allocator loses to its own bookkeeping and to holes.
@@ -315,6 +321,20 @@ fn heap(limits: &Limits) -> Vec<Row> {
             QUIET_CONNECTIONS + QUIET_OWN,
             None,
             "to learn how long the network remembers an idle link: socket and task",
+        ),
+        row(
+            "mesh",
+            MESH,
+            limits.max_meshes.into(),
+            Some("max_meshes"),
+            "what is held back 8, what was said and who is there 16",
+        ),
+        row(
+            "datagram of a mesh",
+            MESH_DATAGRAM,
+            1,
+            None,
+            "while it is read",
         ),
         row(
             "changes of the network",

@@ -10,6 +10,7 @@ pub mod control;
 pub mod groups;
 pub mod inject;
 pub mod line;
+pub mod meshes;
 pub mod parts;
 mod peer_clock;
 pub mod request;

@@ -11,6 +11,7 @@ pub use super::parts::{Crossing, LedStatus, Proven, UplinkStatus};
 use super::clock::ClockStatus;
 use super::groups::{NetworkStatus, PeerGroupsStatus};
 use super::line::LineStatus;
+use super::meshes::MeshStatus;
 use super::sending::SendingStatus;
 use super::spool::SpoolStatus;
 use crate::budget::Budget;
@@ -36,6 +37,9 @@ pub struct Status {
     pub listen: ListenStatus,
     /// Every registered federate, in the order of the configuration.
     pub peers: Vec<PeerStatus>,
+    /// Every mesh, in the order of the configuration.
+    #[serde(default)]
+    pub meshes: Vec<MeshStatus>,
     /// Every local network; the first is that of `[listen]`.
     #[serde(default)]
     pub networks: Vec<NetworkStatus>,
@@ -414,6 +418,7 @@ pub(crate) mod tests {
                 events_out: 8,
                 dropped: Counts::new(),
             }],
+            meshes: vec![crate::api::meshes::tests::example()],
             clients: 3,
             refused: Counts::from([("unknown_ca".into(), 2)]),
             local: LocalStatus::default(),
@@ -462,6 +467,8 @@ pub(crate) mod tests {
         ] {
             assert!(!peer[key].is_null(), "{key}");
         }
+        assert_eq!(json["meshes"][0]["interface"], "eth0");
+        assert_eq!(json["meshes"][0]["state"], "flowing");
         assert_eq!(peer["state"], "flowing");
         assert_eq!(peer["last_heard"], "2023-11-14T22:13:20.000Z");
         assert_eq!(peer["dropped"], serde_json::json!({"duplicate": 2}));

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::failure::{Exit, Failure};
 use super::line;
+use super::meshes;
 use super::output::{clean, column, json_line, print, wrap};
 use super::paths::Places;
 use crate::api::spool::SpoolStatus;
@@ -117,14 +118,16 @@ fn table(status: &Status) -> String {
         }
     }
     text.push('\n');
-    if status.peers.is_empty() {
-        text.push_str("no peers; register one with `tombolo peer add`\n");
-        return text;
+    match status.peers.is_empty() {
+        true => text.push_str("no peers; register one with `tombolo peer add`\n"),
+        false => text.push_str(
+            "PEER                 STATE         IN/s   OUT/s        IN       OUT  HEARD\n",
+        ),
     }
-    text.push_str("PEER                 STATE         IN/s   OUT/s        IN       OUT  HEARD\n");
     for peer in &status.peers {
         text.push_str(&row(peer, &status.clock.utc));
     }
+    text.push_str(&meshes::table(&status.meshes, &status.clock.utc, WIDTH));
     text
 }
 

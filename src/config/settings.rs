@@ -11,6 +11,7 @@ use super::filter::Filters;
 use super::groups::PeerGroups;
 use super::led::Led;
 use super::limits::Limits;
+use super::mesh::Mesh;
 use super::network::{LOCAL_NETWORK, NetworkSettings};
 use super::probe::Probe;
 use super::protocol::{Flavour, Protocol};
@@ -57,6 +58,8 @@ pub struct Config {
     pub networks: Vec<NetworkSettings>,
     /// Registered federates.
     pub peers: Vec<Peer>,
+    /// Multicast groups that the box joins.
+    pub meshes: Vec<Mesh>,
 }
 
 /// Where a certificate of somebody else's making lies.
@@ -158,6 +161,7 @@ impl Default for Config {
             uplinks: Vec::new(),
             networks: vec![NetworkSettings::of(LOCAL_NETWORK)],
             peers: Vec::new(),
+            meshes: Vec::new(),
         }
     }
 }

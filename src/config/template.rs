@@ -91,6 +91,16 @@ discovery = true    # side connections between boxes learn how long the network 
 #                                        # with v1: flavour = "freetakserver" (default "takserver"), and
 #                                        # legacy_no_client_certificate = true (see the README before you do)
 # fallback_seconds = 10                  # with fallback_of = "NAME": dialled only while NAME has been down so long
+
+# [[mesh]]                               # the multicast of ATAK on a network, for those who have no server
+# name = "lan"
+# interface = "eth0"                     # it need not be there yet
+# sa = "239.2.3.1:6969"                  # where positions are said
+# chat = "224.10.10.1:17012"             # where chat is said
+# ttl = 1                                # 1: not beyond this network
+# form = "xml"                           # or "protobuf"; both are understood
+# incoming = true                        # take what is said there
+# outgoing = true                        # say there what we have; false: the box sends nothing there at all
 "#;
 
 impl Config {

@@ -15,6 +15,7 @@ pub mod hub;
 pub mod ingest;
 pub mod keepalive;
 pub mod login;
+pub mod mesh;
 pub mod meter;
 pub mod narrow;
 pub mod nat;

@@ -184,6 +184,11 @@ impl Federation {
         self.node.meters.clone()
     }
 
+    /// Changes of the network, of which other links want to hear too.
+    pub(super) fn routes(&self) -> Routes {
+        self.node.routes.clone()
+    }
+
     /// The door, which the local clients share.
     pub(super) fn door(&self) -> Door {
         self.door.clone()

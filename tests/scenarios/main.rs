@@ -32,6 +32,7 @@ mod links_that_are_cut_come_back;
 mod provisioning_takes_all_or_nothing;
 mod pure_layers_stay_pure;
 mod safe_mode_keeps_a_box_in_reach;
+mod several_boxes_share_a_mesh;
 mod signals_stop_and_reload;
 mod status_json_has_the_promised_keys;
 mod strangers_are_refused_in_the_handshake;

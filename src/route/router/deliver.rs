@@ -11,7 +11,7 @@ use crate::cot::Class;
 use crate::cot::render;
 use crate::counters::Reason;
 use crate::route::groups::GroupSet;
-use crate::route::link::{LinkId, Verdict, Wire};
+use crate::route::link::{LinkId, Role, Verdict, Wire};
 use crate::route::outbox::Parcel;
 use crate::route::trace::{Fate, Mark};
 use crate::wire::fig::{Addressee, Geo};
@@ -328,7 +328,12 @@ impl Router {
                 }
                 let tally = match &mut link.kind {
                     Kind::Client => self.networks.tally(link.network),
-                    Kind::Neighbour(neighbour) if neighbour.outgoing => &mut neighbour.counters,
+                    // On a mesh people go stale by themselves.
+                    Kind::Neighbour(neighbour)
+                        if neighbour.outgoing && neighbour.role != Role::Mesh =>
+                    {
+                        &mut neighbour.counters
+                    }
                     _ => continue,
                 };
                 let (bytes, copy) = match link.wire {

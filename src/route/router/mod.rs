@@ -7,6 +7,7 @@ mod deliver;
 mod echo;
 mod forms;
 mod introduce;
+mod mesh;
 mod notes;
 mod places;
 mod policing;
@@ -20,6 +21,7 @@ mod switch;
 mod times;
 
 pub use echo::CameEcho;
+pub use mesh::WATCHED_BYTES;
 
 use std::hash::BuildHasher;
 use std::task::{Context, Poll};
@@ -48,6 +50,7 @@ pub use spooling::SpoolState;
 use aside::Aside;
 use belonging::Networks;
 use introduce::Told;
+use mesh::Neighbour;
 use policing::{Guard, Room};
 use reference::Reference;
 use replay::Replay;
@@ -144,6 +147,8 @@ pub struct Router {
     echoes: echo::Echoes,
     /// The event under way named somebody new.
     new_contact: bool,
+    /// There is, or was, a link that may hand us our own events back, written anew.
+    rewritten: bool,
     /// Some link's outgoing rules look at callsigns.
     callsigns_matter: bool,
     /// The callsigns of the event under way; kept for its memory.
@@ -221,15 +226,6 @@ impl Kind {
 }
 
 #[derive(Debug)]
-struct Neighbour {
-    name: String,
-    role: Role,
-    incoming: bool,
-    outgoing: bool,
-    counters: Counters,
-}
-
-#[derive(Debug)]
 struct Federate {
     name: String,
     /// It stands in the configuration; what is not sent to it while it is away is counted.
@@ -278,6 +274,7 @@ impl Router {
             expected: None,
             echoes: echo::Echoes::default(),
             new_contact: false,
+            rewritten: false,
             callsigns_matter: false,
             callsigns: Room::default(),
             changes: 0,
@@ -329,6 +326,7 @@ impl Router {
                     incoming,
                     outgoing,
                     counters: Counters::default(),
+                    stays: Vec::new(),
                 },
                 network,
             ),
@@ -356,7 +354,10 @@ impl Router {
         link.replay = match &link.kind {
             Kind::Federate(federate) if !federate.outgoing => Replay::done(),
             Kind::Federate(_) => Replay::with_contacts(changes),
-            Kind::Neighbour(neighbour) if !neighbour.outgoing => Replay::done(),
+            // On a mesh nobody is ever late: everybody says again what still holds.
+            Kind::Neighbour(neighbour) if !neighbour.outgoing || neighbour.role == Role::Mesh => {
+                Replay::done()
+            }
             Kind::Client | Kind::Neighbour(_) => Replay::of_events(changes),
             Kind::Commands => Replay::done(),
         };

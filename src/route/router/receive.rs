@@ -97,7 +97,13 @@ impl Router {
             let about = (event.uid, event.kind);
             self.admit(seen, about, event.detail.as_ref(), event.plain)?;
         }
-        seen.content = self.hasher.hash_one(piece);
+        seen.content = self.said_in_xml(&event, piece);
+        if self.rewritten {
+            let directed = event.detail.as_ref().is_some_and(|it| it.marti.count > 0);
+            if self.is_said_again(from, (event.kind, directed), seen.content, now) {
+                return Err(Reason::Duplicate);
+            }
+        }
         if self.dedup.is_repeat(seen.content, now.mono_ms) {
             return Err(Reason::Duplicate);
         }
@@ -144,6 +150,9 @@ impl Router {
                 ..By::from((from, Heard::Position))
             };
             let presence = self.presence(by, key, (event.uid, spelling), event.kind, detail, now);
+            if presence && self.rewritten {
+                self.stays(from, key, [event.time, event.stale], now);
+            }
             if class::is_cancellation(event.kind) {
                 self.latest.forget(key);
             } else if meta.class != Class::Bulk && keeps(event.kind, &targets) {
@@ -212,7 +221,7 @@ impl Router {
         let groups = groups?;
         let mut checked = Event::nothing();
         let guarded = self.is_guarded(from);
-        let early = guarded && self.wants_detail(from, event.kind);
+        let early = self.rewritten || guarded && self.wants_detail(from, event.kind);
         if early {
             render::read_detail(&mut checked, event, &mut self.reader)?;
         }
@@ -220,7 +229,7 @@ impl Router {
             let about = (event.uid, event.kind);
             self.admit(seen, about, checked.detail.as_ref(), true)?;
         }
-        seen.content = self.hasher.hash_one(event.bytes);
+        seen.content = self.said_in_geo(event, checked.detail.as_ref());
         // What must not be lost is sent again after a link broke, and that may be long after.
         let again = Class::of(event.kind, event.directed) <= Class::Chat
             && self.replays.is_repeat(seen.content, now.mono_ms);

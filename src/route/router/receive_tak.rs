@@ -67,7 +67,13 @@ impl Router {
             let about = (event.uid, event.kind);
             self.admit(seen, about, checked.detail.as_ref(), true)?;
         }
-        seen.content = self.hasher.hash_one(event.bytes);
+        seen.content = self.said_in_tak(event);
+        if self.rewritten {
+            let directed = checked.detail.as_ref().is_some_and(|it| it.marti.count > 0);
+            if self.is_said_again(from, (event.kind, directed), seen.content, now) {
+                return Err(Reason::Duplicate);
+            }
+        }
         if self.dedup.is_repeat(seen.content, now.mono_ms) {
             return Err(Reason::Duplicate);
         }
@@ -119,6 +125,9 @@ impl Router {
                 ..By::from((from, Heard::Position))
             };
             let presence = self.presence(by, key, who, event.kind, shown, now);
+            if presence && self.rewritten {
+                self.stays(from, key, [event.time, event.stale], now);
+            }
             if class::is_cancellation(event.kind) {
                 self.latest.forget(key);
             } else if meta.class != Class::Bulk && keeps(event.kind, &targets) {
