@@ -57,7 +57,7 @@ impl Config {
         };
         let listen = reader.listen(&raw.listen, default.listen)?;
         let networks = reader.networks(&raw.network, &listen, &limits)?;
-        reader.group_places(Self {
+        let config = reader.group_places(Self {
             name,
             advertised_host: raw
                 .node
@@ -83,7 +83,13 @@ impl Config {
             networks,
             uplinks,
             limits,
-        })
+        })?;
+        let peers = raw.peer.iter().zip(&config.peers);
+        let peers = peers.map(|(raw, peer)| (raw.get_ref().filter.as_ref(), &peer.filters));
+        let meshes = raw.mesh.iter().zip(&config.meshes);
+        let meshes = meshes.map(|(raw, mesh)| (raw.get_ref().filter.as_ref(), &mesh.filters));
+        reader.filter_bound(peers.chain(meshes), &config.limits)?;
+        Ok(config)
     }
 }
 

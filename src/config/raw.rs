@@ -104,6 +104,7 @@ pub(super) fn inner_table(
         ("peer", "filter" | "filters" | "federation_filter") => {
             Some(("[peer.filter]", FILTER_KEYS))
         }
+        ("mesh", "filter") => Some(("[mesh.filter]", FILTER_KEYS)),
         _ => None,
     }
 }
@@ -152,7 +153,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "filter" | "filters" | "federation_filter") => {
+        ("peer", "filter" | "filters" | "federation_filter") | ("mesh", "filter") => {
             "write a table such as { block_types = [\"a-h\"] }, or the name of a preset in quotes"
                 .into()
         }
@@ -176,7 +177,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         )
         | ("led", "active_low")
         | ("uplink", "metered")
-        | ("mesh", "incoming" | "outgoing")
+        | ("mesh", "incoming" | "outgoing" | "data_packages_in" | "data_packages_out")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
         ("clock", "gpsd") => {
             "write host:port in quotes such as \"127.0.0.1:2947\", or \"\" for off".into()

@@ -46,6 +46,7 @@ use super::hub::Hub;
 use super::route_watch::Routes;
 use crate::budget;
 use crate::config::{self, MeshForm};
+use crate::route::policy::Policy;
 use crate::route::{Network, WATCHED_BYTES};
 
 /// One mesh, as it is configured.
@@ -69,6 +70,8 @@ pub struct Settings {
     pub incoming: bool,
     /// What we have is said.
     pub outgoing: bool,
+    /// What may cross; none = everything.
+    pub policy: Option<Policy>,
 }
 
 impl Settings {
@@ -84,6 +87,7 @@ impl Settings {
             form: mesh.form,
             incoming: mesh.incoming,
             outgoing: mesh.outgoing,
+            policy: Policy::of(&mesh.filters, mesh.data_packages_in, mesh.data_packages_out),
         }
     }
 }

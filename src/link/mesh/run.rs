@@ -93,6 +93,7 @@ fn attach(settings: &Settings, shared: &Shared) -> Port {
     if settings.form == MeshForm::Protobuf {
         port.set_wire(Wire::Tak);
     }
+    port.set_policy(settings.policy.clone());
     port
 }
 
