@@ -62,7 +62,7 @@ enum Command {
     /// Show how the box and its links stand
     Status(status::Arguments),
     /// Register, change, pause, forget or list federates
-    Peer(peer::Arguments),
+    Peer(Box<peer::Arguments>),
     /// Say step by step how far a federate's link comes, and prove that what is sent comes out
     Check(check::Arguments),
     /// Tell what became of a track, and which rule stopped it

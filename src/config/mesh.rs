@@ -30,8 +30,9 @@ pub(super) const MESH_KEYS: &[&str] = &[
     "form",
     "incoming",
     "outgoing",
+    "data_packages_in",
+    "data_packages_out",
     "filter",
-    "filters",
 ];
 
 /// The groups of one mesh on one interface.
@@ -55,7 +56,11 @@ pub struct Mesh {
     pub incoming: bool,
     /// Say there what we have. Without it the box sends nothing at all, not even that it is there.
     pub outgoing: bool,
-    /// What may cross, in each direction.
+    /// Take announcements of data packages and files from there.
+    pub data_packages_in: bool,
+    /// Say those of ours there.
+    pub data_packages_out: bool,
+    /// What may cross, each way.
     pub filters: Filters,
 }
 
@@ -81,8 +86,9 @@ pub(super) struct RawMesh {
     form: Option<Spanned<String>>,
     incoming: Option<bool>,
     outgoing: Option<bool>,
-    #[serde(alias = "filters")]
-    filter: Option<Spanned<RawFilters>>,
+    data_packages_in: Option<bool>,
+    data_packages_out: Option<bool>,
+    pub(super) filter: Option<Spanned<RawFilters>>,
 }
 
 impl Reader<'_> {
@@ -172,6 +178,8 @@ impl Reader<'_> {
             form,
             incoming: raw.incoming.unwrap_or(true),
             outgoing: raw.outgoing.unwrap_or(true),
+            data_packages_in: raw.data_packages_in.unwrap_or(true),
+            data_packages_out: raw.data_packages_out.unwrap_or(true),
             filters: self.filters(raw.filter.as_ref())?,
         })
     }

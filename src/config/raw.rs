@@ -115,7 +115,7 @@ pub(super) fn inner_table(
         ("peer", "filter" | "filters" | "federation_filter") => {
             Some(("[peer.filter]", FILTER_KEYS))
         }
-        ("mesh", "filter" | "filters") => Some(("[mesh.filter]", FILTER_KEYS)),
+        ("mesh", "filter") => Some(("[mesh.filter]", FILTER_KEYS)),
         _ => None,
     }
 }
@@ -166,7 +166,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
         ("server", "auth") => "write { username = \"...\", password = \"...\" }".into(),
-        ("peer" | "mesh", "filter" | "filters" | "federation_filter") => {
+        ("peer", "filter" | "filters" | "federation_filter") | ("mesh", "filter") => {
             "write a table such as { block_types = [\"a-h\"] }, or the name of a preset in quotes"
                 .into()
         }
@@ -178,20 +178,20 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         }
         (
             "peer",
-            "data_packages_in"
-            | "data_packages_out"
-            | "legacy_no_client_certificate"
-            | "enabled"
+            "enabled"
             | "incoming"
             | "outgoing"
             | "spool"
             | "correct_clock"
-            | "compress",
+            | "compress"
+            | "data_packages_in"
+            | "data_packages_out"
+            | "legacy_no_client_certificate",
         )
-         | ("server", "enabled" | "incoming" | "outgoing" | "tls")
+        | ("server", "enabled" | "incoming" | "outgoing" | "tls")
         | ("led", "active_low")
         | ("uplink", "metered")
-        | ("mesh", "incoming" | "outgoing")
+        | ("mesh", "incoming" | "outgoing" | "data_packages_in" | "data_packages_out")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
         ("clock", "gpsd") => {
             "write host:port in quotes such as \"127.0.0.1:2947\", or \"\" for off".into()

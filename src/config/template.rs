@@ -117,7 +117,9 @@ discovery = true    # side connections between boxes learn how long the network 
 # form = "xml"                           # or "protobuf"; both are understood
 # incoming = true                        # take what is said there
 # outgoing = true                        # say there what we have; false: the box sends nothing there at all
-# filter = { block_types = ["u-d"] }     # as for a peer
+# data_packages_in = true                # as with peers
+# data_packages_out = true
+# filter = { block_types = ["b-f-t"] }   # as with peers; without: everything may cross
 "#;
 
 impl Config {

@@ -45,8 +45,8 @@ use super::board::PeerBoard;
 use super::hub::Hub;
 use super::route_watch::Routes;
 use crate::budget;
-use crate::config::filter::Filters;
 use crate::config::{self, MeshForm};
+use crate::route::policy::Policy;
 use crate::route::{Network, WATCHED_BYTES};
 
 /// One mesh, as it is configured.
@@ -70,8 +70,8 @@ pub struct Settings {
     pub incoming: bool,
     /// What we have is said.
     pub outgoing: bool,
-    /// What may cross, in each direction.
-    pub filters: Filters,
+    /// What may cross; none = everything.
+    pub policy: Option<Policy>,
 }
 
 impl Settings {
@@ -87,7 +87,7 @@ impl Settings {
             form: mesh.form,
             incoming: mesh.incoming,
             outgoing: mesh.outgoing,
-            filters: mesh.filters.clone(),
+            policy: Policy::of(&mesh.filters, mesh.data_packages_in, mesh.data_packages_out),
         }
     }
 }

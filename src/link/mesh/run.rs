@@ -13,7 +13,6 @@ use super::{Settings, Shared};
 use crate::config::MeshForm;
 use crate::link::board::PeerState;
 use crate::link::hub::Port;
-use crate::route::policy::Policy;
 use crate::route::{LinkSpec, Role, Wire};
 
 /// Without news from the kernel the interface is looked at this often.
@@ -91,10 +90,10 @@ fn attach(settings: &Settings, shared: &Shared) -> Port {
         incoming: settings.incoming,
         outgoing: settings.outgoing,
     });
-    port.set_policy(Policy::of(&settings.filters, true, true));
     if settings.form == MeshForm::Protobuf {
         port.set_wire(Wire::Tak);
     }
+    port.set_policy(settings.policy.clone());
     port
 }
 
