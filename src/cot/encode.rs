@@ -4,6 +4,8 @@
 //! stays in the text *and* sets the typed fields, because TAK Server builds `<track>` from the fields alone
 //! (protocol reference 1.8, rule 3). Nothing is invented: what the event does not say is not on the wire.
 
+use std::ops::Range;
+
 use super::marti::holds_only_destinations;
 use crate::counters::Reason;
 use crate::wire::fig::geo;
@@ -62,13 +64,20 @@ const TYPED: usize = 64;
 /// bytes stand behind it.
 #[inline]
 fn put_head(out: &mut Vec<u8>, field: u32, begin: usize, behind: usize) {
-    let mut rest = out.len() - begin - behind;
+    let rest = out.len() - begin - behind;
     let key = (field << 3 | 2) as u8;
     let room = begin - HEAD..begin;
     if (0x80..0x4000).contains(&rest) {
         let head = [key, rest as u8 | 0x80, (rest >> 7) as u8];
         return out[room].copy_from_slice(&head);
     }
+    put_long_head(out, room, key, rest);
+}
+
+/// The same for any length.
+#[cold]
+#[inline(never)]
+fn put_long_head(out: &mut Vec<u8>, room: Range<usize>, key: u8, mut rest: usize) {
     // One byte of key for the few fields there are; five of length hold what a buffer can.
     let mut head = [key, 0, 0, 0, 0, 0];
     let mut length = 1;

@@ -146,7 +146,12 @@ impl Decimal {
             digits = digits * 100_000_000 + number(values);
             left -= 8;
         }
-        if left > 0 {
+        if left == 1 {
+            // Three digits before the point and fourteen behind it.
+            let last = u64::from(rest.last()? ^ b'0');
+            spoiled |= excess(last);
+            digits = digits.wrapping_mul(10).wrapping_add(last);
+        } else if left > 0 {
             // The last eight bytes, of which those count that are new.
             let values = last_of(u64::from_le_bytes(*rest.last_chunk()?), left);
             spoiled |= excess(values);
@@ -219,11 +224,10 @@ fn excess(values: u64) -> u64 {
 
 /// The number that eight digit values make.
 #[inline]
-fn number(values: u64) -> u64 {
-    let pairs = values.wrapping_mul(10).wrapping_add(values >> 8);
-    let even = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(100 + (1_000_000 << 32));
-    let odd = (pairs >> 16 & 0x0000_00ff_0000_00ff).wrapping_mul(1 + (10_000 << 32));
-    even.wrapping_add(odd) >> 32
+pub(super) fn number(values: u64) -> u64 {
+    let pairs = values.wrapping_mul(1 + (10 << 8)) >> 8;
+    let fours = (pairs & 0x00ff_00ff_00ff_00ff).wrapping_mul(1 + (100 << 16)) >> 16;
+    (fours & 0x0000_ffff_0000_ffff).wrapping_mul(1 + (10_000 << 32)) >> 32
 }
 
 /// Powers of ten as far as a u64 goes.
