@@ -3,8 +3,6 @@
 //! An event holds three of them, mostly of the same day and two of them equal, so [`Reader`] and [`Writer`] remember
 //! the one before.
 
-use super::number::number;
-
 /// Length of what [`write`] makes: `2026-11-20T12:34:56.789Z`.
 pub const WIDTH: usize = 24;
 
@@ -99,10 +97,10 @@ impl Reader {
 #[inline(always)]
 fn of_minute(word: u64) -> Option<i64> {
     let values = digits::<END>(word)?;
-    // Seconds and milliseconds, one behind the other: five of eight digits.
-    let of_minute = number((values & 0xff_ff00) << 16 | values >> 32 << 40);
+    let pairs = pairs(values);
+    let (second, hundredths, thousandths) = (byte(pairs, 1), byte(pairs, 4), byte(values, 6));
     // 60 is a leap second.
-    (of_minute < 61_000).then_some(of_minute.cast_signed())
+    (second <= 60).then_some(second * 1000 + hundredths * 10 + thousandths)
 }
 
 /// The milliseconds of a day: its first eight bytes, `2026-11-`, and its number in the month.

@@ -175,16 +175,9 @@ impl Shape {
     ) -> Result<(), Reason> {
         let parts = &self.parts;
         let [made, stale] = stamps;
-        let read = |stamp: Option<Value>, reader: &mut stamp::Reader| match stamp {
-            Some(stamp) => {
-                let time = reader.read(self.value_in(piece, stamp)?);
-                time.map(Some).ok_or(Reason::BadTime)
-            }
-            None => Ok(None),
-        };
-        event.time = read(parts.stamps[0], made)?;
-        event.start = read(parts.stamps[1], made)?;
-        event.stale = read(parts.stamps[2], stale)?;
+        event.time = self.stamp_in(piece, parts.stamps[0], made)?;
+        event.start = self.stamp_in(piece, parts.stamps[1], made)?;
+        event.stale = self.stamp_in(piece, parts.stamps[2], stale)?;
         event.bytes = piece;
         event.uid = self.value_in(piece, parts.uid)?;
         event.kind = self.value_in(piece, parts.kind)?;
@@ -217,6 +210,18 @@ impl Shape {
             self.write_child(&mut detail.image, image, piece)?;
         }
         Ok(())
+    }
+
+    #[inline(always)]
+    fn stamp_in(
+        &self,
+        piece: &[u8],
+        stamp: Option<Value>,
+        reader: &mut stamp::Reader,
+    ) -> Result<Option<i64>, Reason> {
+        let Some(stamp) = stamp else { return Ok(None) };
+        let time = reader.read(self.value_in(piece, stamp)?);
+        time.map(Some).ok_or(Reason::BadTime)
     }
 
     #[inline(always)]
