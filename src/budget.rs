@@ -40,6 +40,9 @@ pub const DOOR_WAITING: u64 = 16;
 pub const DOOR_LINGERING: u64 = 8;
 /// One of those: socket, task and its entry in the door's table; no TLS.
 pub const DOOR_EACH: u64 = KIB + KIB / 2;
+/// What is kept of the memory for one event in TAK protocol v1: for its detail as text, and for the form itself. A larger
+/// one is among the large events.
+pub const TAK_FORM: u64 = 6 * KIB;
 /// One of the latest tracks: at most 2 KiB of event, and its entry in a map at most half full.
 pub const LATEST_PLACE: u64 = 2048 + 192;
 /// One content hash with its time; their number is rounded up to a power of two.
@@ -50,6 +53,12 @@ pub const SOURCE: u64 = 72;
 pub const FILTER_RULE: u64 = 104;
 /// What is kept of a neighbour's clock.
 pub const FRAME: u64 = 176;
+/// One group: its name, and its place in the table.
+pub const GROUP: u64 = 64 + 32;
+/// What is kept of the groups of one federate: 16 names that mean something here, 16 that it told of.
+pub const PEER_GROUPS: u64 = 16 * (64 + 40) + 16 * (64 + 40);
+/// One local network: its tallies, and two tasks that listen.
+pub const NETWORK: u64 = 3 * KIB;
 /// One contact: uid, callsign and type of ordinary length, owner, and its entry in the map.
 pub const CONTACT: u64 = 256;
 /// What the spool keeps in memory of one peer: two lanes, and what it reads ahead.
@@ -70,6 +79,12 @@ pub const QUIET_CONNECTIONS: u64 = 8;
 const QUIET_EACH: u64 = KIB + KIB / 2;
 /// Our own side connections.
 const QUIET_OWN: u64 = 4;
+/// Longest datagram of a mesh that is taken; all meshes share the room for it.
+pub const MESH_DATAGRAM: u64 = 24 * KIB;
+/// Longest datagram that is said on a mesh: six pieces on an ordinary network, of which none may be lost.
+pub const MESH_SAID: u64 = 8 * KIB;
+/// What one mesh keeps beside that: what is held back 8, what was said and who is there 16, two tasks and three sockets.
+pub const MESH: u64 = 8 * KIB + 16 * KIB;
 /// One datagram of the kernel about links, addresses and routes.
 pub const ROUTE_MESSAGES: u64 = 4 * KIB;
 /// Per cent of the heap that the allocator loses to its own bookkeeping and to holes.
@@ -308,6 +323,20 @@ fn heap(limits: &Limits) -> Vec<Row> {
             "to learn how long the network remembers an idle link: socket and task",
         ),
         row(
+            "mesh",
+            MESH,
+            limits.max_meshes.into(),
+            Some("max_meshes"),
+            "what is held back 8, what was said and who is there 16",
+        ),
+        row(
+            "datagram of a mesh",
+            MESH_DATAGRAM,
+            1,
+            None,
+            "while it is read",
+        ),
+        row(
             "changes of the network",
             2 * ROUTE_MESSAGES,
             1,
@@ -334,6 +363,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             1,
             Some("waiting_kib"),
             "all outboxes together, with 128 bytes beside each event's own",
+        ),
+        row(
+            "TAK protocol v1",
+            TAK_FORM,
+            2,
+            None,
+            "one event: its detail as text, and its form",
         ),
         row(
             "spool, per federate",
@@ -376,6 +412,27 @@ fn heap(limits: &Limits) -> Vec<Row> {
             clients + federates,
             None,
             "how far each is off, and what its box tells of the time",
+        ),
+        row(
+            "groups",
+            GROUP,
+            limits.max_groups.into(),
+            Some("max_groups"),
+            "name and place",
+        ),
+        row(
+            "groups, per federate",
+            PEER_GROUPS + u64::from(limits.max_contacts.div_ceil(8)),
+            federates,
+            Some("max_federates"),
+            "names that are mapped, names it told of; a bit for each contact it knows",
+        ),
+        row(
+            "local network",
+            NETWORK,
+            limits.max_networks.into(),
+            Some("max_networks"),
+            "tallies, two listeners",
         ),
         row(
             "contacts",

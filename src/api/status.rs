@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::parts::{LedStatus, Proven, UplinkStatus};
+pub use super::parts::{Crossing, LedStatus, Proven, UplinkStatus};
 
 use super::clock::ClockStatus;
+use super::groups::{NetworkStatus, PeerGroupsStatus};
 use super::line::LineStatus;
+use super::meshes::MeshStatus;
 use super::sending::SendingStatus;
 use super::spool::SpoolStatus;
 use crate::budget::Budget;
@@ -35,6 +37,12 @@ pub struct Status {
     pub listen: ListenStatus,
     /// Every registered federate, in the order of the configuration.
     pub peers: Vec<PeerStatus>,
+    /// Every mesh, in the order of the configuration.
+    #[serde(default)]
+    pub meshes: Vec<MeshStatus>,
+    /// Every local network; the first is that of `[listen]`.
+    #[serde(default)]
+    pub networks: Vec<NetworkStatus>,
     /// Local clients connected now.
     pub clients: u32,
     /// Handshakes refused since the start, by reason.
@@ -142,7 +150,7 @@ pub struct PeerStatus {
     /// Why it is no better, in words; empty when all is well.
     pub reason: String,
     /// Which step stops it, in one word: network, name, tcp, tls, usage, clock, registration, version, groups, health,
-    /// direction, connection; none while nothing does.
+    /// direction, filter, connection; none while nothing does.
     #[serde(default)]
     pub stopped_by: Option<String>,
     /// The last probe that came back on this connection; between boxes, once a minute.
@@ -152,6 +160,9 @@ pub struct PeerStatus {
     pub address: Option<String>,
     /// Not paused.
     pub enabled: bool,
+    /// What may cross the link, as it is configured.
+    #[serde(default, flatten)]
+    pub crossing: Crossing,
     /// Events accepted from it since the start.
     pub events_in: u64,
     /// Events handed to its connection since the start.
@@ -178,6 +189,15 @@ pub struct PeerStatus {
     /// What goes over the wire to it, and what was spared.
     #[serde(default)]
     pub sending: SendingStatus,
+    /// Its groups.
+    #[serde(default)]
+    pub groups: PeerGroupsStatus,
+    /// The federation protocol that is configured for it: `v2` or `v1`.
+    #[serde(default)]
+    pub protocol: String,
+    /// What its configuration relaxes, in words; none where nothing is.
+    #[serde(default)]
+    pub relaxed: Option<String>,
 }
 
 /// All local clients together.
@@ -329,6 +349,13 @@ pub(crate) mod tests {
                 }),
                 address: Some("10.0.0.2:9001".into()),
                 enabled: true,
+                crossing: Crossing {
+                    incoming: true,
+                    outgoing: true,
+                    data_packages_in: true,
+                    data_packages_out: false,
+                    filter: Some("both ways block_types = [\"a-h\"]".into()),
+                },
                 events_in: 12,
                 events_out: 34,
                 rate_in: 1.5,
@@ -369,7 +396,29 @@ pub(crate) mod tests {
                     source: "exchange".into(),
                 },
                 sending: SendingStatus::default(),
+                protocol: "v2".into(),
+                relaxed: None,
+                groups: PeerGroupsStatus {
+                    outbound: Some(vec!["Blue".into()]),
+                    mapping: true,
+                    remote: vec!["Blau".into()],
+                    ..PeerGroupsStatus::default()
+                },
             }],
+            networks: vec![NetworkStatus {
+                name: "local".into(),
+                clients_tcp: "127.0.0.1:8087".parse().ok(),
+                clients_tls: None,
+                clients: 3,
+                incoming: true,
+                outgoing: false,
+                inbound_groups: vec!["Blue".into()],
+                outbound_groups: Vec::new(),
+                events_in: 7,
+                events_out: 8,
+                dropped: Counts::new(),
+            }],
+            meshes: vec![crate::api::meshes::tests::example()],
             clients: 3,
             refused: Counts::from([("unknown_ca".into(), 2)]),
             local: LocalStatus::default(),
@@ -418,6 +467,8 @@ pub(crate) mod tests {
         ] {
             assert!(!peer[key].is_null(), "{key}");
         }
+        assert_eq!(json["meshes"][0]["interface"], "eth0");
+        assert_eq!(json["meshes"][0]["state"], "flowing");
         assert_eq!(peer["state"], "flowing");
         assert_eq!(peer["last_heard"], "2023-11-14T22:13:20.000Z");
         assert_eq!(peer["dropped"], serde_json::json!({"duplicate": 2}));

@@ -20,11 +20,15 @@ pub fn filtered(rule: Option<&str>, peer: &str) -> String {
     }
 }
 
-/// The kind of rule that a reason belongs to, in one word: direction, loop, stale, filter, queue, link, content.
+/// The kind of rule that a reason belongs to, in one word: direction, groups, loop, stale, filter, queue, link, content.
 pub fn rule(reason: Reason) -> &'static str {
     match reason {
         Reason::IncomingOff | Reason::OutgoingOff => "direction",
-        Reason::Duplicate | Reason::Loop | Reason::HopLimit => "loop",
+        Reason::Duplicate
+        | Reason::Loop
+        | Reason::HopLimit
+        | Reason::SaidAlready
+        | Reason::Overheard => "loop",
         Reason::Expired => "stale",
         Reason::ControlMessage
         | Reason::MissionChange
@@ -32,6 +36,7 @@ pub fn rule(reason: Reason) -> &'static str {
         | Reason::Filtered
         | Reason::DataPackagesOff => "filter",
         Reason::NoDestination => "destination",
+        Reason::NoGroup => "groups",
         Reason::Conflated | Reason::Evicted | Reason::Refused | Reason::Thinned => "queue",
         Reason::LinkDown | Reason::SpoolFull | Reason::SpoolExpired | Reason::SpoolDamaged => {
             "link"
@@ -49,6 +54,7 @@ pub fn rule(reason: Reason) -> &'static str {
         | Reason::Incomplete
         | Reason::BadTime
         | Reason::BadMessage
+        | Reason::DatagramTooLong
         | Reason::BadFraming => "content",
         // What only one part of the box counts is of the queue it waits in.
         #[allow(unreachable_patterns, reason = "reasons are added elsewhere")]
@@ -112,6 +118,10 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::NoDestination => {
             "it is addressed to contacts whom nobody here has announced: they must have sent their position first"
         }
+        Reason::NoGroup => {
+            "it is in none of the groups that go that way: see inbound_groups, outbound_groups and group mapping of {of} \
+             and of the networks"
+        }
         Reason::Conflated => "a newer event of the same uid took its place while it waited",
         Reason::Expired => {
             "it went stale while it waited: the link is slower than its events are short-lived"
@@ -132,6 +142,18 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::SpoolExpired => "it waited longer than spool_hours for {of} to come back",
         Reason::SpoolDamaged => {
             "what was stored for {of} could not be read back: see `storage` in `status`"
+        }
+        Reason::DatagramTooLong => {
+            "it is too long for a datagram: what is said on a mesh is short, send it by a server"
+        }
+        Reason::Overheard => {
+            "a box that is our federate said it on that network; it comes by federation too, if it is for us"
+        }
+        Reason::SaidAlready => {
+            "another box or the sender itself had said it on that network; once is enough"
+        }
+        Reason::NotInTak => {
+            "longer than 64 KiB as a TakMessage, which is more than clients on TAK protocol v1 take; those on XML got it"
         }
         Reason::Resource => "a data package or mission file, which this release does not carry",
         #[allow(unreachable_patterns, reason = "reasons are added elsewhere")]

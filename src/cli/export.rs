@@ -8,15 +8,18 @@ use quick_xml::events::{BytesText, Event};
 
 use super::cert::keytool_hint;
 use super::local::{Local, LocalError, host_name};
+use crate::config::{Peer, federation};
 use crate::pki::certificate::Facts;
 use crate::pki::package::file_stem;
-use crate::pki::{Fingerprint, Own};
+use crate::pki::{Fingerprint, Own, store};
 
 /// What can be exported.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ExportArgs {
     /// The federation pieces of a TAK Server's CoreConfig.xml, with our address and fingerprints filled in
     Coreconfig(CoreconfigArgs),
+    /// The registered peers as a federation.json, each CA inline
+    Federation,
 }
 
 /// `export coreconfig`.
@@ -53,7 +56,10 @@ pub fn run(
     out: &mut dyn Write,
     notes: &mut dyn Write,
 ) -> Result<(), LocalError> {
-    let ExportArgs::Coreconfig(args) = args;
+    let args = match args {
+        ExportArgs::Coreconfig(args) => args,
+        ExportArgs::Federation => return federation_file(local, out),
+    };
     let own = local.open()?;
     let we_dial = match &args.peer {
         Some(name) => peer_is_dialled(name, local)?,
@@ -70,6 +76,14 @@ pub fn run(
          /opt/tak/CoreConfig.xml, restart it.\n  {}",
         keytool_hint(&stem)
     )?;
+    Ok(())
+}
+
+fn federation_file(local: &Local<'_>, out: &mut dyn Write) -> Result<(), LocalError> {
+    let authorities = |peer: &Peer| store::pem(&peer.authorities);
+    let text = federation::write(local.peers, authorities)
+        .map_err(|(peer, fault)| LocalError::NotInFile(peer, fault))?;
+    out.write_all(text.as_bytes())?;
     Ok(())
 }
 

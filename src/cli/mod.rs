@@ -14,10 +14,13 @@ pub mod console;
 pub mod demo;
 pub mod export;
 pub mod failure;
+pub mod import;
 pub mod inject;
 pub mod led;
 mod line;
+pub mod lint;
 pub mod local;
+mod meshes;
 pub mod output;
 pub mod own;
 pub mod pages;
@@ -74,6 +77,10 @@ enum Command {
     /// Print what a peer's administrator puts into the peer's configuration
     #[command(subcommand)]
     Export(export::ExportArgs),
+    /// Take over peers that a federation.json declares
+    Import(import::Arguments),
+    /// Read a configuration without a box, and say what is worth a word in it
+    Lint(lint::Arguments),
     /// Print a commented configuration, or check one
     #[command(subcommand)]
     Config(config::ConfigArgs),
@@ -147,6 +154,8 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Inject(arguments) => inject::run(arguments, &places()?),
         Command::Cert(arguments) => own::cert(arguments, &places()?),
         Command::Export(arguments) => own::export(arguments, &places()?),
+        Command::Import(arguments) => import::run(arguments, &places()?),
+        Command::Lint(arguments) => lint::run(arguments, &places()?),
         Command::Config(arguments) => config::run(arguments, &places()?),
         Command::Console(arguments) => console::run(arguments, &places()?),
         Command::Request(arguments) => request::run(arguments),

@@ -1,5 +1,7 @@
 //! `tombolo peer add|set|pause|resume|remove|list`: the registered federates, in the running box or, when none runs, in the file.
 
+mod keys;
+
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, Subcommand};
@@ -51,6 +53,7 @@ enum Action {
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("known by").required(true).multiple(true).args(["ca_cert", "fingerprint"])))]
+#[command(group(ArgGroup::new("changes").multiple(true)))]
 struct Add {
     /// A name of your choice, unique
     name: String,
@@ -75,6 +78,8 @@ struct Add {
     /// Seconds between keepalives, 1 to 32767
     #[arg(long, value_name = "N")]
     keepalive_seconds: Option<u32>,
+    #[command(flatten)]
+    more: keys::MoreKeys,
     /// Set the federate of that name anew, if there is one: what is not named goes back to its default
     #[arg(long)]
     replace: bool,
@@ -124,6 +129,11 @@ struct Set {
     /// Seconds between keepalives
     #[arg(long, value_name = "N", group = "changes")]
     keepalive_seconds: Option<u32>,
+    /// Send keepalives as what was learned of the uplink says
+    #[arg(long, group = "changes", conflicts_with = "keepalive_seconds")]
+    no_keepalive_seconds: bool,
+    #[command(flatten)]
+    more: keys::MoreKeys,
 }
 
 /// Runs `peer`.
@@ -239,6 +249,9 @@ fn spec(add: &Add) -> Result<PeerSpec, Failure> {
         incoming: !add.no_incoming,
         outgoing: !add.no_outgoing,
         keepalive_seconds: add.keepalive_seconds,
+        more: (add.more.changes()?.into_iter())
+            .filter_map(|(key, written)| Some((key, written?)))
+            .collect(),
     })
 }
 
@@ -248,6 +261,7 @@ fn changed(set: &Set) -> Result<PeerChange, Failure> {
         (set.no_address, Cleared::Address),
         (set.no_ca_cert, Cleared::CaCert),
         (set.no_fingerprint, Cleared::Fingerprint),
+        (set.no_keepalive_seconds, Cleared::KeepaliveSeconds),
     ];
     Ok(PeerChange {
         name: set.name.clone(),
@@ -262,6 +276,7 @@ fn changed(set: &Set) -> Result<PeerChange, Failure> {
             .into_iter()
             .filter_map(|(asked, what)| asked.then_some(what))
             .collect(),
+        more: set.more.changes()?,
     })
 }
 
@@ -293,8 +308,9 @@ fn table(entries: &[PeerEntry]) -> String {
     if entries.is_empty() {
         return "no peers; register one with `tombolo peer add`\n".into();
     }
-    let mut text =
-        String::from("PEER                 STATE       ADDRESS                        IN   OUT\n");
+    let mut text = String::from(
+        "PEER                 STATE       ADDRESS                   IN  OUT DP-IN DP-OUT\n",
+    );
     for entry in entries {
         let state = match entry.state {
             Some(state) => state.word(),
@@ -303,13 +319,18 @@ fn table(entries: &[PeerEntry]) -> String {
         };
         let on_off = |on| if on { "on" } else { "off" };
         text.push_str(&format!(
-            "{} {} {} {:<4} {}\n",
+            "{} {} {} {:<3} {:<3} {:<5} {}\n",
             column(&entry.name, 20),
             column(state, 11),
-            column(entry.address.as_deref().unwrap_or("(it dials us)"), 30),
+            column(entry.address.as_deref().unwrap_or("(it dials us)"), 25),
             on_off(entry.incoming),
             on_off(entry.outgoing),
+            on_off(entry.data_packages_in),
+            on_off(entry.data_packages_out),
         ));
+        if let Some(filter) = &entry.filter {
+            text.push_str(&wrap(&format!("filter: {filter}"), "  ", 80));
+        }
         for authority in &entry.authorities {
             text.push_str(&wrap(&format!("CA {authority}"), "  ", 80));
         }

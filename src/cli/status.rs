@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::failure::{Exit, Failure};
 use super::line;
+use super::meshes;
 use super::output::{clean, column, json_line, print, wrap};
 use super::paths::Places;
 use crate::api::spool::SpoolStatus;
@@ -92,6 +93,7 @@ fn table(status: &Status) -> String {
         ),
         ("listening", listening(&status.listen)),
         ("clients", status.clients.to_string()),
+        ("networks", networks(status)),
         (
             "memory",
             format!(
@@ -116,15 +118,28 @@ fn table(status: &Status) -> String {
         }
     }
     text.push('\n');
-    if status.peers.is_empty() {
-        text.push_str("no peers; register one with `tombolo peer add`\n");
-        return text;
+    match status.peers.is_empty() {
+        true => text.push_str("no peers; register one with `tombolo peer add`\n"),
+        false => text.push_str(
+            "PEER                 STATE         IN/s   OUT/s        IN       OUT  HEARD\n",
+        ),
     }
-    text.push_str("PEER                 STATE         IN/s   OUT/s        IN       OUT  HEARD\n");
     for peer in &status.peers {
         text.push_str(&row(peer, &status.clock.utc));
     }
+    text.push_str(&meshes::table(&status.meshes, &status.clock.utc, WIDTH));
     text
+}
+
+/// Nothing to say where there is but the one of the listeners.
+fn networks(status: &Status) -> String {
+    let words: Vec<String> = (status.networks.iter())
+        .map(|network| clean(&network.words()))
+        .collect();
+    match words.len() {
+        0 | 1 => String::new(),
+        _ => words.join("; "),
+    }
 }
 
 /// Nothing to say where there is no LED.
@@ -204,12 +219,19 @@ fn row(peer: &PeerStatus, now: &str) -> String {
         peer.events_out,
         clean(&heard(peer.last_heard.as_deref(), now)),
     );
-    let address = match &peer.address {
+    let mut address = match &peer.address {
         Some(address) => format!("at {address}"),
         None => "it dials us".into(),
     };
+    if peer.protocol == "v1" {
+        address.push_str(", federation v1");
+    }
     text.push_str(&wrap(&address, "  ", WIDTH));
+    if let Some(relaxed) = &peer.relaxed {
+        text.push_str(&wrap(&format!("RELAXED: {relaxed}"), "  ", WIDTH));
+    }
     text.push_str(&wrap(&stopped(peer), "  ", WIDTH));
+    text.push_str(&wrap(&peer.crossing.words(), "  ", WIDTH));
     text.push_str(&wrap(&spool(&peer.spool), "  ", WIDTH));
     let line = peer.line.as_ref().map(line::words).unwrap_or_default();
     text.push_str(&wrap(&line, "  ", WIDTH));
@@ -221,6 +243,7 @@ fn row(peer: &PeerStatus, now: &str) -> String {
     }
     text.push_str(&wrap(&peer.clock.words(), "  ", WIDTH));
     text.push_str(&wrap(&proven(peer), "  ", WIDTH));
+    text.push_str(&wrap(&clean(&peer.groups.words()), "  ", WIDTH));
     if peer.sending.rate.is_some() {
         text.push_str(&wrap(&peer.sending.to_string(), "  ", WIDTH));
     }

@@ -55,7 +55,9 @@ impl Config {
             Some(name) => reader.name("name", name)?,
             None => default.name,
         };
-        Ok(Self {
+        let listen = reader.listen(&raw.listen, default.listen)?;
+        let networks = reader.networks(&raw.network, &listen, &limits)?;
+        reader.group_places(Self {
             name,
             advertised_host: raw
                 .node
@@ -68,7 +70,7 @@ impl Config {
                 .as_ref()
                 .map(|identity| reader.identity(identity))
                 .transpose()?,
-            listen: reader.listen(&raw.listen, default.listen)?,
+            listen,
             console_idle_minutes: match &raw.console.idle_minutes {
                 Some(minutes) => reader.idle_minutes(minutes)?,
                 None => default.console_idle_minutes,
@@ -77,6 +79,8 @@ impl Config {
             led: reader.led(&raw.led)?,
             clock: reader.clock(&raw.clock)?,
             peers: reader.peers(&raw.peer, &limits, &uplinks)?,
+            meshes: reader.meshes(&raw.mesh, &networks, &limits)?,
+            networks,
             uplinks,
             limits,
         })

@@ -8,9 +8,13 @@ use rustls_pki_types::CertificateDer;
 
 use super::clock::ClockSources;
 use super::filter::Filters;
+use super::groups::PeerGroups;
 use super::led::Led;
 use super::limits::Limits;
+use super::mesh::Mesh;
+use super::network::{LOCAL_NETWORK, NetworkSettings};
 use super::probe::Probe;
+use super::protocol::{Flavour, Protocol};
 use super::rate::Rate;
 use super::uplinks::Uplink;
 use crate::pki::Fingerprint;
@@ -50,8 +54,12 @@ pub struct Config {
     pub console_idle_minutes: u32,
     /// The ways out, best first; none: the kernel's routes decide.
     pub uplinks: Vec<Arc<Uplink>>,
+    /// The local networks; the first is that of `[listen]`.
+    pub networks: Vec<NetworkSettings>,
     /// Registered federates.
     pub peers: Vec<Peer>,
+    /// Multicast groups that the box joins.
+    pub meshes: Vec<Mesh>,
 }
 
 /// Where a certificate of somebody else's making lies.
@@ -114,6 +122,14 @@ pub struct Peer {
     pub rate: Option<Rate>,
     /// Pack what is sent over a thin link when the peer is a box that can unpack it.
     pub compress: bool,
+    /// Which groups it gives and takes, and how far.
+    pub groups: PeerGroups,
+    /// Which federation protocol it speaks.
+    pub protocol: Protocol,
+    /// Who speaks federation v1 there.
+    pub flavour: Flavour,
+    /// It need not ask for our certificate, and is known by its fingerprint alone; see [`Peer::relaxed`].
+    pub legacy_no_client_certificate: bool,
     /// Take data packages and files from it.
     pub data_packages_in: bool,
     /// Let it have data packages and files of ours.
@@ -143,7 +159,9 @@ impl Default for Config {
             keepalive_discovery: true,
             console_idle_minutes: CONSOLE_IDLE_MINUTES,
             uplinks: Vec::new(),
+            networks: vec![NetworkSettings::of(LOCAL_NETWORK)],
             peers: Vec::new(),
+            meshes: Vec::new(),
         }
     }
 }

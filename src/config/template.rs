@@ -51,6 +51,15 @@ discovery = true    # side connections between boxes learn how long the network 
 # hold_seconds = 30                      # it must have held this long before a peer returns to it
 # metered = false                        # true: no standby over it, no emergencies twice
 
+# [[network]]                            # local networks beside that of [listen], which is called "local"
+# name = "range"
+# clients_tcp = "127.0.0.1:9087"         # further listeners, whose clients are in it
+# clients_tls = "0.0.0.0:9089"
+# incoming = true                        # others get what it sends
+# outgoing = true                        # it gets what others send
+# inbound_groups = ["__ANON__"]          # what it sends is in these groups
+# outbound_groups = ["__ANON__"]         # it gets what is in one of these
+
 # [[peer]]
 # name = "bravo"
 # address = "tak.battalion.example:9001" # dial it; without: it dials us
@@ -66,8 +75,32 @@ discovery = true    # side connections between boxes learn how long the network 
 # rate = "9600 bit/s"                    # what may be sent to it; without: as much as the network takes
 # compress = true                        # pack for a box behind a thin link (a rate of 64 kbit/s or less)
 # addresses = ["198.51.100.7:9001"]      # further addresses of the same peer, at most 4
+# data_packages_in = true                # take data packages and files from it
+# data_packages_out = true               # let it have data packages and files of ours
+# filter = { preset = "tracks+chat+emergencies", allow_types = ["b-m-p"], block_types = ["a-h"], allow_callsigns = ["ALPHA*"], block_callsigns = ["*-TEST"], direction = "both" } # without: everything may cross
 # uplinks = ["lte"]                      # which may carry it; without: all
+# inbound_groups = ["Blue"]              # what it sends is put into these groups; without: all
+# outbound_groups = ["Blue"]             # it gets what is in one of these; without: all
+# group_mapping = true                   # tell it the names of groups, and count the names it tells
+# inbound_group_mapping = ["Blue Force:Blue"] # "remote:local": its names and ours
+# automatic_group_mapping = false        # its names are ours, if its CA is the one of our own certificate
+# fallback_when_no_group_mappings = false # what has no known name goes into inbound_groups, and not nowhere
+# max_hops = 3                           # how far our events may go from here; without: no limit
+# outbound_group_hop_limits = ["Blue:2"] # the same by group
+# protocol = "v2"                        # or "v1": FreeTAKServer and old TAK Servers, usually on port 9000
+#                                        # with v1: flavour = "freetakserver" (default "takserver"), and
+#                                        # legacy_no_client_certificate = true (see the README before you do)
 # fallback_seconds = 10                  # with fallback_of = "NAME": dialled only while NAME has been down so long
+
+# [[mesh]]                               # the multicast of ATAK on a network, for those who have no server
+# name = "lan"
+# interface = "eth0"                     # it need not be there yet
+# sa = "239.2.3.1:6969"                  # where positions are said
+# chat = "224.10.10.1:17012"             # where chat is said
+# ttl = 1                                # 1: not beyond this network
+# form = "xml"                           # or "protobuf"; both are understood
+# incoming = true                        # take what is said there
+# outgoing = true                        # say there what we have; false: the box sends nothing there at all
 "#;
 
 impl Config {

@@ -3,6 +3,7 @@
 pub mod board;
 pub mod clients;
 pub mod door;
+pub mod fed1;
 pub mod fed2;
 pub mod federate;
 pub mod gauge;
@@ -11,8 +12,10 @@ pub mod grpc;
 pub mod handshake;
 pub mod hindrance;
 pub mod hub;
+pub mod ingest;
 pub mod keepalive;
 pub mod login;
+pub mod mesh;
 pub mod meter;
 pub mod narrow;
 pub mod nat;

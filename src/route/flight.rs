@@ -7,12 +7,14 @@
 use std::collections::BTreeMap;
 use std::task::{Context, Poll, Waker};
 
-use super::link::{LinkId, LinkSpec, Network, PeerSpec, Wire};
+use super::link::{Form, LinkId, LinkSpec, Network, PeerSpec, Wire};
 use super::outbox::Bounds;
+use super::policy::Policy;
 use super::recorder::{Decided, LinkKind, Note, Recording, What};
 use super::router::{Router, Settings};
 use crate::clock::Now;
 use crate::cot::federated::Envelope;
+use crate::cot::tak;
 use crate::wire::{stamp, xml};
 
 /// What came of one event of the recording.
@@ -60,6 +62,8 @@ struct Flight {
     links: BTreeMap<u16, LinkId>,
     peers: BTreeMap<String, (bool, bool)>,
     names: BTreeMap<u16, String>,
+    /// What may cross, by the recording's numbers.
+    policies: BTreeMap<u16, Policy>,
     /// The bytes that stand for a content, so that a repeat is a repeat.
     contents: BTreeMap<u64, Vec<u8>>,
 }
@@ -89,6 +93,7 @@ impl Flight {
             links: BTreeMap::new(),
             peers: BTreeMap::new(),
             names: BTreeMap::new(),
+            policies: recording.policies.iter().cloned().collect(),
             contents: BTreeMap::new(),
         };
         let now = recording.notes.first().map_or_else(Now::default, now);
@@ -196,6 +201,8 @@ impl Flight {
             },
         };
         let id = self.router.attach(spec, now);
+        let policy = self.policies.get(&link).cloned();
+        self.router.set_policy(id, policy, now);
         self.links.insert(link, id);
         self.drain(now);
     }
@@ -203,7 +210,7 @@ impl Flight {
     fn event(&mut self, note: &Note) -> Replayed {
         let What::Event {
             from,
-            federated,
+            form,
             content,
             verdict,
             bytes,
@@ -229,9 +236,10 @@ impl Flight {
             },
         };
         let now = now(note);
-        let decided = match federated {
-            true => self.router.receive_federated(link, &made, now),
-            false => self.router.receive_xml(link, &made, now),
+        let decided = match form {
+            Form::Federated => self.router.receive_federated(link, &made, now),
+            Form::Xml => self.router.receive_xml(link, &made, now),
+            Form::Tak => self.router.receive_tak(link, &made, now),
         };
         self.contents.insert(*content, made);
         self.drain(now);
@@ -269,7 +277,7 @@ fn introduced(recording: &Recording, contact: &str) -> bool {
 /// An event as its note describes it, in the form in which it came.
 fn made_again(note: &Note) -> Option<Vec<u8>> {
     let What::Event {
-        federated,
+        form,
         content,
         uid,
         kind,
@@ -285,20 +293,24 @@ fn made_again(note: &Note) -> Option<Vec<u8>> {
         .wall_ms
         .checked_add(i64::from((*left_s)?).checked_mul(1000)?)?;
     // In XML it is kept as it was written, references and all; in protobuf as it is meant.
-    let uid = match federated {
-        true => escaped(uid),
-        false => uid.clone(),
+    let uid = match form {
+        Form::Xml => uid.clone(),
+        Form::Federated | Form::Tak => escaped(uid),
     };
     let text = format!(
         "<event version=\"2.0\" uid=\"{uid}\" type=\"{kind}\" time=\"{now}\" start=\"{now}\" stale=\"{}\" how=\"m-g\">\
          <point lat=\"0\" lon=\"0\" hae=\"0\" ce=\"0\" le=\"0\"/><detail><remarks>{content:016x}</remarks></detail></event>",
         time(stale)?
     );
-    if !federated {
+    if *form == Form::Xml {
         return Some(text.into_bytes());
     }
     let event = xml::parse(text.as_bytes()).ok()?;
     let mut message = Vec::new();
+    if *form == Form::Tak {
+        tak::encode::put_event(&mut message, &event).ok()?;
+        return Some(message);
+    }
     // Any box but ours; the one it came from is not recorded.
     let envelope = Envelope::new(b"00000000000000000000000000000000");
     envelope.put_event(&mut message, &event).ok()?;

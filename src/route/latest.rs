@@ -2,19 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::link::LinkId;
+use super::groups::GroupSet;
+use super::link::{Form, LinkId};
 
 /// Longer events are not kept: a position takes less.
 pub const EVENT_MAX: usize = 2048;
-
-/// Which wire form the bytes are in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// CoT XML.
-    Xml,
-    /// `FederatedEvent`.
-    Federated,
-}
 
 /// A kept event.
 #[derive(Debug)]
@@ -33,6 +25,8 @@ pub struct Kept {
     pub changed: u64,
     /// A user's own position: not given up for others' tracks.
     pub presence: bool,
+    /// The groups that it is in.
+    pub groups: GroupSet,
     live: bool,
 }
 
@@ -55,6 +49,8 @@ pub struct Newest<'a> {
     pub changed: u64,
     /// A user's own position.
     pub presence: bool,
+    /// The groups that it is in.
+    pub groups: GroupSet,
 }
 
 /// Places grow in such steps, bytes; [`EVENT_MAX`] is a multiple.
@@ -116,6 +112,7 @@ impl Latest {
         kept.bytes.extend_from_slice(newest.bytes);
         kept.bytes.extend_from_slice(newest.edits);
         (kept.key, kept.link, kept.form) = (key, newest.link, newest.form);
+        kept.groups = newest.groups;
         (kept.stale_ms, kept.changed, kept.live) = (newest.stale_ms, newest.changed, true);
     }
 
@@ -168,6 +165,7 @@ impl Latest {
                 stale_ms: 0,
                 changed: 0,
                 presence: false,
+                groups: GroupSet::NONE,
                 live: false,
             });
             return Some(self.places.len() - 1);
@@ -202,6 +200,7 @@ mod tests {
             stale_ms: 0,
             changed: 1,
             presence,
+            groups: GroupSet::ALL,
         });
     }
 

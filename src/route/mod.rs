@@ -6,6 +6,7 @@
 pub mod contacts;
 pub mod dedup;
 pub mod flight;
+pub mod groups;
 pub mod in_flight;
 pub mod latest;
 pub mod link;
@@ -19,5 +20,5 @@ pub mod router;
 pub mod spool;
 pub mod trace;
 
-pub use link::{LinkId, LinkSpec, Network, PeerSpec, Role, Verdict, Wire};
-pub use router::{ASIDE_BYTES, CameEcho, Router, Settings};
+pub use link::{Form, LinkId, LinkSpec, Network, PeerSpec, Role, Verdict, Wire};
+pub use router::{ASIDE_BYTES, CameEcho, Router, Settings, WATCHED_BYTES};

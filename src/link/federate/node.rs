@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 
-use crate::config::{Peer, Rate, Uplink};
+use crate::config::{Flavour, Peer, Protocol, Rate, Uplink};
 use crate::link::board::PeerBoard;
 use crate::link::fed2::companion_desk::Companions;
 use crate::link::hub::Hub;
@@ -18,6 +18,7 @@ use crate::link::route_watch::Routes;
 use super::packing;
 use super::plan::Pauses;
 use super::registry::Registry;
+use crate::link::fed2::groups::Announced;
 
 /// What every federation connection of this box shares.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct Node {
     pub routes: Routes,
     /// Other boxes, and what we do for them.
     pub companions: Companions,
+    /// The groups that peers are told of.
+    pub groups: Announced,
     /// What keeps links alive, and what was learned about that.
     pub keeper: Keeper,
     /// Longest `FederatedEvent` taken, bytes: the largest event plus what federation adds to it. A longer one ends
@@ -75,6 +78,10 @@ pub struct PeerSettings {
     pub rate: Option<Rate>,
     /// Pack what is sent over a thin link, if the peer can unpack it.
     pub compress: bool,
+    /// Which federation protocol it speaks.
+    pub protocol: Protocol,
+    /// Who speaks federation v1 there.
+    pub flavour: Flavour,
 }
 
 impl PeerSettings {
@@ -116,6 +123,8 @@ impl PeerSettings {
             uplinks: uplinks.iter().filter(carries).cloned().collect(),
             rate: peer.rate,
             compress: peer.compress,
+            protocol: peer.protocol,
+            flavour: peer.flavour,
         }
     }
 }

@@ -16,6 +16,8 @@ pub mod advice;
 mod callsign;
 mod rule;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::filter::{Filter, Filters, Part};
 use crate::cot::class;
 
@@ -27,7 +29,7 @@ use rule::{List, Rule};
 const FILE_REQUEST: &[u8] = b"b-f-t-r";
 
 /// What one neighbour's settings say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// For what it sends.
     pub incoming: Side,
@@ -50,8 +52,18 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// The ways, of those that are on, by which nothing but emergencies can pass: in, out.
+    pub fn closed(&self, incoming: bool, outgoing: bool) -> [bool; 2] {
+        [
+            incoming && !self.incoming.lets_something_through(),
+            outgoing && !self.outgoing.lets_something_through(),
+        ]
+    }
+}
+
 /// What may cross one way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Side {
     /// The rules; none = everything.
     sieve: Option<Sieve>,
@@ -132,7 +144,7 @@ impl Side {
 }
 
 /// The rules of one filter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Sieve {
     /// Blocked types, allowed types, blocked callsigns, allowed callsigns.
     rules: Box<[Rule]>,

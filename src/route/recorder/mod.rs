@@ -13,7 +13,8 @@ mod file;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use super::link::Verdict;
+use super::link::{Form, Verdict};
+use super::policy::Policy;
 use crate::clock::Now;
 use crate::cot::Class;
 
@@ -35,8 +36,8 @@ const LINKS: usize = 256;
 pub struct Came<'a> {
     /// The link's number at the router.
     pub from: u16,
-    /// As `FederatedEvent`, not as XML.
-    pub federated: bool,
+    /// The form it came in.
+    pub form: Form,
     /// Hash of its uid; 0 where it could not be read.
     pub key: u64,
     /// Hash of its content.
@@ -74,7 +75,7 @@ pub enum Topic {
 #[derive(Debug, Clone, Copy)]
 enum Tag {
     Event {
-        federated: bool,
+        form: Form,
     },
     Words(Topic),
     Up(LinkKind),
@@ -139,6 +140,8 @@ struct LinkNow {
     kind: LinkKind,
     name: Box<str>,
     up: bool,
+    /// What may cross it.
+    policy: Option<Arc<Policy>>,
 }
 
 /// The recorder. Clones share it.
@@ -185,9 +188,7 @@ impl Recorder {
         });
         entry.size = came.bytes.len() as u32;
         entry.bytes_at = bytes_at;
-        entry.tag = Tag::Event {
-            federated: came.federated,
-        };
+        entry.tag = Tag::Event { form: came.form };
         entry.class = came.class;
         entry.verdict = came.verdict;
         entry.from = came.from;
@@ -226,10 +227,19 @@ impl Recorder {
                 kind,
                 name: name.into(),
                 up: true,
+                policy: None,
             }),
         }
         let bytes_at = ring.keep(name.as_bytes());
         ring.note(Tag::Up(kind), number, (bytes_at, name.len()), now);
+    }
+
+    /// What may cross a link that is known; none = everything.
+    pub fn policy(&self, number: u16, policy: Option<&Arc<Policy>>) {
+        let mut ring = self.lock();
+        if let Some(link) = ring.links.iter_mut().find(|link| link.number == number) {
+            link.policy = policy.cloned();
+        }
     }
 
     /// A link went down.
@@ -335,6 +345,9 @@ impl Ring {
         Recording {
             missed: first,
             links: self.links_before(&notes),
+            policies: (self.links.iter())
+                .filter_map(|link| Some((link.number, link.policy.as_deref()?.clone())))
+                .collect(),
             notes,
             ..Recording::default()
         }
@@ -347,9 +360,9 @@ impl Ring {
         };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match entry.tag {
-            Tag::Event { federated } => What::Event {
+            Tag::Event { form } => What::Event {
                 from: entry.from,
-                federated,
+                form,
                 key: entry.key,
                 content: entry.content,
                 uid: text(&entry.uid[..usize::from(entry.uid_length)]),

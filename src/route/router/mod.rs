@@ -2,20 +2,26 @@
 
 mod acknowledge;
 mod aside;
+mod belonging;
 mod deliver;
 mod echo;
 mod forms;
+mod introduce;
+mod mesh;
 mod notes;
 mod places;
 mod policing;
 mod questions;
 mod receive;
+mod receive_tak;
 mod reference;
 mod replay;
 mod spooling;
+mod switch;
 mod times;
 
 pub use echo::CameEcho;
+pub use mesh::WATCHED_BYTES;
 
 use std::hash::BuildHasher;
 use std::task::{Context, Poll};
@@ -25,6 +31,7 @@ use foldhash::quality::FixedState;
 
 use super::contacts::Contacts;
 use super::dedup::Dedup;
+use super::groups::{Mapping, Membership};
 use super::latest::Latest;
 use super::link::{LinkId, LinkSpec, Network, PeerSpec, Role, Wire};
 use super::outbox::{Bounds, Outbox, Pool, Thin, Want};
@@ -34,13 +41,16 @@ use super::trace::Traces;
 use crate::clock::Now;
 use crate::clock::skew::{Frame, Skew};
 use crate::config::Limits;
-use crate::cot::federated::Envelope;
+use crate::cot::federated::{Envelope, LabelId};
 use crate::counters::{Counters, Reason};
 use crate::wire::stamp;
 use crate::wire::xml::Reader;
 pub use spooling::SpoolState;
 
 use aside::Aside;
+use belonging::Networks;
+use introduce::Told;
+use mesh::Neighbour;
 use policing::{Guard, Room};
 use reference::Reference;
 use replay::Replay;
@@ -125,8 +135,8 @@ pub struct Router {
     pool: Pool,
     /// Counts changes of contacts and latest events; tells a replay what is newer than itself.
     changes: u64,
-    /// What all local clients together have seen.
-    local: Counters,
+    /// The local networks, and what the clients of each have seen.
+    networks: Networks,
     /// The event in the forms that some link wants; kept for their memory.
     scratch: Scratch,
     /// What happened last.
@@ -137,6 +147,8 @@ pub struct Router {
     echoes: echo::Echoes,
     /// The event under way named somebody new.
     new_contact: bool,
+    /// There is, or was, a link that may hand us our own events back, written anew.
+    rewritten: bool,
     /// Some link's outgoing rules look at callsigns.
     callsigns_matter: bool,
     /// The callsigns of the event under way; kept for its memory.
@@ -148,6 +160,9 @@ struct Scratch {
     names: Vec<u8>,
     xml: Vec<u8>,
     federated: Vec<u8>,
+    tak: Vec<u8>,
+    /// The detail of a `TakMessage` as text.
+    detail: Vec<u8>,
     /// Remembers the date it wrote last.
     stamps: stamp::Writer,
 }
@@ -162,8 +177,16 @@ impl Scratch {
                 *buffer = Vec::new();
             }
         }
+        for buffer in [&mut self.tak, &mut self.detail] {
+            if buffer.capacity() > TAK_KEPT {
+                *buffer = Vec::new();
+            }
+        }
     }
 }
+
+/// The same for what TAK protocol v1 needs, bytes: events in it are short.
+const TAK_KEPT: usize = crate::budget::TAK_FORM as usize;
 
 #[derive(Debug)]
 struct Link {
@@ -172,6 +195,8 @@ struct Link {
     wire: Wire,
     /// The local network it is in; of no meaning for a federate.
     network: Network,
+    /// What it sends is put into these groups, and what it gets is in one of those.
+    groups: Membership,
     up: bool,
     outbox: Outbox,
     replay: Replay,
@@ -183,13 +208,6 @@ struct Link {
     turn: bool,
     /// What may cross; none = everything.
     guard: Option<Box<Guard>>,
-}
-
-impl Link {
-    fn write_as(&mut self, wire: Wire) {
-        self.wire = wire;
-        self.outbox.set_framing(wire.into());
-    }
 }
 
 #[derive(Debug)]
@@ -208,15 +226,6 @@ impl Kind {
 }
 
 #[derive(Debug)]
-struct Neighbour {
-    name: String,
-    role: Role,
-    incoming: bool,
-    outgoing: bool,
-    counters: Counters,
-}
-
-#[derive(Debug)]
 struct Federate {
     name: String,
     /// It stands in the configuration; what is not sent to it while it is away is counted.
@@ -230,6 +239,14 @@ struct Federate {
     correct: bool,
     /// What waits for its standby connection.
     aside: Aside,
+    /// What the names of its groups mean here, when they count.
+    mapping: Option<Mapping>,
+    /// What is written around its events.
+    label: LabelId,
+    /// It has no users, and passes on what it gets.
+    is_hub: bool,
+    /// The contacts that it was told of on this connection.
+    told: Told,
     counters: Counters,
 }
 
@@ -257,10 +274,11 @@ impl Router {
             expected: None,
             echoes: echo::Echoes::default(),
             new_contact: false,
+            rewritten: false,
             callsigns_matter: false,
             callsigns: Room::default(),
             changes: 0,
-            local: Counters::default(),
+            networks: Networks::default(),
             scratch: Scratch::default(),
             settings,
         }
@@ -308,6 +326,7 @@ impl Router {
                     incoming,
                     outgoing,
                     counters: Counters::default(),
+                    stays: Vec::new(),
                 },
                 network,
             ),
@@ -323,6 +342,7 @@ impl Router {
                     (federate.incoming, federate.outgoing) = (incoming, outgoing);
                     federate.counters.last_heard_ms = now.wall_ms;
                     federate.received = 0;
+                    federate.told.forget();
                 }
                 id
             }
@@ -334,7 +354,10 @@ impl Router {
         link.replay = match &link.kind {
             Kind::Federate(federate) if !federate.outgoing => Replay::done(),
             Kind::Federate(_) => Replay::with_contacts(changes),
-            Kind::Neighbour(neighbour) if !neighbour.outgoing => Replay::done(),
+            // On a mesh nobody is ever late: everybody says again what still holds.
+            Kind::Neighbour(neighbour) if !neighbour.outgoing || neighbour.role == Role::Mesh => {
+                Replay::done()
+            }
             Kind::Client | Kind::Neighbour(_) => Replay::of_events(changes),
             Kind::Commands => Replay::done(),
         };
@@ -342,6 +365,7 @@ impl Router {
         self.spool_begins(id);
         let (kind, name) = described;
         self.recorder.up(id as u16, kind, &name, now);
+        self.record_policy(id);
         LinkId(id as u16)
     }
 
@@ -388,7 +412,7 @@ impl Router {
         {
             if is_local {
                 self.latest.forget(self.hasher.hash_one(contact.uid()));
-                self.tell_left(&contact, now);
+                self.tell_left(&contact, place - 1, now);
             }
         }
     }
@@ -455,23 +479,17 @@ impl Router {
     /// Borrows a link and what its outbox needs, apart from each other.
     fn parts(&mut self, id: LinkId) -> Option<(&mut Link, &mut Pool, &mut Counters)> {
         let link = self.links.get_mut(usize::from(id.0))?;
-        Some((link, &mut self.pool, &mut self.local))
+        let tally = self.networks.tally(link.network);
+        Some((link, &mut self.pool, tally))
     }
 
     fn counters(&mut self, id: LinkId) -> Option<&mut Counters> {
-        Some(match &mut self.links.get_mut(usize::from(id.0))?.kind {
-            Kind::Client | Kind::Commands => &mut self.local,
+        let link = self.links.get_mut(usize::from(id.0))?;
+        Some(match &mut link.kind {
+            Kind::Client | Kind::Commands => self.networks.tally(link.network),
             Kind::Neighbour(neighbour) => &mut neighbour.counters,
             Kind::Federate(federate) => &mut federate.counters,
         })
-    }
-
-    /// From now on the link's events are written in that way; what was handed over stays as it is, and what waits must be
-    /// nothing.
-    pub fn set_wire(&mut self, id: LinkId, wire: Wire) {
-        if let Some((link, ..)) = self.parts(id) {
-            link.write_as(wire);
-        }
     }
 }
 

@@ -8,12 +8,12 @@ use super::notes::Seen;
 use super::{Kind, Router};
 use crate::clock::Now;
 use crate::cot::class::{self, Class};
-use crate::cot::{echo, render};
+use crate::cot::{echo, federated, render};
 use crate::counters::Reason;
-use crate::route::contacts::{Noted, Source as Heard};
-use crate::route::latest::{Form, Newest};
-use crate::route::link::{LinkId, Verdict};
-use crate::route::trace::Mark;
+use crate::route::contacts::{By, Noted, Source as Heard};
+use crate::route::groups::GroupSet;
+use crate::route::latest::Newest;
+use crate::route::link::{Form, LinkId, Verdict};
 use crate::wire::fig::{self, Contact, Federated, Operation};
 use crate::wire::xml::{Detail, Event};
 use crate::wire::{stamp, text};
@@ -22,7 +22,7 @@ impl Router {
     /// One framed CoT XML event came.
     pub fn receive_xml(&mut self, from: LinkId, piece: &[u8], now: Now) -> Verdict {
         self.heard(from, now);
-        let mut seen = Seen::of(from, false, piece);
+        let mut seen = Seen::of(from, Form::Xml, piece);
         let verdict = self
             .judge_xml(&mut seen, piece, self.event_now(now))
             .unwrap_or_else(|reason| self.refuse(from, reason));
@@ -44,7 +44,7 @@ impl Router {
     }
 
     fn judge_received(&mut self, from: LinkId, message: &[u8], now: Now) -> Verdict {
-        let mut seen = Seen::of(from, true, message);
+        let mut seen = Seen::of(from, Form::Federated, message);
         let verdict = self
             .judge_federated(&mut seen, message, self.event_now(now))
             .unwrap_or_else(|reason| self.refuse(from, reason));
@@ -52,13 +52,13 @@ impl Router {
         verdict
     }
 
-    fn refuse(&mut self, from: LinkId, reason: Reason) -> Verdict {
+    pub(super) fn refuse(&mut self, from: LinkId, reason: Reason) -> Verdict {
         self.count(from, reason);
         Verdict::Dropped(reason)
     }
 
     /// What a neighbour of a local network sends is taken.
-    fn takes_from(&self, from: LinkId) -> Result<(), Reason> {
+    pub(super) fn takes_from(&self, from: LinkId) -> Result<(), Reason> {
         match self.links.get(usize::from(from.0)).map(|link| &link.kind) {
             Some(Kind::Neighbour(neighbour)) if !neighbour.incoming => Err(Reason::IncomingOff),
             _ => Ok(()),
@@ -97,7 +97,13 @@ impl Router {
             let about = (event.uid, event.kind);
             self.admit(seen, about, event.detail.as_ref(), event.plain)?;
         }
-        seen.content = self.hasher.hash_one(piece);
+        seen.content = self.said_in_xml(&event, piece);
+        if self.rewritten {
+            let directed = event.detail.as_ref().is_some_and(|it| it.marti.count > 0);
+            if self.is_said_again(from, (event.kind, directed), seen.content, now) {
+                return Err(Reason::Duplicate);
+            }
+        }
         if self.dedup.is_repeat(seen.content, now.mono_ms) {
             return Err(Reason::Duplicate);
         }
@@ -126,6 +132,7 @@ impl Router {
             delete: false,
             deadline_ms: deadline(event.stale, now),
             local_only: class::is_mission_change(event.kind),
+            groups: self.said_by(from),
             alarm: class::is_emergency(event.kind),
         };
         if event.kind == class::DELETE {
@@ -138,7 +145,14 @@ impl Router {
                 true => Spelling::Plain,
                 false => Spelling::Raw,
             };
-            let presence = self.presence(from, key, (event.uid, spelling), event.kind, detail, now);
+            let by = By {
+                groups: meta.groups,
+                ..By::from((from, Heard::Position))
+            };
+            let presence = self.presence(by, key, (event.uid, spelling), event.kind, detail, now);
+            if presence && self.rewritten {
+                self.stays(from, key, [event.time, event.stale], now);
+            }
             if class::is_cancellation(event.kind) {
                 self.latest.forget(key);
             } else if meta.class != Class::Bulk && keeps(event.kind, &targets) {
@@ -151,6 +165,7 @@ impl Router {
                     stale_ms: event.stale.unwrap_or(i64::MIN),
                     changed: 0,
                     presence,
+                    groups: meta.groups,
                 });
             }
         }
@@ -185,9 +200,10 @@ impl Router {
         if read.seen {
             return Err(Reason::Loop);
         }
+        let groups = self.groups_of(from, &read);
         let Some(event) = &mut read.event else {
             return match read.contact {
-                Some(contact) => self.contact_came(from, &read, contact, now),
+                Some(contact) => self.contact_came(from, &read, contact, groups?, now),
                 // A hub's primer: neither event nor contact, and legal (protocol reference 1.9).
                 None => Ok(Verdict::Consumed),
             };
@@ -201,9 +217,11 @@ impl Router {
                 false => Err(Reason::ControlMessage),
             };
         }
+        // Before it counts as come: it may come again by a way on which it is in a group.
+        let groups = groups?;
         let mut checked = Event::nothing();
         let guarded = self.is_guarded(from);
-        let early = guarded && self.wants_detail(from, event.kind);
+        let early = self.rewritten || guarded && self.wants_detail(from, event.kind);
         if early {
             render::read_detail(&mut checked, event, &mut self.reader)?;
         }
@@ -211,7 +229,7 @@ impl Router {
             let about = (event.uid, event.kind);
             self.admit(seen, about, checked.detail.as_ref(), true)?;
         }
-        seen.content = self.hasher.hash_one(event.bytes);
+        seen.content = self.said_in_geo(event, checked.detail.as_ref());
         // What must not be lost is sent again after a link broke, and that may be long after.
         let again = Class::of(event.kind, event.directed) <= Class::Chat
             && self.replays.is_repeat(seen.content, now.mono_ms);
@@ -267,6 +285,7 @@ impl Router {
             delete: false,
             deadline_ms: deadline(Some(event.stale), now),
             local_only: false,
+            groups,
             alarm: class::is_emergency(event.kind),
         };
         if event.kind == class::DELETE {
@@ -275,8 +294,13 @@ impl Router {
             meta.delete = meta.key.is_some();
             self.deleted(from, meta.key);
         } else {
+            let by = By {
+                groups,
+                hops_left: federated::hops_left(message),
+                ..By::from((from, Heard::Position))
+            };
             let presence = self.presence(
-                from,
+                by,
                 key,
                 (event.uid, Spelling::Meant),
                 event.kind,
@@ -295,6 +319,7 @@ impl Router {
                     stale_ms: event.stale,
                     changed: 0,
                     presence,
+                    groups: meta.groups,
                 });
             }
         }
@@ -308,6 +333,7 @@ impl Router {
         from: LinkId,
         message: &Federated<'_>,
         contact: Contact<'_>,
+        groups: GroupSet,
         now: Now,
     ) -> Result<Verdict, Reason> {
         if contact.uid.is_empty() && contact.callsign.is_empty() {
@@ -319,27 +345,25 @@ impl Router {
         }
         let key = self.hasher.hash_one(contact.uid);
         let meta = Meta {
-            class: Class::Control,
             key: Some(key),
-            time_ms: now.wall_ms,
-            delete: gone,
-            deadline_ms: None,
-            local_only: false,
-            mark: Mark::default(),
-            alarm: false,
+            groups,
+            ..self.contact_meta(contact.uid, gone, now)
         };
         match contact.operation {
             Operation::Create => {
                 self.changes += 1;
                 let (uid, callsign) = (contact.uid, contact.callsign);
                 let names = (uid, callsign, &b""[..]);
-                let noted = self
-                    .contacts
-                    .note(key, names, (from, Heard::Hearsay), self.changes);
-                if noted == Noted::Changed {
+                let by = By {
+                    groups,
+                    hops_left: federated::hops_left(message),
+                    ..By::from((from, Heard::Hearsay))
+                };
+                if self.contacts.note(key, names, by, self.changes) == Noted::Changed {
                     let of = (Some((&b""[..], callsign)), &b""[..]);
+                    let belongs = (groups, self.contacts.place(key));
                     let meta = Meta { key: None, ..meta };
-                    return self.relay_contact(from, message, of, meta, now);
+                    return self.relay_contact((from, of), message, belongs, meta, now);
                 }
             }
             Operation::Delete => {
@@ -355,10 +379,12 @@ impl Router {
                 if repeat && !known {
                     return Err(Reason::Duplicate);
                 }
+                let belongs = (groups, self.place_of_deleted(from, key));
                 self.deleted(from, Some(key));
-                self.tell_clients_deleted(from, contact.uid, contact.callsign, now);
+                let (uid, kind) = (contact.uid, contact.callsign);
+                self.tell_clients_deleted(from, groups, uid, kind, now);
                 let of = (None, contact.callsign);
-                return self.relay_contact(from, message, of, meta, now);
+                return self.relay_contact((from, of), message, belongs, meta, now);
             }
             Operation::Ignored => {}
         }
@@ -366,9 +392,9 @@ impl Router {
     }
 
     /// Somebody's own position names the contact (protocol reference 6.1). Tells whether it did.
-    fn presence(
+    pub(super) fn presence(
         &mut self,
-        from: LinkId,
+        by: By,
         key: u64,
         (uid, spelling): (&[u8], Spelling),
         kind: &[u8],
@@ -384,7 +410,7 @@ impl Router {
         }
         let itself = spelling != Spelling::Raw || text::is_plain(uid);
         if spelling == Spelling::Plain || itself && text::is_plain(callsign) {
-            self.note_presence(from, key, (uid, callsign, kind), now);
+            self.note_presence(by, key, (uid, callsign, kind), now);
             return true;
         }
         let mut names = std::mem::take(&mut self.scratch.names);
@@ -396,23 +422,22 @@ impl Router {
         let split = names.len();
         text::write_unescaped(&mut names, callsign);
         let (uid, callsign) = names.split_at(split);
-        self.note_presence(from, key, (uid, callsign, kind), now);
+        self.note_presence(by, key, (uid, callsign, kind), now);
         self.scratch.names = names;
         true
     }
 
-    fn note_presence(&mut self, from: LinkId, key: u64, contact: (&[u8], &[u8], &[u8]), now: Now) {
-        let heard = (from, Heard::Position);
-        let noted = self.contacts.note(key, contact, heard, self.changes + 1);
+    fn note_presence(&mut self, by: By, key: u64, contact: (&[u8], &[u8], &[u8]), now: Now) {
+        let noted = self.contacts.note(key, contact, by, self.changes + 1);
         if noted == Noted::Changed {
             self.changes += 1;
             self.new_contact = true;
-            self.tell_came(from, contact.0, contact.1, now);
+            self.tell_came(by.link, contact.0, contact.1, now);
         }
     }
 
     /// An item is deleted; when it was a user of that link, the phone book loses it.
-    fn deleted(&mut self, from: LinkId, key: Option<u64>) {
+    pub(super) fn deleted(&mut self, from: LinkId, key: Option<u64>) {
         let Some(key) = key else { return };
         self.latest.forget(key);
         if self
@@ -424,7 +449,7 @@ impl Router {
         }
     }
 
-    fn keep(&mut self, newest: Newest<'_>) {
+    pub(super) fn keep(&mut self, newest: Newest<'_>) {
         self.changes += 1;
         self.latest.keep(&Newest {
             changed: self.changes,
@@ -432,7 +457,7 @@ impl Router {
         });
     }
 
-    fn accepted(&mut self, from: LinkId, now: Now) {
+    pub(super) fn accepted(&mut self, from: LinkId, now: Now) {
         let wall_ms = self.own_wall(now);
         if let Some(counters) = self.counters(from) {
             counters.events_in += 1;
@@ -443,7 +468,7 @@ impl Router {
 
 /// How a uid is spelled, beside a callsign that stands in XML in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Spelling {
+pub(super) enum Spelling {
     /// As attribute text, references unresolved.
     Raw,
     /// As it is meant, which is how protobuf has it.
@@ -453,14 +478,14 @@ enum Spelling {
 }
 
 /// Late joiners are shown positions and alarms that still hold.
-fn keeps(kind: &[u8], targets: &Targets) -> bool {
+pub(super) fn keeps(kind: &[u8], targets: &Targets) -> bool {
     let alarm = class::is_emergency(kind) && !class::is_cancellation(kind);
     !targets.is_directed() && (kind.starts_with(b"a-") || alarm)
 }
 
 /// Until when an event is worth sending: as long as it has to live from now. What was stale on arrival is passed
 /// on as it came, and has no deadline: its sender's clock may be wrong, or it is a replay.
-fn deadline(stale: Option<i64>, now: Now) -> Option<u64> {
+pub(super) fn deadline(stale: Option<i64>, now: Now) -> Option<u64> {
     let left = stale?.checked_sub(now.wall_ms)?;
     let left = u64::try_from(left).ok().filter(|&left| left > 0)?;
     Some(now.mono_ms.saturating_add(left))

@@ -3,9 +3,12 @@
 mod again;
 mod away;
 mod clocks;
+mod groups;
+mod meshes;
 mod policing;
 mod reach;
 mod seven_days;
+mod told;
 
 use std::task::Waker;
 

@@ -30,7 +30,7 @@ use tokio::sync::Semaphore;
 
 use super::{Acceptor, AcceptorSettings, Companions};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Limits;
+use crate::config::{Flavour, Limits, Protocol};
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::federate::{Node, PeerSettings, Registry, Timing};
@@ -173,6 +173,7 @@ fn node(name: &str, federate_id: &str, timing: Timing) -> Arc<Node> {
 
 fn node_with(name: &str, federate_id: &str, timing: Timing, hub: Hub) -> Arc<Node> {
     Arc::new(Node {
+        groups: crate::link::fed2::groups::Announced::default(),
         name: name.into(),
         federate_id: federate_id.into(),
         hub,
@@ -200,6 +201,8 @@ fn peer(name: &str, address: Option<SocketAddr>) -> PeerSettings {
         uplinks: Vec::new(),
         rate: None,
         compress: true,
+        protocol: Protocol::V2,
+        flavour: Flavour::TakServer,
     }
 }
 
@@ -216,6 +219,7 @@ async fn acceptor_of(
     let acceptor = Acceptor::new(AcceptorSettings {
         door: Door::new(4, 4),
         refusals: Refusals::default(),
+        leaf: String::new(),
         node: Arc::clone(node),
         tls: pki.server(),
         identify: Arc::new(move |chain| (chain.len() == 2).then(|| settings.clone())),
