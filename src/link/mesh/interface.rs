@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
+use nix::sys::socket::SockaddrIn;
 
 /// An interface that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +59,7 @@ pub fn look(name: &str, needs_address: bool) -> Result<Interface, Missing> {
             .address
             .as_ref()
             .and_then(|address| address.as_sockaddr_in());
-        address = address.or(own.map(|own| own.ip()));
+        address = address.or(own.map(SockaddrIn::ip));
     }
     if !flags.contains(InterfaceFlags::IFF_UP) {
         return Err(Missing::Off);
