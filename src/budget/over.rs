@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{KIB, MIB};
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
 
 /// The limits allow more memory than `memory_mib`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,10 +2,14 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use nix::sys::socket::SockaddrIn;
+
+/// Without news from the kernel an interface is looked at this often.
+pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// An interface that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
