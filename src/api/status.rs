@@ -11,6 +11,7 @@ use super::groups::{NetworkStatus, PeerGroupsStatus};
 use super::line::LineStatus;
 use super::meshes::MeshStatus;
 use super::sending::SendingStatus;
+use super::servers::ServerStatus;
 use super::spool::SpoolStatus;
 use crate::budget::Budget;
 use crate::counters::Reason;
@@ -31,6 +32,9 @@ pub struct Status {
     pub listen: ListenStatus,
     /// Every registered federate, in the order of the configuration.
     pub peers: Vec<PeerStatus>,
+    /// Every TAK server at which the box logs in, in the order of the configuration.
+    #[serde(default)]
+    pub servers: Vec<ServerStatus>,
     /// Every mesh, in the order of the configuration.
     #[serde(default)]
     pub meshes: Vec<MeshStatus>,
@@ -361,6 +365,25 @@ pub(crate) mod tests {
                 events_in: 7,
                 events_out: 8,
                 dropped: Counts::new(),
+            }],
+            servers: vec![ServerStatus {
+                name: "ots".into(),
+                network: None,
+                state: PeerState::Waiting,
+                reason: "refused by host; waiting 4 s before the next attempt".into(),
+                stopped_by: Some("tcp".into()),
+                proven: None,
+                address: "10.0.0.9:8089".into(),
+                tls: true,
+                protocol: "xml".into(),
+                enabled: true,
+                users: 4,
+                events_in: 5,
+                events_out: 6,
+                rate_in: 0.5,
+                rate_out: 0.1,
+                last_heard: None,
+                dropped: Counts::from([("loop".into(), 3)]),
             }],
             meshes: vec![crate::api::meshes::tests::example()],
             clients: 3,

@@ -78,7 +78,8 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::NotText => "it is not UTF-8, or holds a character that XML forbids",
         Reason::TooDeep => "its elements are nested deeper than any TAK program does",
         Reason::Oversize => {
-            "it is longer than max_event_kib: raise that limit, or send the file another way"
+            "it is longer than max_event_kib, or than the 16 KiB that FreeTAKServer bears: raise that limit, or send the \
+             file another way"
         }
         Reason::HalfEvent => {
             "it was begun and not finished in time: the connection is too slow for it or broke off"
@@ -134,7 +135,8 @@ fn sentence(reason: Reason) -> &'static str {
         }
         Reason::LinkDown => "the link was down: `tombolo check {of}` says why",
         Reason::Thinned => {
-            "longer than a link of that `rate` takes of its class: send it another way, or raise the rate"
+            "longer than a link of that `rate` takes of its class, or than FreeTAKServer bears (15 KiB): send it another \
+             way, or raise the rate"
         }
         Reason::SpoolFull => {
             "it gave way in the full store of what waits for {of}: raise spool_kib, or bring the link back"

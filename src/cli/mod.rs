@@ -34,6 +34,7 @@ pub mod request;
 pub mod restamp;
 pub mod run;
 pub mod safe_mode;
+mod servers;
 pub mod slot;
 pub mod status;
 pub mod update;

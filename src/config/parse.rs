@@ -57,6 +57,10 @@ impl Config {
         };
         let listen = reader.listen(&raw.listen, default.listen)?;
         let networks = reader.networks(&raw.network, &listen, &limits)?;
+        let names: Vec<&str> = networks
+            .iter()
+            .map(|network| network.name.as_str())
+            .collect();
         reader.group_places(Self {
             name,
             advertised_host: raw
@@ -79,6 +83,7 @@ impl Config {
             led: reader.led(&raw.led)?,
             clock: reader.clock(&raw.clock)?,
             peers: reader.peers(&raw.peer, &limits, &uplinks)?,
+            servers: reader.servers(&raw.server, &limits, &names)?,
             meshes: reader.meshes(&raw.mesh, &networks, &limits)?,
             networks,
             uplinks,
