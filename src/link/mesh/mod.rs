@@ -137,10 +137,16 @@ pub struct Mesh {
 }
 
 impl Mesh {
-    /// Joins the groups, now or as soon as the interface is there.
-    pub fn spawn(settings: Settings, shared: Shared) -> Self {
+    /// Joins the groups, now or as soon as the interface is there; not before `instead_of`, whose place at the router it takes,
+    /// has left.
+    pub fn spawn(settings: Settings, shared: Shared, instead_of: Option<Self>) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(run::run(settings, shared, stopped));
+        let task = tokio::spawn(async move {
+            if let Some(former) = instead_of {
+                former.stop().await;
+            }
+            run::run(settings, shared, stopped).await;
+        });
         Self {
             stop,
             task: Some(task),
