@@ -1,5 +1,6 @@
 //! The memory sum, its cures and its words.
 
+use super::words::tenths;
 use super::*;
 use proptest::prelude::*;
 

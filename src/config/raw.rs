@@ -12,6 +12,7 @@ use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
 use super::mesh::{MESH_KEYS, RawMesh};
 use super::probe::RawProbe;
+use super::server::{RawServer, SERVER_KEYS};
 use super::uplinks::{RawUplink, UPLINK_KEYS};
 
 /// Keys of each table, for suggestions; the shapes below refuse all others.
@@ -27,6 +28,7 @@ pub(super) const TOP_KEYS: &[&str] = &[
     "uplink",
     "network",
     "peer",
+    "server",
     "mesh",
 ];
 const NODE_KEYS: &[&str] = &["name", "advertised_host"];
@@ -98,6 +100,7 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "keepalive" => Some(("[keepalive]", KEEPALIVE_KEYS)),
         "network" => Some(("[[network]]", NETWORK_KEYS)),
         "peer" => Some(("[[peer]]", PEER_KEYS)),
+        "server" => Some(("[[server]]", SERVER_KEYS)),
         "mesh" => Some(("[[mesh]]", MESH_KEYS)),
         _ => None,
     }
@@ -112,6 +115,7 @@ pub(super) fn inner_table(
         ("peer", "filter" | "filters" | "federation_filter") => {
             Some(("[peer.filter]", FILTER_KEYS))
         }
+        ("mesh", "filter") => Some(("[mesh.filter]", FILTER_KEYS)),
         _ => None,
     }
 }
@@ -128,9 +132,10 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("peer", "probe") => {
             "write { address = \"host:8089\", p12 = \"probe.p12\", password = \"...\" }".into()
         }
-        ("peer" | "uplink", "keepalive_seconds" | "hold_seconds" | "fallback_seconds") => {
-            "write a whole number of seconds without quotes".into()
-        }
+        (
+            "peer" | "uplink" | "server",
+            "keepalive_seconds" | "hold_seconds" | "fallback_seconds",
+        ) => "write a whole number of seconds without quotes".into(),
         ("uplink", "priority") => "write a whole number without quotes, 0 to 1000".into(),
         ("peer", "addresses") => {
             "write a list of addresses such as [\"198.51.100.7:9001\", \"tak.example.org:9001\"]"
@@ -160,7 +165,8 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "filter" | "filters" | "federation_filter") => {
+        ("server", "auth") => "write { username = \"...\", password = \"...\" }".into(),
+        ("peer", "filter" | "filters" | "federation_filter") | ("mesh", "filter") => {
             "write a table such as { block_types = [\"a-h\"] }, or the name of a preset in quotes"
                 .into()
         }
@@ -170,11 +176,22 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         (_, "allow_callsigns" | "block_callsigns") => {
             "write a list of callsigns such as [\"ALPHA*\"]".into()
         }
-        ("peer", "data_packages_in" | "data_packages_out" | "legacy_no_client_certificate")
-        | ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock" | "compress")
+        (
+            "peer",
+            "enabled"
+            | "incoming"
+            | "outgoing"
+            | "spool"
+            | "correct_clock"
+            | "compress"
+            | "data_packages_in"
+            | "data_packages_out"
+            | "legacy_no_client_certificate",
+        )
+        | ("server", "enabled" | "incoming" | "outgoing" | "tls")
         | ("led", "active_low")
         | ("uplink", "metered")
-        | ("mesh", "incoming" | "outgoing")
+        | ("mesh", "incoming" | "outgoing" | "data_packages_in" | "data_packages_out")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
         ("clock", "gpsd") => {
             "write host:port in quotes such as \"127.0.0.1:2947\", or \"\" for off".into()
@@ -188,6 +205,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("mesh", "mesh") => "begin each mesh with a line [[mesh]]".into(),
         ("uplink", "uplink") => "begin each uplink with a line [[uplink]]".into(),
         ("peer", "peer") => "begin each peer with a line [[peer]]".into(),
+        ("server", "server") => "begin each server with a line [[server]]".into(),
         (_, key) if key == table => {
             format!("write a line [{table}], and its keys in the lines below")
         }
@@ -209,6 +227,7 @@ pub(super) struct RawConfig {
     pub(super) network: Vec<Spanned<RawNetwork>>,
     pub(super) keepalive: RawKeepalive,
     pub(super) peer: Vec<Spanned<RawPeer>>,
+    pub(super) server: Vec<Spanned<RawServer>>,
     pub(super) mesh: Vec<Spanned<RawMesh>>,
 }
 

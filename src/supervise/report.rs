@@ -60,6 +60,7 @@ impl Shared {
                     ..self.peer(peer, counters, now.wall_ms)
                 })
                 .collect(),
+            servers: self.server_statuses(),
             meshes: self.meshes(&config),
             networks: self.networks(&config),
             clients: u32::try_from(clients).unwrap_or(u32::MAX),

@@ -5,6 +5,7 @@ use std::hash::BuildHasher;
 use super::deliver::{Meta, Targets};
 use super::forms::Source;
 use super::notes::Seen;
+use super::server::Known;
 use super::{Kind, Router};
 use crate::clock::Now;
 use crate::cot::class::{self, Class};
@@ -22,6 +23,8 @@ impl Router {
     /// One framed CoT XML event came.
     pub fn receive_xml(&mut self, from: LinkId, piece: &[u8], now: Now) -> Verdict {
         self.heard(from, now);
+        let room = self.readdressed(from, piece);
+        let piece = room.as_deref().unwrap_or(piece);
         let mut seen = Seen::of(from, Form::Xml, piece);
         let verdict = self
             .judge_xml(&mut seen, piece, self.event_now(now))
@@ -65,7 +68,7 @@ impl Router {
         }
     }
 
-    fn judge_xml<'a>(
+    pub(super) fn judge_xml<'a>(
         &mut self,
         seen: &mut Seen<'a>,
         piece: &'a [u8],
@@ -93,6 +96,7 @@ impl Router {
             self.accepted(from, now);
             return Ok(Verdict::Consumed);
         }
+        let server = self.of_server(from, &event)?;
         if self.is_guarded(from) {
             let about = (event.uid, event.kind);
             self.admit(seen, about, event.detail.as_ref(), event.plain)?;
@@ -104,7 +108,7 @@ impl Router {
                 return Err(Reason::Duplicate);
             }
         }
-        if self.dedup.is_repeat(seen.content, now.mono_ms) {
+        if self.dedup.is_repeat(seen.content, now.mono_ms) && server != Some(Known::Not) {
             return Err(Reason::Duplicate);
         }
         self.accepted(from, now);
@@ -216,6 +220,9 @@ impl Router {
                 true => self.echo_came(from, event),
                 false => Err(Reason::ControlMessage),
             };
+        }
+        if self.has_servers && self.flow_tag.came_back(event.other, Some(event.time)) {
+            return Err(Reason::Loop);
         }
         // Before it counts as come: it may come again by a way on which it is in a group.
         let groups = groups?;
