@@ -3,7 +3,9 @@
 //! Figures marked "measured" are those of the architecture study, sections 2.1 and 5.8; the others follow from the
 //! limits. Pure arithmetic: the same limits give the same table.
 
-use std::fmt;
+mod words;
+
+pub use words::OverBudget;
 
 use crate::clock::gps;
 use crate::config::Limits;
@@ -79,6 +81,8 @@ pub const QUIET_CONNECTIONS: u64 = 8;
 const QUIET_EACH: u64 = KIB + KIB / 2;
 /// Our own side connections.
 const QUIET_OWN: u64 = 4;
+/// Who is there at a server, and until when.
+pub const SERVER_USERS: u64 = 4 * KIB;
 /// Longest datagram of a mesh that is taken; all meshes share the room for it.
 pub const MESH_DATAGRAM: u64 = 24 * KIB;
 /// Longest datagram that is said on a mesh: six pieces on an ordinary network, of which none may be lost.
@@ -214,58 +218,6 @@ impl Budget {
     }
 }
 
-impl fmt::Display for Budget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:<28} {:>9} {:>8} {:>10}",
-            "item", "each KiB", "count", "total KiB"
-        )?;
-        for row in &self.rows {
-            let (each, total) = (tenths(row.each), tenths(row.total()));
-            writeln!(f, "{:<28} {each:>9} {:>8} {total:>10}", row.item, row.count)?;
-        }
-        let (total, ceiling) = (tenths(self.total()), tenths(self.ceiling));
-        writeln!(f, "{:<28} {:>9} {:>8} {total:>10}", "worst case", "", "")?;
-        write!(
-            f,
-            "{:<28} {:>9} {:>8} {ceiling:>10}",
-            "ceiling (memory_mib)", "", ""
-        )
-    }
-}
-
-/// The limits allow more memory than `memory_mib`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OverBudget {
-    /// Bytes in the worst case.
-    pub total: u64,
-    /// Bytes allowed.
-    pub ceiling: u64,
-    /// Limits of which each alone cures it, with the largest value that does.
-    pub lower: Vec<(&'static str, u32)>,
-}
-
-impl fmt::Display for OverBudget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "[limits] add up to {} KiB, more than memory_mib allows ({} KiB): ",
-            self.total.div_ceil(KIB),
-            self.ceiling / KIB
-        )?;
-        for (key, value) in &self.lower {
-            write!(f, "lower {key} to {value}, or ")?;
-        }
-        if self.lower.is_empty() {
-            f.write_str("lower several of them, or ")?;
-        }
-        write!(f, "raise memory_mib to {}", self.total.div_ceil(MIB))
-    }
-}
-
-impl std::error::Error for OverBudget {}
-
 /// Everything that is allocated; slack comes on top.
 fn heap(limits: &Limits) -> Vec<Row> {
     let batch = kib(limits.batch_kib);
@@ -301,6 +253,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             clients,
             Some("max_clients"),
             "TLS 9 (measured), records 18, receive buffer 8, one batch",
+        ),
+        row(
+            "login at a server",
+            TLS + TLS_RECORD + INGEST + batch + SERVER_USERS,
+            limits.max_servers.into(),
+            Some("max_servers"),
+            "TLS 9 (measured), records 18, receive buffer 8, one batch, who is there 4",
         ),
         row(
             "handshake under way",
@@ -410,7 +369,7 @@ fn heap(limits: &Limits) -> Vec<Row> {
         row(
             "clocks of neighbours",
             FRAME,
-            clients + federates,
+            clients + federates + u64::from(limits.max_servers),
             None,
             "how far each is off, and what its box tells of the time",
         ),
@@ -498,12 +457,6 @@ fn row(
 
 fn kib(value: u32) -> u64 {
     u64::from(value) * KIB
-}
-
-/// KiB with one decimal, rounded up: a sum of rows never looks larger than its parts.
-fn tenths(bytes: u64) -> String {
-    let tenths = (bytes * 10).div_ceil(KIB);
-    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 #[cfg(test)]

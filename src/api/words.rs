@@ -11,12 +11,14 @@ pub fn reason(reason: Reason, of: &str) -> String {
 }
 
 /// Which rule of a filter kept an event back, as it is written, and where that is.
-pub fn filtered(rule: Option<&str>, peer: &str) -> String {
+///
+/// `table` is that of the neighbour: `peer`, `mesh` and the like.
+pub fn filtered(rule: Option<&str>, table: &str, name: &str) -> String {
     match rule {
         Some(rule) => {
-            format!("the filter of {peer} stops it: {rule} ([peer.filter] of \"{peer}\")")
+            format!("the filter of {name} stops it: {rule} ([{table}.filter] of \"{name}\")")
         }
-        None => format!("the filter of {peer} stopped it; it was changed since then"),
+        None => format!("the filter of {name} stopped it; it was changed since then"),
     }
 }
 
@@ -105,7 +107,7 @@ fn sentence(reason: Reason) -> &'static str {
             "`outgoing = false` for {of}: `tombolo peer set {of} --outgoing` sends it ours"
         }
         Reason::Filtered => {
-            "the `filter` of {of} does not let it through: `tombolo why` names the rule"
+            "the `filter` of {of} does not let it through: see its settings, and `tombolo lint`"
         }
         Reason::DataPackagesOff => {
             "data packages are switched off for {of}: `data_packages_in` and `data_packages_out` in its settings"

@@ -96,6 +96,8 @@ limits! {
     max_clients: u16 = 32 in 1..=2048;
     /// Registered federates.
     max_federates: u16 = 8 in 1..=128;
+    /// TAK servers at which the box logs in.
+    max_servers: u16 = 1 in 1..=64;
     /// Multicast meshes.
     max_meshes: u16 = 2 in 0..=16;
     /// Groups that can be told apart, `__ANON__` among them.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
 
+pub use super::address::{CLIENTS_TCP_PORT, CLIENTS_TLS_PORT, FEDERATION_PORT};
 use super::clock::ClockSources;
 use super::filter::Filters;
 use super::groups::PeerGroups;
@@ -16,15 +17,10 @@ use super::network::{LOCAL_NETWORK, NetworkSettings};
 use super::probe::Probe;
 use super::protocol::{Flavour, Protocol};
 use super::rate::Rate;
+use super::server::Server;
 use super::uplinks::Uplink;
 use crate::pki::Fingerprint;
 
-/// Port of plain CoT.
-pub const CLIENTS_TCP_PORT: u16 = 8087;
-/// Port of CoT over mutual TLS.
-pub const CLIENTS_TLS_PORT: u16 = 8089;
-/// Port of federation v2, ours and a peer's that names none.
-pub const FEDERATION_PORT: u16 = 9001;
 /// Port of the HTTPS API.
 pub const API_PORT: u16 = 8443;
 
@@ -58,6 +54,8 @@ pub struct Config {
     pub networks: Vec<NetworkSettings>,
     /// Registered federates.
     pub peers: Vec<Peer>,
+    /// TAK servers at which the box logs in.
+    pub servers: Vec<Server>,
     /// Multicast groups that the box joins.
     pub meshes: Vec<Mesh>,
 }
@@ -170,6 +168,7 @@ impl Default for Config {
             uplinks: Vec::new(),
             networks: vec![NetworkSettings::of(LOCAL_NETWORK)],
             peers: Vec::new(),
+            servers: Vec::new(),
             meshes: Vec::new(),
         }
     }

@@ -201,15 +201,17 @@ pub fn clients_server(
     server(credentials, Admission::Clients(authorities), observer).map(Arc::new)
 }
 
-/// For logging in at a TAK server as a client: believes what those CAs signed, under whatever name.
+/// For logging in at a TAK server as a client: believes what those CAs signed, under whatever name; with a fingerprint,
+/// that certificate only, and without CAs whoever signed it.
 ///
 /// # Errors
 /// Only when the crypto provider lacks what TLS needs.
 pub fn login_client(
     credentials: &Credentials,
     authorities: Vec<CertificateDer<'static>>,
+    fingerprint: Option<Fingerprint>,
 ) -> Result<Arc<ClientConfig>, Error> {
-    let admission = Admission::Login(authorities);
+    let admission = Admission::Login(authorities, fingerprint);
     let mut config = client(credentials, admission, unobserved(), VERSIONS)?;
     config.alpn_protocols.clear();
     Ok(Arc::new(config))
@@ -261,7 +263,7 @@ enum Admission {
     Federates(Roster),
     One(TrustRule),
     Clients(Vec<CertificateDer<'static>>),
-    Login(Vec<CertificateDer<'static>>),
+    Login(Vec<CertificateDer<'static>>, Option<Fingerprint>),
 }
 
 /// Our judgement in the place where rustls asks for it.
@@ -302,8 +304,9 @@ impl Judge {
                 .judge(&chain, moment)
                 .map(|doubt| (rule.peer.clone(), doubt)),
             Admission::Clients(authorities) => judge_client(&chain, authorities, moment),
-            Admission::Login(authorities) => {
-                judge_server(&chain, authorities, now).map(|()| (String::new(), None))
+            Admission::Login(authorities, fingerprint) => {
+                judge_server(&chain, authorities, *fingerprint, moment)
+                    .map(|doubt| (String::new(), doubt))
             }
         };
         let doubt = judged.as_ref().ok().and_then(|(_, doubt)| *doubt);
@@ -329,7 +332,7 @@ impl fmt::Debug for Judge {
             Admission::Federates(_) => "Judge(federates)",
             Admission::One(_) => "Judge(one federate)",
             Admission::Clients(_) => "Judge(clients)",
-            Admission::Login(_) => "Judge(a server)",
+            Admission::Login(..) => "Judge(a server)",
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Shared, filtering};
+use super::{Shared, filtering, networks};
 use crate::api::check::{CheckReport, Step, StepState};
 use crate::api::status::{PeerState, PeerStatus};
 use crate::api::{ErrorCode, Fault, Response, words};
@@ -132,7 +132,11 @@ impl Shared {
             (Hindrance::Groups, groups),
             (Hindrance::Health, health(peer).to_owned()),
         ] {
-            report.add(Step::new(hindrance.word(), StepState::Ok, words));
+            let apart = networks::apart(&self.config(), peer);
+            report.add(match apart.filter(|_| hindrance == Hindrance::Groups) {
+                Some(apart) => Step::new(hindrance.word(), StepState::Failed, apart),
+                None => Step::new(hindrance.word(), StepState::Ok, words),
+            });
         }
         let quality = self.status().clock.quality;
         let words =

@@ -76,11 +76,12 @@ impl Targets {
         matches!(self, Self::Named { .. })
     }
 
-    fn admits(&self, place: usize, federate: bool) -> bool {
+    /// `server`: the link leads to one that knows missions, a federate or a server that we log in to.
+    fn admits(&self, place: usize, server: bool) -> bool {
         match self {
             Self::Everyone => true,
             Self::Named { links, missions } => {
-                (*missions && federate)
+                (*missions && server)
                     || links
                         .get(place / 64)
                         .is_some_and(|word| word >> (place % 64) & 1 == 1)
@@ -138,7 +139,9 @@ impl Router {
         for (place, link) in self.links.iter_mut().enumerate() {
             let is_federate = matches!(link.kind, Kind::Federate(_));
             let column = link.outbox.column();
-            if place == usize::from(from.0) || !targets.admits(place, is_federate) {
+            let is_server =
+                matches!(&link.kind, Kind::Neighbour(neighbour) if neighbour.role == Role::Server);
+            if place == usize::from(from.0) || !targets.admits(place, is_federate || is_server) {
                 if place == usize::from(from.0) && is_federate {
                     self.pool.traces.offered(meta.mark, column, Fate::Origin);
                 }
@@ -162,6 +165,12 @@ impl Router {
             }
             let (made, tally) = match &mut link.kind {
                 Kind::Client if link.up => (forms.of(link.wire), self.networks.tally(link.network)),
+                // Mission changes are what a server tells its clients, and nobody tells them a server.
+                Kind::Neighbour(_) if is_server && meta.local_only => continue,
+                Kind::Neighbour(neighbour) if link.up && neighbour.outgoing && is_server => {
+                    let made = forms.marked(link.wire, &self.flow_tag, &mut self.reader);
+                    (made, &mut neighbour.counters)
+                }
                 Kind::Neighbour(neighbour) if link.up && neighbour.outgoing => {
                     (forms.of(link.wire), &mut neighbour.counters)
                 }
