@@ -137,6 +137,15 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// What is relaxed for it, for those who look after the box; none where nothing is.
+    pub fn relaxed(&self) -> Option<&'static str> {
+        self.legacy_no_client_certificate.then_some(
+            "legacy_no_client_certificate: this peer may leave our certificate unchecked, so anybody can take our place \
+             there, and its own certificate is judged by fingerprint and dates alone; use it for FreeTAKServer only, \
+             and over a network that you trust",
+        )
+    }
+
     /// Every address to dial, the first one first.
     pub fn all_addresses(&self) -> impl Iterator<Item = &str> {
         let further = self.addresses.iter().map(String::as_str);
