@@ -68,6 +68,18 @@ pub const QUIET_CONNECTIONS: u64 = 8;
 const QUIET_EACH: u64 = KIB + KIB / 2;
 /// Our own side connections.
 const QUIET_OWN: u64 = 4;
+/// Longest frame of HTTP/2 that a visitor of the API may send.
+pub const API_FRAME: u64 = 16 * KIB;
+/// Requests that a visitor may have under way at once.
+pub const API_STREAMS: u64 = 4;
+/// What each of them may send before it was read.
+pub const API_STREAM_WINDOW: u64 = 4 * KIB;
+/// Head of a request.
+pub const API_HEADERS: u64 = 8 * KIB;
+/// What is made ready to be sent to a visitor at once.
+pub const API_SEND_BUFFER: u64 = 16 * KIB;
+/// An answer.
+const API_ANSWER: u64 = 32 * KIB;
 /// One datagram of the kernel about links, addresses and routes.
 pub const ROUTE_MESSAGES: u64 = 4 * KIB;
 /// Per cent of the heap that the allocator loses to its own bookkeeping and to holes.
@@ -283,6 +295,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             clients,
             Some("max_clients"),
             "TLS 9 (measured), records 18, receive buffer 8, one batch",
+        ),
+        row(
+            "API connection",
+            FEDERATE + TLS_RECORD + API_STREAMS * API_STREAM_WINDOW + API_FRAME + API_ANSWER,
+            limits.max_api_connections.into(),
+            Some("max_api_connections"),
+            "TLS and HTTP/2 49 (measured), records 18, windows 16, frame 16, answer 32; a watcher takes a client's place",
         ),
         row(
             "handshake under way",
