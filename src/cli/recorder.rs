@@ -248,7 +248,7 @@ fn called(kind: LinkKind, name: &str) -> String {
     match kind {
         LinkKind::Client => format!("client {name}"),
         LinkKind::Commands => "commands".to_owned(),
-        LinkKind::Federate { .. } => name.to_owned(),
+        LinkKind::Federate { .. } | LinkKind::Neighbour { .. } => name.to_owned(),
     }
 }
 

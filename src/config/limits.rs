@@ -115,7 +115,7 @@ limits! {
     /// Bytes waiting for one link, KiB, each event charged 128 bytes beside its own. Not below max_event_kib.
     outbox_kib: u32 = 768 in 4..=65536;
     /// Bytes waiting for all links together, KiB. Not below outbox_kib.
-    waiting_kib: u32 = 1024 in 4..=262144;
+    waiting_kib: u32 = 768 in 4..=262144;
     /// Memory of the flight recorder and of `why`, KiB. 0 keeps none.
     recorder_kib: u16 = 96 in 0..=16384;
     /// Connections with other boxes whose events may be packed at once, for thin links. 0 allows none.

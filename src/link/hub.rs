@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::clock::{Clock, Now, Quality};
 use crate::counters::Reason;
 use crate::route::outbox::{Thin, Want};
-use crate::route::{LinkId, LinkSpec, Router, Verdict};
+use crate::route::{LinkId, LinkSpec, Router, Verdict, Wire};
 
 /// The shared router.
 #[derive(Clone)]
@@ -110,6 +110,11 @@ impl Port {
     /// What the link takes at once; see [`Router::set_thin`].
     pub fn set_thin(&self, thin: Option<Thin>) {
         self.hub.with(|router, _| router.set_thin(self.id, thin));
+    }
+
+    /// From now on the link's events are written in that way; see [`Router::set_wire`].
+    pub fn set_wire(&self, wire: Wire) {
+        self.hub.with(|router, _| router.set_wire(self.id, wire));
     }
 
     /// Counts something that the link itself refused.

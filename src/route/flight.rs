@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::task::{Context, Poll, Waker};
 
-use super::link::{LinkId, LinkSpec, PeerSpec};
+use super::link::{LinkId, LinkSpec, Network, PeerSpec, Wire};
 use super::outbox::Bounds;
 use super::recorder::{Decided, LinkKind, Note, Recording, What};
 use super::router::{Router, Settings};
@@ -174,12 +174,25 @@ impl Flight {
         let spec = match kind {
             LinkKind::Client => LinkSpec::Client {
                 address: name.to_owned(),
+                network: Network::LOCAL,
+            },
+            LinkKind::Neighbour {
+                role,
+                incoming,
+                outgoing,
+            } => LinkSpec::Neighbour {
+                name: name.to_owned(),
+                role,
+                network: Network::LOCAL,
+                incoming,
+                outgoing,
             },
             LinkKind::Commands => LinkSpec::Commands,
             LinkKind::Federate { incoming, outgoing } => LinkSpec::Federate {
                 name: name.to_owned(),
                 incoming,
                 outgoing,
+                wire: Wire::Federated,
             },
         };
         let id = self.router.attach(spec, now);

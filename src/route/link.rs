@@ -6,17 +6,64 @@ use crate::counters::Reason;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LinkId(pub u16);
 
+/// A local network of the box; the box's own listeners are in [`Network::LOCAL`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Network(pub u8);
+
+impl Network {
+    /// The network of `[listen]`'s clients, and of whatever names none.
+    pub const LOCAL: Self = Self(0);
+}
+
+/// How a link's events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    /// CoT XML, back to back (protocol reference 6.1).
+    Xml,
+    /// TAK protocol v1: each event a `TakMessage` (protocol reference 6.2).
+    Tak,
+    /// `FederatedEvent` in gRPC frames: federation v2 (protocol reference 1.2).
+    Federated,
+    /// `FederatedEvent` behind a 4-byte length: federation v1 (protocol reference 2).
+    Legacy,
+}
+
+/// What a neighbour of a local network is, beside the clients who come by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Role {
+    /// A multicast group pair on one interface.
+    Mesh,
+    /// A TAK server that we log in to as a client.
+    Server,
+}
+
 /// What kind of neighbour a link leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkSpec {
-    /// A local ATAK client; speaks CoT XML.
+    /// A local ATAK client; speaks CoT XML until it asks for something else.
     Client {
         /// Where it came from, for the log.
         address: String,
+        /// The local network it is in.
+        network: Network,
+    },
+    /// A mesh or a server; speaks CoT XML until [`super::Router::set_wire`] says otherwise. Keeps its place and its tallies
+    /// by name and role.
+    Neighbour {
+        /// Its name in the configuration.
+        name: String,
+        /// What it is.
+        role: Role,
+        /// The local network it is in.
+        network: Network,
+        /// What it sends is taken.
+        incoming: bool,
+        /// What we have is sent to it.
+        outgoing: bool,
     },
     /// The box's own commands: events come from it, none go to it.
     Commands,
-    /// A federate; speaks `FederatedEvent` in gRPC frames (protocol reference 1.2).
+    /// A federate.
     Federate {
         /// The peer's name in the configuration.
         name: String,
@@ -24,6 +71,8 @@ pub enum LinkSpec {
         incoming: bool,
         /// What we have is sent to it.
         outgoing: bool,
+        /// [`Wire::Federated`] or [`Wire::Legacy`].
+        wire: Wire,
     },
 }
 

@@ -18,5 +18,5 @@ pub mod router;
 pub mod spool;
 pub mod trace;
 
-pub use link::{LinkId, LinkSpec, PeerSpec, Verdict};
+pub use link::{LinkId, LinkSpec, Network, PeerSpec, Role, Verdict, Wire};
 pub use router::{ASIDE_BYTES, CameEcho, Router, Settings};

@@ -17,8 +17,8 @@ use super::trace::{Column, Fate};
 use crate::cot::Class;
 use crate::counters::{Counters, Reason};
 
-/// A gRPC prefix, bytes.
-const PREFIX: usize = 5;
+/// The longest prefix of any framing, bytes: 0xBF and a length as varint.
+const PREFIX: usize = 6;
 
 /// One in so many parcels is taken from the lowest class that waits, so that none starves.
 const FLOOR: u8 = 16;
@@ -92,6 +92,17 @@ impl Outbox {
     /// What becomes of its parcels is noted in that column.
     pub fn set_column(&mut self, column: Column) {
         self.column = column;
+    }
+
+    /// How events stand from now on; what was handed over stays as it is.
+    pub fn set_framing(&mut self, framing: Framing) {
+        self.framing = framing;
+    }
+
+    /// One event is one batch, as datagrams want it.
+    pub fn set_single(&mut self) {
+        self.bounds.batch = 1;
+        self.close = 1;
     }
 
     /// Whether an event was handed over since this was asked last.
@@ -300,9 +311,22 @@ impl Outbox {
     }
 
     fn put_prefix(&mut self, length: usize) {
-        if self.framing == Framing::Grpc {
-            self.batch.put_u8(0);
-            self.batch.put_u32(length as u32);
+        match self.framing {
+            Framing::None => {}
+            Framing::Grpc => {
+                self.batch.put_u8(0);
+                self.batch.put_u32(length as u32);
+            }
+            Framing::Length => self.batch.put_u32(length as u32),
+            Framing::Tak => {
+                self.batch.put_u8(0xbf);
+                let mut rest = length as u32;
+                while rest >= 0x80 {
+                    self.batch.put_u8(rest as u8 | 0x80);
+                    rest >>= 7;
+                }
+                self.batch.put_u8(rest as u8);
+            }
         }
     }
 

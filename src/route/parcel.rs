@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::link::Wire;
 use super::queue::Waiting;
 use super::trace::{Mark, Traces};
 use crate::cot::Class;
@@ -11,8 +12,23 @@ use crate::cot::Class;
 pub enum Framing {
     /// XML, back to back.
     None,
+    /// TAK protocol v1 on a stream: 0xBF and the length as a varint before each.
+    Tak,
     /// gRPC: a zero byte and a 4-byte big-endian length before each.
     Grpc,
+    /// Federation v1: a 4-byte big-endian length before each.
+    Length,
+}
+
+impl From<Wire> for Framing {
+    fn from(wire: Wire) -> Self {
+        match wire {
+            Wire::Xml => Self::None,
+            Wire::Tak => Self::Tak,
+            Wire::Federated => Self::Grpc,
+            Wire::Legacy => Self::Length,
+        }
+    }
 }
 
 /// Bounds of one outbox.

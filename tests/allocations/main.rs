@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use tombolo::clock::Now;
 use tombolo::clock::skew::Sample;
 use tombolo::config::Limits;
-use tombolo::route::{LinkId, LinkSpec, Router, Settings, Verdict};
+use tombolo::route::{LinkId, LinkSpec, Network, Router, Settings, Verdict, Wire};
 use tombolo::wire::scan::{Found, Scanner};
 use tombolo::wire::stamp;
 use track::Track;
@@ -67,7 +67,13 @@ fn router(id: &str) -> Router {
 
 fn client(router: &mut Router) -> LinkId {
     let address = "test".to_owned();
-    router.attach(LinkSpec::Client { address }, now(0))
+    router.attach(
+        LinkSpec::Client {
+            address,
+            network: Network::LOCAL,
+        },
+        now(0),
+    )
 }
 
 fn federate(router: &mut Router, name: &str) -> LinkId {
@@ -75,6 +81,7 @@ fn federate(router: &mut Router, name: &str) -> LinkId {
         name: name.to_owned(),
         incoming: true,
         outgoing: true,
+        wire: Wire::Federated,
     };
     router.attach(spec, now(0))
 }

@@ -21,7 +21,7 @@ use tombolo::clock::Now;
 use tombolo::config::Limits;
 use tombolo::cot::federated::Envelope;
 use tombolo::cot::render;
-use tombolo::route::{LinkId, LinkSpec, Router, Settings};
+use tombolo::route::{LinkId, LinkSpec, Network, Router, Settings, Wire};
 use tombolo::wire::fig::{self, Federated};
 use tombolo::wire::scan::{Found, Scanner, check_prelude};
 use tombolo::wire::stamp;
@@ -69,13 +69,20 @@ fn federate(router: &mut Router) -> LinkId {
         name: "peer".to_owned(),
         incoming: true,
         outgoing: true,
+        wire: Wire::Federated,
     };
     router.attach(spec, now(0))
 }
 
 fn client(router: &mut Router) -> LinkId {
     let address = "bench".to_owned();
-    router.attach(LinkSpec::Client { address }, now(0))
+    router.attach(
+        LinkSpec::Client {
+            address,
+            network: Network::LOCAL,
+        },
+        now(0),
+    )
 }
 
 /// What is ready for a link.

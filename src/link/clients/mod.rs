@@ -19,7 +19,7 @@ use super::hub::{Hub, Port};
 use super::refusals::Refusals;
 use super::socket;
 use crate::counters::Reason;
-use crate::route::LinkSpec;
+use crate::route::{LinkSpec, Network};
 use ingest::Ingest;
 
 pub use ingest::INGEST;
@@ -201,6 +201,7 @@ async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     tracing::info!(%address, "client connected: {address}");
     let port = hub.attach(LinkSpec::Client {
         address: address.to_string(),
+        network: Network::LOCAL,
     });
     let (reader, mut writer) = tokio::io::split(stream);
     let ended = tokio::select! {

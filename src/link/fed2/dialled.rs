@@ -12,7 +12,7 @@ use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::Status;
 use crate::link::nat::quiet::Way;
 use crate::link::nat::{Link, measure};
-use crate::route::LinkSpec;
+use crate::route::{LinkSpec, Wire};
 use crate::wire::cold::Subscription;
 
 use super::calls::{Caller, Calls, Signal};
@@ -292,6 +292,7 @@ impl Conductor<'_> {
             name: self.calls.peer.name.clone(),
             incoming: self.calls.peer.incoming,
             outgoing: self.calls.peer.outgoing,
+            wire: Wire::Federated,
         });
         self.calls.flow.attach(port, claim);
         Ok(())

@@ -19,7 +19,7 @@ use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
 use crate::link::keepalive::Announcement;
 use crate::link::nat::Link;
-use crate::route::LinkSpec;
+use crate::route::{LinkSpec, Wire};
 use crate::wire::cold::{ClientHealth, Empty, FederateGroups, Health, ServerHealth, Subscription};
 
 use super::companion::{self, Companion, Feature};
@@ -389,6 +389,7 @@ impl Methods {
                 name: self.peer.name.clone(),
                 incoming: self.peer.incoming,
                 outgoing: self.peer.outgoing,
+                wire: Wire::Federated,
             });
             self.flow.attach(port, claim);
             self.node.board.set_address(&self.peer.name, &self.address);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::counters::Reason;
-use crate::route::Verdict;
+use crate::route::{Network, Verdict, Wire};
 
 fn settings() -> Settings {
     let limits = crate::config::Limits::default();
@@ -33,6 +33,7 @@ fn federate(name: &str, incoming: bool) -> LinkSpec {
         name: name.to_owned(),
         incoming,
         outgoing: true,
+        wire: Wire::Federated,
     }
 }
 
@@ -50,10 +51,17 @@ fn a_day() -> (Router, Vec<Verdict>) {
     let hawk = router.attach(
         LinkSpec::Client {
             address: address.clone(),
+            network: Network::LOCAL,
         },
         at(1),
     );
-    let otter = router.attach(LinkSpec::Client { address }, at(2));
+    let otter = router.attach(
+        LinkSpec::Client {
+            address,
+            network: Network::LOCAL,
+        },
+        at(2),
+    );
     let bravo = router.attach(federate("bravo", true), at(3));
     let charlie = router.attach(federate("charlie", false), at(4));
     let mut verdicts = Vec::new();

@@ -86,7 +86,7 @@ impl Outbox {
 
     /// Clients have no acknowledgements; a connection of a federate may break with much on its way.
     pub(super) fn remembers(&self, class: Class, event: bool) -> bool {
-        self.framing == Framing::Grpc && InFlight::concerns(class, event)
+        matches!(self.framing, Framing::Grpc | Framing::Length) && InFlight::concerns(class, event)
     }
 
     pub(super) fn remember(&mut self, waiting: Waiting, pool: &mut Pool) {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::route::link::Verdict;
+use crate::route::link::{Role, Verdict};
 
 const MAGIC: [u8; 4] = *b"tbr1";
 
@@ -55,6 +55,15 @@ pub enum LinkKind {
     Commands,
     /// A federate.
     Federate {
+        /// What it sends is taken.
+        incoming: bool,
+        /// What we have is sent to it.
+        outgoing: bool,
+    },
+    /// A mesh or a server.
+    Neighbour {
+        /// Which of them.
+        role: Role,
         /// What it sends is taken.
         incoming: bool,
         /// What we have is sent to it.

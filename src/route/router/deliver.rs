@@ -11,7 +11,7 @@ use crate::cot::federated::ContactOperation;
 use crate::cot::render;
 use crate::counters::Reason;
 use crate::route::contacts::Contact;
-use crate::route::link::{LinkId, Verdict};
+use crate::route::link::{LinkId, Verdict, Wire};
 use crate::route::outbox::Parcel;
 use crate::route::spool::Which;
 use crate::route::trace::{Fate, Mark};
@@ -135,7 +135,10 @@ impl Router {
                 continue;
             }
             let (made, tally) = match &mut link.kind {
-                Kind::Client if link.up => (forms.xml(), &mut self.local),
+                Kind::Client if link.up => (forms.of(link.wire), &mut self.local),
+                Kind::Neighbour(neighbour) if link.up && neighbour.outgoing => {
+                    (forms.of(link.wire), &mut neighbour.counters)
+                }
                 Kind::Federate(federate) if !meta.local_only => {
                     if meta.alarm
                         && federate.has_standby()
@@ -144,7 +147,7 @@ impl Router {
                         federate.set_aside(bytes, copy, &mut self.pool);
                     }
                     match federate.way(link.up, meta.class) {
-                        Way::Link => (forms.federated(), &mut federate.counters),
+                        Way::Link => (forms.of(link.wire), &mut federate.counters),
                         Way::Nowhere => {
                             let reason = match federate.outgoing {
                                 false => Reason::OutgoingOff,
@@ -283,7 +286,7 @@ impl Router {
         self.tell_clients_deleted(from, uid, kind, now);
     }
 
-    /// Sends the local clients a delete.
+    /// Sends the local clients and neighbours a delete.
     pub(super) fn tell_clients_deleted(&mut self, from: LinkId, uid: &[u8], kind: &[u8], now: Now) {
         let meta = self.contact_meta(uid, true, now);
         let mut out = std::mem::take(&mut self.scratch.xml);
@@ -291,12 +294,17 @@ impl Router {
         if render::put_delete(&mut out, uid, kind, now.wall_ms).is_ok() {
             let mut copy = None;
             for (place, link) in self.links.iter_mut().enumerate() {
-                if link.up && matches!(link.kind, Kind::Client) && place != usize::from(from.0) {
-                    let parcel = meta.parcel(&out, true);
-                    let (pool, local) = (&mut self.pool, &mut self.local);
-                    link.outbox
-                        .offer(parcel, &mut copy, pool, local, now.mono_ms);
+                if !link.up || link.wire != Wire::Xml || place == usize::from(from.0) {
+                    continue;
                 }
+                let tally = match &mut link.kind {
+                    Kind::Client => &mut self.local,
+                    Kind::Neighbour(neighbour) if neighbour.outgoing => &mut neighbour.counters,
+                    _ => continue,
+                };
+                let parcel = meta.parcel(&out, true);
+                link.outbox
+                    .offer(parcel, &mut copy, &mut self.pool, tally, now.mono_ms);
             }
         }
         self.scratch.xml = out;

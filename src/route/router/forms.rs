@@ -6,6 +6,7 @@ use super::Scratch;
 use crate::cot::federated::{ContactOperation, Envelope};
 use crate::cot::{class, render};
 use crate::counters::Reason;
+use crate::route::link::Wire;
 use crate::wire::fig::{Federated, Geo};
 use crate::wire::text;
 use crate::wire::xml::{Detail, Event};
@@ -72,6 +73,16 @@ impl<'a> Forms<'a> {
                 }))?;
                 Ok((out, &mut self.xml_copy))
             }
+        }
+    }
+
+    /// In the form that a link of that kind wants, with the place for its copy.
+    pub(super) fn of(&mut self, wire: Wire) -> Result<(&[u8], &mut Option<Bytes>), Reason> {
+        match wire {
+            Wire::Xml => self.xml(),
+            // The form of its own comes with the codec of TAK protocol v1; nothing sets this wire before.
+            Wire::Tak => Err(Reason::Incomplete),
+            Wire::Federated | Wire::Legacy => self.federated(),
         }
     }
 

@@ -6,6 +6,7 @@ mod deliver;
 mod echo;
 mod forms;
 mod notes;
+mod places;
 mod questions;
 mod receive;
 mod reference;
@@ -24,11 +25,11 @@ use foldhash::quality::FixedState;
 use super::contacts::Contacts;
 use super::dedup::Dedup;
 use super::latest::Latest;
-use super::link::{LinkId, LinkSpec, PeerSpec};
-use super::outbox::{Bounds, Framing, Outbox, Pool, Thin, Want};
+use super::link::{LinkId, LinkSpec, Network, PeerSpec, Role, Wire};
+use super::outbox::{Bounds, Outbox, Pool, Thin, Want};
 use super::recorder::Recorder;
 use super::spool::{self, PeerSpool};
-use super::trace::{Column, Traces};
+use super::trace::Traces;
 use crate::clock::Now;
 use crate::clock::skew::{Frame, Skew};
 use crate::config::Limits;
@@ -161,6 +162,10 @@ impl Scratch {
 #[derive(Debug)]
 struct Link {
     kind: Kind,
+    /// How its events are written.
+    wire: Wire,
+    /// The local network it is in; of no meaning for a federate.
+    network: Network,
     up: bool,
     outbox: Outbox,
     replay: Replay,
@@ -172,11 +177,35 @@ struct Link {
     turn: bool,
 }
 
+impl Link {
+    fn write_as(&mut self, wire: Wire) {
+        self.wire = wire;
+        self.outbox.set_framing(wire.into());
+    }
+}
+
 #[derive(Debug)]
 enum Kind {
     Client,
     Commands,
+    Neighbour(Box<Neighbour>),
     Federate(Box<Federate>),
+}
+
+impl Kind {
+    /// A neighbour of a local network, to whom events are shown.
+    fn is_local(&self) -> bool {
+        matches!(self, Self::Client | Self::Neighbour(_))
+    }
+}
+
+#[derive(Debug)]
+struct Neighbour {
+    name: String,
+    role: Role,
+    incoming: bool,
+    outgoing: bool,
+    counters: Counters,
 }
 
 #[derive(Debug)]
@@ -254,14 +283,32 @@ impl Router {
     pub fn attach(&mut self, spec: LinkSpec, now: Now) -> LinkId {
         let described = notes::describe(&spec);
         let id = match spec {
-            LinkSpec::Client { .. } => self.local_place(Kind::Client),
-            LinkSpec::Commands => self.local_place(Kind::Commands),
+            LinkSpec::Client { network, .. } => self.local_place(Kind::Client, network),
+            LinkSpec::Commands => self.local_place(Kind::Commands, Network::LOCAL),
+            LinkSpec::Neighbour {
+                name,
+                role,
+                network,
+                incoming,
+                outgoing,
+            } => self.neighbour_place(
+                Neighbour {
+                    name,
+                    role,
+                    incoming,
+                    outgoing,
+                    counters: Counters::default(),
+                },
+                network,
+            ),
             LinkSpec::Federate {
                 name,
                 incoming,
                 outgoing,
+                wire,
             } => {
                 let id = self.federate_place(&name);
+                self.links[id].write_as(wire);
                 if let Kind::Federate(federate) = &mut self.links[id].kind {
                     (federate.incoming, federate.outgoing) = (incoming, outgoing);
                     federate.counters.last_heard_ms = now.wall_ms;
@@ -277,7 +324,8 @@ impl Router {
         link.replay = match &link.kind {
             Kind::Federate(federate) if !federate.outgoing => Replay::done(),
             Kind::Federate(_) => Replay::with_contacts(changes),
-            Kind::Client => Replay::of_events(changes),
+            Kind::Neighbour(neighbour) if !neighbour.outgoing => Replay::done(),
+            Kind::Client | Kind::Neighbour(_) => Replay::of_events(changes),
             Kind::Commands => Replay::done(),
         };
         link.outbox.wake();
@@ -301,13 +349,16 @@ impl Router {
         link.replay = Replay::done();
         match &mut link.kind {
             Kind::Client | Kind::Commands => link.outbox.clear(false, pool, local),
+            Kind::Neighbour(neighbour) => {
+                link.outbox.clear(false, pool, &mut neighbour.counters);
+            }
             Kind::Federate(federate) => {
                 let keep = federate.registered && federate.outgoing;
                 link.outbox.recall(pool, &mut federate.counters);
                 link.outbox.clear(keep, pool, &mut federate.counters);
             }
         }
-        let is_client = matches!(link.kind, Kind::Client);
+        let is_local = link.kind.is_local();
         if let Kind::Federate(federate) = &link.kind
             && federate.registered
             && federate.spool.enabled
@@ -315,7 +366,7 @@ impl Router {
             // What is addressed to its users waits for it.
             return self.contacts.leave(id);
         }
-        if is_client {
+        if is_local {
             // The next client here is another device.
             link.frame = Frame::default();
             self.skew.disown(id.0);
@@ -325,7 +376,7 @@ impl Router {
         while let Some(contact) =
             (self.contacts).remove_of(id, &mut place, |uid| self.hasher.hash_one(uid))
         {
-            if is_client {
+            if is_local {
                 self.latest.forget(self.hasher.hash_one(contact.uid()));
                 self.tell_left(&contact, now);
             }
@@ -359,6 +410,7 @@ impl Router {
         };
         let counters = match &mut link.kind {
             Kind::Client | Kind::Commands => local,
+            Kind::Neighbour(neighbour) => &mut neighbour.counters,
             Kind::Federate(federate) => &mut federate.counters,
         };
         let batch = (link.outbox).poll_batch(want, context, pool, counters, now.mono_ms);
@@ -399,78 +451,16 @@ impl Router {
     fn counters(&mut self, id: LinkId) -> Option<&mut Counters> {
         Some(match &mut self.links.get_mut(usize::from(id.0))?.kind {
             Kind::Client | Kind::Commands => &mut self.local,
+            Kind::Neighbour(neighbour) => &mut neighbour.counters,
             Kind::Federate(federate) => &mut federate.counters,
         })
     }
 
-    fn local_place(&mut self, kind: Kind) -> usize {
-        let free = |link: &Link| {
-            !link.up && std::mem::discriminant(&link.kind) == std::mem::discriminant(&kind)
-        };
-        self.links.iter().position(free).unwrap_or_else(|| {
-            let mut outbox = Outbox::new(self.settings.outbox, Framing::None);
-            if matches!(kind, Kind::Client) {
-                outbox.set_column(Column::CLIENTS);
-            }
-            self.links.push(Link {
-                kind,
-                up: false,
-                outbox,
-                replay: Replay::done(),
-                frame: Frame::default(),
-                thin: false,
-                turn: false,
-            });
-            self.links.len() - 1
-        })
-    }
-
-    fn federate_place(&mut self, name: &str) -> usize {
-        let named =
-            |link: &Link| matches!(&link.kind, Kind::Federate(federate) if federate.name == name);
-        if let Some(place) = self.links.iter().position(named) {
-            return place;
-        }
-        let mut link = Link {
-            kind: Kind::Federate(Box::new(Federate {
-                name: name.to_owned(),
-                registered: false,
-                incoming: true,
-                outgoing: true,
-                received: 0,
-                spool: PeerSpool::new(name),
-                correct: true,
-                aside: Aside::default(),
-                counters: Counters::default(),
-            })),
-            up: false,
-            outbox: Outbox::new(self.settings.outbox, Framing::Grpc),
-            replay: Replay::done(),
-            frame: Frame::default(),
-            thin: false,
-            turn: false,
-        };
-        // Of a peer that was removed, the place is used again: names that come and go must not add up.
-        let removed = |link: &Link| {
-            matches!(&link.kind, Kind::Federate(federate)
-                if !federate.registered && !link.up && !federate.spool.enabled)
-        };
-        match self.links.iter().position(removed) {
-            Some(place) => {
-                self.latest.disown(LinkId(place as u16));
-                link.outbox.set_column(self.links[place].outbox.column());
-                self.contacts.forget_away(LinkId(place as u16));
-                self.skew.disown(place as u16);
-                self.links[place] = link;
-                place
-            }
-            None => {
-                let is_federate = |link: &&Link| matches!(link.kind, Kind::Federate(_));
-                let number = self.links.iter().filter(is_federate).count() as u16;
-                link.outbox.set_column(Column::federate(number));
-                self.links.push(link);
-                self.links.len() - 1
-            }
+    /// From now on the link's events are written in that way; what was handed over stays as it is, and what waits must be
+    /// nothing.
+    pub fn set_wire(&mut self, id: LinkId, wire: Wire) {
+        if let Some((link, ..)) = self.parts(id) {
+            link.write_as(wire);
         }
     }
 }

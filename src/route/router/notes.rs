@@ -143,6 +143,14 @@ impl Router {
                 let kind = LinkKind::Federate { incoming, outgoing };
                 (kind, Some(federate.name.as_str()))
             }
+            Some(Kind::Neighbour(neighbour)) => {
+                let kind = LinkKind::Neighbour {
+                    role: neighbour.role,
+                    incoming: neighbour.incoming,
+                    outgoing: neighbour.outgoing,
+                };
+                (kind, Some(neighbour.name.as_str()))
+            }
             Some(Kind::Commands) => (LinkKind::Commands, None),
             _ => (LinkKind::Client, None),
         }
@@ -238,12 +246,27 @@ fn part<'a>(whole: &'a [u8], part: &[u8]) -> &'a [u8] {
 /// A link in the recorder's words.
 pub(super) fn describe(spec: &LinkSpec) -> (LinkKind, String) {
     match spec {
-        LinkSpec::Client { address } => (LinkKind::Client, address.clone()),
+        LinkSpec::Client { address, .. } => (LinkKind::Client, address.clone()),
         LinkSpec::Commands => (LinkKind::Commands, "commands".to_owned()),
+        LinkSpec::Neighbour {
+            name,
+            role,
+            incoming,
+            outgoing,
+            ..
+        } => {
+            let kind = LinkKind::Neighbour {
+                role: *role,
+                incoming: *incoming,
+                outgoing: *outgoing,
+            };
+            (kind, name.clone())
+        }
         LinkSpec::Federate {
             name,
             incoming,
             outgoing,
+            ..
         } => {
             let kind = LinkKind::Federate {
                 incoming: *incoming,

@@ -2,6 +2,7 @@
 
 use super::{Kind, Link, Router};
 use crate::counters::Counters;
+use crate::route::link::Role;
 use crate::route::outbox::Outbox;
 
 impl Router {
@@ -34,6 +35,16 @@ impl Router {
     /// Contacts known, ours and the federates'.
     pub fn contacts(&self) -> usize {
         self.contacts.len()
+    }
+
+    /// The tallies of the neighbour of that name and role, if it was ever attached.
+    pub fn neighbour_counters(&self, role: Role, name: &str) -> Option<&Counters> {
+        self.links.iter().find_map(|link| match &link.kind {
+            Kind::Neighbour(neighbour) if neighbour.role == role && neighbour.name == name => {
+                Some(&neighbour.counters)
+            }
+            _ => None,
+        })
     }
 
     /// Bytes that wait for all links together.

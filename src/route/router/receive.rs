@@ -57,6 +57,14 @@ impl Router {
         Verdict::Dropped(reason)
     }
 
+    /// What a neighbour of a local network sends is taken.
+    fn takes_from(&self, from: LinkId) -> Result<(), Reason> {
+        match self.links.get(usize::from(from.0)).map(|link| &link.kind) {
+            Some(Kind::Neighbour(neighbour)) if !neighbour.incoming => Err(Reason::IncomingOff),
+            _ => Ok(()),
+        }
+    }
+
     fn judge_xml<'a>(
         &mut self,
         seen: &mut Seen<'a>,
@@ -64,6 +72,7 @@ impl Router {
         now: Now,
     ) -> Result<Verdict, Reason> {
         let from = seen.from;
+        self.takes_from(from)?;
         let mut room = Vec::new();
         let mut event = Event::nothing();
         self.reader.parse(&mut event, piece)?;

@@ -5,7 +5,7 @@
 //! own clock is only guessed, events are expressed in the clock that most sources have (those of local devices, or where
 //! there are none, all), and where they agree on none, nothing is moved. Our wall clock itself is not touched by this.
 
-use super::{Kind, Router};
+use super::Router;
 use crate::clock::Now;
 use crate::clock::skew::source::{CORRECTED_FROM_MS, CORRECTED_UNTIL_MS};
 
@@ -82,7 +82,7 @@ impl Router {
         self.reference.look_at_ms = event_now.mono_ms.saturating_add(LOOK_EVERY_MS);
         let is_client = |link: u16| {
             let link = self.links.get(usize::from(link));
-            link.is_some_and(|link| matches!(link.kind, Kind::Client))
+            link.is_some_and(|link| link.kind.is_local())
         };
         let found = self
             .skew

@@ -137,6 +137,7 @@ impl Router {
         };
         let counters = match &mut link.kind {
             Kind::Client | Kind::Commands => local,
+            Kind::Neighbour(neighbour) => &mut neighbour.counters,
             Kind::Federate(federate) => &mut federate.counters,
         };
         // Taking turns is what holds the balance here.
@@ -163,6 +164,7 @@ impl Router {
         };
         let counters = match &mut link.kind {
             Kind::Client | Kind::Commands => local,
+            Kind::Neighbour(neighbour) => &mut neighbour.counters,
             Kind::Federate(federate) => &mut federate.counters,
         };
         link.outbox.fill(pool, counters, now.mono_ms);
@@ -213,13 +215,23 @@ impl Router {
         let Link { kind, outbox, .. } = &mut self.links[place];
         // What is kept was readable when it came, so nothing can go wrong here but a hop limit.
         match (kind, kept.form) {
-            (Kind::Client, Form::Xml) => outbox.put_first(&kept.bytes, true, &mut self.local),
-            (Kind::Client, Form::Federated) => {
+            (kind @ (Kind::Client | Kind::Neighbour(_)), form) => {
+                let tally = match kind {
+                    Kind::Neighbour(neighbour) => &mut neighbour.counters,
+                    _ => &mut self.local,
+                };
                 let out = &mut self.scratch.xml;
                 out.clear();
                 let reader = &mut self.reader;
-                if render_federated(out, &kept.bytes, self.envelope.id(), reader).is_some() {
-                    outbox.put_first(out, true, &mut self.local);
+                let made = match form {
+                    Form::Xml => Some(&kept.bytes),
+                    Form::Federated => {
+                        render_federated(out, &kept.bytes, self.envelope.id(), reader)
+                            .map(|()| &*out)
+                    }
+                };
+                if let Some(bytes) = made {
+                    outbox.put_first(bytes, true, tally);
                 }
             }
             (Kind::Federate(federate), form) => {

@@ -41,7 +41,13 @@ fn router(id: &str) -> Router {
 
 fn client(router: &mut Router) -> LinkId {
     let address = "test".to_owned();
-    let id = router.attach(LinkSpec::Client { address }, NOW);
+    let id = router.attach(
+        LinkSpec::Client {
+            address,
+            network: Network::LOCAL,
+        },
+        NOW,
+    );
     assert_eq!(text(router, id), "");
     id
 }
@@ -52,6 +58,7 @@ fn federate(router: &mut Router, name: &str) -> LinkId {
             name: name.to_owned(),
             incoming: true,
             outgoing: true,
+            wire: Wire::Federated,
         },
         NOW,
     )
@@ -266,6 +273,7 @@ fn late_joiners_are_told_who_and_where() {
     let late = a.attach(
         LinkSpec::Client {
             address: String::new(),
+            network: Network::LOCAL,
         },
         NOW,
     );
@@ -287,6 +295,7 @@ fn late_joiners_are_told_who_and_where() {
     let far = b.attach(
         LinkSpec::Client {
             address: String::new(),
+            network: Network::LOCAL,
         },
         NOW,
     );

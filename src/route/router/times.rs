@@ -54,7 +54,7 @@ impl Router {
         // A device is the same on whatever connection it comes; of a federate, each way is judged by itself.
         let (key, correct) = match &link.kind {
             Kind::Commands => return Judgement::default(),
-            Kind::Client => (key, true),
+            Kind::Client | Kind::Neighbour(_) => (key, true),
             Kind::Federate(federate) => {
                 let way = (u64::from(from.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
                 (key ^ way, federate.correct)

@@ -38,7 +38,7 @@ use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::pki::store;
-use crate::route::{LinkSpec, Router, Settings, Verdict};
+use crate::route::{LinkSpec, Network, Router, Settings, Verdict};
 use crate::wire;
 
 /// Longest that any test waits for something that must come.
@@ -258,7 +258,10 @@ struct Local(Port);
 impl Local {
     fn of(node: &Node) -> Self {
         let address = "test".to_owned();
-        Self(node.hub.attach(LinkSpec::Client { address }))
+        Self(node.hub.attach(LinkSpec::Client {
+            address,
+            network: Network::LOCAL,
+        }))
     }
 
     /// Says an event that lives for a day, with a contact of that callsign.

@@ -26,7 +26,13 @@ impl Rig {
         router.set_peers(&specs);
         router.set_spools(peers);
         let address = String::new();
-        let hawk = router.attach(LinkSpec::Client { address }, NOW);
+        let hawk = router.attach(
+            LinkSpec::Client {
+                address,
+                network: Network::LOCAL,
+            },
+            NOW,
+        );
         Self {
             router,
             card: Card::default(),
@@ -63,6 +69,7 @@ impl Rig {
             name: peer.to_owned(),
             incoming: true,
             outgoing: true,
+            wire: Wire::Federated,
         };
         self.router.attach(spec, now)
     }
@@ -322,6 +329,7 @@ fn what_waits_goes_when_the_direction_is_switched_on_again() {
         name: "bravo".into(),
         incoming: true,
         outgoing: false,
+        wire: Wire::Federated,
     };
     set(&mut rig, false);
     let link = rig.router.attach(spec, at(1));

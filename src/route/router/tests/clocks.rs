@@ -167,7 +167,13 @@ fn who_joins_late_is_told_the_corrected_times_for_as_long_as_the_event_lives() {
     b.receive_federated(from_a, &message, NOW);
     for (after, expected) in [(30_000, vec![[-30_000, 30_000]]), (61_000, vec![])] {
         let address = "test".to_owned();
-        let late = b.attach(LinkSpec::Client { address }, later(after));
+        let late = b.attach(
+            LinkSpec::Client {
+                address,
+                network: Network::LOCAL,
+            },
+            later(after),
+        );
         let mut context = Context::from_waker(Waker::noop());
         let heard = match b.poll_batch(late, &mut context, later(after)) {
             Poll::Ready(Some(batch)) => String::from_utf8(batch.to_vec()).unwrap(),
@@ -260,7 +266,16 @@ fn pings_tell_a_devices_clock() {
     // The next device on that place has nothing to do with it.
     a.detach(device, now);
     let address = "test".to_owned();
-    assert_eq!(a.attach(LinkSpec::Client { address }, now), device);
+    assert_eq!(
+        a.attach(
+            LinkSpec::Client {
+                address,
+                network: Network::LOCAL
+            },
+            now
+        ),
+        device
+    );
     let old = stamped("u", "a-f-G", now.wall_ms - 10 * MINUTE, MINUTE, "<detail/>");
     a.receive_xml(device, old.as_bytes(), now);
     assert_eq!(text(&mut a, near), old);
@@ -348,8 +363,20 @@ fn a_box_that_only_guesses_the_time_leaves_devices_that_know_it_alone() {
     assert!(known && (told.wall_ms - later(20_000).wall_ms - years).abs() < 100);
     // A second device, ten minutes behind the first, is moved into the clock of the many.
     let address = || "test".to_owned();
-    let third = a.attach(LinkSpec::Client { address: address() }, later(20_000));
-    let fourth = a.attach(LinkSpec::Client { address: address() }, later(20_000));
+    let third = a.attach(
+        LinkSpec::Client {
+            address: address(),
+            network: Network::LOCAL,
+        },
+        later(20_000),
+    );
+    let fourth = a.attach(
+        LinkSpec::Client {
+            address: address(),
+            network: Network::LOCAL,
+        },
+        later(20_000),
+    );
     track_of(&mut a, third, near, years, 20..25);
     let ages = track_of(&mut a, fourth, near, years - 10 * MINUTE, 25..40);
     assert_eq!(ages.last(), Some(&[years, years + MINUTE]));

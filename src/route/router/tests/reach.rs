@@ -26,7 +26,15 @@ fn every_link_that_the_configuration_allows_can_be_named() {
     let mut a = router(ID_A);
     let address = String::new;
     let last = (0..most("max_clients"))
-        .map(|_| a.attach(LinkSpec::Client { address: address() }, NOW))
+        .map(|_| {
+            a.attach(
+                LinkSpec::Client {
+                    address: address(),
+                    network: Network::LOCAL,
+                },
+                NOW,
+            )
+        })
         .last()
         .unwrap();
     a.receive_xml(last, presence("u", "LAST").as_bytes(), NOW);
@@ -225,7 +233,13 @@ fn a_federate_that_goes_takes_its_contacts_along() {
     );
     // Its positions stay for late joiners until they go stale: the people are still there.
     let address = String::new();
-    let late = b.attach(LinkSpec::Client { address }, NOW);
+    let late = b.attach(
+        LinkSpec::Client {
+            address,
+            network: Network::LOCAL,
+        },
+        NOW,
+    );
     assert!(text(&mut b, late).contains("uid=\"u\""));
 }
 
@@ -281,7 +295,13 @@ fn only_what_lived_on_arrival_can_expire() {
     let sender = client(&mut a);
     let address = || String::new();
     // It never asks for anything until the end, so everything waits.
-    let busy = a.attach(LinkSpec::Client { address: address() }, NOW);
+    let busy = a.attach(
+        LinkSpec::Client {
+            address: address(),
+            network: Network::LOCAL,
+        },
+        NOW,
+    );
     let stale =
         |uid: &str, stale: &str| event(uid, "b-m-p", "").replace("2036-09-21T14:13:20.123Z", stale);
     let (dead, short) = (

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::Now;
 use crate::config::Limits;
-use crate::route::{LinkId, LinkSpec, PeerSpec, Router, Settings};
+use crate::route::{LinkId, LinkSpec, Network, PeerSpec, Router, Settings, Wire};
 
 fn now(mono_ms: u64) -> Now {
     Now {
@@ -42,7 +42,13 @@ impl Rig {
         }]);
         router.set_spools(&["bravo"]);
         let address = String::new();
-        let hawk = router.attach(LinkSpec::Client { address }, at);
+        let hawk = router.attach(
+            LinkSpec::Client {
+                address,
+                network: Network::LOCAL,
+            },
+            at,
+        );
         Self { router, disk, hawk }
     }
 
@@ -89,6 +95,7 @@ impl Rig {
                 name: "bravo".into(),
                 incoming: true,
                 outgoing: true,
+                wire: Wire::Federated,
             },
             at,
         );
