@@ -4,9 +4,12 @@
 //! directory, for its owner only.
 
 pub mod check;
+pub mod access;
 pub mod client;
 pub mod clock;
+pub mod connection;
 pub mod control;
+pub mod coreconfig;
 pub mod inject;
 pub mod line;
 pub mod parts;
@@ -16,17 +19,20 @@ pub mod sending;
 mod socket;
 pub mod spool;
 pub mod status;
+mod turns;
 pub mod update;
+pub mod web;
 pub mod why;
 pub mod words;
 
 pub use client::{AskError, ask};
 pub use clock::ClockStatus;
-pub use control::{BindError, Control, ControlListener, serve};
+pub use control::{BindError, ControlListener, serve};
 pub use request::{
     Committed, ConfigFault, ConfigText, ErrorCode, Fault, PeerEntry, RefusedEvent, Request,
     Response,
 };
+pub use turns::{Control, Turns};
 pub use status::{PeerState, PeerStatus, Status};
 pub use update::{PastUpdate, UpdateEnd, UpdateReport};
 pub use why::WhyReport;

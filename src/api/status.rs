@@ -79,6 +79,19 @@ pub struct ListenStatus {
     pub clients_tls: Option<SocketAddr>,
     /// Federation.
     pub federation: Vec<SocketAddr>,
+    /// The HTTPS API.
+    #[serde(default)]
+    pub api: Option<SocketAddr>,
+    /// FreeTAKServer's routes.
+    #[serde(default)]
+    pub freetakserver: Option<SocketAddr>,
+}
+
+impl ListenStatus {
+    /// The port that federates are told.
+    pub fn federation_port(&self) -> Option<u16> {
+        self.federation.first().map(SocketAddr::port)
+    }
 }
 
 /// How a link to a federate stands. `connected` is not `flowing`.
@@ -316,6 +329,8 @@ pub(crate) mod tests {
                 clients_tcp: "127.0.0.1:8087".parse().ok(),
                 clients_tls: None,
                 federation: vec!["0.0.0.0:9001".parse().unwrap()],
+                api: "0.0.0.0:8443".parse().ok(),
+                freetakserver: None,
             },
             peers: vec![PeerStatus {
                 name: "bravo".into(),

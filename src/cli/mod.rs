@@ -33,6 +33,7 @@ pub mod run;
 pub mod safe_mode;
 pub mod slot;
 pub mod status;
+pub mod token;
 pub mod update;
 pub mod why;
 
@@ -74,6 +75,8 @@ enum Command {
     /// Print what a peer's administrator puts into the peer's configuration
     #[command(subcommand)]
     Export(export::ExportArgs),
+    /// Make, list and revoke tokens and passwords for the HTTPS API
+    Token(token::Arguments),
     /// Print a commented configuration, or check one
     #[command(subcommand)]
     Config(config::ConfigArgs),
@@ -147,6 +150,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Inject(arguments) => inject::run(arguments, &places()?),
         Command::Cert(arguments) => own::cert(arguments, &places()?),
         Command::Export(arguments) => own::export(arguments, &places()?),
+        Command::Token(arguments) => token::run(arguments, &places()?),
         Command::Config(arguments) => config::run(arguments, &places()?),
         Command::Console(arguments) => console::run(arguments, &places()?),
         Command::Request(arguments) => request::run(arguments),

@@ -35,4 +35,5 @@ pub use limits::Limits;
 pub use rate::Rate;
 pub use settings::{Config, IdentityFiles, Listen, Peer};
 pub use spec::{Cleared, PeerChange, PeerSpec};
+pub use suggest::nearest;
 pub use uplinks::Uplink;

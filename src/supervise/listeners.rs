@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use super::federation::Federation;
+use super::web;
 use crate::api::status::ListenStatus;
 use crate::config::{Limits, Listen};
 use crate::link::clients::{self, ClientBounds, Security};
@@ -59,6 +60,8 @@ pub(super) struct Listeners {
     clients_tcp: Option<TcpListener>,
     clients_tls: Option<TcpListener>,
     federation: Vec<TcpListener>,
+    api: Option<TcpListener>,
+    freetakserver: Option<TcpListener>,
 }
 
 impl Listeners {
@@ -80,6 +83,8 @@ impl Listeners {
                 .iter()
                 .map(|&address| bind("listen.federation", address))
                 .collect::<Result<_, _>>()?,
+            api: one("listen.api", &listen.api)?,
+            freetakserver: one("listen.freetakserver", &listen.freetakserver)?,
         })
     }
 
@@ -90,6 +95,8 @@ impl Listeners {
             clients_tcp: self.clients_tcp.as_ref().and_then(address),
             clients_tls: self.clients_tls.as_ref().and_then(address),
             federation: self.federation.iter().filter_map(address).collect(),
+            api: self.api.as_ref().and_then(address),
+            freetakserver: self.freetakserver.as_ref().and_then(address),
         }
     }
 
@@ -101,6 +108,7 @@ impl Listeners {
         hub: Hub,
         refusals: Refusals,
         federation: &Federation,
+        web: web::Settings,
         stop: &watch::Sender<bool>,
     ) -> Result<Vec<JoinHandle<()>>, rustls::Error> {
         let bounds = ClientBounds {
@@ -110,7 +118,7 @@ impl Listeners {
             max_event: limits.max_event_kib as usize * 1024,
             half_event: Duration::from_secs(limits.half_event_seconds.into()),
             handshake: Duration::from_secs(limits.handshake_seconds.into()),
-            refusals,
+            refusals: refusals.clone(),
         };
         let mut tasks = Vec::new();
         let mut serve = |listener, security| {
@@ -136,6 +144,17 @@ impl Listeners {
         for listener in self.federation {
             federation.listen(listener);
         }
+        let web = web::Web {
+            own,
+            limits,
+            federation,
+            hub: &hub,
+            refusals: &refusals,
+            clients: &bounds.slots,
+            stop,
+        }
+        .serve(web, self.api, self.freetakserver)?;
+        tasks.extend(web);
         Ok(tasks)
     }
 }

@@ -16,6 +16,7 @@ mod signals;
 mod spool;
 mod timekeeper;
 mod watch;
+mod web;
 mod why;
 
 use std::fmt;
@@ -26,7 +27,9 @@ use std::time::Duration;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{Notify, mpsc, oneshot, watch as channel};
 
-use crate::api::{self, BindError, Control, ControlListener};
+use crate::access::Access;
+use crate::api::connection::ConnectionInfo;
+use crate::api::{self, BindError, Control, ControlListener, Turns};
 use crate::budget::{self, Budget};
 use crate::config::Config;
 use crate::led::Signal;
@@ -214,6 +217,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     if origin == Origin::Replaced {
         tracing::warn!("the state files were damaged: this box has a new federate id");
     }
+    let access = Access::open(&state).map_err(StartError::State)?;
     let clock = Timekeeper::start(&state, &root);
     let own = open_identity(&state, &config, safe.is_some(), &clock).map_err(StartError::Pki)?;
     let federate_id = node.federate_id_hex();
@@ -288,8 +292,12 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         Arc::clone(&shared),
         commands,
         crate::update::machine::Machine::new(&root, &state),
+        access.clone(),
+        ConnectionInfo::of(&own, &config, &shared.federate_id, shared.bound.federation_port()),
     ));
-    let controlling = tokio::spawn(api::serve(control, Arc::clone(&desk) as Arc<dyn Control>));
+    let turns = Arc::new(Turns::new(Arc::clone(&desk) as Arc<dyn Control>));
+    let controlling = tokio::spawn(api::serve(control, Arc::clone(&turns)));
+    let web = web::Settings { turns, access };
     let clients = listeners
         .serve(
             &own,
@@ -297,6 +305,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
             hub,
             refusals,
             &federation,
+            web,
             &shared.stop,
         )
         .map_err(StartError::Tls)?;

@@ -75,19 +75,19 @@ pub struct Large<'a> {
 ///
 /// # Errors
 /// See [`BodyError`].
-pub async fn read(
+pub async fn read<'a>(
     body: &mut Incoming,
-    large: Large<'_>,
-) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), BodyError> {
+    large: Large<'a>,
+) -> Result<(Vec<u8>, Option<SemaphorePermit<'a>>), BodyError> {
     timeout(large.within, collect(body, large))
         .await
         .map_err(|_| BodyError::TooSlow)?
 }
 
-async fn collect(
+async fn collect<'a>(
     body: &mut Incoming,
-    large: Large<'_>,
-) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), BodyError> {
+    large: Large<'a>,
+) -> Result<(Vec<u8>, Option<SemaphorePermit<'a>>), BodyError> {
     let said = body.size_hint().lower();
     if said > large.longest as u64 {
         return Err(BodyError::TooLong);

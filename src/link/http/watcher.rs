@@ -80,7 +80,7 @@ pub async fn watch<S: AsyncRead + AsyncWrite + Unpin>(
                     break (CloseCode::Policy, "its token counts no more");
                 }
             }
-            _ = stop.wait_for(|&stop| stop) => break (CloseCode::GoingAway, "the box stops"),
+            () = stopped(&mut stop) => break (CloseCode::GoingAway, "the box stops"),
         }
         if !out.is_empty() {
             match timeout(SLOW, last(&mut writer, &out)).await {
@@ -98,6 +98,11 @@ pub async fn watch<S: AsyncRead + AsyncWrite + Unpin>(
     })
     .await;
     why.to_owned()
+}
+
+/// On its own, so that what it borrows is gone before the next wait.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|&stop| stop).await;
 }
 
 enum Ended {
