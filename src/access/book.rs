@@ -237,10 +237,7 @@ mod tests {
         assert!(!kept.contains("horse"));
         assert!(!fits(&nobody(), "") && !fits(&nobody(), "admin"));
         assert_eq!(password_proof("short"), Err(AccessError::Password));
-        assert_eq!(
-            password_proof(&"x".repeat(257)),
-            Err(AccessError::Password)
-        );
+        assert_eq!(password_proof(&"x".repeat(257)), Err(AccessError::Password));
     }
 
     #[test]
@@ -271,12 +268,23 @@ mod tests {
         book.add(entry("b", user(1))).unwrap();
         book.add(entry("b", user(2))).unwrap();
         assert_eq!(book.of("b").unwrap().proof, user(2));
-        for (name, proof) in [("a", user(3)), ("a", Proof::Token([2; 32])), ("b", Proof::Token([2; 32]))] {
-            assert_eq!(book.add(entry(name, proof)), Err(AccessError::Exists(name.into())));
+        for (name, proof) in [
+            ("a", user(3)),
+            ("a", Proof::Token([2; 32])),
+            ("b", Proof::Token([2; 32])),
+        ] {
+            assert_eq!(
+                book.add(entry(name, proof)),
+                Err(AccessError::Exists(name.into()))
+            );
         }
-        assert!(matches!(book.add(entry("", user(1))), Err(AccessError::Name(_))));
+        assert!(matches!(
+            book.add(entry("", user(1))),
+            Err(AccessError::Name(_))
+        ));
         for number in 2..MOST_ENTRIES {
-            book.add(entry(&format!("n{number}"), Proof::Token([3; 32]))).unwrap();
+            book.add(entry(&format!("n{number}"), Proof::Token([3; 32])))
+                .unwrap();
         }
         assert_eq!(book.add(entry("z", user(1))), Err(AccessError::Full));
     }

@@ -257,7 +257,8 @@ impl Access {
             });
         }
         let mut sessions = shared.sessions.iter();
-        let session = sessions.find(|session| session.hash == hash && now.mono_ms < session.ends_ms)?;
+        let session =
+            sessions.find(|session| session.hash == hash && now.mono_ms < session.ends_ms)?;
         Some(Grant {
             name: session.name.clone(),
             scopes: session.scopes,
@@ -279,7 +280,10 @@ impl Access {
             let mut shared = self.lock();
             let taken = shared.throttle.take(from, now.mono_ms);
             taken.map_err(|wait| NotSignedIn::TooMany(wait.div_ceil(1000)))?;
-            let entry = shared.book.of(name).filter(|entry| entry.is_valid(now.wall));
+            let entry = shared
+                .book
+                .of(name)
+                .filter(|entry| entry.is_valid(now.wall));
             let user = entry.filter(|entry| matches!(entry.proof, Proof::Password { .. }));
             match user {
                 Some(user) => (user.proof.clone(), user.scopes),
@@ -333,7 +337,8 @@ impl Access {
     }
 
     fn tell(&self) {
-        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+        self.changed
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {

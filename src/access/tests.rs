@@ -39,10 +39,7 @@ fn a_token_opens_what_it_was_made_for_until_it_ends_or_is_revoked() {
     }
     again.revoke("ci").unwrap();
     assert_eq!(again.holder(&token, at(0)), None);
-    assert_eq!(
-        again.revoke("ci"),
-        Err(AccessError::NotFound("ci".into()))
-    );
+    assert_eq!(again.revoke("ci"), Err(AccessError::NotFound("ci".into())));
 }
 
 #[test]

@@ -49,7 +49,9 @@ pub fn end(days: Option<u32>, now: i64) -> Result<Option<i64>, Fault> {
         None => Ok(None),
         Some(days @ 1..=MOST_DAYS) => Ok(Some(now + i64::from(days) * 86_400)),
         Some(days) => {
-            let words = format!("days: {days} is out of range; give 1 to {MOST_DAYS}, or none for a token without end");
+            let words = format!(
+                "days: {days} is out of range; give 1 to {MOST_DAYS}, or none for a token without end"
+            );
             Err(Fault::new(ErrorCode::Argument, words))
         }
     }

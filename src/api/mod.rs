@@ -3,8 +3,8 @@
 //! One request per connection: a line of JSON there, a line of JSON back. The socket is `control.sock` in the state
 //! directory, for its owner only.
 
-pub mod check;
 pub mod access;
+pub mod check;
 pub mod client;
 pub mod clock;
 pub mod connection;
@@ -32,8 +32,8 @@ pub use request::{
     Committed, ConfigFault, ConfigText, ErrorCode, Fault, PeerEntry, RefusedEvent, Request,
     Response,
 };
-pub use turns::{Control, Turns};
 pub use status::{PeerState, PeerStatus, Status};
+pub use turns::{Control, Turns};
 pub use update::{PastUpdate, UpdateEnd, UpdateReport};
 pub use why::WhyReport;
 

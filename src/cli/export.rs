@@ -47,7 +47,13 @@ pub fn run(
         None => false,
     };
     let address = args.address.clone().unwrap_or_else(host_name);
-    let pieces = Pieces::of(&own, local.node_name, address, local.federation_port, we_dial);
+    let pieces = Pieces::of(
+        &own,
+        local.node_name,
+        address,
+        local.federation_port,
+        we_dial,
+    );
     let xml = pieces.write(Snippet::of_word(&args.snippet))?;
     out.write_all(&xml)?;
     writeln!(out)?;

@@ -26,7 +26,12 @@ enum Action {
         name: String,
         /// What it may do: viewer, operator, administrator, or view, inject, federate_within, federate_across, change,
         /// stop, admin
-        #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', default_value = "viewer")]
+        #[arg(
+            long = "scope",
+            value_name = "SCOPE",
+            value_delimiter = ',',
+            default_value = "viewer"
+        )]
         scopes: Vec<String>,
         /// Days until it ends, 1 to 3650; without, it does not end
         #[arg(long, value_name = "N")]
@@ -37,7 +42,12 @@ enum Action {
         /// The user's name
         name: String,
         /// What the user may do, as with `add`
-        #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', default_value = "administrator")]
+        #[arg(
+            long = "scope",
+            value_name = "SCOPE",
+            value_delimiter = ',',
+            default_value = "administrator"
+        )]
         scopes: Vec<String>,
         /// Make a password and print it
         #[arg(long)]
@@ -127,22 +137,35 @@ fn read_password() -> Result<String, Failure> {
     }
     let mut line = String::new();
     let read = input.lock().take(MOST_LINE).read_line(&mut line);
-    read.map_err(|error| Failure::new(Exit::Data, format!("no password on standard input: {error}")))?;
+    read.map_err(|error| {
+        Failure::new(
+            Exit::Data,
+            format!("no password on standard input: {error}"),
+        )
+    })?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// No box runs: to its state directory.
 fn to_the_files(request: &Request, places: &Places) -> Result<Response, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::CannotCreate, error.to_string());
-    crate::files::private_directory(&places.state)
-        .map_err(|error| failed(&format!("{}: {}", places.state.display(), crate::files::fault(&error))))?;
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::new(Exit::CannotCreate, error.to_string());
+    crate::files::private_directory(&places.state).map_err(|error| {
+        failed(&format!(
+            "{}: {}",
+            places.state.display(),
+            crate::files::fault(&error)
+        ))
+    })?;
     let access = Access::open(&places.state).map_err(|error| failed(&error))?;
     let now = rustls_pki_types::UnixTime::now().as_secs();
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     Ok(match request {
         Request::TokenAdd { name, scopes, days } => {
             let (scopes, end) = (access::scopes(scopes)?, access::end(*days, now)?);
-            let token = access.add_token(name, scopes, end, now).map_err(Fault::from)?;
+            let token = access
+                .add_token(name, scopes, end, now)
+                .map_err(Fault::from)?;
             Response::Secret(token)
         }
         Request::PasswordSet {

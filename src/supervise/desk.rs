@@ -269,7 +269,9 @@ impl Control for Desk {
                     )),
                 })
             }
-            Request::TokenAdd { name, scopes, days } => answer(self.add_token(&name, &scopes, days)),
+            Request::TokenAdd { name, scopes, days } => {
+                answer(self.add_token(&name, &scopes, days))
+            }
             Request::PasswordSet {
                 name,
                 scopes,

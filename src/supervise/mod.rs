@@ -285,7 +285,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         clock,
         config: Mutex::new(Arc::new(config.clone())),
     });
-    announce(&shared, &own, &config);
+    announce(&shared, &own, &config, access.first_password());
 
     let commands = hub.attach(LinkSpec::Commands);
     let desk = Arc::new(Desk::new(
@@ -293,7 +293,12 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         commands,
         crate::update::machine::Machine::new(&root, &state),
         access.clone(),
-        ConnectionInfo::of(&own, &config, &shared.federate_id, shared.bound.federation_port()),
+        ConnectionInfo::of(
+            &own,
+            &config,
+            &shared.federate_id,
+            shared.bound.federation_port(),
+        ),
     ));
     let turns = Arc::new(Turns::new(Arc::clone(&desk) as Arc<dyn Control>));
     let controlling = tokio::spawn(api::serve(control, Arc::clone(&turns)));

@@ -114,7 +114,10 @@ pub fn inject(call: &Call<'_>, control: &dyn Control) -> Result<Reply, Problem> 
         return Err(Problem::internal());
     };
     if accepted > 0 {
-        return Ok(Reply::json(200, &json!({"accepted": accepted, "refused": refused})));
+        return Ok(Reply::json(
+            200,
+            &json!({"accepted": accepted, "refused": refused}),
+        ));
     }
     let words = match refused.first() {
         Some(first) => format!(

@@ -28,32 +28,92 @@ const PROTOCOLS: &[&str] = &["tls", "ssl"];
 /// What a new federate is described by.
 pub const NEW: &[Field] = &[
     must("name", Kind::Text(64), "a name of your choice, unique"),
-    may("address", Kind::Text(255), "host name or IP address to dial, or host:port; without, it dials us"),
-    may("port", Kind::Number(1, 65_535), "port to dial; 9001 without"),
-    may("protocol", Kind::Choice(PROTOCOLS), "mutual TLS, whatever it is called"),
-    may("ca_cert", Kind::Text(131_072), "its CA: a file on the box, or the certificate itself as PEM text"),
-    may("ca_pin", Kind::Text(128), "SHA-256 of the one certificate of ca_cert that is trusted"),
-    may("fingerprint", Kind::Text(128), "SHA-256 of its own certificate"),
-    may("bidirectional", Kind::Flag, "both directions; false: we send and take nothing"),
+    may(
+        "address",
+        Kind::Text(255),
+        "host name or IP address to dial, or host:port; without, it dials us",
+    ),
+    may(
+        "port",
+        Kind::Number(1, 65_535),
+        "port to dial; 9001 without",
+    ),
+    may(
+        "protocol",
+        Kind::Choice(PROTOCOLS),
+        "mutual TLS, whatever it is called",
+    ),
+    may(
+        "ca_cert",
+        Kind::Text(131_072),
+        "its CA: a file on the box, or the certificate itself as PEM text",
+    ),
+    may(
+        "ca_pin",
+        Kind::Text(128),
+        "SHA-256 of the one certificate of ca_cert that is trusted",
+    ),
+    may(
+        "fingerprint",
+        Kind::Text(128),
+        "SHA-256 of its own certificate",
+    ),
+    may(
+        "bidirectional",
+        Kind::Flag,
+        "both directions; false: we send and take nothing",
+    ),
     may("incoming", Kind::Flag, "take what it sends"),
     may("outgoing", Kind::Flag, "send what we have"),
     may("enabled", Kind::Flag, "false: registered and paused"),
-    may("keepalive_seconds", Kind::Number(1, 32_767), "seconds between keepalives"),
+    may(
+        "keepalive_seconds",
+        Kind::Number(1, 32_767),
+        "seconds between keepalives",
+    ),
 ];
 
 /// What can be changed of one; `null` takes address, ca_cert or fingerprint away.
 pub const CHANGE: &[Field] = &[
-    may("address", Kind::Text(255), "host name or IP address to dial, or host:port"),
+    may(
+        "address",
+        Kind::Text(255),
+        "host name or IP address to dial, or host:port",
+    ),
     may("port", Kind::Number(1, 65_535), "port to dial"),
-    may("protocol", Kind::Choice(PROTOCOLS), "mutual TLS, whatever it is called"),
-    may("ca_cert", Kind::Text(131_072), "its CA: a file on the box, or the certificate itself as PEM text"),
-    may("ca_pin", Kind::Text(128), "SHA-256 of the one certificate of ca_cert that is trusted"),
-    may("fingerprint", Kind::Text(128), "SHA-256 of its own certificate"),
-    may("bidirectional", Kind::Flag, "both directions; false: we send and take nothing"),
+    may(
+        "protocol",
+        Kind::Choice(PROTOCOLS),
+        "mutual TLS, whatever it is called",
+    ),
+    may(
+        "ca_cert",
+        Kind::Text(131_072),
+        "its CA: a file on the box, or the certificate itself as PEM text",
+    ),
+    may(
+        "ca_pin",
+        Kind::Text(128),
+        "SHA-256 of the one certificate of ca_cert that is trusted",
+    ),
+    may(
+        "fingerprint",
+        Kind::Text(128),
+        "SHA-256 of its own certificate",
+    ),
+    may(
+        "bidirectional",
+        Kind::Flag,
+        "both directions; false: we send and take nothing",
+    ),
     may("incoming", Kind::Flag, "take what it sends"),
     may("outgoing", Kind::Flag, "send what we have"),
     may("enabled", Kind::Flag, "false: paused"),
-    may("keepalive_seconds", Kind::Number(1, 32_767), "seconds between keepalives"),
+    may(
+        "keepalive_seconds",
+        Kind::Number(1, 32_767),
+        "seconds between keepalives",
+    ),
 ];
 
 /// A federate, as it is shown.
@@ -97,7 +157,14 @@ pub fn shape() -> Value {
         ),
         must(
             "state",
-            Kind::Choice(&["flowing", "connected", "connecting", "waiting", "paused", "disabled"]),
+            Kind::Choice(&[
+                "flowing",
+                "connected",
+                "connecting",
+                "waiting",
+                "paused",
+                "disabled",
+            ]),
             "the same, finer: flowing: events crossed within the last minute",
         ),
         must("reason", text, "why it is no better, in words"),
@@ -106,8 +173,16 @@ pub fn shape() -> Value {
         must("incoming", Kind::Flag, "what it sends is taken"),
         must("outgoing", Kind::Flag, "what we have is sent to it"),
         must("enabled", Kind::Flag, "not paused"),
-        must("events_forwarded", Kind::Number(0, u32::MAX), "events sent to it since the start"),
-        must("events_received", Kind::Number(0, u32::MAX), "events taken from it since the start"),
+        must(
+            "events_forwarded",
+            Kind::Number(0, u32::MAX),
+            "events sent to it since the start",
+        ),
+        must(
+            "events_received",
+            Kind::Number(0, u32::MAX),
+            "events taken from it since the start",
+        ),
     ]);
     shape["additionalProperties"] = true.into();
     if let Some(properties) = shape["properties"].as_object_mut() {
@@ -190,7 +265,9 @@ pub fn peers(control: &dyn Control) -> Result<Vec<(PeerEntry, PeerStatus)>, Prob
 /// When the box answers something else.
 pub fn list(_: &Call<'_>, control: &dyn Control) -> Result<Reply, Problem> {
     let peers = peers(control)?.into_iter();
-    let links: Vec<Link> = peers.map(|(entry, status)| Link::of(entry, &status)).collect();
+    let links: Vec<Link> = peers
+        .map(|(entry, status)| Link::of(entry, &status))
+        .collect();
     Ok(Reply::json(200, &links))
 }
 
@@ -206,11 +283,17 @@ fn one(name: &str, control: &dyn Control) -> Result<Link, Problem> {
     let all = peers(control)?;
     let known: Vec<&str> = all.iter().map(|(entry, _)| entry.name.as_str()).collect();
     let words = match known.is_empty() {
-        true => format!("there is no peer called \"{name}\", nor any other; POST /api/federation registers one"),
-        false => format!("there is no peer called \"{name}\"; there are: {}", known.join(", ")),
+        true => format!(
+            "there is no peer called \"{name}\", nor any other; POST /api/federation registers one"
+        ),
+        false => format!(
+            "there is no peer called \"{name}\"; there are: {}",
+            known.join(", ")
+        ),
     };
     let missing = || Problem::new(StatusCode::NOT_FOUND, "not_found", words);
-    let (entry, status) = (all.into_iter().find(|(entry, _)| entry.name == name)).ok_or_else(missing)?;
+    let (entry, status) =
+        (all.into_iter().find(|(entry, _)| entry.name == name)).ok_or_else(missing)?;
     Ok(Link::of(entry, &status))
 }
 
@@ -231,7 +314,13 @@ pub fn add(call: &Call<'_>, control: &dyn Control) -> Result<Reply, Problem> {
     peer.enabled = members.flag("enabled").unwrap_or(true);
     peer.keepalive_seconds = members.number("keepalive_seconds");
     may_federate(call, peer.ca_pem.as_deref(), control)?;
-    done(control, Request::PeerAdd { peer, replace: false })?;
+    done(
+        control,
+        Request::PeerAdd {
+            peer,
+            replace: false,
+        },
+    )?;
     let link = one(name, control)?;
     let place = format!("/api/federation/{}", encode(name));
     Ok(Reply::json(201, &link).with("location", place))
@@ -310,19 +399,26 @@ fn may_federate(
     if may(Scope::FederateWithin) && ca_pem.is_some_and(is_ours) {
         return Ok(());
     }
-    let words = "this peer has another owner, its CA is not ours: that takes the scope federate_across";
+    let words =
+        "this peer has another owner, its CA is not ours: that takes the scope federate_across";
     Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", words))
 }
 
 /// `host:port` from `address` and `port`; what is not said stays as it was.
 fn address(members: &Members, before: Option<&Link>) -> Result<Option<String>, Problem> {
-    let port = members.number("port").and_then(|port| u16::try_from(port).ok());
-    let written = members.text("address").map(str::trim).filter(|text| !text.is_empty());
+    let port = members
+        .number("port")
+        .and_then(|port| u16::try_from(port).ok());
+    let written = members
+        .text("address")
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
     let old = before.and_then(|link| Some((link.address.clone()?, link.port)));
     let (host, inner) = match (written, &old) {
         (Some(written), _) => {
             let (host, inner) = split(written).ok_or_else(|| {
-                let words = format!("\"{written}\" is no address; give a host name or an IP address");
+                let words =
+                    format!("\"{written}\" is no address; give a host name or an IP address");
                 Problem::of_key("address", words)
             })?;
             (host.to_owned(), inner)
@@ -330,7 +426,10 @@ fn address(members: &Members, before: Option<&Link>) -> Result<Option<String>, P
         (None, _) if port.is_none() => return Ok(None),
         (None, Some((host, _))) => (host.clone(), None),
         (None, None) => {
-            return Err(Problem::of_key("port", "there is no address to dial; give address too"));
+            return Err(Problem::of_key(
+                "port",
+                "there is no address to dial; give address too",
+            ));
         }
     };
     if written.is_some() && inner.is_some() && port.is_some() && inner != port {
@@ -366,7 +465,9 @@ fn split(address: &str) -> Option<(&str, Option<u16>)> {
 
 /// The CA as PEM: as it was given, or from a file of the box; with a pin the one certificate that has it.
 fn authority(members: &Members, control: &dyn Control) -> Result<Option<String>, Problem> {
-    let given = members.text("ca_cert").filter(|text| !text.trim().is_empty());
+    let given = members
+        .text("ca_cert")
+        .filter(|text| !text.trim().is_empty());
     let pin = members.text("ca_pin").map(|pin| {
         let fault = "no SHA-256 fingerprint; give 64 hex digits, with or without colons and the prefix SHA256:";
         pin.parse::<Fingerprint>().map_err(|_| Problem::of_key("ca_pin", fault))
@@ -375,7 +476,10 @@ fn authority(members: &Members, control: &dyn Control) -> Result<Option<String>,
     let Some(given) = given else {
         return match pin {
             None => Ok(None),
-            Some(_) => Err(Problem::of_key("ca_pin", "there is no ca_cert to look for it in; give both")),
+            Some(_) => Err(Problem::of_key(
+                "ca_pin",
+                "there is no ca_cert to look for it in; give both",
+            )),
         };
     };
     let text = match given.contains("-----BEGIN") {
@@ -389,12 +493,17 @@ fn authority(members: &Members, control: &dyn Control) -> Result<Option<String>,
     let Some(pin) = pin else {
         return Ok(Some(authority::certificates_only(&text)));
     };
-    let pinned: Vec<_> = certificates.into_iter().filter(|one| Fingerprint::of(one) == pin).collect();
+    let pinned: Vec<_> = certificates
+        .into_iter()
+        .filter(|one| Fingerprint::of(one) == pin)
+        .collect();
     match pinned.is_empty() {
         false => Ok(Some(pem(&pinned))),
         true => Err(Problem::of_key(
             "ca_pin",
-            format!("no certificate of ca_cert has {pin}: is it the right file, or has the CA been replaced?"),
+            format!(
+                "no certificate of ca_cert has {pin}: is it the right file, or has the CA been replaced?"
+            ),
         )),
     }
 }
@@ -407,16 +516,23 @@ fn read(path: &str, control: &dyn Control) -> Result<String, Problem> {
     {
         places.push(folder.join(path.trim_start_matches('/')));
     }
-    let found = places.iter().find(|place| place.is_absolute() && place.is_file());
+    let found = places
+        .iter()
+        .find(|place| place.is_absolute() && place.is_file());
     let words = "there is no such file on the box; give the path of one, or the certificate itself as PEM text";
     let found = found.ok_or_else(|| Problem::of_key("ca_cert", format!("{path}: {words}")))?;
     let bytes = files::read_bounded(found, MOST_PEM_BYTES);
     let bytes = bytes.map_err(|error| {
-        let words = format!("{}: {}; the box must be able to read it", found.display(), files::fault(&error));
+        let words = format!(
+            "{}: {}; the box must be able to read it",
+            found.display(),
+            files::fault(&error)
+        );
         Problem::of_key("ca_cert", words)
     })?;
     let no_pem = "it is no PEM; convert it with `openssl x509 -inform der`";
-    String::from_utf8(bytes).map_err(|_| Problem::of_key("ca_cert", format!("{}: {no_pem}", found.display())))
+    String::from_utf8(bytes)
+        .map_err(|_| Problem::of_key("ca_cert", format!("{}: {no_pem}", found.display())))
 }
 
 fn fingerprint(members: &Members) -> Result<Option<String>, Problem> {
@@ -450,7 +566,9 @@ fn encode(name: &str) -> String {
     let mut text = String::new();
     for byte in name.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(byte.into()),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                text.push(byte.into())
+            }
             _ => text.push_str(&format!("%{byte:02X}")),
         }
     }

@@ -88,9 +88,9 @@ impl Kind {
                 .is_some_and(|text| text.chars().count() <= most as usize),
             Self::Choice(words) => value.as_str().is_some_and(|text| words.contains(&text)),
             Self::Flag => value.is_boolean(),
-            Self::Number(least, most) => value.as_u64().is_some_and(|number| {
-                (u64::from(least)..=u64::from(most)).contains(&number)
-            }),
+            Self::Number(least, most) => value
+                .as_u64()
+                .is_some_and(|number| (u64::from(least)..=u64::from(most)).contains(&number)),
             Self::Words(most) => value.as_array().is_some_and(|words| {
                 words.len() <= most as usize && words.iter().all(Value::is_string)
             }),
@@ -133,7 +133,9 @@ impl Members {
     /// What is no JSON object, and the first member that is unknown, missing or of another kind.
     pub fn read(body: &[u8], fields: &[Field]) -> Result<Self, Problem> {
         let value: Value = serde_json::from_slice(body).map_err(|error| {
-            Problem::bad_request(format!("the body is no JSON: {error}; give an object in {{}}"))
+            Problem::bad_request(format!(
+                "the body is no JSON: {error}; give an object in {{}}"
+            ))
         })?;
         let Value::Object(members) = value else {
             let words = "the body is JSON and no object; give an object in {}";
@@ -154,7 +156,9 @@ impl Members {
             }
         }
         let is_there = |key: &str| members.get(key).is_some_and(|value| !value.is_null());
-        let missing = fields.iter().find(|field| field.required && !is_there(field.key));
+        let missing = fields
+            .iter()
+            .find(|field| field.required && !is_there(field.key));
         if let Some(field) = missing {
             let words = format!("missing: {}; give {}", field.about, field.kind.words());
             return Err(Problem::of_key(field.key, words));
@@ -180,7 +184,11 @@ impl Members {
     /// A list of words.
     pub fn words(&self, key: &str) -> Option<Vec<String>> {
         let words = self.0.get(key)?.as_array()?.iter();
-        Some(words.filter_map(|word| word.as_str().map(str::to_owned)).collect())
+        Some(
+            words
+                .filter_map(|word| word.as_str().map(str::to_owned))
+                .collect(),
+        )
     }
 
     /// It is there, and `null`.
@@ -213,10 +221,22 @@ mod tests {
         for (body, key, words) in [
             (r#"{}"#, Some("name"), "missing"),
             (r#"{"name":null}"#, Some("name"), "missing"),
-            (r#"{"name":"x","prot":1}"#, Some("prot"), "did you mean \"port\"?"),
-            (r#"{"name":"x","port":"9000"}"#, Some("port"), "a whole number from 1 to 65535"),
+            (
+                r#"{"name":"x","prot":1}"#,
+                Some("prot"),
+                "did you mean \"port\"?",
+            ),
+            (
+                r#"{"name":"x","port":"9000"}"#,
+                Some("port"),
+                "a whole number from 1 to 65535",
+            ),
             (r#"{"name":"x","port":0}"#, Some("port"), "from 1"),
-            (r#"{"name":"x","protocol":"udp"}"#, Some("protocol"), "one of tls"),
+            (
+                r#"{"name":"x","protocol":"udp"}"#,
+                Some("protocol"),
+                "one of tls",
+            ),
             (r#"{"name":"123456789"}"#, Some("name"), "at most 8"),
             (r#"{"name":"x","scopes":[1]}"#, Some("scopes"), "words"),
             (r#"[]"#, None, "no object"),

@@ -19,10 +19,23 @@ use crate::config::settings::FEDERATION_PORT;
 /// What `connect` brings.
 pub const CONNECT: &[Field] = &[
     must("address", Kind::Text(255), "where the federate is dialled"),
-    may("port", Kind::Number(1, 65_535), "at which port; 9001 without"),
+    may(
+        "port",
+        Kind::Number(1, 65_535),
+        "at which port; 9001 without",
+    ),
     may("initiator", Kind::Text(255), "who asks; it changes nothing"),
-    may("protocol", Kind::Choice(&["ssl", "tls"]), "mutual TLS, whatever it is called"),
+    may(
+        "protocol",
+        Kind::Choice(&["ssl", "tls"]),
+        "mutual TLS, whatever it is called",
+    ),
 ];
+
+#[derive(Debug, Serialize)]
+struct Federations {
+    federations: Vec<Federation>,
+}
 
 #[derive(Debug, Serialize)]
 struct Federation {
@@ -37,9 +50,17 @@ pub fn shape() -> Value {
     let text = Kind::Text(1024);
     let mut one = schema(&[
         must("remote_server", text, "host:port"),
-        must("status", Kind::Choice(&["connected", "connecting", "disconnected"]), "how its link stands"),
+        must(
+            "status",
+            Kind::Choice(&["connected", "connecting", "disconnected"]),
+            "how its link stands",
+        ),
         must("node_id", text, "its name"),
-        may("last_heartbeat", text, "when it last said anything, RFC 3339"),
+        may(
+            "last_heartbeat",
+            text,
+            "when it last said anything, RFC 3339",
+        ),
     ]);
     // Nothing was heard of it yet.
     one["properties"]["last_heartbeat"]["type"] = json!(["string", "null"]);
@@ -56,8 +77,8 @@ pub fn shape() -> Value {
 /// When the box answers something else.
 pub fn status(_: &Call<'_>, control: &dyn Control) -> Result<Reply, Problem> {
     let peers = peers(control)?.into_iter();
-    let federations: Vec<Federation> = peers.map(|(_, status)| federation(status)).collect();
-    Ok(Reply::json(200, &json!({"federations": federations})))
+    let federations = peers.map(|(_, status)| federation(status)).collect();
+    Ok(Reply::json(200, &Federations { federations }))
 }
 
 fn federation(status: PeerStatus) -> Federation {

@@ -12,7 +12,10 @@ struct Page(String);
 impl Page {
     fn about(&mut self, name: &str, kind: &str, about: &str) {
         // A String takes everything.
-        let _ = writeln!(self.0, "# HELP tombolo_{name} {about}\n# TYPE tombolo_{name} {kind}");
+        let _ = writeln!(
+            self.0,
+            "# HELP tombolo_{name} {about}\n# TYPE tombolo_{name} {kind}"
+        );
     }
 
     fn line(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
@@ -41,7 +44,9 @@ impl Page {
 
 /// A label's value as the format wants it.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 /// Prometheus counts in floating point: exact up to 2^53.
@@ -60,36 +65,114 @@ pub fn write(status: &Status) -> String {
 fn box_itself(page: &mut Page, status: &Status) {
     let node = &status.node;
     page.about("info", "gauge", "The box: always 1.");
-    let labels = [("name", node.name.as_str()), ("version", &node.version), ("federate_id", &node.federate_id)];
+    let labels = [
+        ("name", node.name.as_str()),
+        ("version", &node.version),
+        ("federate_id", &node.federate_id),
+    ];
     page.line("info", &labels, 1.0);
-    page.one("uptime_seconds", "gauge", "Since the start.", number(node.uptime_seconds));
-    page.one("clients", "gauge", "Local clients connected now.", f64::from(status.clients));
-    page.about("local_events_total", "counter", "Events of all local clients together.");
-    page.line("local_events_total", &[("direction", "in")], number(status.local.events_in));
-    page.line("local_events_total", &[("direction", "out")], number(status.local.events_out));
-    page.about("local_dropped_total", "counter", "Events of local clients that did not go on.");
+    page.one(
+        "uptime_seconds",
+        "gauge",
+        "Since the start.",
+        number(node.uptime_seconds),
+    );
+    page.one(
+        "clients",
+        "gauge",
+        "Local clients connected now.",
+        f64::from(status.clients),
+    );
+    page.about(
+        "local_events_total",
+        "counter",
+        "Events of all local clients together.",
+    );
+    page.line(
+        "local_events_total",
+        &[("direction", "in")],
+        number(status.local.events_in),
+    );
+    page.line(
+        "local_events_total",
+        &[("direction", "out")],
+        number(status.local.events_out),
+    );
+    page.about(
+        "local_dropped_total",
+        "counter",
+        "Events of local clients that did not go on.",
+    );
     for (reason, count) in &status.local.dropped {
         page.line("local_dropped_total", &[("reason", reason)], number(*count));
     }
-    page.about("refused_handshakes_total", "counter", "Strangers refused in their handshake.");
+    page.about(
+        "refused_handshakes_total",
+        "counter",
+        "Strangers refused in their handshake.",
+    );
     for (reason, count) in &status.refused {
-        page.line("refused_handshakes_total", &[("reason", reason)], number(*count));
+        page.line(
+            "refused_handshakes_total",
+            &[("reason", reason)],
+            number(*count),
+        );
     }
     let memory = &status.memory;
-    page.one("memory_resident_bytes", "gauge", "Resident now.", number(memory.rss_kib * 1024));
-    page.one("memory_peak_bytes", "gauge", "Most that was ever resident.", number(memory.peak_kib * 1024));
-    page.one("memory_budget_bytes", "gauge", "The worst case.", number(memory.budget_kib * 1024));
-    page.one("memory_ceiling_bytes", "gauge", "What is allowed.", number(memory.ceiling_kib * 1024));
+    page.one(
+        "memory_resident_bytes",
+        "gauge",
+        "Resident now.",
+        number(memory.rss_kib * 1024),
+    );
+    page.one(
+        "memory_peak_bytes",
+        "gauge",
+        "Most that was ever resident.",
+        number(memory.peak_kib * 1024),
+    );
+    page.one(
+        "memory_budget_bytes",
+        "gauge",
+        "The worst case.",
+        number(memory.budget_kib * 1024),
+    );
+    page.one(
+        "memory_ceiling_bytes",
+        "gauge",
+        "What is allowed.",
+        number(memory.ceiling_kib * 1024),
+    );
     let clock = &status.clock;
-    page.one("clock_trusted", "gauge", "Somebody outside the machine vouches for the time.", f64::from(clock.trusted));
+    page.one(
+        "clock_trusted",
+        "gauge",
+        "Somebody outside the machine vouches for the time.",
+        f64::from(clock.trusted),
+    );
     if let Some(error) = clock.error_ms {
-        page.one("clock_error_seconds", "gauge", "The time may be this far off.", number(error) / 1000.0);
+        page.one(
+            "clock_error_seconds",
+            "gauge",
+            "The time may be this far off.",
+            number(error) / 1000.0,
+        );
     }
     if let Some(written) = status.storage.written_bytes {
-        page.one("storage_written_bytes_total", "counter", "Written to the disk since the machine booted.", number(written));
+        page.one(
+            "storage_written_bytes_total",
+            "counter",
+            "Written to the disk since the machine booted.",
+            number(written),
+        );
     }
     if let Some(low) = status.power.under_voltage {
-        page.one("under_voltage", "gauge", "The voltage is too low now.", f64::from(low));
+        page.one(
+            "under_voltage",
+            "gauge",
+            "The voltage is too low now.",
+            f64::from(low),
+        );
     }
 }
 
@@ -101,36 +184,83 @@ fn peers(page: &mut Page, status: &Status) {
     }
     page.about("peer_state", "gauge", "1 for the state that the link has.");
     for peer in &status.peers {
-        page.line("peer_state", &[("peer", &peer.name), ("state", peer.state.word())], 1.0);
+        page.line(
+            "peer_state",
+            &[("peer", &peer.name), ("state", peer.state.word())],
+            1.0,
+        );
     }
-    page.about("peer_events_total", "counter", "Events taken from it (in) and sent to it (out).");
+    page.about(
+        "peer_events_total",
+        "counter",
+        "Events taken from it (in) and sent to it (out).",
+    );
     for peer in &status.peers {
         for (direction, count) in [("in", peer.events_in), ("out", peer.events_out)] {
-            page.line("peer_events_total", &[("peer", &peer.name), ("direction", direction)], number(count));
+            page.line(
+                "peer_events_total",
+                &[("peer", &peer.name), ("direction", direction)],
+                number(count),
+            );
         }
     }
-    page.about("peer_dropped_total", "counter", "Events that did not go on.");
+    page.about(
+        "peer_dropped_total",
+        "counter",
+        "Events that did not go on.",
+    );
     for peer in &status.peers {
         page.counts("peer_dropped_total", ("peer", &peer.name), &peer.dropped);
     }
     page.about("peer_sent_bytes_total", "counter", "Bytes sent to it.");
     for peer in &status.peers {
-        page.line("peer_sent_bytes_total", &[("peer", &peer.name)], number(peer.sending.bytes_out));
+        page.line(
+            "peer_sent_bytes_total",
+            &[("peer", &peer.name)],
+            number(peer.sending.bytes_out),
+        );
     }
-    page.about("peer_waiting_events", "gauge", "Events that wait for it, in memory (outbox) and kept for it (spool).");
+    page.about(
+        "peer_waiting_events",
+        "gauge",
+        "Events that wait for it, in memory (outbox) and kept for it (spool).",
+    );
     for peer in &status.peers {
-        for (place, count) in [("outbox", peer.sending.waiting), ("spool", peer.spool.events)] {
-            page.line("peer_waiting_events", &[("peer", &peer.name), ("place", place)], number(count));
+        for (place, count) in [
+            ("outbox", peer.sending.waiting),
+            ("spool", peer.spool.events),
+        ] {
+            page.line(
+                "peer_waiting_events",
+                &[("peer", &peer.name), ("place", place)],
+                number(count),
+            );
         }
     }
-    page.about("peer_clock_offset_seconds", "gauge", "Its clock minus ours.");
+    page.about(
+        "peer_clock_offset_seconds",
+        "gauge",
+        "Its clock minus ours.",
+    );
     for peer in &status.peers {
-        page.line("peer_clock_offset_seconds", &[("peer", &peer.name)], peer.clock.offset_ms as f64 / 1000.0);
+        page.line(
+            "peer_clock_offset_seconds",
+            &[("peer", &peer.name)],
+            peer.clock.offset_ms as f64 / 1000.0,
+        );
     }
-    page.about("peer_round_trip_seconds", "gauge", "Round trip of its connection.");
+    page.about(
+        "peer_round_trip_seconds",
+        "gauge",
+        "Round trip of its connection.",
+    );
     for peer in &status.peers {
         if let Some(millis) = peer.line.as_ref().and_then(|line| line.round_trip_ms) {
-            page.line("peer_round_trip_seconds", &[("peer", &peer.name)], millis / 1000.0);
+            page.line(
+                "peer_round_trip_seconds",
+                &[("peer", &peer.name)],
+                millis / 1000.0,
+            );
         }
     }
 }
@@ -161,8 +291,14 @@ mod tests {
             assert_eq!(announced.last(), Some(&name), "{line}");
             assert!(value.parse::<f64>().is_ok(), "{line}");
         }
-        assert!(page.contains("tombolo_peer_events_total{peer=\"b\\\"r\\\\a\\nvo\",direction=\"in\"} 12\n"));
-        assert!(page.contains("tombolo_peer_dropped_total{peer=\"b\\\"r\\\\a\\nvo\",reason=\"duplicate\"} 2\n"));
-        assert!(page.contains("tombolo_peer_state{peer=\"b\\\"r\\\\a\\nvo\",state=\"flowing\"} 1\n"));
+        assert!(page.contains(
+            "tombolo_peer_events_total{peer=\"b\\\"r\\\\a\\nvo\",direction=\"in\"} 12\n"
+        ));
+        assert!(page.contains(
+            "tombolo_peer_dropped_total{peer=\"b\\\"r\\\\a\\nvo\",reason=\"duplicate\"} 2\n"
+        ));
+        assert!(
+            page.contains("tombolo_peer_state{peer=\"b\\\"r\\\\a\\nvo\",state=\"flowing\"} 1\n")
+        );
     }
 }

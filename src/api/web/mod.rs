@@ -93,8 +93,7 @@ impl Answer for Web {
     ) -> HttpResponse<Body> {
         let mut grant = None;
         let answered = self.dispatch(&mut request, &visitor, &mut grant).await;
-        let mut response =
-            answered.unwrap_or_else(|problem| Reply::from(problem).into_response());
+        let mut response = answered.unwrap_or_else(|problem| Reply::from(problem).into_response());
         if grant.is_some() || self.is_local {
             response.extensions_mut().insert(Known);
         }
@@ -102,8 +101,14 @@ impl Answer for Web {
         let who = grant.as_ref().map_or("somebody", |grant| &grant.name);
         let status = response.status().as_u16();
         match method.as_str() {
-            "GET" => tracing::debug!("API: {who} at {}: {method} {path}: {status}", visitor.address),
-            _ => tracing::info!("API: {who} at {}: {method} {path:?}: {status}", visitor.address),
+            "GET" => tracing::debug!(
+                "API: {who} at {}: {method} {path}: {status}",
+                visitor.address
+            ),
+            _ => tracing::info!(
+                "API: {who} at {}: {method} {path:?}: {status}",
+                visitor.address
+            ),
         }
         response
     }
@@ -119,7 +124,8 @@ impl Web {
         if self.is_local {
             refuse_browsers(request)?;
         }
-        let (route, name) = route::find(self.table, request.method().as_str(), request.uri().path())?;
+        let (route, name) =
+            route::find(self.table, request.method().as_str(), request.uri().path())?;
         let token = bearer(request);
         let grant = self.grant(token.as_deref(), visitor);
         known.clone_from(&grant);
@@ -154,12 +160,15 @@ impl Web {
             }
             Does::SignsIn => self.sign_in(&body, visitor).await?,
             Does::SignsOut => {
-                self.shared.access.sign_out(token.as_deref().unwrap_or_default());
+                self.shared
+                    .access
+                    .sign_out(token.as_deref().unwrap_or_default());
                 Reply::empty()
             }
-            Does::Describes => {
-                Reply::json(200, &openapi::document(self.table, env!("CARGO_PKG_VERSION")))
-            }
+            Does::Describes => Reply::json(
+                200,
+                &openapi::document(self.table, env!("CARGO_PKG_VERSION")),
+            ),
             Does::Watches => return Err(Problem::internal()),
         };
         Ok(reply.into_response())
@@ -190,17 +199,19 @@ impl Web {
             places: &self.shared.turns.large,
             within: BODY,
         };
-        read(request.body_mut(), large).await.map_err(|error| match error {
-            BodyError::TooLong => {
-                let words = format!("a body has at most {longest} bytes; send less at once");
-                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_long", words)
-            }
-            BodyError::TooSlow => {
-                let words = "the body did not come within 15 seconds";
-                Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", words)
-            }
-            BodyError::Broken => Problem::bad_request("the body did not come whole"),
-        })
+        read(request.body_mut(), large)
+            .await
+            .map_err(|error| match error {
+                BodyError::TooLong => {
+                    let words = format!("a body has at most {longest} bytes; send less at once");
+                    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_long", words)
+                }
+                BodyError::TooSlow => {
+                    let words = "the body did not come within 15 seconds";
+                    Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", words)
+                }
+                BodyError::Broken => Problem::bad_request("the body did not come whole"),
+            })
     }
 
     async fn sign_in(&self, body: &[u8], visitor: &Visitor) -> Result<Reply, Problem> {
@@ -235,7 +246,11 @@ impl Web {
             }
             Err(NotSignedIn::Random) => {
                 let words = "the system gives no random numbers; try again";
-                Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", words))
+                Err(Problem::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "unavailable",
+                    words,
+                ))
             }
         }
     }
@@ -254,7 +269,10 @@ impl Shared {
 /// A web page that somebody on this machine looks at must not reach the listener that asks nobody who it is: no request
 /// of another origin, and none under another name (which a name server of the page's could point here).
 fn refuse_browsers(request: &HttpRequest<Incoming>) -> Result<(), Problem> {
-    let host = request.headers().get(HOST).map(|host| host.to_str().unwrap_or("?"));
+    let host = request
+        .headers()
+        .get(HOST)
+        .map(|host| host.to_str().unwrap_or("?"));
     let name = host.map(|host| match host.strip_prefix('[') {
         Some(inner) => inner.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
@@ -269,14 +287,19 @@ fn refuse_browsers(request: &HttpRequest<Incoming>) -> Result<(), Problem> {
 
 /// The bearer token: of the header, or among the protocols of a WebSocket (browsers can set no header there).
 fn bearer(request: &HttpRequest<Incoming>) -> Option<String> {
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let header = request
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
     if let Some((scheme, token)) = header.and_then(|header| header.split_once(' '))
         && scheme.eq_ignore_ascii_case("bearer")
     {
         return Some(token.trim().to_owned());
     }
     let protocols = stream::protocols(request.headers());
-    let mut tokens = protocols.iter().filter_map(|one| one.strip_prefix(stream::BEARER));
+    let mut tokens = protocols
+        .iter()
+        .filter_map(|one| one.strip_prefix(stream::BEARER));
     tokens.next().map(str::to_owned)
 }
 
@@ -284,7 +307,9 @@ fn may(who: Who, grant: Option<&Grant>, has_token: bool) -> Result<(), Problem> 
     let nobody = || {
         let words = match has_token {
             true => "this token counts no more, or never did; log in again with POST /api/login",
-            false => "no token; log in with POST /api/login, and send the header `Authorization: Bearer TOKEN`",
+            false => {
+                "no token; log in with POST /api/login, and send the header `Authorization: Bearer TOKEN`"
+            }
         };
         Problem::new(StatusCode::UNAUTHORIZED, "no_token", words)
     };

@@ -119,7 +119,10 @@ fn faults(route: &Route) -> Vec<(u16, &'static str)> {
     statuses.extend(route.faults);
     statuses.sort_unstable();
     statuses.dedup();
-    statuses.into_iter().map(|status| (status, words(status))).collect()
+    statuses
+        .into_iter()
+        .map(|status| (status, words(status)))
+        .collect()
 }
 
 const fn words(status: u16) -> &'static str {
@@ -172,7 +175,10 @@ mod tests {
     fn every_route_is_in_the_document_with_its_statuses_and_its_members() {
         let document = document(API, "1");
         let paths = document["paths"].as_object().unwrap();
-        let operations: usize = paths.values().map(|path| path.as_object().unwrap().len()).sum();
+        let operations: usize = paths
+            .values()
+            .map(|path| path.as_object().unwrap().len())
+            .sum();
         assert_eq!(operations, API.len());
         let mut ids = std::collections::BTreeSet::new();
         for route in API.iter().chain(FREETAKSERVER) {
@@ -182,7 +188,9 @@ mod tests {
         let body = &add["requestBody"]["content"]["application/json"]["schema"];
         assert_eq!(body["required"], json!(["name"]));
         assert!(body["properties"]["ca_cert"].is_object());
-        for status in ["201", "400", "401", "403", "408", "409", "413", "422", "503"] {
+        for status in [
+            "201", "400", "401", "403", "408", "409", "413", "422", "503",
+        ] {
             assert!(add["responses"][status].is_object(), "{status}");
         }
         let login = &paths["/api/login"]["post"];

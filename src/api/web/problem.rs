@@ -149,6 +149,9 @@ mod tests {
             "keepalive_seconds: 0 is out of range; give 1 to 32767"
         );
         let problem = Problem::from(Fault::new(ErrorCode::NotFound, "there is: none"));
-        assert_eq!((problem.key, problem.detail.as_str()), (None, "there is: none"));
+        assert_eq!(
+            (problem.key, problem.detail.as_str()),
+            (None, "there is: none")
+        );
     }
 }

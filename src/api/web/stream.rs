@@ -25,7 +25,9 @@ const COT: &str = "cot";
 pub(super) fn protocols(headers: &HeaderMap) -> Vec<&str> {
     let lines = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
     let lines = lines.filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',').map(str::trim)).collect()
+    lines
+        .flat_map(|line| line.split(',').map(str::trim))
+        .collect()
 }
 
 /// Answers the handshake, and streams events to whoever asked once it is done.
@@ -41,7 +43,8 @@ pub(super) fn open(
 ) -> Result<Response<Body>, Problem> {
     let key = key(request)?;
     let full = |limit: &str| {
-        let words = format!("all places are taken (limits.{limit}); close another one, or raise the limit");
+        let words =
+            format!("all places are taken (limits.{limit}); close another one, or raise the limit");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "full", words)
     };
     let watcher = Arc::clone(&shared.watchers).try_acquire_owned();
@@ -62,7 +65,15 @@ pub(super) fn open(
     let (shared, address) = (Arc::clone(shared), visitor.address.to_string());
     tokio::spawn(async move {
         if let Ok(upgraded) = upgraded.await {
-            serve(shared, TokioIo::new(upgraded), address, token, grant, [watcher, client]).await;
+            serve(
+                shared,
+                TokioIo::new(upgraded),
+                address,
+                token,
+                grant,
+                [watcher, client],
+            )
+            .await;
         }
     });
     Ok(response)
@@ -97,7 +108,10 @@ async fn serve(
 fn key(request: &Request<Incoming>) -> Result<String, Problem> {
     let headers = request.headers();
     let says = |name: HeaderName, word: &str| {
-        let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+        let lines = headers
+            .get_all(name)
+            .iter()
+            .filter_map(|line| line.to_str().ok());
         let mut words = lines.flat_map(|line| line.split(','));
         words.any(|one| one.trim().eq_ignore_ascii_case(word))
     };
@@ -112,7 +126,9 @@ fn key(request: &Request<Incoming>) -> Result<String, Problem> {
             ..Problem::new(StatusCode::UPGRADE_REQUIRED, "websocket", words)
         });
     }
-    let key = headers.get(SEC_WEBSOCKET_KEY).and_then(|key| key.to_str().ok());
+    let key = headers
+        .get(SEC_WEBSOCKET_KEY)
+        .and_then(|key| key.to_str().ok());
     key.filter(|key| is_key(key))
         .map(str::to_owned)
         .ok_or_else(|| Problem::bad_request("Sec-WebSocket-Key: it must be 16 bytes in base64"))

@@ -23,12 +23,7 @@ const fn gives(status: u16, kind: &'static str, shape: Shape) -> Gives {
 
 const NOTHING: Gives = gives(204, "", Shape::Opaque);
 
-const fn asks(
-    path: &'static str,
-    summary: &'static str,
-    gives: Gives,
-    does: Does,
-) -> Route {
+const fn asks(path: &'static str, summary: &'static str, gives: Gives, does: Does) -> Route {
     Route {
         method: "GET",
         path,
@@ -244,23 +239,36 @@ pub const FREETAKSERVER: &[Route] = &[
 
 fn login() -> serde_json::Value {
     schema(&[
-        must("token", Kind::Text(128), "send it as `Authorization: Bearer TOKEN`"),
+        must(
+            "token",
+            Kind::Text(128),
+            "send it as `Authorization: Bearer TOKEN`",
+        ),
         must("username", Kind::Text(64), "whose it is"),
         must("scopes", Kind::Words(16), "what it may do"),
-        must("expires_seconds", Kind::Number(1, u32::MAX), "how long it lasts"),
+        must(
+            "expires_seconds",
+            Kind::Number(1, u32::MAX),
+            "how long it lasts",
+        ),
     ])
 }
 
 fn injected() -> serde_json::Value {
     let mut shape = schema(&[must("accepted", Kind::Number(0, u32::MAX), "events taken")]);
-    shape["properties"]["refused"] = serde_json::json!({"type": "array", "items": {"type": "object"}});
+    shape["properties"]["refused"] =
+        serde_json::json!({"type": "array", "items": {"type": "object"}});
     shape
 }
 
 fn token() -> serde_json::Value {
     let mut shape = schema(&[
         must("name", Kind::Text(64), "its name"),
-        must("kind", Kind::Choice(&["token", "user"]), "a token, or a user with a password"),
+        must(
+            "kind",
+            Kind::Choice(&["token", "user"]),
+            "a token, or a user with a password",
+        ),
         must("scopes", Kind::Words(16), "what it may do"),
         may("made", Kind::Text(40), "when it was made, RFC 3339"),
         may("expires", Kind::Text(40), "when it ends, RFC 3339"),

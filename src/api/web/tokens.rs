@@ -22,15 +22,31 @@ pub const LOGIN: &[Field] = &[
 /// What a token is described by.
 pub const TOKEN: &[Field] = &[
     must("name", Kind::Text(64), "its name, unique"),
-    must("scopes", SCOPES, "viewer, operator or administrator, or single scopes"),
-    may("days", Kind::Number(1, MOST_DAYS), "days until it ends; without, it does not end"),
+    must(
+        "scopes",
+        SCOPES,
+        "viewer, operator or administrator, or single scopes",
+    ),
+    may(
+        "days",
+        Kind::Number(1, MOST_DAYS),
+        "days until it ends; without, it does not end",
+    ),
 ];
 
 /// What a user is described by.
 pub const USER: &[Field] = &[
     must("name", Kind::Text(64), "the user's name"),
-    must("scopes", SCOPES, "viewer, operator or administrator, or single scopes"),
-    may("password", Kind::Text(256), "at least 12 characters; without, one is made"),
+    must(
+        "scopes",
+        SCOPES,
+        "viewer, operator or administrator, or single scopes",
+    ),
+    may(
+        "password",
+        Kind::Text(256),
+        "at least 12 characters; without, one is made",
+    ),
 ];
 
 /// `GET /api/tokens`.

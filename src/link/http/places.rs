@@ -233,7 +233,9 @@ impl Table {
             let same = self.waiting().filter(move |guest| guest.address == address);
             same.count()
         };
-        let most = self.waiting().map(|guest| (many(guest.address), guest.serial));
+        let most = self
+            .waiting()
+            .map(|guest| (many(guest.address), guest.serial));
         if let Some((_, serial)) = most.max() {
             self.remove(serial);
         }

@@ -215,7 +215,9 @@ async fn welcome<A: Answer>(
     let http2 = session.alpn_protocol() == Some(b"h2");
     let visitor = Visitor {
         address,
-        certificate: session.peer_certificates().and_then(|chain| identify(chain)),
+        certificate: session
+            .peer_certificates()
+            .and_then(|chain| identify(chain)),
     };
     Box::pin(visit(server, stream, http2, visitor, stop)).await;
 }

@@ -86,7 +86,12 @@ pub async fn watch<S: AsyncRead + AsyncWrite + Unpin>(
             match timeout(SLOW, last(&mut writer, &out)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return error.to_string(),
-                Err(_) => break (CloseCode::Policy, "too slow: it did not take what was sent within 15 s"),
+                Err(_) => {
+                    break (
+                        CloseCode::Policy,
+                        "too slow: it did not take what was sent within 15 s",
+                    );
+                }
             }
         }
     };
