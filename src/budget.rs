@@ -46,6 +46,8 @@ pub const LATEST_PLACE: u64 = 2048 + 192;
 pub const DUPLICATE: u64 = 16;
 /// One source of events whose clock is remembered.
 pub const SOURCE: u64 = 72;
+/// One rule of a filter: its place, its text at its longest, and the allocator's 16.
+pub const FILTER_RULE: u64 = 104;
 /// What is kept of a neighbour's clock.
 pub const FRAME: u64 = 176;
 /// One contact: uid, callsign and type of ordinary length, owner, and its entry in the map.
@@ -337,6 +339,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             LARGE_EVENTS,
             Some("max_event_kib"),
             "its buffer while it grows, or the event and its other wire form",
+        ),
+        row(
+            "filter rules",
+            FILTER_RULE,
+            limits.max_filter_rules.into(),
+            Some("max_filter_rules"),
+            "place and text of each rule of all filters",
         ),
         row(
             "waiting events",

@@ -60,6 +60,10 @@ reasons! {
     IncomingOff = "incoming_off",
     /// `outgoing = false` for this peer.
     OutgoingOff = "outgoing_off",
+    /// A rule of the link's `filter` does not let it through.
+    Filtered = "filtered",
+    /// `data_packages_in = false` or `data_packages_out = false` for this link.
+    DataPackagesOff = "data_packages_off",
     /// A control message that is consumed by the server it is sent to.
     ControlMessage = "control_message",
     /// A mission change, which never crosses federation.

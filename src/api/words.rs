@@ -10,13 +10,27 @@ pub fn reason(reason: Reason, of: &str) -> String {
     }
 }
 
+/// Which rule of a filter kept an event back, as it is written, and where that is.
+pub fn filtered(rule: Option<&str>, peer: &str) -> String {
+    match rule {
+        Some(rule) => {
+            format!("the filter of {peer} stops it: {rule} ([peer.filter] of \"{peer}\")")
+        }
+        None => format!("the filter of {peer} stopped it; it was changed since then"),
+    }
+}
+
 /// The kind of rule that a reason belongs to, in one word: direction, loop, stale, filter, queue, link, content.
 pub fn rule(reason: Reason) -> &'static str {
     match reason {
         Reason::IncomingOff | Reason::OutgoingOff => "direction",
         Reason::Duplicate | Reason::Loop | Reason::HopLimit => "loop",
         Reason::Expired => "stale",
-        Reason::ControlMessage | Reason::MissionChange | Reason::Resource => "filter",
+        Reason::ControlMessage
+        | Reason::MissionChange
+        | Reason::Resource
+        | Reason::Filtered
+        | Reason::DataPackagesOff => "filter",
         Reason::NoDestination => "destination",
         Reason::Conflated | Reason::Evicted | Reason::Refused | Reason::Thinned => "queue",
         Reason::LinkDown | Reason::SpoolFull | Reason::SpoolExpired | Reason::SpoolDamaged => {
@@ -82,6 +96,12 @@ fn sentence(reason: Reason) -> &'static str {
         }
         Reason::OutgoingOff => {
             "`outgoing = false` for {of}: `tombolo peer set {of} --outgoing` sends it ours"
+        }
+        Reason::Filtered => {
+            "the `filter` of {of} does not let it through: `tombolo why` names the rule"
+        }
+        Reason::DataPackagesOff => {
+            "data packages are switched off for {of}: `data_packages_in` and `data_packages_out` in its settings"
         }
         Reason::ControlMessage => {
             "a message between client and server, which ends at the server it is sent to"

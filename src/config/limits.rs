@@ -116,6 +116,8 @@ limits! {
     outbox_kib: u32 = 768 in 4..=65536;
     /// Bytes waiting for all links together, KiB. Not below outbox_kib.
     waiting_kib: u32 = 768 in 4..=262144;
+    /// Rules of all filters together: each type, callsign pattern or part of a preset is one.
+    max_filter_rules: u16 = 128 in 0..=4096;
     /// Memory of the flight recorder and of `why`, KiB. 0 keeps none.
     recorder_kib: u16 = 96 in 0..=16384;
     /// Connections with other boxes whose events may be packed at once, for thin links. 0 allows none.

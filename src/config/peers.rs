@@ -61,6 +61,11 @@ impl Reader<'_> {
             }
             peers.push(peer);
         }
+        let filters = raw.iter().zip(&peers);
+        self.filter_bound(
+            filters.map(|(raw, peer)| (raw.get_ref().filter.as_ref(), &peer.filters)),
+            limits,
+        )?;
         for (written, peer) in raw.iter().zip(&peers) {
             self.fallback(written.get_ref(), peer, &peers)?;
         }
@@ -133,6 +138,9 @@ impl Reader<'_> {
                 .transpose()?,
             rate: raw.rate.as_ref().map(|rate| self.rate(rate)).transpose()?,
             compress: raw.compress.unwrap_or(true),
+            data_packages_in: raw.data_packages_in.unwrap_or(true),
+            data_packages_out: raw.data_packages_out.unwrap_or(true),
+            filters: self.filters(raw.filter.as_ref())?,
         })
     }
 

@@ -7,6 +7,7 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use toml::Spanned;
 
 use super::clock::{CLOCK_KEYS, RawClock};
+use super::filter::{FILTER_KEYS, RawFilters};
 use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
 use super::probe::RawProbe;
@@ -54,6 +55,11 @@ const PEER_KEYS: &[&str] = &[
     "uplinks",
     "rate",
     "compress",
+    "data_packages_in",
+    "data_packages_out",
+    "filter",
+    "filters",
+    "federation_filter",
 ];
 
 /// How a table is spelled in a message, and its keys.
@@ -69,6 +75,19 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "uplink" => Some(("[[uplink]]", UPLINK_KEYS)),
         "keepalive" => Some(("[keepalive]", KEEPALIVE_KEYS)),
         "peer" => Some(("[[peer]]", PEER_KEYS)),
+        _ => None,
+    }
+}
+
+/// The keys of a table within a table, and how that one is spelled.
+pub(super) fn inner_table(
+    table: &str,
+    key: &str,
+) -> Option<(&'static str, &'static [&'static str])> {
+    match (table, key) {
+        ("peer", "filter" | "filters" | "federation_filter") => {
+            Some(("[peer.filter]", FILTER_KEYS))
+        }
         _ => None,
     }
 }
@@ -97,7 +116,18 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock" | "compress")
+        ("peer", "filter" | "filters" | "federation_filter") => {
+            "write a table such as { block_types = [\"a-h\"] }, or the name of a preset in quotes"
+                .into()
+        }
+        (_, "allow_types" | "block_types" | "cot_types") => {
+            "write a list of types such as [\"a-f\", \"b-t-f\"]".into()
+        }
+        (_, "allow_callsigns" | "block_callsigns") => {
+            "write a list of callsigns such as [\"ALPHA*\"]".into()
+        }
+        ("peer", "data_packages_in" | "data_packages_out")
+        | ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock" | "compress")
         | ("led", "active_low")
         | ("uplink", "metered")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
@@ -189,6 +219,10 @@ pub(super) struct RawPeer {
     pub(super) uplinks: Option<Spanned<Vec<String>>>,
     pub(super) rate: Option<Spanned<String>>,
     pub(super) compress: Option<bool>,
+    pub(super) data_packages_in: Option<bool>,
+    pub(super) data_packages_out: Option<bool>,
+    #[serde(alias = "filters", alias = "federation_filter")]
+    pub(super) filter: Option<Spanned<RawFilters>>,
 }
 
 /// One address or several; `""` and `[]` are none.

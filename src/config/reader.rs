@@ -85,11 +85,36 @@ impl Reader<'_> {
                 continue;
             };
             match value.get_ref() {
-                DeValue::Table(inner) => self.known_in(inner, table, known)?,
+                DeValue::Table(inner) => {
+                    self.known_in(inner, table, known)?;
+                    self.known_within(key.get_ref(), inner)?;
+                }
                 DeValue::Array(items) => {
                     for item in items {
                         if let DeValue::Table(inner) = item.get_ref() {
                             self.known_in(inner, table, known)?;
+                            self.known_within(key.get_ref(), inner)?;
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys of tables within a table.
+    fn known_within(&self, table: &str, inner: &DeTable<'_>) -> Result<(), ConfigError> {
+        for (key, value) in inner {
+            let Some((spelled, known)) = raw::inner_table(table, key.get_ref()) else {
+                continue;
+            };
+            match value.get_ref() {
+                DeValue::Table(deep) => self.known_in(deep, spelled, known)?,
+                DeValue::Array(items) => {
+                    for item in items {
+                        if let DeValue::Table(deep) = item.get_ref() {
+                            self.known_in(deep, spelled, known)?;
                         }
                     }
                 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustls_pki_types::CertificateDer;
 
 use super::clock::ClockSources;
+use super::filter::Filters;
 use super::led::Led;
 use super::limits::Limits;
 use super::probe::Probe;
@@ -117,6 +118,12 @@ pub struct Peer {
     pub rate: Option<Rate>,
     /// Pack what is sent over a thin link when the peer is a box that can unpack it.
     pub compress: bool,
+    /// Take data packages and files from it.
+    pub data_packages_in: bool,
+    /// Let it have data packages and files of ours.
+    pub data_packages_out: bool,
+    /// What may cross the link, each way.
+    pub filters: Filters,
 }
 
 impl Peer {

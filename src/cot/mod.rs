@@ -2,12 +2,14 @@
 
 pub mod base64;
 pub mod class;
+pub mod content;
 pub mod echo;
 pub mod encode;
 pub mod federated;
 mod marti;
 pub mod patch;
 pub mod render;
+pub mod tak;
 
 pub use class::Class;
 

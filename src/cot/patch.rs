@@ -25,13 +25,13 @@ pub fn put_moved(out: &mut Vec<u8>, event: &[u8], shift_ms: i64, stamps: &mut st
 }
 
 /// The attributes of a start tag: each name, and where its value begins and ends.
-struct Attributes<'a> {
+pub(super) struct Attributes<'a> {
     event: &'a [u8],
     at: usize,
 }
 
 impl<'a> Attributes<'a> {
-    fn of(event: &'a [u8]) -> Self {
+    pub(super) fn of(event: &'a [u8]) -> Self {
         let name = event.iter().position(u8::is_ascii_whitespace);
         Self {
             event,

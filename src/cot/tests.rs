@@ -1,6 +1,7 @@
 //! The codec against independent readers: prost decodes what it writes and writes what it decodes, quick-xml judges
 //! its XML, and a model of the event knows what both must find.
 
+mod content;
 mod judge;
 mod model;
 

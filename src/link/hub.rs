@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::clock::{Clock, Now, Quality};
 use crate::counters::Reason;
 use crate::route::outbox::{Thin, Want};
+use crate::route::policy::Policy;
 use crate::route::{LinkId, LinkSpec, Router, Verdict, Wire};
 
 /// The shared router.
@@ -115,6 +116,11 @@ impl Port {
     /// From now on the link's events are written in that way; see [`Router::set_wire`].
     pub fn set_wire(&self, wire: Wire) {
         self.hub.with(|router, _| router.set_wire(self.id, wire));
+    }
+
+    /// What may cross the link; see [`Router::set_policy`].
+    pub fn set_policy(&self, policy: Option<Policy>) {
+        (self.hub).with(|router, now| router.set_policy(self.id, policy, now));
     }
 
     /// Counts something that the link itself refused.

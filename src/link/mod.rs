@@ -4,6 +4,7 @@ pub mod board;
 pub mod clients;
 pub mod door;
 pub mod fed2;
+pub mod federate;
 pub mod gauge;
 pub mod gpsd;
 pub mod grpc;

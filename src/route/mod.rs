@@ -11,6 +11,7 @@ pub mod latest;
 pub mod link;
 pub mod outbox;
 pub mod parcel;
+pub mod policy;
 pub mod queue;
 pub mod rate;
 pub mod recorder;

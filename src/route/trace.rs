@@ -5,6 +5,7 @@
 //! becomes of it later finds its row; a row that was taken over meanwhile, or whose uid has a newer event, is left
 //! alone.
 
+use super::policy::Ruling;
 use crate::cot::Class;
 use crate::counters::Reason;
 
@@ -23,6 +24,8 @@ pub enum Fate {
     Spooled,
     /// It was not passed on.
     Dropped(Reason),
+    /// A rule of the link's filter kept it back.
+    Filtered(Ruling),
 }
 
 /// Points from a parcel to the row of its event. The default points nowhere.
@@ -114,6 +117,8 @@ pub struct Refused {
     pub at_ms: u64,
     /// Why.
     pub reason: Reason,
+    /// Which rule of the link's filter, if one.
+    pub ruling: Option<Ruling>,
     /// The link's number at the router.
     pub from: u16,
 }
@@ -239,13 +244,19 @@ impl Traces {
     }
 
     /// An event was refused on its way in. What became of the last one that was taken stays known.
-    pub fn refused(&mut self, arrival: &Arrival<'_>, reason: Reason, now_ms: u64) {
+    pub fn refused(
+        &mut self,
+        arrival: &Arrival<'_>,
+        (reason, ruling): (Reason, Option<Ruling>),
+        now_ms: u64,
+    ) {
         if let Some(at) = self.row(arrival, now_ms) {
             let row = &mut self.rows[at];
             row.refused_count = row.refused_count.wrapping_add(1);
             row.refused = Some(Refused {
                 at_ms: now_ms,
                 reason,
+                ruling,
                 from: arrival.from,
             });
         }
@@ -444,11 +455,11 @@ mod tests {
         let mut traces = Traces::new(16 * 1024, 8);
         let mark = traces.taken(&arrival(7), Class::Track, 0, 1);
         traces.offered(mark, BRAVO, Fate::Sent);
-        traces.refused(&arrival(7), Reason::Loop, 5);
+        traces.refused(&arrival(7), (Reason::Loop, None), 5);
         let trace = traces.find(arrival(7).key).unwrap();
         assert_eq!(trace.refused.unwrap().reason, Reason::Loop);
         assert_eq!(trace.at(BRAVO).unwrap().fate, Fate::Sent);
-        traces.refused(&arrival(8), Reason::IncomingOff, 6);
+        traces.refused(&arrival(8), (Reason::IncomingOff, None), 6);
         let trace = traces.find(arrival(8).key).unwrap();
         assert_eq!((trace.taken, trace.refused_count), (None, 1));
     }

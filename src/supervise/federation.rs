@@ -13,12 +13,10 @@ use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::fed2::companion::Feature;
 use crate::link::fed2::echo::EchoDesk;
-use crate::link::fed2::node::MESSAGE_OVERHEAD;
-use crate::link::fed2::{
-    Acceptor, AcceptorSettings, Companions, Dialler, Identify, Node, PeerSettings, Registry,
-    Timing, time_exchange,
-};
-use crate::link::fed2::{receipts, standby};
+use crate::link::fed2::{self, receipts, standby};
+use crate::link::fed2::{Acceptor, AcceptorSettings, Companions, time_exchange};
+use crate::link::federate::node::MESSAGE_OVERHEAD;
+use crate::link::federate::{Dialler, Identify, Node, PeerSettings, Registry, Timing};
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
 use crate::link::meter::Meters;
@@ -28,6 +26,7 @@ use crate::link::route_watch::{Routes, Watching};
 use crate::link::tls::{self, Credentials, Moments, Observer};
 use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
+use crate::route::policy::Policy;
 
 use super::spool;
 use super::timekeeper::Timekeeper;
@@ -201,6 +200,7 @@ impl Federation {
         self.node.hub.with(|router, now| {
             router.set_peers(&specs);
             router.set_spools(&spools);
+            router.set_policies(config.peers.iter().map(policy), now);
             router.note_directions(now);
         });
 
@@ -295,7 +295,7 @@ impl Federation {
             match tls::federation_client(&self.credentials, rule(peer), observer) {
                 Ok(tls) => {
                     let node = Arc::clone(&self.node);
-                    let dialler = Dialler::spawn(node, PeerSettings::of(peer, &self.uplinks), tls);
+                    let dialler = fed2::dial(node, PeerSettings::of(peer, &self.uplinks), tls);
                     self.diallers.insert(name.clone(), dialler);
                 }
                 Err(error) => board.set(name, PeerState::Waiting, error.to_string(), now),
@@ -337,13 +337,22 @@ fn rule(peer: &Peer) -> TrustRule {
     }
 }
 
-/// Directions and clocks are the router's business; the connection may stay.
+/// What may cross a peer's link.
+fn policy(peer: &Peer) -> (&str, Option<Policy>) {
+    let policy = Policy::of(&peer.filters, peer.data_packages_in, peer.data_packages_out);
+    (&peer.name, policy)
+}
+
+/// Directions, filters and clocks are the router's business; the connection may stay.
 fn only_directions_changed(old: &Peer, new: &Peer) -> bool {
     let aligned = Peer {
         incoming: new.incoming,
         outgoing: new.outgoing,
         spool: new.spool,
         correct_clock: new.correct_clock,
+        data_packages_in: new.data_packages_in,
+        data_packages_out: new.data_packages_out,
+        filters: new.filters.clone(),
         ..old.clone()
     };
     aligned == *new

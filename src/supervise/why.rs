@@ -104,11 +104,18 @@ fn taken(router: &Router, trace: &Trace<'_>, now: Now) -> Option<Arrived> {
 fn refused(router: &Router, trace: &Trace<'_>, now: Now) -> Option<Arrived> {
     let refused = trace.refused?;
     let arrived = arrived(router, refused.at_ms, refused.from, now);
+    let words = match refused.ruling {
+        Some(ruling) => {
+            let rule = router.rule_words(refused.from, true, ruling, refused.at_ms);
+            words::filtered(rule.as_deref(), &arrived.from)
+        }
+        None => words::reason(refused.reason, &arrived.from),
+    };
     Some(Arrived {
         count: trace.refused_count,
         reason: Some(refused.reason.word().to_owned()),
         rule: Some(words::rule(refused.reason).to_owned()),
-        words: words::reason(refused.reason, &arrived.from),
+        words,
         ..arrived
     })
 }
@@ -149,7 +156,15 @@ fn fates(router: &Router, trace: &Trace<'_>, peers: &[&str], now: Now) -> Vec<Fa
     for peer in peers {
         let cell = router.column_of(peer).and_then(|column| trace.at(column));
         // A peer that is paused has no column before it was registered once.
-        fates.extend(cell.map(|cell| fate(peer, &cell, age_ms)));
+        let taken_ms = now.mono_ms.saturating_sub(age_ms);
+        fates.extend(cell.map(|cell| match cell.fate {
+            trace::Fate::Filtered(ruling) => {
+                let number = router.number_of(peer);
+                let rule = number.and_then(|link| router.rule_words(link, false, ruling, taken_ms));
+                filtered(peer, rule.as_deref(), &cell)
+            }
+            _ => fate(peer, &cell, age_ms),
+        }));
     }
     fates
 }
@@ -182,6 +197,12 @@ fn fate(link: &str, cell: &Cell, age_ms: u64) -> Fate {
             ("waiting", None, words)
         }
         trace::Fate::Spooled => ("spooled", None, "kept until the link is back".to_owned()),
+        // Filters are the peers', and have words of their own.
+        trace::Fate::Filtered(_) => (
+            "dropped",
+            Some(Reason::Filtered),
+            words::reason(Reason::Filtered, link),
+        ),
         trace::Fate::Dropped(reason) => {
             let words = words::reason(reason, if link == "local clients" { "" } else { link });
             (
@@ -199,6 +220,19 @@ fn fate(link: &str, cell: &Cell, age_ms: u64) -> Fate {
         after_ms,
         count: cell.count.into(),
         words: text,
+    }
+}
+
+fn filtered(peer: &str, rule: Option<&str>, cell: &Cell) -> Fate {
+    let words = words::filtered(rule, peer);
+    Fate {
+        link: peer.to_owned(),
+        fate: "dropped".to_owned(),
+        reason: Some(Reason::Filtered.word().to_owned()),
+        rule: Some(words::rule(Reason::Filtered).to_owned()),
+        after_ms: u64::from(cell.after) * 100,
+        count: cell.count.into(),
+        words: format!("not sent ({}): {words}", Reason::Filtered),
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Everything here is a checked view over the caller's bytes: no tree, no copy, no clock, no allocation per event.
 //! [`scan`] cuts a stream into pieces, [`xml`] checks one piece and notes where its parts are, [`fig`] does the same
-//! for a `FederatedEvent`, [`cold`] holds the messages that are rare; [`stamp`], [`survey`], [`text`], [`number`],
-//! [`proto`] and [`room`] are the letters they are written in; [`pack`] makes a stream of them small.
+//! for a `FederatedEvent` and [`tak`] for a `TakMessage`, [`cold`] holds the messages that are rare; [`stamp`],
+//! [`survey`], [`text`], [`number`], [`proto`] and [`room`] are the letters they are written in; [`pack`] makes a stream of them small.
 
 pub mod cold;
 pub mod fig;
@@ -14,5 +14,6 @@ pub mod room;
 pub mod scan;
 pub mod stamp;
 pub mod survey;
+pub mod tak;
 pub mod text;
 pub mod xml;

@@ -33,9 +33,9 @@ const PURE_FILES: &[&str] = &[
     "link::keepalive",
     "link::nat::search",
     "link::nat::table",
-    "link::fed2::plan",
-    "link::fed2::choice",
-    "link::fed2::latch",
+    "link::federate::plan",
+    "link::federate::choice",
+    "link::federate::latch",
 ];
 /// What a pure file never names. `std::task` is no more than a trait and stays allowed.
 const IMPURE: &[&str] = &[

@@ -32,6 +32,9 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         uplinks: Vec::new(),
         rate: None,
         compress: true,
+        data_packages_in: true,
+        data_packages_out: true,
+        filters: Default::default(),
     }
 }
 

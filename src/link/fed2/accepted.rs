@@ -18,10 +18,10 @@ use crate::link::grpc::status::{Code, Status};
 use crate::link::nat::Link;
 
 use super::methods::Methods;
-use super::node::{Node, PeerSettings};
-use super::registry::{Cutter, stopped, told};
-use super::trouble::Trouble;
-use super::watched::Watched;
+use crate::link::federate::node::{Node, PeerSettings};
+use crate::link::federate::registry::{Cutter, stopped, told};
+use crate::link::federate::trouble::Trouble;
+use crate::link::federate::watched::Watched;
 
 /// Between two looks at whether the peer has fallen silent, at least.
 const SHORTEST_LOOK: Duration = Duration::from_millis(20);

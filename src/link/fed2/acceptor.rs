@@ -26,10 +26,10 @@ use crate::link::tls::FEDERATION_ALPN;
 use crate::pki::Refusal;
 
 use super::accepted;
-use super::connect::TLS_BUFFER;
-use super::node::{Identify, Node, PeerSettings};
-use super::registry::{Cutter, stopped};
-use super::trouble::Trouble;
+use crate::link::federate::connect::TLS_BUFFER;
+use crate::link::federate::node::{Identify, Node, PeerSettings};
+use crate::link::federate::registry::{Cutter, stopped};
+use crate::link::federate::trouble::Trouble;
 
 /// Connections that one peer may have: the one that carries its events, its standby, and one that will replace either.
 const MOST_OF_ONE: usize = 3;

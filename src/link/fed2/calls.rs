@@ -24,9 +24,9 @@ use super::flow::Flow;
 use super::intake;
 use super::keeping::Keeping;
 use super::names::{Introduction, KEEPALIVE, MethodName};
-use super::node::{Node, PeerSettings};
 use super::pulse::Pulse;
-use super::trouble::{HEALTH_ANSWER, Trouble};
+use crate::link::federate::node::{Node, PeerSettings};
+use crate::link::federate::trouble::{HEALTH_ANSWER, Trouble};
 
 /// A health check over a link with a byte budget must be answered within this.
 const THIN_DEADLINE: Duration = Duration::from_secs(11);

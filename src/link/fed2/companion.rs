@@ -17,10 +17,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::packing::Packing;
+use crate::link::federate::packing::Packing;
 use crate::link::grpc::status::{Code, Status};
 
-use super::registry::Origin;
+use crate::link::federate::registry::Origin;
 
 /// Says "I am a box", and which revision of these private matters it speaks.
 const BOX: HeaderName = HeaderName::from_static("tombolo-box");

@@ -17,7 +17,7 @@ use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
 
 use super::companion::{Answering, Companion, Feature, Features, Line, PATIENCE, PAYLOAD_LIMIT};
-use super::packing::Packing;
+use crate::link::federate::packing::Packing;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Serve = Arc<dyn Fn(Question) -> Answering + Send + Sync>;

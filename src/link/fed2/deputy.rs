@@ -10,13 +10,13 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::link::route_watch::Changes;
 
 use super::companion::Companion;
-use super::latch::{Latch, Latched, Progress};
 use super::opened::{Opened, Purpose};
-use super::plan::{self, Outcome, Plan};
 use super::pulse::Pulse;
 use super::standby::Warm;
-use super::trouble::chance;
-use super::way::{Loud, Way};
+use crate::link::federate::latch::{Latch, Latched, Progress};
+use crate::link::federate::plan::{self, Outcome, Plan};
+use crate::link::federate::trouble::chance;
+use crate::link::federate::way::{Loud, Way};
 
 /// With a standby at hand, a health check that goes unanswered this long at least is reason enough to use it.
 const OVERDUE: Duration = Duration::from_millis(1000);
@@ -171,7 +171,7 @@ impl Deputy {
         }
         tokio::select! {
             () = &mut answer => None,
-            reached = self.way.reach(self.address, Loud::No) => reached.ok(),
+            reached = Opened::reach(&mut self.way, self.address, Loud::No) => reached.ok(),
         }
     }
 
@@ -207,10 +207,8 @@ impl Deputy {
             let place = self.way.node().registry.standby();
             let reached = match place {
                 Some(place) => {
-                    let reached = self
-                        .way
-                        .over(uplink, self.address, Loud::No, Purpose::Wait)
-                        .await;
+                    let (way, address) = (&mut self.way, self.address);
+                    let reached = Opened::over(way, uplink, address, Purpose::Wait).await;
                     reached.ok().map(|opened| (opened, place))
                 }
                 None => None,

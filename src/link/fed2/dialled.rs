@@ -21,11 +21,11 @@ use super::companion_calls;
 use super::flow::Flow;
 use super::keeping::Keeping;
 use super::names::{Introduction, MethodName};
-use super::node::{Node, PeerSettings};
 use super::opened::Opened;
 use super::pulse::Pulse;
-use super::registry::{Candidate, Cutter, Origin, Side, stopped, told};
-use super::trouble::Trouble;
+use crate::link::federate::node::{Node, PeerSettings};
+use crate::link::federate::registry::{Candidate, Cutter, Origin, Side, stopped, told};
+use crate::link::federate::trouble::Trouble;
 
 /// Runs a connection until it ends or `stop` changes, and closes it. `Ok` = stopped on request. Dropping the future cuts
 /// the connection at once.

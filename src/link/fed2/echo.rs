@@ -30,7 +30,7 @@ use crate::route::CameEcho;
 
 use super::companion::{Companion, Feature};
 use super::companion_desk::Question;
-use super::node::Node;
+use crate::link::federate::node::Node;
 
 /// An answer must come within this.
 pub const PATIENCE: Duration = Duration::from_secs(10);

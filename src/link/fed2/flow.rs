@@ -18,9 +18,9 @@ use crate::link::hub::Port;
 use crate::link::meter::Meter;
 use crate::route::outbox::Want;
 
-use super::pace::{Pace, thin};
-use super::packing::Packing;
-use super::registry::Claim;
+use crate::link::federate::pace::{Pace, thin};
+use crate::link::federate::packing::Packing;
+use crate::link::federate::registry::Claim;
 
 /// The events of one connection.
 #[derive(Debug)]

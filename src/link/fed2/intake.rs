@@ -13,7 +13,7 @@ use crate::link::grpc::frame::{Decoder, FrameError};
 use crate::link::grpc::status::{Code, Status};
 
 use super::flow::Flow;
-use super::node::Node;
+use crate::link::federate::node::Node;
 
 /// An event of which more than this has come, and not yet its end, needs one of the few places for large events,
 /// bytes. All federates and clients share those, so that the largest event times all peers need not fit into memory.

@@ -11,8 +11,8 @@ use crate::link::nat::Link;
 use crate::route::Router;
 
 use super::companion::Companion;
-use super::node::{Node, PeerSettings};
-use super::trouble::Trouble;
+use crate::link::federate::node::{Node, PeerSettings};
+use crate::link::federate::trouble::Trouble;
 
 /// How a dialled connection is kept alive. Clones share it.
 #[derive(Debug, Clone)]

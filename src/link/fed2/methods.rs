@@ -27,10 +27,10 @@ use super::companion_calls;
 use super::flow::Flow;
 use super::intake;
 use super::names::{Introduction, MethodName};
-use super::node::{Node, PeerSettings};
-use super::registry::{Candidate, Cutter, Side};
 use super::standby;
-use super::trouble;
+use crate::link::federate::node::{Node, PeerSettings};
+use crate::link::federate::registry::{Candidate, Cutter, Side};
+use crate::link::federate::trouble;
 
 /// ServerEventStreams of one connection. TAK opens a newer one beside the old one; more have no use.
 const EVENT_STREAMS: usize = 2;

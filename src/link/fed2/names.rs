@@ -8,7 +8,7 @@ use crate::wire::cold::{
     ServerHealth, Subscription, TakServerVersion,
 };
 
-use super::node::Node;
+use crate::link::federate::node::Node;
 
 /// Path prefix of every method.
 pub const SERVICE: &str = "/com.atakmap.FederatedChannel/";

@@ -16,15 +16,17 @@ use crate::link::grpc::http2;
 use crate::link::grpc::scope::{ScopeGuard, TaskScope};
 use crate::link::meter::Meter;
 use crate::link::nat::Link;
-use crate::link::nat::quiet::Way;
+use crate::link::nat::quiet;
 use crate::link::nat::table::{ONLY_UPLINK, Place};
 
 use super::companion::Companion;
-use super::connect::Connected;
 use super::keeping::Keeping;
-use super::node::{Node, PeerSettings};
-use super::trouble::Trouble;
-use super::watched::{Fault, Watched};
+use crate::link::federate::attempts::Open;
+use crate::link::federate::connect::Connected;
+use crate::link::federate::node::{Node, PeerSettings};
+use crate::link::federate::trouble::Trouble;
+use crate::link::federate::watched::{Fault, Watched};
+use crate::link::federate::way::{Loud, Way};
 
 /// What a connection is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +57,7 @@ pub struct Opened {
     /// The uplink that carries it.
     pub uplink: Option<Arc<Uplink>>,
     /// How to open another one beside it.
-    pub way: Way,
+    pub way: quiet::Way,
     /// Its socket, and how it goes out.
     pub link: Arc<Link>,
     /// Its schedule, when it was made to carry events at once.
@@ -64,7 +66,51 @@ pub struct Opened {
     _guard: ScopeGuard,
 }
 
+impl Open for Opened {
+    async fn open(way: &mut Way, address: usize) -> Result<Self, Trouble> {
+        Self::reach(way, address, Loud::Yes).await
+    }
+}
+
 impl Opened {
+    /// One attempt at one address, to carry the peer's events.
+    ///
+    /// # Errors
+    /// What was wrong.
+    pub async fn reach(way: &mut Way, address: usize, loud: Loud) -> Result<Self, Trouble> {
+        let connected = way.reach(address, loud).await?;
+        Self::begin(way, address, connected, Purpose::Carry).await
+    }
+
+    /// One attempt at one address over one uplink.
+    ///
+    /// # Errors
+    /// What was wrong.
+    pub async fn over(
+        way: &mut Way,
+        uplink: usize,
+        address: usize,
+        purpose: Purpose,
+    ) -> Result<Self, Trouble> {
+        let connected = way.over(uplink, address, Loud::No).await?;
+        Self::begin(way, address, connected, purpose).await
+    }
+
+    async fn begin(
+        way: &mut Way,
+        address: usize,
+        connected: Connected,
+        purpose: Purpose,
+    ) -> Result<Self, Trouble> {
+        let (node, peer) = (Arc::clone(way.node()), Arc::clone(way.peer()));
+        let uplink = way.number(connected.uplink.as_ref());
+        let opened = Self::new(&node, &peer, way.authority(address), connected, purpose).await;
+        if opened.is_err() {
+            way.suspect(uplink);
+        }
+        opened
+    }
+
     /// Starts HTTP/2.
     ///
     /// # Errors

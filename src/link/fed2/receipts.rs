@@ -14,7 +14,7 @@ use crate::link::hub::Hub;
 
 use super::companion::{Companion, Feature};
 use super::companion_desk::Companions;
-use super::registry::Registry;
+use crate::link::federate::registry::Registry;
 
 const METHOD: &str = "Receipt";
 

@@ -27,10 +27,10 @@ use crate::route::ASIDE_BYTES;
 use super::calls::Caller;
 use super::companion::{Feature, SERVICE};
 use super::companion_desk::Companions;
-use super::node::{Node, PeerSettings};
 use super::opened::Opened;
-use super::registry::Standby;
-use super::trouble::Trouble;
+use crate::link::federate::node::{Node, PeerSettings};
+use crate::link::federate::registry::Standby;
+use crate::link::federate::trouble::Trouble;
 
 /// The private call that carries emergencies both ways.
 pub const METHOD: &str = "Standby";

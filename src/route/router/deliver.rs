@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 
 use super::forms::{Forms, Source};
+use super::policing::Room;
 use super::spooling::lane_of;
 use super::{Federate, Kind, Router};
 use crate::clock::Now;
@@ -10,7 +11,7 @@ use crate::cot::Class;
 use crate::cot::federated::ContactOperation;
 use crate::cot::render;
 use crate::counters::Reason;
-use crate::route::contacts::Contact;
+use crate::route::contacts::{Contact, NAMES_MAX};
 use crate::route::link::{LinkId, Verdict, Wire};
 use crate::route::outbox::Parcel;
 use crate::route::spool::Which;
@@ -109,6 +110,10 @@ impl Targets {
     }
 }
 
+/// Of whom an entry of the phone book is, as far as filters ask: type and callsign of the contact, or the type alone
+/// of an item that is gone.
+pub(super) type OfWhom<'a> = (Option<(&'a [u8], &'a [u8])>, &'a [u8]);
+
 /// The callsign that means everybody (protocol reference 6.7).
 const ALL_STREAMING: &[u8] = b"All Streaming";
 
@@ -122,9 +127,13 @@ impl Router {
         targets: &Targets,
         now: Now,
     ) -> Result<Verdict, Reason> {
+        let room = match self.callsigns_matter {
+            true => self.name_outward(&source),
+            false => Room::default(),
+        };
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut forms = Forms::new(source, &self.envelope, &mut scratch);
-        let (mut count, mut spooled) = (0, false);
+        let (mut count, mut spooled, mut stopped) = (0, false, false);
         for (place, link) in self.links.iter_mut().enumerate() {
             let is_federate = matches!(link.kind, Kind::Federate(_));
             let column = link.outbox.column();
@@ -132,6 +141,14 @@ impl Router {
                 if place == usize::from(from.0) && is_federate {
                     self.pool.traces.offered(meta.mark, column, Fate::Origin);
                 }
+                continue;
+            }
+            if link.guard.is_some()
+                && !meta.local_only
+                && let Some(stop) = link.stops(&source, &room, &mut self.local)
+            {
+                stopped = true;
+                self.pool.traces.offered(meta.mark, column, stop.fate());
                 continue;
             }
             let (made, tally) = match &mut link.kind {
@@ -210,11 +227,14 @@ impl Router {
         }
         scratch.give_back();
         self.scratch = scratch;
+        if self.callsigns_matter {
+            self.callsigns = room;
+        }
         if spooled {
             self.trim();
         }
         match count {
-            0 if targets.is_directed() => Err(Reason::NoDestination),
+            0 if targets.is_directed() && !stopped => Err(Reason::NoDestination),
             count => Ok(Verdict::Routed(count)),
         }
     }
@@ -276,13 +296,21 @@ impl Router {
 
     /// Tells the federates of a contact that came.
     pub(super) fn tell_came(&mut self, from: LinkId, uid: &[u8], callsign: &[u8], now: Now) {
-        self.tell_federates(from, ContactOperation::Create, uid, callsign, now);
+        let key = self.hash_of(uid);
+        let mut kind = heapless::Vec::<u8, NAMES_MAX>::new();
+        if let Some(contact) = self.contacts.find(key) {
+            // A name in the book is never longer than that.
+            let _ = kind.extend_from_slice(contact.kind());
+        }
+        let entry = (uid, callsign, kind.as_slice());
+        self.tell_federates(from, ContactOperation::Create, entry, now);
     }
 
     /// Tells everybody that a contact left: federates by a contact entry, clients by a delete.
     pub(super) fn tell_left(&mut self, contact: &Contact, now: Now) {
         let (from, uid, kind) = (contact.link, contact.uid(), contact.kind());
-        self.tell_federates(from, ContactOperation::Delete, uid, kind, now);
+        let entry = (uid, contact.callsign(), kind);
+        self.tell_federates(from, ContactOperation::Delete, entry, now);
         self.tell_clients_deleted(from, uid, kind, now);
     }
 
@@ -314,17 +342,18 @@ impl Router {
         &mut self,
         from: LinkId,
         operation: ContactOperation,
-        uid: &[u8],
-        second: &[u8],
+        (uid, callsign, kind): (&[u8], &[u8], &[u8]),
         now: Now,
     ) {
         let delete = operation == ContactOperation::Delete;
         let meta = self.contact_meta(uid, delete, now);
         let mut out = std::mem::take(&mut self.scratch.federated);
         out.clear();
+        let second = if delete { kind } else { callsign };
         self.envelope.put_contact(&mut out, operation, uid, second);
         self.envelope.finish(&mut out);
-        self.offer_federates(from, &out, meta, now);
+        let who = Some((kind, callsign)).filter(|_| !delete || !callsign.is_empty());
+        self.offer_federates(from, &out, (who, kind), meta, now);
         self.scratch.federated = out;
     }
 
@@ -333,6 +362,7 @@ impl Router {
         &mut self,
         from: LinkId,
         message: &Federated<'_>,
+        of: OfWhom<'_>,
         meta: Meta,
         now: Now,
     ) -> Result<Verdict, Reason> {
@@ -340,16 +370,30 @@ impl Router {
         out.clear();
         let made = self.envelope.put_relayed(&mut out, message);
         let count = match made {
-            Ok(()) => self.offer_federates(from, &out, meta, now),
+            Ok(()) => self.offer_federates(from, &out, of, meta, now),
             Err(_) => 0,
         };
         self.scratch.federated = out;
         made.map(|()| Verdict::Routed(count))
     }
 
-    fn offer_federates(&mut self, from: LinkId, bytes: &[u8], meta: Meta, now: Now) -> u16 {
+    fn offer_federates(
+        &mut self,
+        from: LinkId,
+        bytes: &[u8],
+        (who, kind): OfWhom<'_>,
+        meta: Meta,
+        now: Now,
+    ) -> u16 {
         let (mut copy, mut count) = (None, 0);
         for (place, link) in self.links.iter_mut().enumerate() {
+            let may_know = match who {
+                Some((kind, callsign)) => link.may_know(kind, callsign),
+                None => link.may_know_gone(kind),
+            };
+            if !may_know {
+                continue;
+            }
             let Kind::Federate(federate) = &mut link.kind else {
                 continue;
             };

@@ -20,9 +20,17 @@ pub(super) enum Source<'a> {
     Federated(&'a Federated<'a>, &'a Geo<'a>, Option<&'a Detail<'a>>),
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    /// Its detail, if it has one that was looked at.
+    pub(super) fn detail(&self) -> Option<&'a Detail<'a>> {
+        match self {
+            Self::Xml(event) => event.detail.as_ref(),
+            Self::Federated(_, _, detail) => *detail,
+        }
+    }
+
     /// The event's uid, as it is spelled in this form, and its type.
-    pub(super) fn uid_and_kind(&self) -> (&[u8], &[u8]) {
+    pub(super) fn uid_and_kind(&self) -> (&'a [u8], &'a [u8]) {
         match self {
             Self::Xml(event) => (event.uid, event.kind),
             Self::Federated(_, geo, _) => (geo.uid, geo.kind),

@@ -7,6 +7,7 @@ mod echo;
 mod forms;
 mod notes;
 mod places;
+mod policing;
 mod questions;
 mod receive;
 mod reference;
@@ -40,6 +41,7 @@ use crate::wire::xml::Reader;
 pub use spooling::SpoolState;
 
 use aside::Aside;
+use policing::{Guard, Room};
 use reference::Reference;
 use replay::Replay;
 use spooling::Spooling;
@@ -135,6 +137,10 @@ pub struct Router {
     echoes: echo::Echoes,
     /// The event under way named somebody new.
     new_contact: bool,
+    /// Some link's outgoing rules look at callsigns.
+    callsigns_matter: bool,
+    /// The callsigns of the event under way; kept for its memory.
+    callsigns: Room,
 }
 
 #[derive(Debug, Default)]
@@ -175,6 +181,8 @@ struct Link {
     thin: bool,
     /// It is the turn of what waits.
     turn: bool,
+    /// What may cross; none = everything.
+    guard: Option<Box<Guard>>,
 }
 
 impl Link {
@@ -249,6 +257,8 @@ impl Router {
             expected: None,
             echoes: echo::Echoes::default(),
             new_contact: false,
+            callsigns_matter: false,
+            callsigns: Room::default(),
             changes: 0,
             local: Counters::default(),
             scratch: Scratch::default(),

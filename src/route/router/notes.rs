@@ -8,6 +8,7 @@ use crate::cot::Class;
 use crate::counters::Reason;
 use crate::route::contacts::{Contact, Source};
 use crate::route::link::{LinkId, LinkSpec, Verdict};
+use crate::route::policy::Ruling;
 use crate::route::recorder::{self, Came, LinkKind, Recorder};
 use crate::route::trace::{Arrival, Column, Mark, Trace};
 use crate::wire::fig::{self, Federated};
@@ -26,6 +27,8 @@ pub(super) struct Seen<'a> {
     pub(super) content: u64,
     pub(super) class: Class,
     pub(super) left_ms: Option<i64>,
+    /// The rule of a filter that refused it.
+    pub(super) ruling: Option<Ruling>,
 }
 
 impl<'a> Seen<'a> {
@@ -40,6 +43,7 @@ impl<'a> Seen<'a> {
             content: 0,
             class: Class::Bulk,
             left_ms: None,
+            ruling: None,
         }
     }
 
@@ -231,7 +235,8 @@ impl Router {
             key,
             ..seen.arrival()
         };
-        self.pool.traces.refused(&arrival, reason, now.mono_ms);
+        let why = (reason, seen.ruling);
+        self.pool.traces.refused(&arrival, why, now.mono_ms);
         key
     }
 }

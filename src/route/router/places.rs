@@ -29,6 +29,7 @@ impl Router {
                 frame: Frame::default(),
                 thin: false,
                 turn: false,
+                guard: None,
             });
             self.links.len() - 1
         });
@@ -70,6 +71,7 @@ impl Router {
                 frame: Frame::default(),
                 thin: false,
                 turn: false,
+                guard: None,
             });
             self.links.len() - 1
         });
@@ -105,6 +107,7 @@ impl Router {
             frame: Frame::default(),
             thin: false,
             turn: false,
+            guard: None,
         };
         // Of a peer that was removed, the place is used again: names that come and go must not add up.
         let removed = |link: &Link| {

@@ -93,6 +93,10 @@ impl Router {
             self.accepted(from, now);
             return Ok(Verdict::Consumed);
         }
+        if self.is_guarded(from) {
+            let about = (event.uid, event.kind);
+            self.admit(seen, about, event.detail.as_ref(), event.plain)?;
+        }
         seen.content = self.hasher.hash_one(piece);
         if self.dedup.is_repeat(seen.content, now.mono_ms) {
             return Err(Reason::Duplicate);
@@ -197,6 +201,16 @@ impl Router {
                 false => Err(Reason::ControlMessage),
             };
         }
+        let mut checked = Event::nothing();
+        let guarded = self.is_guarded(from);
+        let early = guarded && self.wants_detail(from, event.kind);
+        if early {
+            render::read_detail(&mut checked, event, &mut self.reader)?;
+        }
+        if guarded {
+            let about = (event.uid, event.kind);
+            self.admit(seen, about, checked.detail.as_ref(), true)?;
+        }
         seen.content = self.hasher.hash_one(event.bytes);
         // What must not be lost is sent again after a link broke, and that may be long after.
         let again = Class::of(event.kind, event.directed) <= Class::Chat
@@ -205,8 +219,9 @@ impl Router {
             return Err(Reason::Duplicate);
         }
         // Checked here, and not where it is first written, because a relay must not pass on what it would not show.
-        let mut checked = Event::nothing();
-        render::read_detail(&mut checked, event, &mut self.reader)?;
+        if !early {
+            render::read_detail(&mut checked, event, &mut self.reader)?;
+        }
         if ![event.time, event.start, event.stale]
             .into_iter()
             .all(stamp::is_in_calendar)
@@ -298,12 +313,16 @@ impl Router {
         if contact.uid.is_empty() && contact.callsign.is_empty() {
             return Ok(Verdict::Consumed);
         }
+        let gone = contact.operation == Operation::Delete;
+        if !gone && !self.admits_contact(from, b"", contact.callsign) {
+            return Err(Reason::Filtered);
+        }
         let key = self.hasher.hash_one(contact.uid);
         let meta = Meta {
             class: Class::Control,
             key: Some(key),
             time_ms: now.wall_ms,
-            delete: contact.operation == Operation::Delete,
+            delete: gone,
             deadline_ms: None,
             local_only: false,
             mark: Mark::default(),
@@ -318,7 +337,9 @@ impl Router {
                     .contacts
                     .note(key, names, (from, Heard::Hearsay), self.changes);
                 if noted == Noted::Changed {
-                    return self.relay_contact(from, message, Meta { key: None, ..meta }, now);
+                    let of = (Some((&b""[..], callsign)), &b""[..]);
+                    let meta = Meta { key: None, ..meta };
+                    return self.relay_contact(from, message, of, meta, now);
                 }
             }
             Operation::Delete => {
@@ -336,7 +357,8 @@ impl Router {
                 }
                 self.deleted(from, Some(key));
                 self.tell_clients_deleted(from, contact.uid, contact.callsign, now);
-                return self.relay_contact(from, message, meta, now);
+                let of = (None, contact.callsign);
+                return self.relay_contact(from, message, of, meta, now);
             }
             Operation::Ignored => {}
         }

@@ -180,7 +180,10 @@ impl Router {
         let told = |contact: &&crate::route::contacts::Contact| {
             contact.changed <= replay.contacts_since && usize::from(contact.link.0) != place
         };
-        if let Some(contact) = contact.filter(told) {
+        let may_know = |contact: &&crate::route::contacts::Contact| {
+            self.links[place].may_know(contact.kind(), contact.callsign())
+        };
+        if let Some(contact) = contact.filter(told).filter(may_know) {
             let out = &mut self.scratch.federated;
             out.clear();
             self.envelope.put_contact(
@@ -212,6 +215,10 @@ impl Router {
         }) else {
             return;
         };
+        let federated = kept.form == Form::Federated;
+        if !self.may_replay(place, &kept.bytes, federated) {
+            return;
+        }
         let Link { kind, outbox, .. } = &mut self.links[place];
         // What is kept was readable when it came, so nothing can go wrong here but a hop limit.
         match (kind, kept.form) {

@@ -3,6 +3,7 @@
 mod again;
 mod away;
 mod clocks;
+mod policing;
 mod reach;
 mod seven_days;
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use super::*;
 use crate::clock::skew::Offset;
 use crate::clock::{Clock, Now};
-use crate::link::fed2::{Dialler, time_exchange};
+use crate::link::fed2::time_exchange;
 
 /// The machine's clock, set wrong.
 struct Wrong {
@@ -53,7 +53,7 @@ async fn either_box_knows_the_others_clock_and_finds_it_set() {
     let (alpha, clock) = wrong_node("alpha", ALPHA, -DAY);
     let (bravo, _) = wrong_node("bravo", BRAVO, 0);
     let (_acceptor, address) = acceptor(&alpha, &pki, "bravo").await;
-    let dialler = Dialler::spawn(
+    let dialler = crate::link::fed2::dial(
         Arc::clone(&bravo),
         peer("alpha", Some(address)),
         pki.client(),
@@ -129,12 +129,12 @@ async fn a_row(ahead: [i64; 3]) {
     let (charlie, charlies) = wrong_node("charlie", "cccccccccccccccccccccccccccccccc", ahead[2]);
     let (_at_bravo, bravos_address) = acceptor(&bravo, &pki, "alpha").await;
     let (_at_charlie, charlies_address) = acceptor(&charlie, &pki, "bravo").await;
-    let from_alpha = Dialler::spawn(
+    let from_alpha = crate::link::fed2::dial(
         Arc::clone(&alpha),
         peer("bravo", Some(bravos_address)),
         pki.client(),
     );
-    let from_bravo = Dialler::spawn(
+    let from_bravo = crate::link::fed2::dial(
         Arc::clone(&bravo),
         peer("charlie", Some(charlies_address)),
         pki.client(),
@@ -202,7 +202,7 @@ async fn a_peer_whose_clock_is_not_to_be_corrected_is_not() {
     }];
     bravo.hub.with(|router, _| router.set_peers(&specs));
     let (_acceptor, address) = acceptor(&alpha, &pki, "bravo").await;
-    let dialler = Dialler::spawn(
+    let dialler = crate::link::fed2::dial(
         Arc::clone(&bravo),
         peer("alpha", Some(address)),
         pki.client(),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::link::fed2::companion::{AT_ONCE, PAYLOAD_LIMIT};
-use crate::link::fed2::{Companion, Dialler, Feature};
+use crate::link::fed2::{Companion, Feature};
 use crate::link::grpc::body::GrpcBody;
 use crate::link::grpc::frame::framed;
 use crate::link::grpc::status::{Code, Status};
@@ -62,7 +62,7 @@ async fn boxes_call_each_other_whoever_dialled() {
     let attended = [serves(&alpha), serves(&bravo)];
     alpha.companions.offer(Feature::Time);
     let (acceptor, address) = acceptor(&alpha, &pki, "bravo").await;
-    let dialler = Dialler::spawn(
+    let dialler = crate::link::fed2::dial(
         Arc::clone(&bravo),
         peer("alpha", Some(address)),
         pki.client(),

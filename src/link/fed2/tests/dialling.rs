@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::link::fed2::Dialler;
+use crate::link::federate::Dialler;
 use crate::link::grpc::body::{GrpcBody, Part};
 use crate::link::grpc::call::{self, Ended, Messages};
 use crate::link::grpc::frame::framed;
@@ -202,7 +202,7 @@ async fn dial(habits: Habits) -> (Arc<Node>, Dialler, Arc<Record>) {
         }
     });
     let bravo = node("bravo", BRAVO, quick());
-    let dialler = Dialler::spawn(
+    let dialler = crate::link::fed2::dial(
         Arc::clone(&bravo),
         peer("alpha", Some(address)),
         pki.client(),

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::budget::QUIET_CONNECTIONS;
-use crate::link::fed2::Dialler;
 use crate::link::nat::Shown;
 use crate::link::nat::quiet::{Outcome, Way};
 use crate::link::tls::{QUIET_ALPN, quiet};
@@ -27,7 +26,7 @@ async fn a_schedule_is_agreed_on_and_followed_on_both_sides() {
         keepalive_seconds: Some(1),
         ..peer("alpha", Some(address))
     };
-    let dialler = Dialler::spawn(Arc::clone(&bravo), settings, pki.client());
+    let dialler = crate::link::fed2::dial(Arc::clone(&bravo), settings, pki.client());
     let second = Duration::from_secs(1);
     // The peer is known to be a box from the second connection on: pings, and checks four times rarer.
     for health in [second, second * 4] {
@@ -64,7 +63,7 @@ async fn without_a_word_every_federate_is_asked_as_usual() {
     let pki = Pki::new("islands");
     let (alpha, bravo) = (node("alpha", ALPHA, quick()), node("bravo", BRAVO, quick()));
     let (_acceptor, address) = acceptor(&alpha, &pki, "bravo").await;
-    let dialler = Dialler::spawn(
+    let dialler = crate::link::fed2::dial(
         Arc::clone(&bravo),
         peer("alpha", Some(address)),
         pki.client(),

@@ -28,11 +28,12 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use super::{Acceptor, AcceptorSettings, Companions, Node, PeerSettings, Registry, Timing};
+use super::{Acceptor, AcceptorSettings, Companions};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Limits;
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
+use crate::link::federate::{Node, PeerSettings, Registry, Timing};
 use crate::link::hub::{Hub, Port};
 use crate::link::meter::Meters;
 use crate::link::nat::Keeper;

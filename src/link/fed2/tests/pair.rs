@@ -1,7 +1,6 @@
 //! Our dialler against our acceptor.
 
 use super::*;
-use crate::link::fed2::Dialler;
 use crate::wire::cold::Health;
 
 #[tokio::test]
@@ -9,7 +8,7 @@ async fn both_sides_become_connected_and_know_each_other() {
     let pki = Pki::new("islands");
     let (alpha, bravo) = (node("alpha", ALPHA, quick()), node("bravo", BRAVO, quick()));
     let (_acceptor, address) = acceptor(&alpha, &pki, "bravo").await;
-    let dialler = Dialler::spawn(
+    let dialler = crate::link::fed2::dial(
         Arc::clone(&bravo),
         peer("alpha", Some(address)),
         pki.client(),
@@ -52,7 +51,7 @@ async fn a_cut_peer_is_told_why_and_may_come_back() {
     let pki = Pki::new("islands");
     let (alpha, bravo) = (node("alpha", ALPHA, quick()), node("bravo", BRAVO, quick()));
     let (acceptor, address) = acceptor(&alpha, &pki, "bravo").await;
-    let _dialler = Dialler::spawn(
+    let _dialler = crate::link::fed2::dial(
         Arc::clone(&bravo),
         peer("alpha", Some(address)),
         pki.client(),
@@ -89,12 +88,12 @@ async fn when_both_dial_one_connection_stays() {
     let (alpha, bravo) = (node("alpha", ALPHA, quick()), node("bravo", BRAVO, quick()));
     let (_a, to_alpha) = acceptor(&alpha, &pki, "bravo").await;
     let (_b, to_bravo) = acceptor(&bravo, &pki, "alpha").await;
-    let _one = Dialler::spawn(
+    let _one = crate::link::fed2::dial(
         Arc::clone(&alpha),
         peer("bravo", Some(to_bravo)),
         pki.client(),
     );
-    let _two = Dialler::spawn(
+    let _two = crate::link::fed2::dial(
         Arc::clone(&bravo),
         peer("alpha", Some(to_alpha)),
         pki.client(),
@@ -121,7 +120,7 @@ async fn a_dropped_dialler_is_gone_at_once() {
     let pki = Pki::new("islands");
     let (alpha, bravo) = (node("alpha", ALPHA, quick()), node("bravo", BRAVO, quick()));
     let (_acceptor, address) = acceptor(&alpha, &pki, "bravo").await;
-    let dialler = Dialler::spawn(
+    let dialler = crate::link::fed2::dial(
         Arc::clone(&bravo),
         peer("alpha", Some(address)),
         pki.client(),
@@ -143,7 +142,7 @@ async fn distrust_is_said_in_words_and_not_hammered() {
     let (ours, theirs) = (Pki::new("ours"), Pki::new("theirs"));
     let (alpha, bravo) = (node("alpha", ALPHA, quick()), node("bravo", BRAVO, quick()));
     let (_acceptor, address) = acceptor(&alpha, &theirs, "bravo").await;
-    let _dialler = Dialler::spawn(
+    let _dialler = crate::link::fed2::dial(
         Arc::clone(&bravo),
         peer("alpha", Some(address)),
         ours.client_trusting(&theirs),
@@ -157,7 +156,7 @@ async fn distrust_is_said_in_words_and_not_hammered() {
         .find_map(|word| word.parse().ok().filter(|&seconds| seconds >= 60))
         .expect("a minute at least");
     assert!(pause <= 75);
-    let _other = Dialler::spawn(
+    let _other = crate::link::fed2::dial(
         Arc::clone(&bravo),
         peer("delta", Some(address)),
         ours.client(),
@@ -175,7 +174,7 @@ async fn events_cross_both_ways_and_wait_while_the_link_is_down() {
     let (acceptor, address) = acceptor(&alpha, &pki, "bravo").await;
     let (here, there) = (Local::of(&alpha), Local::of(&bravo));
     here.says("before");
-    let dialler = Dialler::spawn(
+    let dialler = crate::link::fed2::dial(
         Arc::clone(&bravo),
         peer("alpha", Some(address)),
         pki.client(),
@@ -214,7 +213,7 @@ async fn a_flood_passes_whole_and_a_peer_that_does_not_read_disturbs_nobody() {
     let _never_read = unread
         .ask("ClientEventStream", &accepting::subscription())
         .await;
-    let _dialler = Dialler::spawn(
+    let _dialler = crate::link::fed2::dial(
         Arc::clone(&bravo),
         peer("alpha", Some(address)),
         pki.client(),
@@ -251,7 +250,7 @@ async fn of_one_address_few_do_their_handshake_and_a_newcomer_waits() {
     let silent = || tokio::net::TcpStream::connect(address);
     let (first, second) = (silent().await.unwrap(), silent().await.unwrap());
     until("both places are taken", || acceptor.free_handshakes() == 2).await;
-    let _dialler = Dialler::spawn(
+    let _dialler = crate::link::fed2::dial(
         Arc::clone(&bravo),
         peer("alpha", Some(address)),
         pki.client(),

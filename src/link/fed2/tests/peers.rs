@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::link::fed2::Dialler;
 
 /// The Python federate.
 struct Python {
@@ -257,7 +256,7 @@ async fn we_dial_python() {
             .unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap()));
         let settings = peer("foreign", Some(address));
-        let dialler = Dialler::spawn(Arc::clone(&bravo), settings, pki.client());
+        let dialler = crate::link::fed2::dial(Arc::clone(&bravo), settings, pki.client());
         let first = python
             .reports(json!({"report": "call", "method": "ClientEventStream"}))
             .await;

@@ -4,11 +4,11 @@ use rustls::version::{TLS12, TLS13};
 use tokio::sync::watch;
 
 use super::*;
-use crate::link::fed2::connect::connect;
 use crate::link::fed2::dialled;
 use crate::link::fed2::opened::{Opened, Purpose};
 use crate::link::fed2::pulse::Pulse;
-use crate::link::fed2::trouble::Trouble;
+use crate::link::federate::connect::connect;
+use crate::link::federate::trouble::Trouble;
 
 /// Attempts, a few of them at once.
 const ROUNDS: usize = 5;

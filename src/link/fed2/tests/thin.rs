@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::Rate;
-use crate::link::fed2::Dialler;
+use crate::link::federate::Dialler;
 
 /// A node that may pack so many connections.
 fn box_of(name: &str, id: &str, packed: usize) -> Arc<Node> {
@@ -20,7 +20,7 @@ async fn thin_pair(packed: [usize; 2], rate: u64) -> (Arc<Node>, Arc<Node>, Acce
     let (acceptor, address) = acceptor_of(&alpha, &pki, settings).await;
     let mut settings = peer("alpha", Some(address));
     settings.rate = Rate::of_bits(rate);
-    let dialler = Dialler::spawn(Arc::clone(&bravo), settings, pki.client());
+    let dialler = crate::link::fed2::dial(Arc::clone(&bravo), settings, pki.client());
     until("connected", || {
         state(&alpha, "bravo") == PeerState::Connected
             && state(&bravo, "alpha") == PeerState::Connected

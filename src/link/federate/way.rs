@@ -10,9 +10,8 @@ use crate::config::Uplink;
 use crate::link::board::PeerState;
 
 use super::choice::Choice;
-use super::connect::connect;
+use super::connect::{Connected, connect};
 use super::node::{Node, PeerSettings, Timing};
-use super::opened::{Opened, Purpose};
 use super::trouble::Trouble;
 
 /// Where there is another uplink, one that swallows everything is given up after this.
@@ -86,6 +85,11 @@ impl Way {
         uplink.and_then(same).unwrap_or(0)
     }
 
+    /// An address, `host:port` as configured.
+    pub fn authority(&self, address: usize) -> &str {
+        self.addresses.get(address).map_or("", String::as_str)
+    }
+
     /// The number of an address.
     pub fn address_of(&self, authority: &str) -> usize {
         let same = |address: &String| address == authority;
@@ -139,11 +143,11 @@ impl Way {
     ///
     /// # Errors
     /// What was wrong with the uplink that was tried last.
-    pub async fn reach(&mut self, address: usize, loud: Loud) -> Result<Opened, Trouble> {
+    pub async fn reach(&mut self, address: usize, loud: Loud) -> Result<Connected, Trouble> {
         let mut last = Trouble::Lost("no uplink".into());
         for uplink in self.choice.order(self.node.hub.now().mono_ms) {
-            match self.over(uplink, address, loud, Purpose::Carry).await {
-                Ok(opened) => return Ok(opened),
+            match self.over(uplink, address, loud).await {
+                Ok(connected) => return Ok(connected),
                 // Another uplink leads to the same certificates.
                 Err(trouble) if trouble.is_certificate() => return Err(trouble),
                 Err(trouble) => last = trouble,
@@ -161,9 +165,8 @@ impl Way {
         uplink: usize,
         address: usize,
         loud: Loud,
-        purpose: Purpose,
-    ) -> Result<Opened, Trouble> {
-        let reached = self.attempt(uplink, address, loud, purpose).await;
+    ) -> Result<Connected, Trouble> {
+        let reached = self.attempt(uplink, address, loud).await;
         match &reached {
             Ok(_) => self.choice.well(uplink),
             Err(_) => self.suspect(uplink),
@@ -176,8 +179,7 @@ impl Way {
         uplink: usize,
         address: usize,
         loud: Loud,
-        purpose: Purpose,
-    ) -> Result<Opened, Trouble> {
+    ) -> Result<Connected, Trouble> {
         let (node, peer) = (Arc::clone(&self.node), Arc::clone(&self.peer));
         let over = peer.uplinks.get(uplink);
         let authority = self.addresses[address].as_str();
@@ -195,10 +197,7 @@ impl Way {
         tell(format!("connecting to {authority}{by}"));
         let favourite = &mut self.favourites[address];
         let connected = connect(&peer, authority, over, favourite, &self.tls, &self.timing).await?;
-        tell(format!(
-            "TLS is up with {}{by}, waiting for the peer's groups and health",
-            connected.address
-        ));
-        Opened::new(&node, &peer, authority, connected, purpose).await
+        tell(format!("TLS is up with {}{by}", connected.address));
+        Ok(connected)
     }
 }

@@ -9,12 +9,12 @@ use tokio::sync::Semaphore;
 
 use crate::config::{Peer, Rate, Uplink};
 use crate::link::board::PeerBoard;
+use crate::link::fed2::companion_desk::Companions;
 use crate::link::hub::Hub;
 use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
 use crate::link::route_watch::Routes;
 
-use super::companion_desk::Companions;
 use super::packing;
 use super::plan::Pauses;
 use super::registry::Registry;
@@ -43,7 +43,7 @@ pub struct Node {
     /// Longest `FederatedEvent` taken, bytes: the largest event plus what federation adds to it. A longer one ends
     /// the connection.
     pub message_limit: usize,
-    /// Places for events larger than [`super::intake::INGEST`]; all links of the box share them.
+    /// Places for events larger than [`crate::budget::INGEST`]; all links of the box share them.
     pub large_events: Arc<Semaphore>,
     /// The intervals.
     pub timing: Timing,
