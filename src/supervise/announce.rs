@@ -1,6 +1,6 @@
 //! The first lines of the log.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use super::Shared;
 use crate::access::FIRST_USER;
@@ -30,9 +30,12 @@ pub(super) fn announce(shared: &Shared, own: &Own, config: &Config, first: Optio
     if let Some(address) = bound.api {
         tracing::info!("HTTPS API: {address}; `tombolo token` says who may use it");
     }
-    // A person sits there. It must not get into a journal or a file.
+    // A person sits there. It must not get into a journal, a file, or the log that is kept.
     if let Some(first) = first.filter(|_| bound.api.is_some() && io::stderr().is_terminal()) {
-        tracing::info!("first login at the API, once: {FIRST_USER} {first}");
+        let _ = writeln!(
+            io::stderr(),
+            "first login at the API, once: {FIRST_USER} {first}"
+        );
     }
     if let Some(address) = bound.freetakserver {
         tracing::info!("FreeTAKServer's routes, for this machine: {address}");

@@ -5,6 +5,7 @@ pub mod blackbox;
 pub mod changes;
 mod check;
 mod desk;
+mod error;
 mod federation;
 pub mod lamp;
 mod listeners;
@@ -19,7 +20,6 @@ mod watch;
 mod web;
 mod why;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,7 +29,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch as channel};
 
 use crate::access::Access;
 use crate::api::connection::ConnectionInfo;
-use crate::api::{self, BindError, Control, ControlListener, Turns};
+use crate::api::{self, Control, ControlListener, Turns};
 use crate::budget::{self, Budget};
 use crate::config::Config;
 use crate::led::Signal;
@@ -42,15 +42,16 @@ use crate::link::refusals::Refusals;
 use crate::pki::store::PkiError;
 use crate::pki::{Fingerprint, KeyAlgorithm, Own};
 use crate::route::{LinkSpec, Router, Settings};
-use crate::state::{NodeState, Origin, StateError};
+use crate::state::{NodeState, Origin};
 use crate::system::{BootLog, Manager, Vitals};
 use announce::announce;
 use blackbox::BlackBox;
 use changes::Changes;
 use desk::Desk;
+pub use error::StartError;
 use federation::{Federation, Shares};
 use lamp::{Fitting, Shown};
-use listeners::{ListenError, Listeners};
+use listeners::Listeners;
 use machine::Machine;
 use rates::Rates;
 use safe::Safe;
@@ -92,38 +93,6 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// After a signal, what is under way may take this long to end; `systemd` and people expect less than 5 s.
 const DRAIN: Duration = Duration::from_secs(4);
-
-/// Why the box did not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// The state directory.
-    State(StateError),
-    /// Keys and certificates.
-    Pki(PkiError),
-    /// The control socket.
-    Control(BindError),
-    /// A listening address.
-    Listen(ListenError),
-    /// TLS does not take our identity.
-    Tls(rustls::Error),
-    /// The system refused something basic.
-    System(&'static str, std::io::Error),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::State(error) => error.fmt(f),
-            Self::Pki(error) => error.fmt(f),
-            Self::Control(error) => error.fmt(f),
-            Self::Listen(error) => error.fmt(f),
-            Self::Tls(error) => write!(f, "TLS does not take our certificate and key: {error}"),
-            Self::System(what, error) => write!(f, "{what}: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
 
 /// What all parts of the running box share.
 #[derive(Debug)]

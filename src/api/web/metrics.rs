@@ -270,6 +270,29 @@ mod tests {
     use super::*;
     use crate::api::status::tests::example;
 
+    /// The dashboard that is delivered asks for nothing that is not there.
+    #[test]
+    fn the_dashboard_knows_only_metrics_that_there_are() {
+        let mut status = example();
+        status.storage.written_bytes = Some(1);
+        let page = write(&status);
+        let dashboard = include_str!("../../../systemd/grafana-dashboard.json");
+        let value: serde_json::Value = serde_json::from_str(dashboard).unwrap();
+        let mut asked = 0;
+        for panel in value["panels"].as_array().unwrap() {
+            for target in panel["targets"].as_array().unwrap() {
+                let text = target["expr"].as_str().unwrap();
+                let (_, rest) = text.split_once("tombolo_").unwrap();
+                let is_name = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+                let name: String = rest.chars().take_while(is_name).collect();
+                let announced = format!("# TYPE tombolo_{name} ");
+                assert!(page.contains(&announced), "{name}");
+                asked += 1;
+            }
+        }
+        assert!(asked > 10);
+    }
+
     #[test]
     fn every_line_is_of_the_format_and_every_metric_is_announced_once() {
         let mut status = example();

@@ -251,46 +251,52 @@ mod tests {
         IpAddr::V4(Ipv4Addr::new(10, 0, 0, last))
     }
 
-    #[tokio::test(start_paused = true)]
+    fn look(places: &Places, seat: &Seat, after: Duration) -> Option<bool> {
+        places.lock().look(seat.serial, Instant::now() + after)
+    }
+
+    #[tokio::test]
     async fn strangers_make_room_and_who_is_being_answered_stays() {
         let places = Places::new(2);
         let stranger = places.enter(address(1)).await.unwrap();
         let working = places.enter(address(2)).await.unwrap();
         working.known();
         let busy = working.busy();
-        let begun = Instant::now();
-        let newcomer = places.enter(address(3)).await.unwrap();
-        assert!(begun.elapsed() >= YOUNG);
+        let newcomer = places.arrive(address(3)).unwrap();
+        assert_eq!(look(&places, &newcomer, YOUNG / 2), Some(false));
+        assert_eq!(look(&places, &newcomer, YOUNG), Some(true));
         stranger.put_out().await;
         assert_eq!(stranger.idle(), None);
         newcomer.known();
-        let _working_too = newcomer.busy();
-        assert!(places.enter(address(4)).await.is_none(), "both are busy");
+        let _answering = newcomer.busy();
+        let next = places.arrive(address(4)).unwrap();
+        assert_eq!(
+            look(&places, &next, RESTED * 10),
+            Some(false),
+            "both are busy"
+        );
         drop(busy);
-        let begun = Instant::now();
-        assert!(places.enter(address(5)).await.is_some());
-        assert!(begun.elapsed() >= RESTED);
+        assert_eq!(look(&places, &next, YOUNG), Some(false), "it is known");
+        assert_eq!(look(&places, &next, RESTED), Some(true));
         working.put_out().await;
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_place_that_is_left_is_taken_at_once_and_in_turn() {
         let places = Places::new(1);
         let first = places.enter(address(1)).await.unwrap();
-        let _busy = first.busy();
         let second = tokio::spawn({
             let places = places.clone();
             async move { places.enter(address(2)).await }
         });
         tokio::task::yield_now().await;
-        drop(_busy);
+        let third = places.arrive(address(3)).unwrap();
         drop(first);
-        let begun = Instant::now();
+        assert_eq!(look(&places, &third, Duration::ZERO), Some(false));
         assert!(second.await.unwrap().is_some());
-        assert!(begun.elapsed() < Duration::from_millis(200));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn who_sends_many_loses_his_own_turns() {
         let places = Places::new(1);
         let inside = places.enter(address(9)).await.unwrap();

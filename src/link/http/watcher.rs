@@ -43,6 +43,10 @@ pub async fn watch<S: AsyncRead + AsyncWrite + Unpin>(
                 let count = match read {
                     Ok(0) => return "closed by the watcher".to_owned(),
                     Ok(count) => count,
+                    // rustls words a missing close_notify for programmers.
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                        return "it hung up".to_owned();
+                    }
                     Err(error) => return error.to_string(),
                 };
                 heard_at = Instant::now();

@@ -1,5 +1,6 @@
 //! What the scenarios are made of: real boxes, real devices, certificates good and bad, a foreign federate.
 
+mod api;
 mod cable;
 mod canonical;
 mod certificates;
@@ -19,6 +20,7 @@ mod source;
 mod status;
 mod terminal;
 
+pub use api::{Answer, Api, Watcher};
 pub use cable::{Cables, Cut};
 pub use canonical::Element;
 pub use certificates::{Authority, Leaf, Profile};
