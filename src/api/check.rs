@@ -28,7 +28,7 @@ pub struct CheckReport {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Step {
     /// `network`, `name`, `tcp`, `tls`, `usage`, `clock`, `registration`, `version`, `groups`, `health`, `connection`,
-    /// `direction`, `echo`; at a TAK Server also `login`, `out`, `in`.
+    /// `direction`, `filter`, `echo`; at a TAK Server also `login`, `out`, `in`.
     pub step: String,
     /// `ok`, `failed`, `unknown` (not reached, or not to be seen from here), or `skipped`.
     pub state: String,

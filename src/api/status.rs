@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::parts::{LedStatus, Proven, UplinkStatus};
+pub use super::parts::{Crossing, LedStatus, Proven, UplinkStatus};
 
 use super::clock::ClockStatus;
 use super::line::LineStatus;
@@ -155,7 +155,7 @@ pub struct PeerStatus {
     /// Why it is no better, in words; empty when all is well.
     pub reason: String,
     /// Which step stops it, in one word: network, name, tcp, tls, usage, clock, registration, version, groups, health,
-    /// direction, connection; none while nothing does.
+    /// direction, filter, connection; none while nothing does.
     #[serde(default)]
     pub stopped_by: Option<String>,
     /// The last probe that came back on this connection; between boxes, once a minute.
@@ -165,6 +165,9 @@ pub struct PeerStatus {
     pub address: Option<String>,
     /// Not paused.
     pub enabled: bool,
+    /// What may cross the link, as it is configured.
+    #[serde(default, flatten)]
+    pub crossing: Crossing,
     /// Events accepted from it since the start.
     pub events_in: u64,
     /// Events handed to its connection since the start.
@@ -344,6 +347,13 @@ pub(crate) mod tests {
                 }),
                 address: Some("10.0.0.2:9001".into()),
                 enabled: true,
+                crossing: Crossing {
+                    incoming: true,
+                    outgoing: true,
+                    data_packages_in: true,
+                    data_packages_out: false,
+                    filter: Some("both ways block_types = [\"a-h\"]".into()),
+                },
                 events_in: 12,
                 events_out: 34,
                 rate_in: 1.5,

@@ -14,9 +14,11 @@ pub mod console;
 pub mod demo;
 pub mod export;
 pub mod failure;
+pub mod import;
 pub mod inject;
 pub mod led;
 mod line;
+pub mod lint;
 pub mod local;
 pub mod output;
 pub mod own;
@@ -77,6 +79,10 @@ enum Command {
     Export(export::ExportArgs),
     /// Make, list and revoke tokens and passwords for the HTTPS API
     Token(token::Arguments),
+    /// Take over peers that a federation.json declares
+    Import(import::Arguments),
+    /// Read a configuration without a box, and say what is worth a word in it
+    Lint(lint::Arguments),
     /// Print a commented configuration, or check one
     #[command(subcommand)]
     Config(config::ConfigArgs),
@@ -151,6 +157,8 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Cert(arguments) => own::cert(arguments, &places()?),
         Command::Export(arguments) => own::export(arguments, &places()?),
         Command::Token(arguments) => token::run(arguments, &places()?),
+        Command::Import(arguments) => import::run(arguments, &places()?),
+        Command::Lint(arguments) => lint::run(arguments, &places()?),
         Command::Config(arguments) => config::run(arguments, &places()?),
         Command::Console(arguments) => console::run(arguments, &places()?),
         Command::Request(arguments) => request::run(arguments),

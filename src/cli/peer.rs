@@ -1,5 +1,7 @@
 //! `tombolo peer add|set|pause|resume|remove|list`: the registered federates, in the running box or, when none runs, in the file.
 
+mod keys;
+
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, Subcommand};
@@ -51,6 +53,7 @@ enum Action {
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("known by").required(true).multiple(true).args(["ca_cert", "fingerprint"])))]
+#[command(group(ArgGroup::new("changes").multiple(true)))]
 struct Add {
     /// A name of your choice, unique
     name: String,
@@ -75,6 +78,8 @@ struct Add {
     /// Seconds between keepalives, 1 to 32767
     #[arg(long, value_name = "N")]
     keepalive_seconds: Option<u32>,
+    #[command(flatten)]
+    more: keys::MoreKeys,
     /// Set the federate of that name anew, if there is one: what is not named goes back to its default
     #[arg(long)]
     replace: bool,
@@ -124,6 +129,11 @@ struct Set {
     /// Seconds between keepalives
     #[arg(long, value_name = "N", group = "changes")]
     keepalive_seconds: Option<u32>,
+    /// Send keepalives as what was learned of the uplink says
+    #[arg(long, group = "changes", conflicts_with = "keepalive_seconds")]
+    no_keepalive_seconds: bool,
+    #[command(flatten)]
+    more: keys::MoreKeys,
 }
 
 /// Runs `peer`.
@@ -239,6 +249,9 @@ fn spec(add: &Add) -> Result<PeerSpec, Failure> {
         incoming: !add.no_incoming,
         outgoing: !add.no_outgoing,
         keepalive_seconds: add.keepalive_seconds,
+        more: (add.more.changes()?.into_iter())
+            .filter_map(|(key, written)| Some((key, written?)))
+            .collect(),
     })
 }
 
@@ -248,6 +261,7 @@ fn changed(set: &Set) -> Result<PeerChange, Failure> {
         (set.no_address, Cleared::Address),
         (set.no_ca_cert, Cleared::CaCert),
         (set.no_fingerprint, Cleared::Fingerprint),
+        (set.no_keepalive_seconds, Cleared::KeepaliveSeconds),
     ];
     Ok(PeerChange {
         name: set.name.clone(),
@@ -262,6 +276,7 @@ fn changed(set: &Set) -> Result<PeerChange, Failure> {
             .into_iter()
             .filter_map(|(asked, what)| asked.then_some(what))
             .collect(),
+        more: set.more.changes()?,
     })
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::config;
 use super::failure::{Exit, Failure};
 use super::paths::{Global, Places};
+use super::{config, import};
 use crate::api::BindError;
 use crate::budget::Budget;
 use crate::config::{Config, Led};
@@ -40,10 +40,12 @@ pub fn run(arguments: &Arguments, global: &Global, places: &Places) -> Result<()
     }
     let manager = Arc::new(Manager::from_environment());
     let standing = changes::at_start(&places.config);
+    let declared = import::at_start(places);
     let unconfirmed = standing.unconfirmed_seconds.is_some();
     let loaded = places
         .load_config()
         .and_then(|config| {
+            declared.as_ref().map_err(Clone::clone)?;
             config::fits(&Budget::of(&config.limits), places)?;
             Ok(config)
         })
@@ -65,6 +67,9 @@ pub fn run(arguments: &Arguments, global: &Global, places: &Places) -> Result<()
     log::start(global.verbose)?;
     if let Some(words) = standing.words {
         tracing::warn!("{words}");
+    }
+    if let Ok(Some(words)) = declared {
+        tracing::info!("{words}");
     }
     tracing::info!("configuration: {}", places.config_in_words());
     tracing::info!("state directory: {}", places.state.display());

@@ -210,6 +210,7 @@ fn row(peer: &PeerStatus, now: &str) -> String {
     };
     text.push_str(&wrap(&address, "  ", WIDTH));
     text.push_str(&wrap(&stopped(peer), "  ", WIDTH));
+    text.push_str(&wrap(&peer.crossing.words(), "  ", WIDTH));
     text.push_str(&wrap(&spool(&peer.spool), "  ", WIDTH));
     let line = peer.line.as_ref().map(line::words).unwrap_or_default();
     text.push_str(&wrap(&line, "  ", WIDTH));

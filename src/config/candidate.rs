@@ -72,6 +72,9 @@ impl std::error::Error for CandidateError {}
 pub fn set(text: &str, key: &str, written: &str) -> Result<String, CandidateError> {
     let mut document = parsed(text)?;
     let new = value_of(key, written)?;
+    if let Some(done) = within(&mut document, key, Some(new.clone())) {
+        return done.map(|()| document.to_string());
+    }
     let (table, key) = find(&mut document, key, true)?;
     match table.get_mut(key).and_then(Item::as_value_mut) {
         // The remark behind the old value belongs to the key.
@@ -93,6 +96,14 @@ pub fn set(text: &str, key: &str, written: &str) -> Result<String, CandidateErro
 /// See [`CandidateError`].
 pub fn unset(text: &str, key: &str) -> Result<String, CandidateError> {
     let mut document = parsed(text)?;
+    if let Some(done) = within(&mut document, key, None) {
+        done?;
+        let unset = document.to_string();
+        let changed = unset != text;
+        return changed
+            .then_some(unset)
+            .ok_or_else(|| CandidateError::NotSet(key.to_owned()));
+    }
     let (table, inner) = find(&mut document, key, false)?;
     match table.remove(inner) {
         Some(_) => Ok(document.to_string()),
@@ -116,6 +127,42 @@ pub fn add_peer(text: &str, spec: &PeerSpec) -> Result<String, CandidateError> {
     new.decor_mut().set_prefix(remarks);
     table::fill(&mut new, spec, spec.ca_pem.as_deref());
     tables.push(new);
+    Ok(document.to_string())
+}
+
+/// The text with a peer set anew, its CA inline: what the spec does not say goes back to its default. A peer that is
+/// not there is added.
+///
+/// # Errors
+/// See [`CandidateError`].
+pub fn replace_peer(text: &str, spec: &PeerSpec) -> Result<String, CandidateError> {
+    let mut document = parsed(text)?;
+    let tables = table::made(&mut document)
+        .ok_or_else(|| CandidateError::Text("peers must be [[peer]] tables".to_owned()))?;
+    match table::of_peer(tables, &spec.name) {
+        None => add_peer(text, spec),
+        Some(there) => {
+            table::fill(there, spec, spec.ca_pem.as_deref());
+            Ok(document.to_string())
+        }
+    }
+}
+
+/// The text without a peer.
+///
+/// # Errors
+/// See [`CandidateError`].
+pub fn remove_peer(text: &str, name: &str) -> Result<String, CandidateError> {
+    let mut document = parsed(text)?;
+    let tables = document
+        .get_mut("peer")
+        .and_then(Item::as_array_of_tables_mut);
+    let no_peer = || CandidateError::NoPeer(name.to_owned());
+    let tables = tables.ok_or_else(no_peer)?;
+    let place = tables
+        .iter()
+        .position(|table| table::is_called(table, name));
+    tables.remove(place.ok_or_else(no_peer)?);
     Ok(document.to_string())
 }
 
@@ -194,6 +241,31 @@ fn parsed(text: &str) -> Result<DocumentMut, CandidateError> {
     text.parse().map_err(|error: toml_edit::TomlError| {
         CandidateError::Text(error.message().lines().collect::<Vec<_>>().join(", "))
     })
+}
+
+/// Sets or takes away a key of a table within a peer's: `peer.NAME.filter.block_types`. None: it is no such key.
+fn within(
+    document: &mut DocumentMut,
+    key: &str,
+    new: Option<Value>,
+) -> Option<Result<(), CandidateError>> {
+    let (place, last) = key.strip_prefix("peer.")?.rsplit_once('.')?;
+    let (name, outer) = place.rsplit_once('.')?;
+    let name = name.trim_matches('"');
+    if !table::is_inner(outer) || !is_word(last) {
+        return None;
+    }
+    let tables = document
+        .get_mut("peer")
+        .and_then(Item::as_array_of_tables_mut)?;
+    let peer = table::of_peer(tables, name)?;
+    let done = table::more(peer, &format!("{outer}.{last}"), new);
+    let shape = |outer| {
+        let words =
+            format!("`{outer}` of \"{name}\" has a table for each direction; set it as a whole");
+        CandidateError::Text(words)
+    };
+    Some(done.map_err(shape))
 }
 
 /// The table that a key stands in, made if it is to be, and the key's last part.

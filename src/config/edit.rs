@@ -11,6 +11,7 @@ use super::error::ConfigError;
 use super::settings::Config;
 use super::spec::{PeerChange, PeerSpec};
 use super::table::{self, is_called};
+use super::written::option_of;
 use crate::files;
 
 /// Directory beside the configuration file for the CAs of peers.
@@ -105,7 +106,11 @@ impl std::error::Error for EditError {}
 fn argument(key: &str) -> String {
     match key {
         "name" => "NAME".to_owned(),
-        _ => format!("--{}", key.replace('_', "-")),
+        "filter" => "the filter".to_owned(),
+        _ => match option_of(key) {
+            Some(option) => format!("--{option}"),
+            None => format!("--{}", key.replace('_', "-")),
+        },
     }
 }
 
@@ -153,8 +158,14 @@ pub fn set_peer(file: &Path, change: &PeerChange) -> Result<(), EditError> {
             let tables =
                 table::made(document).ok_or_else(|| EditError::Shape(file.to_path_buf()))?;
             let there = table::of_peer(tables, &change.name).ok_or(not_found)?;
-            table::alter(there, change, ca_cert);
-            Ok(())
+            table::alter(there, change, ca_cert).map_err(|key| EditError::Argument {
+                fault: format!(
+                    "[peer.{key}] of \"{}\" has a table for each direction",
+                    change.name
+                ),
+                cure: "change it in the file, or take it away with --no-filter first".to_owned(),
+                key: "filter",
+            })
         },
     )
 }

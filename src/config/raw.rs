@@ -62,6 +62,11 @@ const PEER_KEYS: &[&str] = &[
     "federation_filter",
 ];
 
+/// The keys of `[[peer]]`.
+pub(super) fn peer_keys() -> &'static [&'static str] {
+    PEER_KEYS
+}
+
 /// How a table is spelled in a message, and its keys.
 pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])> {
     match key {

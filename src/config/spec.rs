@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::written::{KeyChanges, Keys};
+
 /// A peer to register, with the keys that [`add_peer`](super::edit::add_peer) writes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +31,9 @@ pub struct PeerSpec {
     /// Seconds between keepalives, 1 to 32,767.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keepalive_seconds: Option<u32>,
+    /// Newer keys of `[[peer]]`, by name: `rate`, `filter.block_types` and the like.
+    #[serde(default, skip_serializing_if = "Keys::is_empty")]
+    pub more: Keys,
 }
 
 impl PeerSpec {
@@ -43,6 +48,7 @@ impl PeerSpec {
             incoming: true,
             outgoing: true,
             keepalive_seconds: None,
+            more: Keys::new(),
         }
     }
 }
@@ -77,6 +83,9 @@ pub struct PeerChange {
     /// What it shall have no longer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clear: Vec<Cleared>,
+    /// Newer keys of `[[peer]]`, by name, with their new values; none = the key is taken away.
+    #[serde(default, skip_serializing_if = "KeyChanges::is_empty")]
+    pub more: KeyChanges,
 }
 
 impl PeerChange {
@@ -92,6 +101,7 @@ impl PeerChange {
             outgoing: None,
             keepalive_seconds: None,
             clear: Vec::new(),
+            more: KeyChanges::new(),
         }
     }
 }
@@ -106,6 +116,8 @@ pub enum Cleared {
     CaCert,
     /// It is no longer known by its certificate.
     Fingerprint,
+    /// The interval is what was learned again.
+    KeepaliveSeconds,
 }
 
 impl Cleared {
@@ -115,6 +127,7 @@ impl Cleared {
             Self::Address => "address",
             Self::CaCert => "ca_cert",
             Self::Fingerprint => "fingerprint",
+            Self::KeepaliveSeconds => "keepalive_seconds",
         }
     }
 }

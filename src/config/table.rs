@@ -1,8 +1,9 @@
 //! `[[peer]]` tables of a TOML document, changed in place: remarks, order and spacing stay as they were written.
 
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value, value};
 
 use super::spec::{PeerChange, PeerSpec};
+use super::written::{KEYS, TABLES};
 
 /// The `[[peer]]` tables of a document that may have none yet; nothing when peers are written in another shape.
 pub(super) fn all(document: &DocumentMut) -> impl Iterator<Item = &Table> {
@@ -60,10 +61,27 @@ pub(super) fn fill(table: &mut Table, spec: &PeerSpec, ca_cert: Option<&str>) {
         spec.keepalive_seconds
             .map(|seconds| i64::from(seconds).into()),
     );
+    let plain = KEYS.iter().filter(|key| !key.key.contains('.'));
+    for key in plain.map(|key| key.key).chain(TABLES.iter().copied()) {
+        if !spec.more.contains_key(key) {
+            forget(table, key);
+        }
+    }
+    for (key, written) in &spec.more {
+        // What stood there is gone already, so nothing is in the way.
+        let _ = more(table, key, Some(written.clone().into()));
+    }
 }
 
 /// Sets what the change names, takes away what it clears, and leaves the rest as it was written.
-pub(super) fn alter(table: &mut Table, change: &PeerChange, ca_cert: Option<&str>) {
+///
+/// # Errors
+/// The key that is written in a shape that cannot be changed from here.
+pub(super) fn alter(
+    table: &mut Table,
+    change: &PeerChange,
+    ca_cert: Option<&str>,
+) -> Result<(), String> {
     for (key, new) in [
         ("address", change.address.as_deref()),
         ("ca_cert", ca_cert),
@@ -91,6 +109,71 @@ pub(super) fn alter(table: &mut Table, change: &PeerChange, ca_cert: Option<&str
     if let Some(seconds) = change.keepalive_seconds {
         set(table, "keepalive_seconds", Some(i64::from(seconds).into()));
     }
+    for (key, written) in &change.more {
+        more(table, key, written.clone().map(Value::from))?;
+    }
+    Ok(())
+}
+
+/// How `filter` may be called (S12, S32 of the documents).
+const FILTERS: [&str; 3] = ["filter", "filters", "federation_filter"];
+
+/// A table within a peer's.
+pub(super) fn is_inner(key: &str) -> bool {
+    FILTERS.contains(&key) || TABLES.contains(&key)
+}
+
+fn forget(table: &mut Table, key: &str) {
+    match key {
+        "filter" => FILTERS.iter().for_each(|name| set(table, name, None)),
+        _ => set(table, key, None),
+    }
+}
+
+/// Sets one of the newer keys, or takes it away; one with a dot stands within a table of the peer's.
+pub(super) fn more(table: &mut Table, key: &str, new: Option<Value>) -> Result<(), String> {
+    let Some((outer, inner)) = key.split_once('.') else {
+        if key == "filter" || new.is_none() {
+            forget(table, key);
+        }
+        set(table, key, new);
+        return Ok(());
+    };
+    let there = |name: &&str| FILTERS.contains(&outer) && table.contains_key(name);
+    let outer = FILTERS.iter().copied().find(there).unwrap_or(outer);
+    // A preset alone may stand for the whole filter.
+    if let Some(preset) = table.get(outer).and_then(Item::as_str) {
+        let preset = Value::from(preset);
+        let short = InlineTable::from_iter([("preset", preset)]);
+        table.insert(outer, value(short));
+    }
+    if !table.contains_key(outer) {
+        if new.is_none() {
+            return Ok(());
+        }
+        table.insert(outer, value(InlineTable::new()));
+    }
+    let inside = table.get_mut(outer).and_then(Item::as_table_like_mut);
+    let Some(inside) = inside else {
+        return Err(outer.to_owned());
+    };
+    if inner == "allow_types" && inside.contains_key("cot_types") {
+        inside.remove("cot_types");
+    }
+    match new {
+        Some(new) => {
+            inside.insert(inner, value(new));
+        }
+        None => {
+            inside.remove(inner);
+        }
+    }
+    if inside.is_empty() {
+        table.remove(outer);
+    } else if let Some(inline) = table.get_mut(outer).and_then(Item::as_inline_table_mut) {
+        inline.fmt();
+    }
+    Ok(())
 }
 
 fn set(table: &mut Table, key: &str, new: Option<toml_edit::Value>) {

@@ -67,6 +67,9 @@ discovery = true    # side connections between boxes learn how long the network 
 # rate = "9600 bit/s"                    # what may be sent to it; without: as much as the network takes
 # compress = true                        # pack for a box behind a thin link (a rate of 64 kbit/s or less)
 # addresses = ["198.51.100.7:9001"]      # further addresses of the same peer, at most 4
+# data_packages_in = true                # take data packages and files from it
+# data_packages_out = true               # let it have data packages and files of ours
+# filter = { preset = "tracks+chat+emergencies", allow_types = ["b-m-p"], block_types = ["a-h"], allow_callsigns = ["ALPHA*"], block_callsigns = ["*-TEST"], direction = "both" } # without: everything may cross
 # uplinks = ["lte"]                      # which may carry it; without: all
 # fallback_seconds = 10                  # with fallback_of = "NAME": dialled only while NAME has been down so long
 "#;

@@ -41,7 +41,11 @@ commands! {
     "peer", "list|add|set|pause|resume|remove ...", "the federates; takes effect at once",
         "peer add NAME [address HOST:PORT] [fingerprint SHA256:...] [no-incoming] [no-outgoing] [disabled] [replace] \
          [keepalive-seconds N] [ca-cert]: without a fingerprint, or with ca-cert, its CA is pasted next. peer set NAME takes \
-         the same words, and no-address, no-ca-cert, no-fingerprint, incoming, outgoing, enabled.";
+         the same words, and no-address, no-ca-cert, no-fingerprint, incoming, outgoing, enabled. Both: rate RATE, fallback-of NAME, fallback-seconds N, \
+         addresses LIST, uplinks LIST, preset PARTS, allow-types LIST, block-types LIST, allow-callsigns LIST, block-callsigns \
+         LIST, filter-direction in|out|both, probe-address HOST:PORT, probe-p12 FILE, spool, correct-clock, compress, \
+         data-packages-in, data-packages-out; with no- in front the opposite, and no-filter, no-probe. LIST has commas: \
+         a-f,b-t-f.";
     "paste", "NAME", "paste the CA certificate of a peer that is there", "From its BEGIN line to its END line.";
     "cert", "show|export", "our certificates; export shows them as PEM", "";
     "check", "PEER", "say how far a peer's link comes, and prove that what is sent comes out",

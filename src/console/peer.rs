@@ -1,5 +1,6 @@
 //! `peer add|set ...` as the command line has it, with or without dashes.
 
+use crate::config::written::{Key, Kind, Written};
 use crate::config::{Cleared, PeerChange, PeerSpec};
 
 /// What a line asks for.
@@ -65,7 +66,11 @@ fn add(name: &str, options: &[&str]) -> Result<PeerCommand, String> {
             "disabled" => peer.enabled = false,
             "replace" => replace = true,
             "ca-cert" => paste = true,
-            _ => return Err(unknown(option)),
+            other => {
+                if let (key, Some(written)) = more(other, option, value)? {
+                    peer.more.insert(key, written);
+                }
+            }
         }
     }
     let paste = paste || peer.fingerprint.is_none();
@@ -98,11 +103,42 @@ fn set(name: &str, options: &[&str]) -> Result<PeerCommand, String> {
             "no-outgoing" => change.outgoing = Some(false),
             "enabled" => change.enabled = Some(true),
             "disabled" => change.enabled = Some(false),
+            "no-keepalive-seconds" => change.clear.push(Cleared::KeepaliveSeconds),
             "ca-cert" => paste = true,
-            _ => return Err(unknown(option)),
+            other => {
+                let (key, written) = more(other, option, value)?;
+                change.more.insert(key, written);
+            }
         }
     }
     Ok(PeerCommand::Set { change, paste })
+}
+
+/// One of the newer keys: a switch alone or with `no-` in front, or a word with its value behind it, or taken away.
+fn more(
+    word: &str,
+    option: &str,
+    value: impl FnOnce() -> Result<String, String>,
+) -> Result<(String, Option<Written>), String> {
+    if let Some(key) = Key::of_option(word) {
+        if key.kind == Kind::Switch {
+            return Ok((key.key.to_owned(), Some(Written::Switch(true))));
+        }
+        let text = value()?;
+        let written = key.read(&text);
+        let written = written.map_err(|fault| format!("{option}: \"{text}\" {fault}"))?;
+        return Ok((key.key.to_owned(), Some(written)));
+    }
+    let off = word.strip_prefix("no-").ok_or_else(|| unknown(option))?;
+    match (Key::of_option(off), off) {
+        (Some(key), _) if key.kind == Kind::Switch => {
+            Ok((key.key.to_owned(), Some(Written::Switch(false))))
+        }
+        (Some(key), _) => Ok((key.key.to_owned(), None)),
+        (None, "filter" | "probe") => Ok((off.to_owned(), None)),
+        (None, "fallback") => Ok(("fallback_of".to_owned(), None)),
+        _ => Err(unknown(option)),
+    }
 }
 
 fn number(text: &str) -> Result<u32, String> {
@@ -157,6 +193,21 @@ mod tests {
             (change.clear.as_slice(), change.outgoing, paste),
             (&[Cleared::Address][..], Some(true), true)
         );
+        let Ok(PeerCommand::Set { change, .. }) =
+            words("set b no-spool rate \"9600 bit/s\" block-types a-h,b-m no-preset no-probe")
+        else {
+            panic!("not understood");
+        };
+        let list = Written::List(vec!["a-h".into(), "b-m".into()]);
+        for (key, written) in [
+            ("spool", Some(Written::Switch(false))),
+            ("rate", Some(Written::Text("9600 bit/s".into()))),
+            ("filter.block_types", Some(list)),
+            ("filter.preset", None),
+            ("probe", None),
+        ] {
+            assert_eq!(change.more.get(key), Some(&written), "{key}");
+        }
         assert_eq!(words("pause b"), Ok(switched("b", false)));
         assert_eq!(words(""), Ok(PeerCommand::List));
     }
@@ -170,6 +221,8 @@ mod tests {
             "add b colour red",
             "explode",
             "set b keepalive-seconds x",
+            "set b fallback-seconds x",
+            "set b no-colour",
             "remove",
         ] {
             assert!(words(line).is_err(), "{line}");

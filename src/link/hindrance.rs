@@ -29,6 +29,8 @@ pub enum Hindrance {
     Health,
     /// Up, and the directions are so set that nothing crosses one way or both.
     Direction,
+    /// Up, and a filter lets nothing through.
+    Filter,
     /// None of these: it may pass.
     Passing,
 }
@@ -47,6 +49,7 @@ impl Hindrance {
         Self::Groups,
         Self::Health,
         Self::Direction,
+        Self::Filter,
     ];
 
     /// One word that scripts may rely on.
@@ -63,6 +66,7 @@ impl Hindrance {
             Self::Groups => "groups",
             Self::Health => "health",
             Self::Direction => "direction",
+            Self::Filter => "filter",
             Self::Passing => "connection",
         }
     }
@@ -108,6 +112,10 @@ impl Hindrance {
             }
             Self::Direction => {
                 "the link is up and its directions keep events back: see `incoming` and `outgoing` on both sides"
+            }
+            Self::Filter => {
+                "the link is up and its filter lets nothing through: see `filter` in its settings; `tombolo lint` says \
+                 which rule does what, and `peer set NAME --no-filter` takes it away"
             }
             Self::Passing => {
                 "the connection was lost or refused for the moment; it is tried again by itself"

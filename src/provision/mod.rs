@@ -6,7 +6,6 @@
 
 mod apply;
 mod bundle;
-mod federation;
 mod medium;
 mod memory;
 mod network;

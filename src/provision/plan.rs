@@ -9,8 +9,9 @@ use serde::Deserialize;
 use super::memory::{Taken, digest_of};
 use super::network::{self, Kind};
 use super::source::{Item, Offer};
-use super::{federation, text};
-use crate::config::{Config, PeerSpec, authority, candidate};
+use super::text;
+use crate::config::written::{Keys, unknown_peer_key};
+use crate::config::{Config, PeerSpec, authority, candidate, federation};
 use crate::pki::gather::{Gathered, key_pem};
 use crate::pki::{Fingerprint, certificate::Facts, store};
 
@@ -74,7 +75,7 @@ pub struct Present<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 struct PeerKeys {
     address: Option<String>,
     fingerprint: Option<String>,
@@ -82,6 +83,9 @@ struct PeerKeys {
     incoming: Option<bool>,
     outgoing: Option<bool>,
     keepalive_seconds: Option<u32>,
+    /// The newer keys; those that are none are found when the configuration is judged.
+    #[serde(flatten)]
+    more: Keys,
 }
 
 /// Makes the plan.
@@ -251,7 +255,8 @@ impl Planner<'_> {
             return;
         }
         let items = || self.offer.certs.iter().chain(&self.offer.peers);
-        let certificate = |name: &str| {
+        let certificate = |path: &str| {
+            let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
             let item = items().find(|item| item.name == name.to_lowercase())?;
             text::read(&item.bytes).ok()
         };
@@ -329,17 +334,27 @@ impl Planner<'_> {
             match toml::from_str(&text) {
                 Ok(read) => settings = read,
                 Err(error) => self.mistakes.push(format!(
-                    "{}: {}; known are address, fingerprint, enabled, incoming, outgoing, keepalive_seconds",
+                    "{}: {}; known are the keys of [[peer]] but name and ca_cert",
                     item.shown,
                     error.message()
                 )),
             }
+        }
+        for fault in settings.more.keys().filter_map(|key| unknown_peer_key(key)) {
+            let shown = keys.map_or(name, |item| &item.shown);
+            self.mistakes.push(format!("{shown}: {fault}"));
         }
         let file = keys.or(certificate).map_or(name, |item| &item.shown);
         let ca_pem = ca_pem.map(|pem| authority::certificates_only(&pem));
         match known(config, name) {
             Some(known) => {
                 let on = |value: Option<bool>| value.map(|on| on.to_string());
+                for (key, written) in settings.more {
+                    let value = toml_edit::Value::from(written).to_string();
+                    self.change(config, file, |config| {
+                        candidate::set(config, &format!("peer.{known}.{key}"), &value)
+                    });
+                }
                 for (key, value) in [
                     ("ca_cert", ca_pem),
                     ("address", settings.address),
@@ -371,6 +386,7 @@ impl Planner<'_> {
                     incoming: settings.incoming.unwrap_or(true),
                     outgoing: settings.outgoing.unwrap_or(true),
                     keepalive_seconds: settings.keepalive_seconds,
+                    more: settings.more,
                 };
                 self.add_peer(config, file, &spec);
             }

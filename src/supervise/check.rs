@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Shared;
+use super::{Shared, filtering};
 use crate::api::check::{CheckReport, Step, StepState};
 use crate::api::status::{PeerState, PeerStatus};
 use crate::api::{ErrorCode, Fault, Response, words};
@@ -150,6 +150,8 @@ impl Shared {
                 words,
             ));
         }
+        let counters = (self.hub).with(|router, _| router.peer_counters(&peer.name).cloned());
+        report.add(filtering::step(peer, &counters.unwrap_or_default()));
     }
 }
 
@@ -193,7 +195,7 @@ fn steps_of_a_closed_link(
     }
     for &step in Hindrance::STEPS
         .iter()
-        .filter(|&&step| step != Hindrance::Direction)
+        .filter(|&&step| !matches!(step, Hindrance::Direction | Hindrance::Filter))
     {
         let dials_us = peer.address.is_none() && step <= Hindrance::Unanswered;
         report.add(match step.cmp(&stopped) {

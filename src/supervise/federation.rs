@@ -26,8 +26,8 @@ use crate::link::route_watch::{Routes, Watching};
 use crate::link::tls::{self, Credentials, Moments, Observer};
 use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
-use crate::route::policy::Policy;
 
+use super::filtering;
 use super::spool;
 use super::timekeeper::Timekeeper;
 
@@ -200,7 +200,9 @@ impl Federation {
         self.node.hub.with(|router, now| {
             router.set_peers(&specs);
             router.set_spools(&spools);
-            router.set_policies(config.peers.iter().map(policy), now);
+            let policies = config.peers.iter();
+            let policies = policies.map(|peer| (peer.name.as_str(), filtering::policy(peer)));
+            router.set_policies(policies, now);
             router.note_directions(now);
         });
 
@@ -335,12 +337,6 @@ fn rule(peer: &Peer) -> TrustRule {
         authorities: peer.authorities.clone(),
         fingerprint: peer.fingerprint,
     }
-}
-
-/// What may cross a peer's link.
-fn policy(peer: &Peer) -> (&str, Option<Policy>) {
-    let policy = Policy::of(&peer.filters, peer.data_packages_in, peer.data_packages_out);
-    (&peer.name, policy)
 }
 
 /// Directions, filters and clocks are the router's business; the connection may stay.

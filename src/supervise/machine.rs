@@ -162,6 +162,7 @@ mod tests {
             proven: None,
             address: None,
             enabled: true,
+            crossing: Default::default(),
             events_in: 0,
             events_out: 0,
             rate_in: 0.0,

@@ -7,6 +7,7 @@ mod check;
 mod desk;
 mod error;
 mod federation;
+mod filtering;
 pub mod lamp;
 mod listeners;
 mod machine;

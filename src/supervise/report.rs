@@ -3,13 +3,14 @@
 use std::sync::PoisonError;
 
 use super::Shared;
+use super::filtering;
 use super::safe::Safe;
 use crate::api::line::LineStatus;
 use crate::api::sending::SendingStatus;
 use crate::api::spool::SpoolStatus;
 use crate::api::status::{
-    LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus, PowerStatus, Proven,
-    Status, StorageStatus, UplinkStatus, counts, time,
+    Crossing, LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus, PowerStatus,
+    Proven, Status, StorageStatus, UplinkStatus, counts, time,
 };
 use crate::clock::skew::Offset;
 use crate::config::Peer;
@@ -99,19 +100,27 @@ impl Shared {
             .board
             .status_with(&peer.name, counters, now_ms)
             .unwrap_or_default();
+        let still = filtering::standstill(peer);
         let state = match PeerState::from(known.state) {
             _ if self.safe.is_some() => PeerState::Paused,
             PeerState::Connected | PeerState::Flowing if !peer.incoming && !peer.outgoing => {
                 PeerState::Paused
             }
+            // Proven to reach the other box, and yet nothing can pass.
+            PeerState::Flowing if still.is_some() => PeerState::Connected,
             state => state,
         };
         let reason = match state {
             PeerState::Paused if self.safe.is_some() => "the box is in safe mode".to_owned(),
             PeerState::Paused => "incoming and outgoing are both off".to_owned(),
+            PeerState::Connected if still.is_some() => still.clone().unwrap_or_default(),
             PeerState::Connected if !peer.incoming || !peer.outgoing => one_way(peer).to_owned(),
             PeerState::Connected if known.reason.is_empty() => {
-                "no event has crossed in the last minute".to_owned()
+                let words = "no event has crossed in the last minute";
+                match filtering::kept_back(counters) {
+                    0 => words.to_owned(),
+                    stopped => format!("{words}; its filter has stopped {stopped} so far"),
+                }
             }
             _ => known.reason,
         };
@@ -125,12 +134,13 @@ impl Shared {
                 round_trip_ms: proven.round_trip_ms,
                 count: proven.count,
             }),
-            stopped_by: stopped_by(peer, state, known.hindrance),
+            stopped_by: stopped_by(peer, state, known.hindrance, still.is_some()),
             reason,
             address: Some(known.address)
                 .filter(|address| !address.is_empty())
                 .or_else(|| peer.address.clone()),
             enabled: peer.enabled,
+            crossing: Crossing::of(peer),
             events_in: counters.events_in,
             events_out: counters.events_out,
             rate_in,
@@ -203,11 +213,17 @@ fn one_way(peer: &Peer) -> &'static str {
 }
 
 /// The step that stops the link, as scripts see it.
-fn stopped_by(peer: &Peer, state: PeerState, hindrance: Option<Hindrance>) -> Option<String> {
+fn stopped_by(
+    peer: &Peer,
+    state: PeerState,
+    hindrance: Option<Hindrance>,
+    still: bool,
+) -> Option<String> {
     let stopped = match state {
         PeerState::Disabled => return None,
         _ if !peer.incoming && !peer.outgoing => Some(Hindrance::Direction),
         PeerState::Waiting | PeerState::Connecting => hindrance,
+        PeerState::Connected | PeerState::Flowing if still => Some(Hindrance::Filter),
         _ => None,
     };
     stopped.map(|stopped| stopped.word().to_owned())

@@ -129,6 +129,21 @@ echo "== keepalive, filters"
 kept=$(curl -s -X PATCH https://tak.yourdomain.com:8443/api/federation/BN-TAK-Server -H "Authorization: Bearer $ADMIN_TOKEN" \
   -d '{"keepalive_seconds": 60}' | jq .keepalive_seconds)
 expect "keepalive_seconds" 60 "$kept"
+filtered=$(
+curl -s -X PATCH https://tak.yourdomain.com:8443/api/federation/BN-TAK-Server \
+  -H "Authorization: Bearer $ADMIN_TOKEN" \
+  -H "Content-Type: application/json" \
+  -d '{
+    "filters": {
+      "cot_types": ["a-f-", "a-n-", "t-x-m-c"],
+      "groups": ["Blue", "Command", "Medevac"],
+      "direction": "both"
+    }
+  }')
+expect "the filter of the documents" "BN-TAK-Server" "$(jq -r .name <<< "$filtered")"
+# The test event is in no group that a box gives it, so the rest of the lines go by type alone.
+curl -s -o /dev/null -X PATCH https://tak.yourdomain.com:8443/api/federation/BN-TAK-Server -H "Authorization: Bearer $ADMIN_TOKEN" \
+  -d '{"filters": null}'
 eventually "up again" '"connected"' status
 
 echo "== the test event"

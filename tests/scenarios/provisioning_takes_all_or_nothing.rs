@@ -135,9 +135,13 @@ fn with_any_mistake_nothing_is_taken_and_the_mistake_is_told() {
         ("tombolo.toml", "address", |world| {
             world.put("boot", "peers/bravo.toml", b"address = \"no port\"\n");
         }),
-        ("federation.json", "does not filter", |world| {
-            world.put("boot", "federation.json", br#"{"version":1,"peers":[{"name":"d","address":"x","filters":{"groups":["Blue"]}}]}"#);
-        }),
+        (
+            "federation.json",
+            "line 1: peer \"d\": `groups`: is no list",
+            |world| {
+                world.put("boot", "federation.json", br#"{"version":1,"peers":[{"name":"d","address":"x","filters":{"groups":"Blue"}}]}"#);
+            },
+        ),
         ("network/10-ETH0.network", "[Match]", |world| {
             world.put("boot", "network/10-ETH0.network", b"[Network]\nDHCP=yes\n");
         }),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::fields::{Field, Kind, Members, may, must, schema};
+use super::filters::{self, FILTERS};
 use super::problem::Problem;
 use super::reply::Reply;
 use super::route::Call;
@@ -18,6 +19,7 @@ use crate::api::status::{Counts, PeerState, PeerStatus};
 use crate::api::turns::Control;
 use crate::config::authority::{self, MOST_PEM_BYTES};
 use crate::config::settings::FEDERATION_PORT;
+use crate::config::written::{KeyChanges, Written};
 use crate::config::{Cleared, PeerChange, PeerSpec};
 use crate::files;
 use crate::pki::Fingerprint;
@@ -71,9 +73,31 @@ pub const NEW: &[Field] = &[
         Kind::Number(1, 32_767),
         "seconds between keepalives",
     ),
+    may(
+        "filters",
+        Kind::Object(FILTERS),
+        "what may cross; without, everything",
+    ),
+    may(
+        "federation_filter",
+        Kind::Object(FILTERS),
+        "the same, as FreeTAKServer's documents call it",
+    ),
+    may("data_packages_in", Kind::Flag, "take data packages from it"),
+    may("data_packages_out", Kind::Flag, "let it have data packages"),
+    may(
+        "rate",
+        Kind::Text(32),
+        "most that is sent to it, such as 9600 bit/s",
+    ),
+    may(
+        "spool",
+        Kind::Flag,
+        "keep emergencies and chat for it while it is away",
+    ),
 ];
 
-/// What can be changed of one; `null` takes address, ca_cert or fingerprint away.
+/// What can be changed of one; `null` takes address, ca_cert, fingerprint, keepalive_seconds, filters or rate away.
 pub const CHANGE: &[Field] = &[
     may(
         "address",
@@ -113,6 +137,28 @@ pub const CHANGE: &[Field] = &[
         "keepalive_seconds",
         Kind::Number(1, 32_767),
         "seconds between keepalives",
+    ),
+    may(
+        "filters",
+        Kind::Object(FILTERS),
+        "what may cross; without, everything",
+    ),
+    may(
+        "federation_filter",
+        Kind::Object(FILTERS),
+        "the same, as FreeTAKServer's documents call it",
+    ),
+    may("data_packages_in", Kind::Flag, "take data packages from it"),
+    may("data_packages_out", Kind::Flag, "let it have data packages"),
+    may(
+        "rate",
+        Kind::Text(32),
+        "most that is sent to it, such as 9600 bit/s",
+    ),
+    may(
+        "spool",
+        Kind::Flag,
+        "keep emergencies and chat for it while it is away",
     ),
 ];
 
@@ -313,6 +359,10 @@ pub fn add(call: &Call<'_>, control: &dyn Control) -> Result<Reply, Problem> {
     peer.outgoing = outgoing.unwrap_or(true);
     peer.enabled = members.flag("enabled").unwrap_or(true);
     peer.keepalive_seconds = members.number("keepalive_seconds");
+    let more = more(&members)?.into_iter();
+    peer.more = more
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect();
     may_federate(call, peer.ca_pem.as_deref(), control)?;
     done(
         control,
@@ -340,10 +390,12 @@ pub fn change(call: &Call<'_>, control: &dyn Control) -> Result<Reply, Problem> 
     (change.incoming, change.outgoing) = directions(&members)?;
     change.enabled = members.flag("enabled");
     change.keepalive_seconds = members.number("keepalive_seconds");
+    change.more = more(&members)?;
     for (key, cleared) in [
         ("address", Cleared::Address),
         ("ca_cert", Cleared::CaCert),
         ("fingerprint", Cleared::Fingerprint),
+        ("keepalive_seconds", Cleared::KeepaliveSeconds),
     ] {
         if members.is_null(key) {
             change.clear.push(cleared);
@@ -533,6 +585,23 @@ fn read(path: &str, control: &dyn Control) -> Result<String, Problem> {
     let no_pem = "it is no PEM; convert it with `openssl x509 -inform der`";
     String::from_utf8(bytes)
         .map_err(|_| Problem::of_key("ca_cert", format!("{}: {no_pem}", found.display())))
+}
+
+/// What stands in the newer keys of `[[peer]]`.
+fn more(members: &Members) -> Result<KeyChanges, Problem> {
+    let mut changes = filters::keys(members)?;
+    for key in ["data_packages_in", "data_packages_out", "spool"] {
+        if let Some(on) = members.flag(key) {
+            changes.insert(key.to_owned(), Some(Written::Switch(on)));
+        }
+    }
+    if let Some(rate) = members.text("rate") {
+        changes.insert("rate".to_owned(), Some(Written::Text(rate.to_owned())));
+    }
+    if members.is_null("rate") {
+        changes.insert("rate".to_owned(), None);
+    }
+    Ok(changes)
 }
 
 fn fingerprint(members: &Members) -> Result<Option<String>, Problem> {

@@ -19,6 +19,8 @@ pub enum Kind {
     Number(u32, u32),
     /// Words, at most so many.
     Words(u32),
+    /// An object with members of its own.
+    Object(&'static [Field]),
 }
 
 /// One member.
@@ -67,6 +69,7 @@ impl Kind {
             Self::Words(most) => {
                 json!({"type": "array", "items": {"type": "string"}, "maxItems": most})
             }
+            Self::Object(fields) => schema(fields),
         }
     }
 
@@ -78,6 +81,10 @@ impl Kind {
             Self::Flag => "true or false".to_owned(),
             Self::Number(least, most) => format!("a whole number from {least} to {most}"),
             Self::Words(most) => format!("a list of at most {most} words"),
+            Self::Object(fields) => {
+                let keys: Vec<&str> = fields.iter().map(|field| field.key).collect();
+                format!("an object of {}", keys.join(", "))
+            }
         }
     }
 
@@ -94,6 +101,7 @@ impl Kind {
             Self::Words(most) => value.as_array().is_some_and(|words| {
                 words.len() <= most as usize && words.iter().all(Value::is_string)
             }),
+            Self::Object(_) => value.is_object(),
         }
     }
 }
@@ -122,6 +130,39 @@ pub fn schema(fields: &[Field]) -> Value {
     object
 }
 
+/// Looks at an object by its table; `outer` is what its keys are called by.
+fn check(members: &Map<String, Value>, fields: &[Field], outer: &str) -> Result<(), Problem> {
+    let keys: Vec<&str> = fields.iter().map(|field| field.key).collect();
+    for (key, value) in members {
+        let full = format!("{outer}{key}");
+        let Some(field) = fields.iter().find(|field| field.key == key) else {
+            let hint = match nearest(key, &keys) {
+                Some(near) => format!("unknown key; did you mean \"{near}\"?"),
+                None => format!("unknown key; there are {}", keys.join(", ")),
+            };
+            return Err(Problem::of_key(&full, hint));
+        };
+        if !value.is_null() && !field.kind.takes(value) {
+            let words = format!("cannot be used; give {}", field.kind.words());
+            return Err(Problem::of_key(&full, words));
+        }
+        if let (Kind::Object(inner), Value::Object(members)) = (field.kind, value) {
+            check(members, inner, &format!("{full}."))?;
+        }
+    }
+    let is_there = |key: &str| members.get(key).is_some_and(|value| !value.is_null());
+    let missing = fields
+        .iter()
+        .find(|field| field.required && !is_there(field.key));
+    match missing {
+        None => Ok(()),
+        Some(field) => {
+            let words = format!("missing: {}; give {}", field.about, field.kind.words());
+            Err(Problem::of_key(&format!("{outer}{}", field.key), words))
+        }
+    }
+}
+
 /// The members of a request, each of the kind that its table says.
 #[derive(Debug)]
 pub struct Members(Map<String, Value>);
@@ -141,28 +182,7 @@ impl Members {
             let words = "the body is JSON and no object; give an object in {}";
             return Err(Problem::bad_request(words));
         };
-        let keys: Vec<&str> = fields.iter().map(|field| field.key).collect();
-        for (key, value) in &members {
-            let Some(field) = fields.iter().find(|field| field.key == key) else {
-                let hint = match nearest(key, &keys) {
-                    Some(near) => format!("unknown key; did you mean \"{near}\"?"),
-                    None => format!("unknown key; there are {}", keys.join(", ")),
-                };
-                return Err(Problem::of_key(key, hint));
-            };
-            if !value.is_null() && !field.kind.takes(value) {
-                let words = format!("cannot be used; give {}", field.kind.words());
-                return Err(Problem::of_key(key, words));
-            }
-        }
-        let is_there = |key: &str| members.get(key).is_some_and(|value| !value.is_null());
-        let missing = fields
-            .iter()
-            .find(|field| field.required && !is_there(field.key));
-        if let Some(field) = missing {
-            let words = format!("missing: {}; give {}", field.about, field.kind.words());
-            return Err(Problem::of_key(field.key, words));
-        }
+        check(&members, fields, "")?;
         Ok(Self(members))
     }
 
@@ -191,6 +211,11 @@ impl Members {
         )
     }
 
+    /// An object.
+    pub fn object(&self, key: &str) -> Option<Self> {
+        Some(Self(self.0.get(key)?.as_object()?.clone()))
+    }
+
     /// It is there, and `null`.
     pub fn is_null(&self, key: &str) -> bool {
         self.0.get(key).is_some_and(Value::is_null)
@@ -207,6 +232,11 @@ mod tests {
         may("protocol", Kind::Choice(&["tls"]), "how"),
         may("enabled", Kind::Flag, "whether"),
         may("scopes", Kind::Words(2), "what"),
+        may(
+            "filters",
+            Kind::Object(&[may("direction", Kind::Flag, "x")]),
+            "what passes",
+        ),
     ];
 
     #[test]
@@ -239,6 +269,16 @@ mod tests {
             ),
             (r#"{"name":"123456789"}"#, Some("name"), "at most 8"),
             (r#"{"name":"x","scopes":[1]}"#, Some("scopes"), "words"),
+            (
+                r#"{"name":"x","filters":{"directio":1}}"#,
+                Some("filters.directio"),
+                "did you mean",
+            ),
+            (
+                r#"{"name":"x","filters":{"direction":1}}"#,
+                Some("filters.direction"),
+                "true or false",
+            ),
             (r#"[]"#, None, "no object"),
             ("\u{fffd}", None, "no JSON"),
         ] {

@@ -3,6 +3,7 @@
 pub mod about;
 pub mod federation;
 mod fields;
+mod filters;
 pub mod freetakserver;
 pub mod metrics;
 pub mod openapi;

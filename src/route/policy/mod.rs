@@ -50,6 +50,16 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// The ways, of those that are on, by which nothing but emergencies can pass: in, out.
+    pub fn closed(&self, incoming: bool, outgoing: bool) -> [bool; 2] {
+        [
+            incoming && !self.incoming.lets_something_through(),
+            outgoing && !self.outgoing.lets_something_through(),
+        ]
+    }
+}
+
 /// What may cross one way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Side {

@@ -131,9 +131,11 @@ fn link(state: PeerState) -> Link {
 fn trouble(hindrance: Hindrance) -> Trouble {
     Trouble::Known(match hindrance {
         // Nothing that a crew could put right: the words are in the status.
-        Hindrance::Passing | Hindrance::Groups | Hindrance::Health | Hindrance::Direction => {
-            return Trouble::Passing;
-        }
+        Hindrance::Passing
+        | Hindrance::Groups
+        | Hindrance::Health
+        | Hindrance::Direction
+        | Hindrance::Filter => return Trouble::Passing,
         Hindrance::NoNetwork => Fault::NoNetwork,
         // Without any network no name is found either, and the cable comes first.
         Hindrance::NameLookup if !has_route() => Fault::NoNetwork,

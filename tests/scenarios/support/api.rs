@@ -6,8 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::ServerName;
 use serde_json::Value;
 
 use super::certificates::Leaf;
@@ -257,18 +256,10 @@ impl Watcher {
     }
 }
 
-/// Whoever the box is: that is not what is tested here.
+/// Without a certificate of the box's own, a stranger's: it is worth nothing and no fault.
 fn config(leaf: Option<&Leaf>) -> Arc<ClientConfig> {
-    let mut config = match leaf {
-        Some(leaf) => super::client_config(leaf),
-        None => {
-            let nobody = super::Authority::new("nobody").issue("nobody");
-            super::client_config(&nobody)
-        }
-    };
-    if leaf.is_none() {
-        config.client_auth_cert_resolver = Arc::new(rustls::client::ResolvesClientCert::none());
-    }
+    let stranger = super::Authority::new("nobody").issue("nobody");
+    let mut config = super::client_config(leaf.unwrap_or(&stranger));
     config.alpn_protocols.clear();
     Arc::new(config)
 }

@@ -1,0 +1,502 @@
+//! `federation.json`: federates declared for machines, in the shape of the documents, read and written.
+
+mod write;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+
+use super::filter::Direction;
+use super::json_places::{Into as Step, line_of};
+use super::settings::FEDERATION_PORT;
+use super::spec::PeerSpec;
+use super::written::Written;
+use super::{authority, raw, suggest};
+use crate::pki::Fingerprint;
+
+pub use write::write;
+
+/// Most peers of one file.
+const MOST_PEERS: usize = 256;
+
+const TOP: &[&str] = &["version", "peers"];
+const PEER: &[&str] = &[
+    "name",
+    "address",
+    "port",
+    "protocol",
+    "ca_cert",
+    "ca_pin",
+    "fingerprint",
+    "bidirectional",
+    "enabled",
+    "keepalive_seconds",
+    "filters",
+    "federation_filter",
+    "incoming",
+    "outgoing",
+    "data_packages_in",
+    "data_packages_out",
+];
+const FILTERS: &[&str] = &[
+    "cot_types",
+    "groups",
+    "direction",
+    "allow_types",
+    "block_types",
+    "allow_callsigns",
+    "block_callsigns",
+    "preset",
+];
+
+/// Something wrong in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// Which peer, by name or number; empty: it is about the file.
+    pub peer: String,
+    /// The key; empty: it is about the whole.
+    pub key: String,
+    /// What is wrong.
+    pub fault: String,
+    /// What to write instead.
+    pub cure: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: ", self.line)?;
+        if !self.peer.is_empty() {
+            write!(f, "peer {}: ", self.peer)?;
+        }
+        if !self.key.is_empty() {
+            write!(f, "`{}`: ", self.key)?;
+        }
+        write!(f, "{}; {}", self.fault, self.cure)
+    }
+}
+
+/// Reads the file. `certificate` gives the PEM text of the file that a `ca_cert` names.
+///
+/// # Errors
+/// Every mistake, from the top.
+pub fn read(
+    text: &str,
+    certificate: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<PeerSpec>, Vec<Mistake>> {
+    let document: Value = serde_json::from_str(text).map_err(|error| {
+        let full = error.to_string();
+        let fault = full
+            .rsplit_once(" at line ")
+            .map_or(full.as_str(), |(fault, _)| fault);
+        vec![Mistake {
+            line: error.line(),
+            peer: String::new(),
+            key: String::new(),
+            fault: format!("not JSON: {fault}"),
+            cure: "compare it with the example of the documentation".to_owned(),
+        }]
+    })?;
+    let mut reading = Reading {
+        text,
+        mistakes: Vec::new(),
+    };
+    let peers = reading.file(&document, &certificate);
+    match reading.mistakes.is_empty() {
+        true => Ok(peers),
+        false => {
+            reading.mistakes.sort_by_key(|mistake| mistake.line);
+            Err(reading.mistakes)
+        }
+    }
+}
+
+struct Reading<'a> {
+    text: &'a str,
+    mistakes: Vec<Mistake>,
+}
+
+/// One table of the file, with its place.
+struct Table<'a> {
+    keys: &'a Map<String, Value>,
+    path: Vec<Step<'a>>,
+    /// How the peer is called in a message.
+    peer: String,
+}
+
+impl Reading<'_> {
+    fn file(
+        &mut self,
+        document: &Value,
+        certificate: &impl Fn(&str) -> Option<String>,
+    ) -> Vec<PeerSpec> {
+        let Value::Object(keys) = document else {
+            self.wrong(
+                &[],
+                "",
+                "",
+                "it is no object",
+                "write {\"version\": 1, \"peers\": [...]}",
+            );
+            return Vec::new();
+        };
+        let top = Table {
+            keys,
+            path: Vec::new(),
+            peer: String::new(),
+        };
+        self.known(&top, TOP);
+        match keys.get("version") {
+            Some(version) if *version == json!(1) => {}
+            Some(version) => {
+                let fault = format!("{version} is not known");
+                self.bad(&top, "version", fault, "write 1");
+            }
+            None => self.bad(&top, "version", "is missing", "write 1"),
+        }
+        let Some(Value::Array(peers)) = keys.get("peers") else {
+            self.bad(
+                &top,
+                "peers",
+                "is no list",
+                "write a list of peers, [] for none",
+            );
+            return Vec::new();
+        };
+        if peers.len() > MOST_PEERS {
+            self.bad(
+                &top,
+                "peers",
+                format!("has more than {MOST_PEERS}"),
+                "take some out",
+            );
+            return Vec::new();
+        }
+        let mut specs: Vec<PeerSpec> = Vec::new();
+        for (number, peer) in peers.iter().enumerate() {
+            let path = vec![Step::Key("peers"), Step::Item(number)];
+            let Value::Object(keys) = peer else {
+                let who = format!("{}", number + 1);
+                self.wrong(
+                    &path,
+                    &who,
+                    "",
+                    "it is no object",
+                    "write {\"name\": \"...\", ...}",
+                );
+                continue;
+            };
+            let who = match keys.get("name") {
+                Some(Value::String(name)) => format!("\"{name}\""),
+                _ => format!("{}", number + 1),
+            };
+            let table = Table {
+                keys,
+                path,
+                peer: who,
+            };
+            let before = self.mistakes.len();
+            let spec = self.peer(&table, certificate);
+            if specs.iter().any(|other| other.name == spec.name) && !spec.name.is_empty() {
+                self.bad(
+                    &table,
+                    "name",
+                    "another peer has it too",
+                    "give every peer its own name",
+                );
+            }
+            if self.mistakes.len() == before {
+                specs.push(spec);
+            }
+        }
+        specs
+    }
+
+    fn peer(
+        &mut self,
+        table: &Table<'_>,
+        certificate: &impl Fn(&str) -> Option<String>,
+    ) -> PeerSpec {
+        self.known(table, PEER);
+        let name = self.text(table, "name").unwrap_or_default();
+        if name.is_empty() && !table.keys.contains_key("name") {
+            self.bad(table, "name", "is missing", "give the peer a name");
+        }
+        let mut spec = PeerSpec::of(&name);
+        spec.address = self.address(table);
+        if let Some(protocol) = self.text(table, "protocol")
+            && protocol != "tls"
+        {
+            let fault = format!("\"{protocol}\" is not spoken");
+            self.bad(table, "protocol", fault, "write \"tls\", or leave it out");
+        }
+        spec.enabled = self.switch(table, "enabled").unwrap_or(true);
+        spec.outgoing = self.switch(table, "outgoing").unwrap_or(true);
+        // One-way means from us to them.
+        let both = self.switch(table, "bidirectional").unwrap_or(true);
+        spec.incoming = self.switch(table, "incoming").unwrap_or(both);
+        for key in ["data_packages_in", "data_packages_out"] {
+            if let Some(on) = self.switch(table, key) {
+                spec.more.insert(key.to_owned(), Written::Switch(on));
+            }
+        }
+        spec.keepalive_seconds = self.number(table, "keepalive_seconds", 1, 32_767);
+        spec.fingerprint = self.text(table, "fingerprint");
+        spec.ca_pem = self.authority(table, certificate);
+        for key in ["filters", "federation_filter"] {
+            self.filters(table, key, &mut spec);
+        }
+        spec
+    }
+
+    fn address(&mut self, table: &Table<'_>) -> Option<String> {
+        let port = self.number(table, "port", 1, 65_535);
+        let address = self.text(table, "address")?;
+        let host = match address.contains(':') && !address.starts_with('[') {
+            true if address.matches(':').count() == 1 => {
+                let fault = format!("\"{address}\" has a port in it");
+                self.bad(
+                    table,
+                    "address",
+                    fault,
+                    "write the host here and its `port` beside it",
+                );
+                return None;
+            }
+            true => format!("[{address}]"),
+            false => address,
+        };
+        Some(format!("{host}:{}", port.unwrap_or(FEDERATION_PORT.into())))
+    }
+
+    fn authority(
+        &mut self,
+        table: &Table<'_>,
+        certificate: &impl Fn(&str) -> Option<String>,
+    ) -> Option<String> {
+        let pin = self.text(table, "ca_pin");
+        let Some(written) = self.text(table, "ca_cert") else {
+            if pin.is_some() {
+                let cure = "give `ca_cert` too: the pin says which one it must be";
+                self.bad(table, "ca_pin", "stands alone", cure);
+            }
+            return None;
+        };
+        let pem = match written.contains("-----BEGIN ") {
+            true => Some(written),
+            false => certificate(&written),
+        };
+        let Some(pem) = pem else {
+            let path = self.text(table, "ca_cert").unwrap_or_default();
+            let name = path
+                .rsplit(['/', '\\'])
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            let cure = format!("put the peer's CA there, or {name} beside this file or into certs");
+            self.bad(table, "ca_cert", format!("there is no file {path}"), &cure);
+            return None;
+        };
+        let authorities = match authority::read(pem.as_bytes()) {
+            Ok(authorities) => authorities,
+            Err(fault) => {
+                self.bad(table, "ca_cert", fault.to_string(), &fault.cure());
+                return None;
+            }
+        };
+        if let Some(pin) = pin {
+            match pin.parse::<Fingerprint>() {
+                Err(error) => {
+                    self.bad(
+                        table,
+                        "ca_pin",
+                        error.to_string(),
+                        "`openssl x509 -fingerprint -sha256` prints it",
+                    );
+                }
+                Ok(pin) if authorities.iter().all(|one| Fingerprint::of(one) != pin) => {
+                    let cure = "one of both is wrong: ask the peer's administrator, by telephone";
+                    self.bad(table, "ca_pin", "is not the fingerprint of `ca_cert`", cure);
+                }
+                Ok(_) => {}
+            }
+        }
+        Some(pem)
+    }
+
+    fn filters(&mut self, table: &Table<'_>, key: &str, spec: &mut PeerSpec) {
+        let keys = match table.keys.get(key) {
+            None => return,
+            Some(Value::Object(keys)) => keys,
+            Some(_) => {
+                let cure =
+                    "write {\"cot_types\": [...], \"groups\": [...], \"direction\": \"both\"}";
+                return self.bad(table, key, "is no object", cure);
+            }
+        };
+        let path = [table.path.as_slice(), &[Step::Key(key)]].concat();
+        let inner = Table {
+            keys,
+            path,
+            peer: table.peer.clone(),
+        };
+        self.known(&inner, FILTERS);
+        let direction = match self
+            .text(&inner, "direction")
+            .map(|word| Direction::of(&word))
+        {
+            None => Direction::Both,
+            Some(Ok(direction)) => direction,
+            Some(Err(cure)) => return self.bad(&inner, "direction", "is no direction", cure),
+        };
+        let mut rules = BTreeMap::new();
+        for (name, ours) in [
+            ("cot_types", "allow_types"),
+            ("allow_types", "allow_types"),
+            ("block_types", "block_types"),
+            ("allow_callsigns", "allow_callsigns"),
+            ("block_callsigns", "block_callsigns"),
+        ] {
+            if let Some(list) = self.list(&inner, name).filter(|list| !list.is_empty()) {
+                rules.insert(ours.to_owned(), Written::List(list));
+            }
+        }
+        if let Some(preset) = self.text(&inner, "preset") {
+            rules.insert("preset".to_owned(), Written::Text(preset));
+        }
+        let groups = self
+            .list(&inner, "groups")
+            .filter(|groups| !groups.is_empty());
+        if let Some(groups) = &groups {
+            for (way, ours) in [
+                (Direction::In, "inbound_groups"),
+                (Direction::Out, "outbound_groups"),
+            ] {
+                // To take the peer and not the filter would send it what it must not get.
+                if !raw::peer_keys().contains(&ours) {
+                    let cure = "take `groups` out to exchange with all of them";
+                    return self.bad(
+                        &inner,
+                        "groups",
+                        "this release does not filter by group",
+                        cure,
+                    );
+                }
+                if direction == Direction::Both || direction == way {
+                    let list = Written::List(groups.clone());
+                    spec.more.insert(ours.to_owned(), list);
+                }
+            }
+        }
+        match (rules.is_empty(), groups.is_none(), direction) {
+            // Without a rule, the direction can only mean the peer's traffic as a whole.
+            (true, true, Direction::In) => (spec.incoming, spec.outgoing) = (true, false),
+            (true, true, Direction::Out) => (spec.incoming, spec.outgoing) = (false, true),
+            (true, ..) => {}
+            (false, ..) => {
+                if direction != Direction::Both {
+                    let word = Written::Text(direction.word().to_owned());
+                    rules.insert("direction".to_owned(), word);
+                }
+                spec.more.insert("filter".to_owned(), Written::Table(rules));
+            }
+        }
+    }
+
+    fn known(&mut self, table: &Table<'_>, known: &'static [&'static str]) {
+        for key in table
+            .keys
+            .keys()
+            .filter(|key| !known.contains(&key.as_str()))
+        {
+            let cure = match suggest::nearest(key, known) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("known here: {}", known.join(", ")),
+            };
+            self.bad(table, key, "unknown key", &cure);
+        }
+    }
+
+    fn text(&mut self, table: &Table<'_>, key: &str) -> Option<String> {
+        match table.keys.get(key)? {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => {
+                self.bad(
+                    table,
+                    key,
+                    format!("{other} is no text"),
+                    "write it in \"quotes\"",
+                );
+                None
+            }
+        }
+    }
+
+    fn switch(&mut self, table: &Table<'_>, key: &str) -> Option<bool> {
+        match table.keys.get(key)? {
+            Value::Null => None,
+            Value::Bool(on) => Some(*on),
+            other => {
+                let fault = format!("{other} is not true or false");
+                self.bad(table, key, fault, "write true or false, without quotes");
+                None
+            }
+        }
+    }
+
+    fn number(&mut self, table: &Table<'_>, key: &str, least: u32, most: u32) -> Option<u32> {
+        let value = table.keys.get(key).filter(|value| !value.is_null())?;
+        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let number = number.filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            let cure = format!("write a number without quotes, {least} to {most}");
+            self.bad(table, key, format!("{value} will not do"), &cure);
+        }
+        number
+    }
+
+    fn list(&mut self, table: &Table<'_>, key: &str) -> Option<Vec<String>> {
+        let value = table.keys.get(key).filter(|value| !value.is_null())?;
+        let texts = value.as_array().and_then(|items| {
+            let text = |item: &Value| item.as_str().map(str::to_owned);
+            items.iter().map(text).collect::<Option<Vec<String>>>()
+        });
+        if texts.is_none() {
+            self.bad(
+                table,
+                key,
+                "is no list of texts",
+                "write [\"one\", \"two\"]",
+            );
+        }
+        texts
+    }
+
+    fn bad(&mut self, table: &Table<'_>, key: &str, fault: impl Into<String>, cure: &str) {
+        let path = [table.path.as_slice(), &[Step::Key(key)]].concat();
+        self.wrong(&path, &table.peer, key, fault, cure);
+    }
+
+    fn wrong(
+        &mut self,
+        path: &[Step<'_>],
+        peer: &str,
+        key: &str,
+        fault: impl Into<String>,
+        cure: &str,
+    ) {
+        self.mistakes.push(Mistake {
+            line: line_of(self.text, path),
+            peer: peer.to_owned(),
+            key: key.to_owned(),
+            fault: fault.into(),
+            cure: cure.to_owned(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;
