@@ -19,6 +19,7 @@ pub mod sending;
 mod socket;
 pub mod spool;
 pub mod status;
+pub mod token;
 mod turns;
 pub mod update;
 pub mod web;

@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::access::TokenEntry;
 use super::check::CheckReport;
 use super::connection::ConnectionInfo;
 use super::status::{PeerState, Status};
+use super::token::TokenEntry;
 use super::update::UpdateReport;
 use super::why::WhyReport;
 use crate::config::{EditError, Peer, PeerChange, PeerSpec};

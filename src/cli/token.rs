@@ -8,7 +8,8 @@ use super::failure::{Exit, Failure};
 use super::output::{clean, column, json_line, print};
 use super::paths::Places;
 use crate::access::{Access, FIRST_USER};
-use crate::api::access::{self, TokenEntry};
+use crate::api::access;
+use crate::api::token::TokenEntry;
 use crate::api::{AskError, Fault, Request, Response, ask};
 
 /// Arguments of `token`.

@@ -129,6 +129,10 @@ pub fn list(text: &str) -> Vec<String> {
 
 /// How an option is called that sets the key, wherever it stands.
 pub fn option_of(key: &str) -> Option<&'static str> {
+    // A peer's own, not those of its probe.
+    if matches!(key, "address" | "ca_cert") {
+        return None;
+    }
     let same = |known: &&Key| {
         known.key == key
             || known
@@ -195,6 +199,7 @@ mod tests {
         assert_eq!(option_of("block_types"), Some("block-types"));
         assert_eq!(option_of("direction"), Some("filter-direction"));
         assert_eq!(option_of("nothing"), None);
+        assert_eq!(option_of("ca_cert"), None);
         assert!(
             Key::of_option("fallback-seconds")
                 .unwrap()

@@ -1,6 +1,7 @@
 //! The HTTPS API: who asks, what is asked, and the answer. The requests are those of the control socket.
 
 pub mod about;
+mod described;
 pub mod federation;
 mod fields;
 mod filters;
@@ -10,6 +11,7 @@ pub mod openapi;
 mod problem;
 mod reply;
 mod route;
+mod shown;
 mod stream;
 mod table;
 pub mod tokens;

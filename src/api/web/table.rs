@@ -1,12 +1,14 @@
 //! Every route. The server goes by these tables, and so does `/openapi.json`.
 
 use super::about::{self, PEM, XML};
+use super::described;
 use super::federation;
 use super::fields::{Kind, may, must, schema};
 use super::freetakserver;
 use super::metrics;
 use super::reply::JSON;
 use super::route::{Does, Gives, Route, Shape, Takes, Who};
+use super::shown;
 use super::tokens;
 use crate::access::Scope;
 
@@ -63,7 +65,7 @@ pub const API: &[Route] = &[
         ..asks(
             "/api/federation",
             "Every federate, and how its link stands",
-            gives(200, JSON, Shape::ListOf(federation::shape)),
+            gives(200, JSON, Shape::ListOf(shown::shape)),
             Does::Asks(federation::list),
         )
     },
@@ -72,15 +74,15 @@ pub const API: &[Route] = &[
         path: "/api/federation",
         who: Who::May(&[Scope::FederateWithin, Scope::FederateAcross]),
         summary: "Register a federate and bring its link up",
-        takes: Takes::Json(federation::NEW),
-        gives: gives(201, JSON, Shape::Of(federation::shape)),
+        takes: Takes::Json(described::NEW),
+        gives: gives(201, JSON, Shape::Of(shown::shape)),
         faults: &[409],
         does: Does::Changes(federation::add),
     },
     asks(
         "/api/federation/{name}",
         "One federate",
-        gives(200, JSON, Shape::Of(federation::shape)),
+        gives(200, JSON, Shape::Of(shown::shape)),
         Does::Asks(federation::show),
     ),
     Route {
@@ -88,8 +90,8 @@ pub const API: &[Route] = &[
         path: "/api/federation/{name}",
         who: Who::May(&[Scope::Change]),
         summary: "Change what is named of a federate, and nothing else",
-        takes: Takes::Json(federation::CHANGE),
-        gives: gives(200, JSON, Shape::Of(federation::shape)),
+        takes: Takes::Json(described::CHANGE),
+        gives: gives(200, JSON, Shape::Of(shown::shape)),
         faults: &[409],
         does: Does::Changes(federation::change),
     },

@@ -2,7 +2,7 @@
 //!
 //! - When all places are taken, the one that has been idle for longest makes room: first those who have not shown who
 //!   they are, after [`YOUNG`]; then the others, after [`RESTED`]. Who is being answered stays.
-//! - Few wait ([`WAITING`]), in the order of their coming. One more, and the latest of the address that waits most goes.
+//! - Few wait ([`WAITING`]); next is who came first from the address that has the fewest inside. One more, and the latest of the address that waits most goes.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -167,9 +167,9 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut table = self.places.lock();
         table.remove(self.serial);
-        let next = table.guests.iter().find(|guest| guest.inside.is_none());
-        if let Some(next) = next {
-            next.notify.notify_one();
+        let next = table.next().and_then(|serial| table.position(serial));
+        if let Some(place) = next {
+            table.guests[place].notify.notify_one();
         }
     }
 }
@@ -195,7 +195,7 @@ impl Table {
         if self.guests[place].inside.is_some() {
             return Some(true);
         }
-        if self.waiting().next().map(|guest| guest.serial) != Some(serial) {
+        if self.next() != Some(serial) {
             return Some(false);
         }
         if self.guests.len() - self.waiting().count() >= self.places {
@@ -211,6 +211,18 @@ impl Table {
             since: now,
         });
         Some(true)
+    }
+
+    /// Whose turn it is: of the address with the fewest inside, whoever came first.
+    fn next(&self) -> Option<u64> {
+        let inside = |address: IpAddr| {
+            let inside = self.guests.iter().filter(|guest| guest.inside.is_some());
+            inside.filter(|guest| guest.address == address).count()
+        };
+        let waiting = self
+            .waiting()
+            .map(|guest| (inside(guest.address), guest.serial));
+        waiting.min().map(|(_, serial)| serial)
     }
 
     /// Who makes room for another one.
