@@ -30,7 +30,7 @@ pub use reply::Reply;
 use crate::access::{Access, Grant, Moment, NotSignedIn, Scope, Scopes};
 use crate::api::turns::Turns;
 use crate::budget::CONTROL_SMALL;
-use crate::link::http::{Answer, Body, BodyError, Known, Large, Visitor, read};
+use crate::link::http::{Answer, Body, BodyError, Known, Large, Visitor, drain, read};
 use crate::link::hub::Hub;
 use fields::Members;
 use route::{Call, Does, Route, Takes, Who};
@@ -96,6 +96,9 @@ impl Answer for Web {
     ) -> HttpResponse<Body> {
         let mut grant = None;
         let answered = self.dispatch(&mut request, &visitor, &mut grant).await;
+        if answered.is_err() {
+            drain(request.body_mut()).await;
+        }
         let mut response = answered.unwrap_or_else(|problem| Reply::from(problem).into_response());
         if grant.is_some() || self.is_local {
             response.extensions_mut().insert(Known);

@@ -60,6 +60,10 @@ pub enum BodyError {
     Broken,
 }
 
+/// Most that is read of a body that nobody wants, bytes, and for how long.
+const DRAINED: usize = 1024 * 1024;
+const DRAIN: Duration = Duration::from_secs(2);
+
 /// How much room bodies have.
 #[derive(Debug, Clone, Copy)]
 pub struct Large<'a> {
@@ -82,6 +86,27 @@ pub async fn read<'a>(
     timeout(large.within, collect(body, large))
         .await
         .map_err(|_| BodyError::TooSlow)?
+}
+
+/// Reads what is left of a body and forgets it, as far as that is little and comes soon: a visitor that is still sending
+/// hears the answer only then.
+pub async fn drain(body: &mut Incoming) {
+    let all = async {
+        let mut left = DRAINED;
+        while !body.is_end_stream() {
+            let frame =
+                std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
+            let Some(Ok(frame)) = frame else {
+                return;
+            };
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(length) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    let _ = timeout(DRAIN, all).await;
 }
 
 async fn collect<'a>(
