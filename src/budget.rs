@@ -50,6 +50,12 @@ pub const SOURCE: u64 = 72;
 pub const FILTER_RULE: u64 = 104;
 /// What is kept of a neighbour's clock.
 pub const FRAME: u64 = 176;
+/// One group: its name, and its place in the table.
+pub const GROUP: u64 = 64 + 32;
+/// What is kept of the groups of one federate: 16 names that mean something here, 16 that it told of.
+pub const PEER_GROUPS: u64 = 16 * (64 + 40) + 16 * (64 + 40);
+/// One local network: its tallies, and two tasks that listen.
+pub const NETWORK: u64 = 3 * KIB;
 /// One contact: uid, callsign and type of ordinary length, owner, and its entry in the map.
 pub const CONTACT: u64 = 256;
 /// What the spool keeps in memory of one peer: two lanes, and what it reads ahead.
@@ -395,6 +401,27 @@ fn heap(limits: &Limits) -> Vec<Row> {
             clients + federates,
             None,
             "how far each is off, and what its box tells of the time",
+        ),
+        row(
+            "groups",
+            GROUP,
+            limits.max_groups.into(),
+            Some("max_groups"),
+            "name and place",
+        ),
+        row(
+            "groups, per federate",
+            PEER_GROUPS + u64::from(limits.max_contacts.div_ceil(8)),
+            federates,
+            Some("max_federates"),
+            "names that are mapped, names it told of; a bit for each contact it knows",
+        ),
+        row(
+            "local network",
+            NETWORK,
+            limits.max_networks.into(),
+            Some("max_networks"),
+            "tallies, two listeners",
         ),
         row(
             "contacts",

@@ -68,6 +68,8 @@ reasons! {
     ControlMessage = "control_message",
     /// A mission change, which never crosses federation.
     MissionChange = "mission_change",
+    /// In no group that the link hears, or in none at all.
+    NoGroup = "no_group",
     /// Directed to contacts that nobody here announced.
     NoDestination = "no_destination",
     /// A newer event of the same uid took its place while it waited.
@@ -143,6 +145,32 @@ impl Counters {
     /// Adds several to a reason.
     pub fn drop_many(&mut self, reason: Reason, count: u64) {
         self.dropped.0[reason as usize] += count;
+    }
+
+    /// Adds another's counts to these; of times, the later ones.
+    pub fn add(&mut self, other: &Self) {
+        let Self {
+            events_in,
+            events_out,
+            spooled,
+            replayed,
+            delivered,
+            corrected,
+            last_heard_ms,
+            last_event_ms,
+            dropped,
+        } = other;
+        self.events_in += events_in;
+        self.events_out += events_out;
+        self.spooled += spooled;
+        self.replayed += replayed;
+        self.delivered += delivered;
+        self.corrected += corrected;
+        self.last_heard_ms = self.last_heard_ms.max(*last_heard_ms);
+        self.last_event_ms = self.last_event_ms.max(*last_event_ms);
+        for (mine, theirs) in self.dropped.0.iter_mut().zip(dropped.0) {
+            *mine += theirs;
+        }
     }
 
     /// How often a reason struck.

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod connection;
 pub mod control;
 pub mod coreconfig;
+pub mod groups;
 pub mod inject;
 pub mod line;
 pub mod parts;

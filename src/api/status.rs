@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub use super::parts::{Crossing, LedStatus, Proven, UplinkStatus};
 
 use super::clock::ClockStatus;
+use super::groups::{NetworkStatus, PeerGroupsStatus};
 use super::line::LineStatus;
 use super::sending::SendingStatus;
 use super::spool::SpoolStatus;
@@ -35,6 +36,9 @@ pub struct Status {
     pub listen: ListenStatus,
     /// Every registered federate, in the order of the configuration.
     pub peers: Vec<PeerStatus>,
+    /// Every local network; the first is that of `[listen]`.
+    #[serde(default)]
+    pub networks: Vec<NetworkStatus>,
     /// Local clients connected now.
     pub clients: u32,
     /// Handshakes refused since the start, by reason.
@@ -194,6 +198,9 @@ pub struct PeerStatus {
     /// What goes over the wire to it, and what was spared.
     #[serde(default)]
     pub sending: SendingStatus,
+    /// Its groups.
+    #[serde(default)]
+    pub groups: PeerGroupsStatus,
 }
 
 /// All local clients together.
@@ -394,6 +401,25 @@ pub(crate) mod tests {
                     source: "exchange".into(),
                 },
                 sending: SendingStatus::default(),
+                groups: PeerGroupsStatus {
+                    outbound: Some(vec!["Blue".into()]),
+                    mapping: true,
+                    remote: vec!["Blau".into()],
+                    ..PeerGroupsStatus::default()
+                },
+            }],
+            networks: vec![NetworkStatus {
+                name: "local".into(),
+                clients_tcp: "127.0.0.1:8087".parse().ok(),
+                clients_tls: None,
+                clients: 3,
+                incoming: true,
+                outgoing: false,
+                inbound_groups: vec!["Blue".into()],
+                outbound_groups: Vec::new(),
+                events_in: 7,
+                events_out: 8,
+                dropped: Counts::new(),
             }],
             clients: 3,
             refused: Counts::from([("unknown_ca".into(), 2)]),

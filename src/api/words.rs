@@ -20,7 +20,7 @@ pub fn filtered(rule: Option<&str>, peer: &str) -> String {
     }
 }
 
-/// The kind of rule that a reason belongs to, in one word: direction, loop, stale, filter, queue, link, content.
+/// The kind of rule that a reason belongs to, in one word: direction, groups, loop, stale, filter, queue, link, content.
 pub fn rule(reason: Reason) -> &'static str {
     match reason {
         Reason::IncomingOff | Reason::OutgoingOff => "direction",
@@ -32,6 +32,7 @@ pub fn rule(reason: Reason) -> &'static str {
         | Reason::Filtered
         | Reason::DataPackagesOff => "filter",
         Reason::NoDestination => "destination",
+        Reason::NoGroup => "groups",
         Reason::Conflated | Reason::Evicted | Reason::Refused | Reason::Thinned => "queue",
         Reason::LinkDown | Reason::SpoolFull | Reason::SpoolExpired | Reason::SpoolDamaged => {
             "link"
@@ -111,6 +112,10 @@ fn sentence(reason: Reason) -> &'static str {
         }
         Reason::NoDestination => {
             "it is addressed to contacts whom nobody here has announced: they must have sent their position first"
+        }
+        Reason::NoGroup => {
+            "it is in none of the groups that go that way: see inbound_groups, outbound_groups and group mapping of {of} \
+             and of the networks"
         }
         Reason::Conflated => "a newer event of the same uid took its place while it waited",
         Reason::Expired => {

@@ -92,6 +92,7 @@ fn table(status: &Status) -> String {
         ),
         ("listening", listening(&status.listen)),
         ("clients", status.clients.to_string()),
+        ("networks", networks(status)),
         (
             "memory",
             format!(
@@ -125,6 +126,17 @@ fn table(status: &Status) -> String {
         text.push_str(&row(peer, &status.clock.utc));
     }
     text
+}
+
+/// Nothing to say where there is but the one of the listeners.
+fn networks(status: &Status) -> String {
+    let words: Vec<String> = (status.networks.iter())
+        .map(|network| clean(&network.words()))
+        .collect();
+    match words.len() {
+        0 | 1 => String::new(),
+        _ => words.join("; "),
+    }
 }
 
 /// Nothing to say where there is no LED.
@@ -222,6 +234,7 @@ fn row(peer: &PeerStatus, now: &str) -> String {
     }
     text.push_str(&wrap(&peer.clock.words(), "  ", WIDTH));
     text.push_str(&wrap(&proven(peer), "  ", WIDTH));
+    text.push_str(&wrap(&clean(&peer.groups.words()), "  ", WIDTH));
     if peer.sending.rate.is_some() {
         text.push_str(&wrap(&peer.sending.to_string(), "  ", WIDTH));
     }

@@ -100,6 +100,10 @@ limits! {
     max_watchers: u16 = 4 in 0..=64;
     /// Registered federates.
     max_federates: u16 = 8 in 1..=128;
+    /// Groups that can be told apart, `__ANON__` among them.
+    max_groups: u8 = 16 in 1..=48;
+    /// Local networks, the one of [listen] among them.
+    max_networks: u8 = 4 in 1..=8;
     /// Known contacts (callsigns), ours and the federates'.
     max_contacts: u16 = 1024 in 16..=16384;
     /// Latest tracks kept for late joiners, events of at most 2 KiB. 0 keeps none.

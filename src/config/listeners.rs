@@ -85,7 +85,7 @@ impl Reader<'_> {
         Ok(listen)
     }
 
-    fn single(
+    pub(super) fn single(
         &self,
         key: &'static str,
         written: &Option<Spanned<AddressList>>,

@@ -55,7 +55,8 @@ impl Config {
             Some(name) => reader.name("name", name)?,
             None => default.name,
         };
-        Ok(Self {
+        let listen = reader.listen(&raw.listen, default.listen)?;
+        reader.group_places(Self {
             name,
             advertised_host: raw
                 .node
@@ -68,7 +69,8 @@ impl Config {
                 .as_ref()
                 .map(|identity| reader.identity(identity))
                 .transpose()?,
-            listen: reader.listen(&raw.listen, default.listen)?,
+            networks: reader.networks(&raw.network, &listen, &limits)?,
+            listen,
             console_idle_minutes: match &raw.console.idle_minutes {
                 Some(minutes) => reader.idle_minutes(minutes)?,
                 None => default.console_idle_minutes,

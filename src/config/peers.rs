@@ -138,6 +138,7 @@ impl Reader<'_> {
                 .transpose()?,
             rate: raw.rate.as_ref().map(|rate| self.rate(rate)).transpose()?,
             compress: raw.compress.unwrap_or(true),
+            groups: self.peer_groups(raw)?,
             data_packages_in: raw.data_packages_in.unwrap_or(true),
             data_packages_out: raw.data_packages_out.unwrap_or(true),
             filters: self.filters(raw.filter.as_ref())?,

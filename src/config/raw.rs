@@ -10,6 +10,7 @@ use super::clock::{CLOCK_KEYS, RawClock};
 use super::filter::{FILTER_KEYS, RawFilters};
 use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
+use super::network::{NETWORK_KEYS, RawNetwork};
 use super::probe::RawProbe;
 use super::uplinks::{RawUplink, UPLINK_KEYS};
 
@@ -24,6 +25,7 @@ pub(super) const TOP_KEYS: &[&str] = &[
     "console",
     "keepalive",
     "uplink",
+    "network",
     "peer",
 ];
 const NODE_KEYS: &[&str] = &["name", "advertised_host"];
@@ -55,6 +57,14 @@ const PEER_KEYS: &[&str] = &[
     "uplinks",
     "rate",
     "compress",
+    "inbound_groups",
+    "outbound_groups",
+    "group_mapping",
+    "inbound_group_mapping",
+    "automatic_group_mapping",
+    "fallback_when_no_group_mappings",
+    "max_hops",
+    "outbound_group_hop_limits",
     "data_packages_in",
     "data_packages_out",
     "filter",
@@ -79,6 +89,7 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "console" => Some(("[console]", CONSOLE_KEYS)),
         "uplink" => Some(("[[uplink]]", UPLINK_KEYS)),
         "keepalive" => Some(("[keepalive]", KEEPALIVE_KEYS)),
+        "network" => Some(("[[network]]", NETWORK_KEYS)),
         "peer" => Some(("[[peer]]", PEER_KEYS)),
         _ => None,
     }
@@ -118,6 +129,26 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
                 .into()
         }
         ("peer", "uplinks") => "write a list of names of uplinks such as [\"lte\", \"sat\"]".into(),
+        ("peer" | "network", "inbound_groups" | "outbound_groups") => {
+            "write a list of groups such as [\"Blue\", \"Command\"]".into()
+        }
+        ("peer", "inbound_group_mapping") => {
+            "write a list such as [\"Blue Force:Blue\"]: the group's name at the peer, and here"
+                .into()
+        }
+        ("peer", "outbound_group_hop_limits") => {
+            "write a list such as [\"Blue:2\"]: the group, and how many hops it may go".into()
+        }
+        ("peer", "max_hops") => "write a whole number without quotes, 1 to 254".into(),
+        (
+            "peer",
+            "group_mapping" | "automatic_group_mapping" | "fallback_when_no_group_mappings",
+        )
+        | ("network", "incoming" | "outgoing") => "write true or false, without quotes".into(),
+        ("network", "clients_tcp" | "clients_tls") => {
+            "write an address in quotes such as \"127.0.0.1:9087\", or \"\" for off".into()
+        }
+        ("network", "network") => "begin each network with a line [[network]]".into(),
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
@@ -164,6 +195,7 @@ pub(super) struct RawConfig {
     pub(super) limits: RawLimits,
     pub(super) console: RawConsole,
     pub(super) uplink: Vec<Spanned<RawUplink>>,
+    pub(super) network: Vec<Spanned<RawNetwork>>,
     pub(super) keepalive: RawKeepalive,
     pub(super) peer: Vec<Spanned<RawPeer>>,
 }
@@ -224,6 +256,14 @@ pub(super) struct RawPeer {
     pub(super) uplinks: Option<Spanned<Vec<String>>>,
     pub(super) rate: Option<Spanned<String>>,
     pub(super) compress: Option<bool>,
+    pub(super) inbound_groups: Option<Spanned<Vec<String>>>,
+    pub(super) outbound_groups: Option<Spanned<Vec<String>>>,
+    pub(super) group_mapping: Option<Spanned<bool>>,
+    pub(super) inbound_group_mapping: Option<Spanned<Vec<String>>>,
+    pub(super) automatic_group_mapping: Option<bool>,
+    pub(super) fallback_when_no_group_mappings: Option<bool>,
+    pub(super) max_hops: Option<Spanned<i64>>,
+    pub(super) outbound_group_hop_limits: Option<Spanned<Vec<String>>>,
     pub(super) data_packages_in: Option<bool>,
     pub(super) data_packages_out: Option<bool>,
     #[serde(alias = "filters", alias = "federation_filter")]

@@ -8,8 +8,10 @@ use rustls_pki_types::CertificateDer;
 
 use super::clock::ClockSources;
 use super::filter::Filters;
+use super::groups::PeerGroups;
 use super::led::Led;
 use super::limits::Limits;
+use super::network::{LOCAL_NETWORK, NetworkSettings};
 use super::probe::Probe;
 use super::rate::Rate;
 use super::uplinks::Uplink;
@@ -52,6 +54,8 @@ pub struct Config {
     pub console_idle_minutes: u32,
     /// The ways out, best first; none: the kernel's routes decide.
     pub uplinks: Vec<Arc<Uplink>>,
+    /// The local networks; the first is that of `[listen]`.
+    pub networks: Vec<NetworkSettings>,
     /// Registered federates.
     pub peers: Vec<Peer>,
 }
@@ -118,6 +122,8 @@ pub struct Peer {
     pub rate: Option<Rate>,
     /// Pack what is sent over a thin link when the peer is a box that can unpack it.
     pub compress: bool,
+    /// Which groups it gives and takes, and how far.
+    pub groups: PeerGroups,
     /// Take data packages and files from it.
     pub data_packages_in: bool,
     /// Let it have data packages and files of ours.
@@ -147,6 +153,7 @@ impl Default for Config {
             keepalive_discovery: true,
             console_idle_minutes: CONSOLE_IDLE_MINUTES,
             uplinks: Vec::new(),
+            networks: vec![NetworkSettings::of(LOCAL_NETWORK)],
             peers: Vec::new(),
         }
     }

@@ -52,6 +52,15 @@ discovery = true    # side connections between boxes learn how long the network 
 # hold_seconds = 30                      # it must have held this long before a peer returns to it
 # metered = false                        # true: no standby over it, no emergencies twice
 
+# [[network]]                            # local networks beside that of [listen], which is called "local"
+# name = "range"
+# clients_tcp = "127.0.0.1:9087"         # further listeners, whose clients are in it
+# clients_tls = "0.0.0.0:9089"
+# incoming = true                        # others get what it sends
+# outgoing = true                        # it gets what others send
+# inbound_groups = ["__ANON__"]          # what it sends is in these groups
+# outbound_groups = ["__ANON__"]         # it gets what is in one of these
+
 # [[peer]]
 # name = "bravo"
 # address = "tak.battalion.example:9001" # dial it; without: it dials us
@@ -71,6 +80,14 @@ discovery = true    # side connections between boxes learn how long the network 
 # data_packages_out = true               # let it have data packages and files of ours
 # filter = { preset = "tracks+chat+emergencies", allow_types = ["b-m-p"], block_types = ["a-h"], allow_callsigns = ["ALPHA*"], block_callsigns = ["*-TEST"], direction = "both" } # without: everything may cross
 # uplinks = ["lte"]                      # which may carry it; without: all
+# inbound_groups = ["Blue"]              # what it sends is put into these groups; without: all
+# outbound_groups = ["Blue"]             # it gets what is in one of these; without: all
+# group_mapping = true                   # tell it the names of groups, and count the names it tells
+# inbound_group_mapping = ["Blue Force:Blue"] # "remote:local": its names and ours
+# automatic_group_mapping = false        # its names are ours, if its CA is the one of our own certificate
+# fallback_when_no_group_mappings = false # what has no known name goes into inbound_groups, and not nowhere
+# max_hops = 3                           # how far our events may go from here; without: no limit
+# outbound_group_hop_limits = ["Blue:2"] # the same by group
 # fallback_seconds = 10                  # with fallback_of = "NAME": dialled only while NAME has been down so long
 "#;
 

@@ -6,6 +6,7 @@ pub mod content;
 pub mod echo;
 pub mod encode;
 pub mod federated;
+pub mod groups;
 mod marti;
 pub mod patch;
 pub mod render;

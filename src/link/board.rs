@@ -34,7 +34,9 @@ pub struct Proven {
 const LONGEST_LEAF: usize = 4096;
 
 /// Group names kept per peer; a list from outside must not grow without bound.
-const MOST_GROUPS: usize = 256;
+pub const MOST_GROUPS: usize = 16;
+/// Longest name of a group, characters.
+pub const LONGEST_GROUP: usize = 64;
 /// Longest text from a peer, characters.
 const LONGEST_TEXT: usize = 128;
 
@@ -257,12 +259,12 @@ impl PeerBoard {
         self.with(peer, |status| status.federate_id = federate_id);
     }
 
-    /// Notes the groups that the peer announced; beyond 256 names they are cut off.
+    /// Notes the groups that the peer announced; beyond 16 names they are cut off.
     pub fn set_groups(&self, peer: &str, groups: &[String]) {
         let groups = groups
             .iter()
             .take(MOST_GROUPS)
-            .map(|group| clean(group))
+            .map(|group| clean(group).chars().take(LONGEST_GROUP).collect())
             .collect();
         self.with(peer, |status| status.groups = groups);
     }
@@ -388,7 +390,7 @@ mod tests {
         assert_eq!(kept.len(), MOST_GROUPS);
         assert!(
             kept.iter()
-                .all(|group| group.chars().count() <= LONGEST_TEXT && !group.contains('\u{1b}'))
+                .all(|group| group.chars().count() <= LONGEST_GROUP && !group.contains('\u{1b}'))
         );
     }
 }

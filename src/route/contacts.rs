@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::groups::GroupSet;
 use super::link::LinkId;
 
 /// Uid, callsign and type of one contact together are no longer than this, bytes; who has longer names is nobody's
@@ -17,6 +18,10 @@ pub struct Contact {
     callsign_end: u8,
     /// The link it was last heard on.
     pub link: LinkId,
+    /// How many hops further it may be told of; none = without limit, 0 = to nobody.
+    pub hops_left: Option<u8>,
+    /// The groups that it is in.
+    pub groups: GroupSet,
     /// That link is down: what is addressed to the contact waits for it.
     away: bool,
     /// The router's count of changes when this one changed.
@@ -40,7 +45,7 @@ impl Contact {
     }
 
     /// `None`: the names are too long.
-    fn new(uid: &[u8], callsign: &[u8], kind: &[u8], link: LinkId, changed: u64) -> Option<Self> {
+    fn new(uid: &[u8], callsign: &[u8], kind: &[u8], by: By, changed: u64) -> Option<Self> {
         let callsign_end = uid.len() + callsign.len();
         if callsign_end + kind.len() > NAMES_MAX {
             return None;
@@ -49,7 +54,9 @@ impl Contact {
             names: [uid, callsign, kind].concat().into_boxed_slice(),
             uid_end: uid.len() as u8,
             callsign_end: callsign_end as u8,
-            link,
+            link: by.link,
+            hops_left: by.hops_left,
+            groups: by.groups,
             away: false,
             changed,
         })
@@ -66,10 +73,35 @@ pub enum Source {
     Hearsay,
 }
 
+/// Who says something of a contact, and for whom.
+#[derive(Debug, Clone, Copy)]
+pub struct By {
+    /// The link it came by.
+    pub link: LinkId,
+    /// What is said.
+    pub source: Source,
+    /// The groups that the contact is in.
+    pub groups: GroupSet,
+    /// How many hops further it may be told of; none = without limit.
+    pub hops_left: Option<u8>,
+}
+
+impl From<(LinkId, Source)> for By {
+    /// For everybody.
+    fn from((link, source): (LinkId, Source)) -> Self {
+        Self {
+            link,
+            source,
+            groups: GroupSet::ALL,
+            hops_left: None,
+        }
+    }
+}
+
 /// What [`Contacts::note`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noted {
-    /// New, or under another callsign, or on another link: others should be told.
+    /// New, or under another callsign, on another link, or in other groups: others should be told.
     Changed,
     /// Nothing new.
     Known,
@@ -109,9 +141,11 @@ impl Contacts {
         &mut self,
         key: u64,
         (uid, callsign, kind): (&[u8], &[u8], &[u8]),
-        (link, source): (LinkId, Source),
+        by: impl Into<By>,
         changed: u64,
     ) -> Noted {
+        let by = by.into();
+        let (link, source) = (by.link, by.source);
         let known = self.by_uid.get(&key).map(|&at| usize::from(at));
         if let Some(contact) = known.and_then(|at| self.slots.get_mut(at)?.as_mut()) {
             if contact.link != link && source == Source::Hearsay && !contact.away {
@@ -120,26 +154,27 @@ impl Contacts {
             let or = |new: &[u8], old: &[u8]| if new.is_empty() { old } else { new }.to_vec();
             let same = |new: &[u8], old: &[u8]| new.is_empty() || new == old;
             let same_callsign = same(callsign, contact.callsign());
-            let moved = contact.link != link || !same_callsign;
+            let moved = contact.link != link || !same_callsign || contact.groups != by.groups;
             if !same_callsign || !same(kind, contact.kind()) {
                 let (callsign, kind) = (or(callsign, contact.callsign()), or(kind, contact.kind()));
                 let changed = contact.changed;
-                match Contact::new(uid, &callsign, &kind, link, changed) {
+                match Contact::new(uid, &callsign, &kind, by, changed) {
                     Some(renamed) => *contact = renamed,
                     None => return Noted::Full,
                 }
             }
             contact.away = false;
+            contact.hops_left = by.hops_left;
             if !moved {
                 return Noted::Known;
             }
-            (contact.link, contact.changed) = (link, changed);
+            (contact.link, contact.groups, contact.changed) = (link, by.groups, changed);
             return Noted::Changed;
         }
         if self.by_uid.len() >= self.limit && !self.forget_one_away() {
             return Noted::Full;
         }
-        let Some(contact) = Contact::new(uid, callsign, kind, link, changed) else {
+        let Some(contact) = Contact::new(uid, callsign, kind, by, changed) else {
             return Noted::Full;
         };
         let at = match self.slots.iter().position(Option::is_none) {
@@ -164,6 +199,18 @@ impl Contacts {
         self.slots
             .get(usize::from(*self.by_uid.get(&key)?))?
             .as_ref()
+    }
+
+    /// Where the contact of that uid stands; [`Contacts::at`] finds it there.
+    pub fn place(&self, key: u64) -> Option<usize> {
+        self.by_uid.get(&key).map(|&at| usize::from(at))
+    }
+
+    /// Puts contacts into other groups: those of links for which there are some.
+    pub fn belong(&mut self, groups_of: impl Fn(LinkId) -> Option<GroupSet>) {
+        for contact in self.slots.iter_mut().flatten() {
+            contact.groups = groups_of(contact.link).unwrap_or(contact.groups);
+        }
     }
 
     /// Whether the contact of that uid is known, on a link that is up.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::groups::GroupSet;
 use super::link::LinkId;
 
 /// Longer events are not kept: a position takes less.
@@ -33,6 +34,8 @@ pub struct Kept {
     pub changed: u64,
     /// A user's own position: not given up for others' tracks.
     pub presence: bool,
+    /// The groups that it is in.
+    pub groups: GroupSet,
     live: bool,
 }
 
@@ -55,6 +58,8 @@ pub struct Newest<'a> {
     pub changed: u64,
     /// A user's own position.
     pub presence: bool,
+    /// The groups that it is in.
+    pub groups: GroupSet,
 }
 
 /// Places grow in such steps, bytes; [`EVENT_MAX`] is a multiple.
@@ -116,6 +121,7 @@ impl Latest {
         kept.bytes.extend_from_slice(newest.bytes);
         kept.bytes.extend_from_slice(newest.edits);
         (kept.key, kept.link, kept.form) = (key, newest.link, newest.form);
+        kept.groups = newest.groups;
         (kept.stale_ms, kept.changed, kept.live) = (newest.stale_ms, newest.changed, true);
     }
 
@@ -168,6 +174,7 @@ impl Latest {
                 stale_ms: 0,
                 changed: 0,
                 presence: false,
+                groups: GroupSet::NONE,
                 live: false,
             });
             return Some(self.places.len() - 1);
@@ -202,6 +209,7 @@ mod tests {
             stale_ms: 0,
             changed: 1,
             presence,
+            groups: GroupSet::ALL,
         });
     }
 

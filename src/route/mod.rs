@@ -6,6 +6,7 @@
 pub mod contacts;
 pub mod dedup;
 pub mod flight;
+pub mod groups;
 pub mod in_flight;
 pub mod latest;
 pub mod link;

@@ -24,6 +24,14 @@ pub(super) fn announce(shared: &Shared, own: &Own, config: &Config, first: Optio
             "CoT clients, TLS: {address}; `tombolo cert issue CALLSIGN` makes a package for ATAK"
         );
     }
+    for (network, [plain, mutual]) in config.networks.iter().zip(&shared.bound_in_networks) {
+        let name = &network.name;
+        for (address, kind) in [(plain, "plain"), (mutual, "TLS")] {
+            if let Some(address) = address {
+                tracing::info!("CoT clients of network {name}, {kind}: {address}");
+            }
+        }
+    }
     for address in &bound.federation {
         tracing::info!("federation: {address}");
     }

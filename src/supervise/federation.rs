@@ -13,6 +13,7 @@ use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::fed2::companion::Feature;
 use crate::link::fed2::echo::EchoDesk;
+use crate::link::fed2::groups::Announced;
 use crate::link::fed2::{self, receipts, standby};
 use crate::link::fed2::{Acceptor, AcceptorSettings, Companions, time_exchange};
 use crate::link::federate::node::MESSAGE_OVERHEAD;
@@ -26,6 +27,7 @@ use crate::link::route_watch::{Routes, Watching};
 use crate::link::tls::{self, Credentials, Moments, Observer};
 use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
+use crate::route::groups::Groups;
 
 use super::filtering;
 use super::spool;
@@ -36,6 +38,8 @@ use super::timekeeper::Timekeeper;
 pub(super) struct Federation {
     node: Arc<Node>,
     credentials: Credentials,
+    /// The CA of our own certificate; peers of the same one are kin.
+    issuer: CertificateDer<'static>,
     roster: Roster,
     /// The enabled peers, as the accepting side looks them up.
     enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>>,
@@ -96,6 +100,7 @@ impl Federation {
                 .with_room_for(usize::from(config.limits.max_federates)),
             routes: Routes::default(),
             companions: companions(),
+            groups: Announced::default(),
             keeper,
             meters: Meters::default(),
             hub,
@@ -127,6 +132,7 @@ impl Federation {
         });
         Ok(Self {
             node,
+            issuer: own.issuer().clone(),
             credentials,
             roster,
             enabled,
@@ -196,15 +202,18 @@ impl Federation {
         *self.enabled.lock().unwrap_or_else(PoisonError::into_inner) = enabled()
             .map(|peer| (peer.name.clone(), PeerSettings::of(peer, &config.uplinks)))
             .collect();
+        let groups = Groups::of(config, |peer| peer.authorities.contains(&self.issuer));
         let spools: Vec<&str> = spool::names(&config.peers).collect();
         self.node.hub.with(|router, now| {
             router.set_peers(&specs);
+            router.set_groups(&groups, now);
             router.set_spools(&spools);
             let policies = config.peers.iter();
             let policies = policies.map(|peer| (peer.name.as_str(), filtering::policy(peer)));
             router.set_policies(policies, now);
             router.note_directions(now);
         });
+        self.node.groups.set(groups);
 
         let uplinks_changed = self.uplinks != config.uplinks;
         self.uplinks.clone_from(&config.uplinks);
@@ -339,13 +348,14 @@ fn rule(peer: &Peer) -> TrustRule {
     }
 }
 
-/// Directions, filters and clocks are the router's business; the connection may stay.
+/// Directions, filters, groups and clocks are the router's business; the connection may stay.
 fn only_directions_changed(old: &Peer, new: &Peer) -> bool {
     let aligned = Peer {
         incoming: new.incoming,
         outgoing: new.outgoing,
         spool: new.spool,
         correct_clock: new.correct_clock,
+        groups: new.groups.clone(),
         data_packages_in: new.data_packages_in,
         data_packages_out: new.data_packages_out,
         filters: new.filters.clone(),
@@ -387,6 +397,7 @@ mod tests {
             registry: Registry::new("a", timing.fresh),
             routes: Routes::default(),
             companions: Companions::default(),
+            groups: Announced::default(),
             keeper: Keeper::default(),
             meters: Meters::default(),
             large_events: Arc::new(Semaphore::new(1)),

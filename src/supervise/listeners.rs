@@ -15,12 +15,13 @@ use tokio_rustls::TlsAcceptor;
 use super::federation::Federation;
 use super::web;
 use crate::api::status::ListenStatus;
-use crate::config::{Limits, Listen};
+use crate::config::{Config, Limits};
 use crate::link::clients::{self, ClientBounds, Security};
 use crate::link::hub::Hub;
 use crate::link::refusals::Refusals;
 use crate::link::tls::{self, Credentials};
 use crate::pki::Own;
+use crate::route::Network;
 
 /// Connections that may wait to be accepted, per listener.
 const BACKLOG: i32 = 128;
@@ -62,6 +63,15 @@ pub(super) struct Listeners {
     federation: Vec<TcpListener>,
     api: Option<TcpListener>,
     freetakserver: Option<TcpListener>,
+    networks: Vec<InNetwork>,
+}
+
+/// Listeners whose clients are in one local network.
+#[derive(Debug)]
+struct InNetwork {
+    network: Network,
+    clients_tcp: Option<TcpListener>,
+    clients_tls: Option<TcpListener>,
 }
 
 impl Listeners {
@@ -70,7 +80,8 @@ impl Listeners {
     ///
     /// # Errors
     /// The first address that cannot be had.
-    pub(super) fn bind(listen: &Listen, patient: bool) -> Result<Self, ListenError> {
+    pub(super) fn bind(config: &Config, patient: bool) -> Result<Self, ListenError> {
+        let listen = &config.listen;
         let bind = |key, address| bind(key, address, patient);
         let one = |key, address: &Option<SocketAddr>| {
             address.map(|address| bind(key, address)).transpose()
@@ -85,6 +96,16 @@ impl Listeners {
                 .collect::<Result<_, _>>()?,
             api: one("listen.api", &listen.api)?,
             freetakserver: one("listen.freetakserver", &listen.freetakserver)?,
+            networks: (0..)
+                .zip(&config.networks)
+                .map(|(number, network)| {
+                    Ok(InNetwork {
+                        network: Network(number),
+                        clients_tcp: one("network.clients_tcp", &network.clients_tcp)?,
+                        clients_tls: one("network.clients_tls", &network.clients_tls)?,
+                    })
+                })
+                .collect::<Result<_, _>>()?,
         })
     }
 
@@ -98,6 +119,13 @@ impl Listeners {
             api: self.api.as_ref().and_then(address),
             freetakserver: self.freetakserver.as_ref().and_then(address),
         }
+    }
+
+    /// The same of each local network: its plain listener, and its TLS listener.
+    pub(super) fn bound_in_networks(&self) -> Vec<[Option<SocketAddr>; 2]> {
+        let address = |listener: &Option<TcpListener>| listener.as_ref()?.local_addr().ok();
+        let both = |one: &InNetwork| [address(&one.clients_tcp), address(&one.clients_tls)];
+        self.networks.iter().map(both).collect()
     }
 
     /// Serves them all; the tasks of the client listeners end when `stop` says so.
@@ -119,27 +147,38 @@ impl Listeners {
             half_event: Duration::from_secs(limits.half_event_seconds.into()),
             handshake: Duration::from_secs(limits.handshake_seconds.into()),
             refusals: refusals.clone(),
+            network: Network::LOCAL,
         };
         let mut tasks = Vec::new();
-        let mut serve = |listener, security| {
-            let task = clients::serve(
-                listener,
-                security,
-                hub.clone(),
-                bounds.clone(),
-                stop.subscribe(),
-            );
+        let mut serve = |listener, security, network| {
+            let bounds = ClientBounds {
+                network,
+                ..bounds.clone()
+            };
+            let task = clients::serve(listener, security, hub.clone(), bounds, stop.subscribe());
             tasks.push(tokio::spawn(task));
         };
-        if let Some(listener) = self.clients_tcp {
-            serve(listener, Security::Plain);
+        let own_network = InNetwork {
+            network: Network::LOCAL,
+            clients_tcp: self.clients_tcp,
+            clients_tls: self.clients_tls,
+        };
+        let mut mutual = Vec::new();
+        for one in std::iter::once(own_network).chain(self.networks) {
+            if let Some(listener) = one.clients_tcp {
+                serve(listener, Security::Plain, one.network);
+            }
+            mutual.extend(one.clients_tls.map(|listener| (listener, one.network)));
         }
-        if let Some(listener) = self.clients_tls {
+        if !mutual.is_empty() {
             let clock = federation.clock();
             let credentials = Credentials::new(&own.identity)?.judging_at(clock.moments());
             let observer = clock.telling(tls::unobserved());
             let tls = tls::clients_server(&credentials, own.client_authorities(), observer)?;
-            serve(listener, Security::Tls(TlsAcceptor::from(tls)));
+            let acceptor = TlsAcceptor::from(tls);
+            for (listener, network) in mutual {
+                serve(listener, Security::Tls(acceptor.clone()), network);
+            }
         }
         for listener in self.federation {
             federation.listen(listener);

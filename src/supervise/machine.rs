@@ -168,6 +168,7 @@ mod tests {
             rate_in: 0.0,
             rate_out: 0.0,
             sending: crate::api::sending::SendingStatus::default(),
+            groups: Default::default(),
             last_heard: None,
             dropped: Default::default(),
             spool: Default::default(),

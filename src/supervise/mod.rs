@@ -11,6 +11,7 @@ mod filtering;
 pub mod lamp;
 mod listeners;
 mod machine;
+mod networks;
 mod rates;
 mod report;
 pub mod safe;
@@ -21,6 +22,7 @@ mod watch;
 mod web;
 mod why;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -115,6 +117,8 @@ struct Shared {
     federate_id: String,
     fingerprint: Fingerprint,
     bound: api::status::ListenStatus,
+    /// Of each local network, its plain listener and its TLS listener.
+    bound_in_networks: Vec<[Option<SocketAddr>; 2]>,
     stop: channel::Sender<bool>,
     orders: mpsc::Sender<Order>,
     changes: Changes,
@@ -202,7 +206,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
 
     let patient = manager.is_there();
     let mut listeners = match safe {
-        None => Listeners::bind(&config.listen, patient).map_err(StartError::Listen)?,
+        None => Listeners::bind(&config, patient).map_err(StartError::Listen)?,
         Some(_) => Listeners::default(),
     };
     // Only now: an address that another program has is no crash of ours.
@@ -213,6 +217,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         tracing::error!("safe mode, no peers and no clients: {safe}");
     }
     let bound = listeners.bound();
+    let bound_in_networks = listeners.bound_in_networks();
     let shares = Shares {
         hub: hub.clone(),
         board: board.clone(),
@@ -248,6 +253,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         federate_id,
         fingerprint: own.identity.fingerprint(),
         bound,
+        bound_in_networks,
         stop,
         orders,
         refusals: refusals.clone(),
@@ -380,7 +386,7 @@ fn open_identity(
 }
 
 /// Makes a new configuration the one in use; the words tell what happened.
-fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) -> Taken {
+fn take_over(shared: &Arc<Shared>, federation: &mut Federation, mut config: Config) -> Taken {
     if let Some(safe) = &shared.safe {
         return shared.take_over_safely(safe, config);
     }
@@ -391,6 +397,10 @@ fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) 
     }
     if config.limits != old.limits {
         later.push("[limits]");
+    }
+    if !networks::same_listeners(&config, &old) {
+        later.push("[[network]]");
+        config.networks.clone_from(&old.networks);
     }
     if config.identity != old.identity {
         later.push("[identity]");
@@ -404,6 +414,7 @@ fn take_over(shared: &Arc<Shared>, federation: &mut Federation, config: Config) 
     let words = federation.apply(&config);
     shared.set_config(Config {
         peers: config.peers,
+        networks: config.networks,
         uplinks: config.uplinks,
         led: config.led,
         clock: config.clock,

@@ -31,7 +31,7 @@ impl Shared {
                     (counters.unwrap_or_default(), offset)
                 })
                 .collect();
-            let local = router.local_counters().clone();
+            let local = router.local_counters();
             (now, router.clients(), local, peers)
         });
         let vitals = self.vitals();
@@ -61,6 +61,7 @@ impl Shared {
                     ..self.peer(peer, counters, now.wall_ms)
                 })
                 .collect(),
+            networks: self.networks(&config),
             clients: u32::try_from(clients).unwrap_or(u32::MAX),
             refused: self
                 .refusals
@@ -159,6 +160,7 @@ impl Shared {
                 .collect(),
             clock: PeerClock::default(),
             sending: self.sending(peer),
+            groups: super::networks::groups(peer, known.groups),
         }
     }
 

@@ -27,7 +27,7 @@ impl Watch {
         let config = shared.config();
         let mut links: Vec<(String, Counters)> = Vec::with_capacity(config.peers.len() + 1);
         let at_ms = shared.hub.with(|router, now| {
-            links.push(("local".to_owned(), router.local_counters().clone()));
+            links.push(("local".to_owned(), router.local_counters()));
             for peer in &config.peers {
                 if let Some(counters) = router.peer_counters(&peer.name) {
                     links.push((peer.name.clone(), counters.clone()));

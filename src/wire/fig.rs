@@ -3,6 +3,8 @@
 //! A message may hold a field twice: a relay appends its corrections, and the later one counts, which is how
 //! protobuf merges. So these views walk everything and keep the last.
 
+pub mod group_hops;
+
 use super::proto::{self, Unreadable, Value, gather};
 use super::text;
 use crate::counters::Reason;
@@ -19,6 +21,8 @@ pub mod federated {
     pub const PROVENANCE: u32 = 4;
     /// `FederateHops federateHops`
     pub const HOPS: u32 = 5;
+    /// `FederateGroupHopLimits federateGroupHopLimits`
+    pub const GROUP_HOPS: u32 = 6;
 }
 
 /// Field numbers of `GeoEvent`.
@@ -94,6 +98,8 @@ pub struct Federated<'a> {
     pub contact: Option<Contact<'a>>,
     /// The hops, if it says.
     pub hops: Option<Hops>,
+    /// It says hops by group; ask [`Federated::group_hops_left`].
+    pub group_hops: bool,
     /// The id that was asked for stands in the provenance.
     pub seen: bool,
 }
@@ -213,6 +219,10 @@ pub fn read<'a>(
                     }
                 }
             }
+            federated::GROUP_HOPS => {
+                check_limits(value.bytes().ok_or(Reason::BadMessage)?)?;
+                federated.group_hops = true;
+            }
             _ => {}
         }
     }
@@ -237,6 +247,19 @@ impl<'a> Geo<'a> {
             _ => None,
         })
     }
+}
+
+/// Whether hop limits by group can be read, whoever does it later.
+#[cold]
+fn check_limits(limits: &[u8]) -> Result<(), Reason> {
+    for limit in proto::fields(limits) {
+        if let (1, value) = limit? {
+            for field in proto::fields(value.bytes().ok_or(Reason::BadMessage)?) {
+                field?;
+            }
+        }
+    }
+    Ok(())
 }
 
 impl From<Unreadable> for Reason {

@@ -73,6 +73,11 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// The bytes that were not walked yet.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     // Walking a message is one loop then, and no field goes through memory.
     #[inline(always)]
     fn field(&mut self) -> Option<(u32, Value<'a>)> {

@@ -98,17 +98,20 @@ fn learned_and_kept_to(seconds: u32, cycles: u32) {
     });
     let retransmits = || line(&alpha, "bravo", "retransmits").expect("a line");
     let before = retransmits();
+    // The first attempt of all may have been given up for a better one.
+    let ends = [(&alpha, "bravo"), (&bravo, "alpha")];
+    let connected = ends.map(|(at, peer)| connections(at, peer));
     wait(interval * f64::from(cycles));
     println!(
         "NAT of {seconds} s: {cycles} cycles of {interval:.1} s (health {health:.1} s), round trip {:.2} ms, sent again {}",
         line(&alpha, "bravo", "round_trip_ms").expect("a line"),
         retransmits() - before,
     );
-    for (at, peer) in [(&alpha, "bravo"), (&bravo, "alpha")] {
+    for ((at, peer), before) in ends.into_iter().zip(connected) {
         assert_eq!(
             connections(at, peer),
-            1,
-            "one connection from first to last\n{}",
+            before,
+            "the same connection from first to last\n{}",
             at.log()
         );
     }
@@ -116,7 +119,12 @@ fn learned_and_kept_to(seconds: u32, cycles: u32) {
     eventually("an event from outside", || {
         (events_in(&alpha, "bravo") == 1).then_some(())
     });
-    assert_eq!(connections(&alpha, "bravo"), 1, "{}", alpha.log());
+    assert_eq!(
+        connections(&alpha, "bravo"),
+        connected[0],
+        "{}",
+        alpha.log()
+    );
     let table = alpha.call(["status"], "").success();
     assert!(table.contains("uplink lte bears"), "{table}");
 }

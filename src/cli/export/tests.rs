@@ -33,6 +33,7 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         uplinks: Vec::new(),
         rate: None,
         compress: true,
+        groups: Default::default(),
         data_packages_in: true,
         data_packages_out: true,
         filters: Default::default(),

@@ -41,6 +41,8 @@ pub struct ClientBounds {
     pub handshake: Duration,
     /// Where refused handshakes are counted.
     pub refusals: Refusals,
+    /// The local network that they are in.
+    pub network: Network,
 }
 
 /// How a listener's connections begin.
@@ -201,7 +203,7 @@ async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     tracing::info!(%address, "client connected: {address}");
     let port = hub.attach(LinkSpec::Client {
         address: address.to_string(),
-        network: Network::LOCAL,
+        network: bounds.network,
     });
     let (reader, mut writer) = tokio::io::split(stream);
     let ended = tokio::select! {

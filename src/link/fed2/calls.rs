@@ -150,7 +150,11 @@ impl Calls<'_> {
         let method = MethodName::ClientFederateGroupsStream;
         let (updates, parts) = mpsc::channel(4);
         // The channel is new and has room.
-        let _ = updates.try_send(Part::Data(framed(&self.introduction.groups(false))));
+        let (groups, peer) = (self.node.groups.clone(), self.peer.name.clone());
+        let told = groups.message(&peer, &self.introduction, false);
+        let _ = updates.try_send(Part::Data(framed(&told)));
+        let (introduction, stream) = (self.introduction.clone(), updates.downgrade());
+        (self.readers).spawn(groups.keep_told(peer, introduction, told, stream));
         self.group_updates = Some(updates);
         let answer = self.caller.open(method, GrpcBody::request_channel(parts));
         self.caller.watch(&self.readers, method, async move {

@@ -19,6 +19,7 @@ use super::calls::{Caller, Calls, Signal};
 use super::companion::Feature;
 use super::companion_calls;
 use super::flow::Flow;
+use super::groups;
 use super::keeping::Keeping;
 use super::names::{Introduction, MethodName};
 use super::opened::Opened;
@@ -300,6 +301,8 @@ impl Conductor<'_> {
 
     fn note_identity(&self, subscription: &Subscription) {
         if let Some(identity) = &subscription.identity {
+            let (node, peer) = (self.calls.node, &self.calls.peer.name);
+            (node.hub).with(|router, _| router.note_hub(peer, groups::is_hub(identity)));
             self.calls
                 .node
                 .board

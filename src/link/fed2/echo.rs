@@ -226,7 +226,8 @@ impl EchoDesk {
         })
     }
 
-    /// Once a minute as long as the connection lasts; not on a link with a byte budget, whose bytes are worth more.
+    /// Once a minute as long as the connection lasts, and no more often than health is asked where bytes are dear or
+    /// silence is wanted; not on a link with a byte budget, whose bytes are worth more.
     async fn prove_again(self, companion: Companion) {
         let peer = companion.peer().to_owned();
         sleep(FIRST).await;
@@ -240,7 +241,7 @@ impl EchoDesk {
                 }
                 Err(why) => tracing::debug!(peer, "{peer}: not proven: {why}"),
             }
-            sleep(EVERY).await;
+            sleep(EVERY.max(self.node.keeper.slowest(&peer).unwrap_or_default())).await;
         }
     }
 

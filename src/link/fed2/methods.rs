@@ -25,6 +25,7 @@ use crate::wire::cold::{ClientHealth, Empty, FederateGroups, Health, ServerHealt
 use super::companion::{self, Companion, Feature};
 use super::companion_calls;
 use super::flow::Flow;
+use super::groups;
 use super::intake;
 use super::names::{Introduction, MethodName};
 use super::standby;
@@ -198,7 +199,12 @@ impl Methods {
     async fn server_groups(&self, body: Incoming) -> Answer {
         self.introduced(body).await?;
         // SERVING at once and once only: never = the peer never sends; twice = it sends everything twice (pitfall 11).
-        Ok(self.hold(Some(framed(&self.introduction.groups(true)))).1)
+        let (groups, peer) = (self.node.groups.clone(), self.peer.name.clone());
+        let told = groups.message(&peer, &self.introduction, true);
+        let (call, answer) = self.hold(Some(framed(&told)));
+        let (introduction, stream) = (self.introduction.clone(), call.downgrade());
+        (self.readers).spawn(groups.keep_told(peer, introduction, told, stream));
+        Ok(answer)
     }
 
     async fn server_events(self: &Arc<Self>, mut body: Incoming) -> Answer {
@@ -354,6 +360,8 @@ impl Methods {
                 "the Subscription's identity has no name",
             ));
         }
+        let is_hub = groups::is_hub(&identity);
+        (self.node.hub).with(|router, _| router.note_hub(&self.peer.name, is_hub));
         if !identity.server_id.is_empty() {
             self.node
                 .board

@@ -11,6 +11,7 @@
 //! | [`receipts`] | boxes tell each other what they have taken |
 //! | [`methods`] [`accepted`] [`acceptor`] | answers; one connection; the listener |
 //! | [`companion`] [`companion_desk`] [`companion_calls`] | the peer as another box; what we do for boxes; private calls |
+//! | [`groups`] | the groups that each side tells the other of |
 //! | [`time_exchange`] | boxes tell each other the time |
 //!
 //! What federation v1 needs too is in [`federate`](super::federate).
@@ -26,6 +27,7 @@ pub mod dialled;
 pub mod dialler;
 pub mod echo;
 pub mod flow;
+pub mod groups;
 pub mod intake;
 pub mod keeping;
 pub mod methods;

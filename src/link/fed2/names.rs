@@ -113,7 +113,8 @@ impl Introduction {
         self.subscription(ConnectionType::FederationTakServer)
     }
 
-    /// Our groups. `serving` opens the peer's ServerEventStream and may be said once only (pitfall 11).
+    /// Our groups, where nothing else is configured. `serving` opens the peer's ServerEventStream and may be said once
+    /// only (pitfall 11).
     pub fn groups(&self, serving: bool) -> FederateGroups {
         FederateGroups {
             stream_update: serving.then(|| ServerHealth {

@@ -18,6 +18,7 @@ use crate::link::route_watch::Routes;
 use super::packing;
 use super::plan::Pauses;
 use super::registry::Registry;
+use crate::link::fed2::groups::Announced;
 
 /// What every federation connection of this box shares.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct Node {
     pub routes: Routes,
     /// Other boxes, and what we do for them.
     pub companions: Companions,
+    /// The groups that peers are told of.
+    pub groups: Announced,
     /// What keeps links alive, and what was learned about that.
     pub keeper: Keeper,
     /// Longest `FederatedEvent` taken, bytes: the largest event plus what federation adds to it. A longer one ends

@@ -8,15 +8,13 @@ use super::spooling::lane_of;
 use super::{Federate, Kind, Router};
 use crate::clock::Now;
 use crate::cot::Class;
-use crate::cot::federated::ContactOperation;
 use crate::cot::render;
 use crate::counters::Reason;
-use crate::route::contacts::{Contact, NAMES_MAX};
+use crate::route::groups::GroupSet;
 use crate::route::link::{LinkId, Verdict, Wire};
 use crate::route::outbox::Parcel;
-use crate::route::spool::Which;
 use crate::route::trace::{Fate, Mark};
-use crate::wire::fig::{Addressee, Federated, Geo};
+use crate::wire::fig::{Addressee, Geo};
 use crate::wire::text;
 use crate::wire::xml::{Detail, Named, destinations};
 
@@ -30,6 +28,8 @@ pub(super) struct Meta {
     pub(super) deadline_ms: Option<u64>,
     /// It never crosses federation.
     pub(super) local_only: bool,
+    /// The groups that it is in.
+    pub(super) groups: GroupSet,
     /// Where what becomes of it is noted.
     pub(super) mark: Mark,
     /// An emergency: sent twice where there are two connections.
@@ -132,8 +132,9 @@ impl Router {
             false => Room::default(),
         };
         let mut scratch = std::mem::take(&mut self.scratch);
-        let mut forms = Forms::new(source, &self.envelope, &mut scratch);
-        let (mut count, mut spooled, mut stopped) = (0, false, false);
+        let mut forms = Forms::new(source, meta.groups, &self.envelope, &mut scratch);
+        let (mut count, mut spooled, mut stopped, mut unheard) = (0, false, false, false);
+        let home = self.network_of(from);
         for (place, link) in self.links.iter_mut().enumerate() {
             let is_federate = matches!(link.kind, Kind::Federate(_));
             let column = link.outbox.column();
@@ -143,28 +144,39 @@ impl Router {
                 }
                 continue;
             }
+            if !meta.groups.meets(link.groups.hears) {
+                if let Some(reason) = self.networks.pass_by(link, home, meta.groups) {
+                    unheard = true;
+                    let fate = Fate::Dropped(reason);
+                    self.pool.traces.offered(meta.mark, column, fate);
+                }
+                continue;
+            }
             if link.guard.is_some()
                 && !meta.local_only
-                && let Some(stop) = link.stops(&source, &room, &mut self.local)
+                && let Some(stop) = link.stops(&source, &room, self.networks.tally(link.network))
             {
                 stopped = true;
                 self.pool.traces.offered(meta.mark, column, stop.fate());
                 continue;
             }
             let (made, tally) = match &mut link.kind {
-                Kind::Client if link.up => (forms.of(link.wire), &mut self.local),
+                Kind::Client if link.up => (forms.of(link.wire), self.networks.tally(link.network)),
                 Kind::Neighbour(neighbour) if link.up && neighbour.outgoing => {
                     (forms.of(link.wire), &mut neighbour.counters)
                 }
                 Kind::Federate(federate) if !meta.local_only => {
                     if meta.alarm
                         && federate.has_standby()
-                        && let Ok((bytes, copy)) = forms.federated()
+                        && let Ok((bytes, copy)) = forms.federated(federate.label)
                     {
                         federate.set_aside(bytes, copy, &mut self.pool);
                     }
                     match federate.way(link.up, meta.class) {
-                        Way::Link => (forms.of(link.wire), &mut federate.counters),
+                        Way::Link | Way::Spool if federate.is_hub && source.is_last_hop() => {
+                            (Err(Reason::HopLimit), &mut federate.counters)
+                        }
+                        Way::Link => (forms.federated(federate.label), &mut federate.counters),
                         Way::Nowhere => {
                             let reason = match federate.outgoing {
                                 false => Reason::OutgoingOff,
@@ -175,7 +187,7 @@ impl Router {
                             continue;
                         }
                         Way::Spool => {
-                            let (bytes, _) = match forms.federated() {
+                            let (bytes, _) = match forms.federated(federate.label) {
                                 Ok(made) => made,
                                 Err(reason) => {
                                     federate.counters.drop_one(reason);
@@ -234,6 +246,7 @@ impl Router {
             self.trim();
         }
         match count {
+            0 if targets.is_directed() && !stopped && unheard => Err(Reason::NoGroup),
             0 if targets.is_directed() && !stopped => Err(Reason::NoDestination),
             count => Ok(Verdict::Routed(count)),
         }
@@ -294,39 +307,27 @@ impl Router {
         }
     }
 
-    /// Tells the federates of a contact that came.
-    pub(super) fn tell_came(&mut self, from: LinkId, uid: &[u8], callsign: &[u8], now: Now) {
-        let key = self.hash_of(uid);
-        let mut kind = heapless::Vec::<u8, NAMES_MAX>::new();
-        if let Some(contact) = self.contacts.find(key) {
-            // A name in the book is never longer than that.
-            let _ = kind.extend_from_slice(contact.kind());
-        }
-        let entry = (uid, callsign, kind.as_slice());
-        self.tell_federates(from, ContactOperation::Create, entry, now);
-    }
-
-    /// Tells everybody that a contact left: federates by a contact entry, clients by a delete.
-    pub(super) fn tell_left(&mut self, contact: &Contact, now: Now) {
-        let (from, uid, kind) = (contact.link, contact.uid(), contact.kind());
-        let entry = (uid, contact.callsign(), kind);
-        self.tell_federates(from, ContactOperation::Delete, entry, now);
-        self.tell_clients_deleted(from, uid, kind, now);
-    }
-
     /// Sends the local clients and neighbours a delete.
-    pub(super) fn tell_clients_deleted(&mut self, from: LinkId, uid: &[u8], kind: &[u8], now: Now) {
+    pub(super) fn tell_clients_deleted(
+        &mut self,
+        from: LinkId,
+        groups: GroupSet,
+        uid: &[u8],
+        kind: &[u8],
+        now: Now,
+    ) {
         let meta = self.contact_meta(uid, true, now);
         let mut out = std::mem::take(&mut self.scratch.xml);
         out.clear();
         if render::put_delete(&mut out, uid, kind, now.wall_ms).is_ok() {
             let mut copy = None;
             for (place, link) in self.links.iter_mut().enumerate() {
-                if !link.up || link.wire != Wire::Xml || place == usize::from(from.0) {
+                let hears = link.groups.hears.meets(groups);
+                if !link.up || !hears || link.wire != Wire::Xml || place == usize::from(from.0) {
                     continue;
                 }
                 let tally = match &mut link.kind {
-                    Kind::Client => &mut self.local,
+                    Kind::Client => self.networks.tally(link.network),
                     Kind::Neighbour(neighbour) if neighbour.outgoing => &mut neighbour.counters,
                     _ => continue,
                 };
@@ -336,84 +337,6 @@ impl Router {
             }
         }
         self.scratch.xml = out;
-    }
-
-    fn tell_federates(
-        &mut self,
-        from: LinkId,
-        operation: ContactOperation,
-        (uid, callsign, kind): (&[u8], &[u8], &[u8]),
-        now: Now,
-    ) {
-        let delete = operation == ContactOperation::Delete;
-        let meta = self.contact_meta(uid, delete, now);
-        let mut out = std::mem::take(&mut self.scratch.federated);
-        out.clear();
-        let second = if delete { kind } else { callsign };
-        self.envelope.put_contact(&mut out, operation, uid, second);
-        self.envelope.finish(&mut out);
-        let who = Some((kind, callsign)).filter(|_| !delete || !callsign.is_empty());
-        self.offer_federates(from, &out, (who, kind), meta, now);
-        self.scratch.federated = out;
-    }
-
-    /// Passes another federate's contact entry on.
-    pub(super) fn relay_contact(
-        &mut self,
-        from: LinkId,
-        message: &Federated<'_>,
-        of: OfWhom<'_>,
-        meta: Meta,
-        now: Now,
-    ) -> Result<Verdict, Reason> {
-        let mut out = std::mem::take(&mut self.scratch.federated);
-        out.clear();
-        let made = self.envelope.put_relayed(&mut out, message);
-        let count = match made {
-            Ok(()) => self.offer_federates(from, &out, of, meta, now),
-            Err(_) => 0,
-        };
-        self.scratch.federated = out;
-        made.map(|()| Verdict::Routed(count))
-    }
-
-    fn offer_federates(
-        &mut self,
-        from: LinkId,
-        bytes: &[u8],
-        (who, kind): OfWhom<'_>,
-        meta: Meta,
-        now: Now,
-    ) -> u16 {
-        let (mut copy, mut count) = (None, 0);
-        for (place, link) in self.links.iter_mut().enumerate() {
-            let may_know = match who {
-                Some((kind, callsign)) => link.may_know(kind, callsign),
-                None => link.may_know_gone(kind),
-            };
-            if !may_know {
-                continue;
-            }
-            let Kind::Federate(federate) = &mut link.kind else {
-                continue;
-            };
-            // A link that is down is told who is there when it comes up.
-            if link.up && federate.outgoing && place != usize::from(from.0) {
-                let parcel = meta.parcel(bytes, false);
-                let (pool, tally) = (&mut self.pool, &mut federate.counters);
-                let taken = link
-                    .outbox
-                    .offer(parcel, &mut copy, pool, tally, now.mono_ms);
-                if !taken && !meta.delete {
-                    // Directed traffic depends on it, so the whole phone book is read out again when there is room.
-                    link.replay = link.replay.again(self.changes);
-                }
-                count += 1;
-            } else if !link.up && meta.delete && federate.keeps() && place != usize::from(from.0) {
-                (self.spooling).take(federate, (Which::Control, bytes), &mut self.pool, now);
-            }
-        }
-        count
     }
 
     /// Answers a client's ping.
@@ -433,19 +356,6 @@ impl Router {
         }
         self.scratch.xml = out;
     }
-
-    fn contact_meta(&self, uid: &[u8], delete: bool, now: Now) -> Meta {
-        Meta {
-            class: Class::Control,
-            key: delete.then(|| self.hasher.hash_one(uid)),
-            time_ms: now.wall_ms,
-            delete,
-            deadline_ms: None,
-            local_only: false,
-            mark: Mark::default(),
-            alarm: false,
-        }
-    }
 }
 
 /// Where an event for a federate goes.
@@ -458,7 +368,7 @@ enum Way {
 
 impl Federate {
     /// What must not be lost is kept for it while its link is down.
-    fn keeps(&self) -> bool {
+    pub(super) fn keeps(&self) -> bool {
         self.registered && self.outgoing && self.spool.enabled
     }
 

@@ -10,6 +10,7 @@ use crate::clock::Now;
 use crate::cot::Class;
 use crate::cot::echo::Echo;
 use crate::counters::Reason;
+use crate::route::groups::GroupSet;
 use crate::route::link::{LinkId, Verdict};
 use crate::route::trace::Mark;
 use crate::wire::fig::Geo;
@@ -62,8 +63,13 @@ impl Router {
             return Err(Reason::LinkDown);
         };
         let mut scratch = std::mem::take(&mut self.scratch);
-        let mut forms = Forms::new(Source::Xml(&event), &self.envelope, &mut scratch);
-        let sent = forms.federated().map(|(bytes, copy)| {
+        let mut forms = Forms::new(
+            Source::Xml(&event),
+            GroupSet::ALL,
+            &self.envelope,
+            &mut scratch,
+        );
+        let sent = forms.federated(federate.label).map(|(bytes, copy)| {
             let meta = Meta {
                 class: Class::Control,
                 key: None,
@@ -71,6 +77,7 @@ impl Router {
                 delete: false,
                 deadline_ms: None,
                 local_only: false,
+                groups: GroupSet::ALL,
                 alarm: false,
                 mark: Mark::default(),
             };

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use super::Scratch;
-use crate::cot::federated::{ContactOperation, Envelope};
+use crate::cot::federated::{self, ContactOperation, Envelope, LabelId};
 use crate::cot::{class, render};
 use crate::counters::Reason;
+use crate::route::groups::GroupSet;
 use crate::route::link::Wire;
 use crate::wire::fig::{Federated, Geo};
 use crate::wire::text;
@@ -21,6 +22,15 @@ pub(super) enum Source<'a> {
 }
 
 impl<'a> Source<'a> {
+    /// It may go one hop more, and that is the last: a hub could pass it to nobody.
+    #[cold]
+    pub(super) fn is_last_hop(&self) -> bool {
+        match self {
+            Self::Xml(_) => false,
+            Self::Federated(message, ..) => federated::is_last_hop(message),
+        }
+    }
+
     /// Its detail, if it has one that was looked at.
     pub(super) fn detail(&self) -> Option<&'a Detail<'a>> {
         match self {
@@ -42,8 +52,13 @@ impl<'a> Source<'a> {
 #[derive(Debug)]
 pub(super) struct Forms<'a> {
     source: Source<'a>,
+    /// The groups that the event is in.
+    groups: GroupSet,
     envelope: &'a Envelope,
     scratch: &'a mut Scratch,
+    /// How what is made for federates is labelled, and where that begins in it, for an event that begins here.
+    label: LabelId,
+    tail: usize,
     xml: Option<Result<(), Reason>>,
     federated: Option<Result<(), Reason>>,
     xml_copy: Option<Bytes>,
@@ -53,13 +68,17 @@ pub(super) struct Forms<'a> {
 impl<'a> Forms<'a> {
     pub(super) fn new(
         source: Source<'a>,
+        groups: GroupSet,
         envelope: &'a Envelope,
         scratch: &'a mut Scratch,
     ) -> Self {
         Self {
             source,
+            groups,
             envelope,
             scratch,
+            label: LabelId::PLAIN,
+            tail: 0,
             xml: None,
             federated: None,
             xml_copy: None,
@@ -90,29 +109,64 @@ impl<'a> Forms<'a> {
             Wire::Xml => self.xml(),
             // The form of its own comes with the codec of TAK protocol v1; nothing sets this wire before.
             Wire::Tak => Err(Reason::Incomplete),
-            Wire::Federated | Wire::Legacy => self.federated(),
+            Wire::Federated | Wire::Legacy => self.federated(LabelId::PLAIN),
         }
     }
 
-    /// As the `FederatedEvent` that we send on, with the place for its copy.
-    pub(super) fn federated(&mut self) -> Result<(&[u8], &mut Option<Bytes>), Reason> {
+    /// As the `FederatedEvent` that we send on with that label, with the place for its copy.
+    pub(super) fn federated(
+        &mut self,
+        label: LabelId,
+    ) -> Result<(&[u8], &mut Option<Bytes>), Reason> {
+        if label != self.label {
+            self.relabel(label);
+        }
         let Scratch {
             federated: out,
             names,
             ..
         } = &mut *self.scratch;
         let (source, envelope) = (self.source, self.envelope);
-        (*self.federated.get_or_insert_with(|| {
+        if self.federated.is_none() {
             out.clear();
-            match source {
+            self.federated = Some(match source {
                 Source::Xml(event) => {
                     put_deleted(envelope, out, names, event);
-                    envelope.put_event(out, event)
+                    let made = envelope.put_event(out, event);
+                    self.tail = envelope.begin_of_tail(out);
+                    if label != LabelId::PLAIN && made.is_ok() {
+                        out.truncate(self.tail);
+                        envelope.put_tail(out, label, self.groups, None);
+                    }
+                    made
                 }
-                Source::Federated(message, ..) => envelope.put_relayed(out, message),
-            }
-        }))?;
+                Source::Federated(message, ..) => {
+                    envelope.put_relayed_as(out, message, label, self.groups)
+                }
+            });
+        }
+        if let Some(Err(reason)) = self.federated {
+            return Err(reason);
+        }
         Ok((out, &mut self.federated_copy))
+    }
+
+    /// What is made becomes what another label wants: of an event that begins here, all but its end is the same.
+    #[cold]
+    #[inline(never)]
+    fn relabel(&mut self, label: LabelId) {
+        self.label = label;
+        if let Some(Ok(())) = self.federated {
+            self.federated_copy = None;
+            let out = &mut self.scratch.federated;
+            match self.source {
+                Source::Xml(_) => {
+                    out.truncate(self.tail);
+                    self.envelope.put_tail(out, label, self.groups, None);
+                }
+                Source::Federated(..) => self.federated = None,
+            }
+        }
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod acknowledge;
 mod aside;
+mod belonging;
 mod deliver;
 mod echo;
 mod forms;
+mod introduce;
 mod notes;
 mod places;
 mod policing;
@@ -25,6 +27,7 @@ use foldhash::quality::FixedState;
 
 use super::contacts::Contacts;
 use super::dedup::Dedup;
+use super::groups::{Mapping, Membership};
 use super::latest::Latest;
 use super::link::{LinkId, LinkSpec, Network, PeerSpec, Role, Wire};
 use super::outbox::{Bounds, Outbox, Pool, Thin, Want};
@@ -34,13 +37,15 @@ use super::trace::Traces;
 use crate::clock::Now;
 use crate::clock::skew::{Frame, Skew};
 use crate::config::Limits;
-use crate::cot::federated::Envelope;
+use crate::cot::federated::{Envelope, LabelId};
 use crate::counters::{Counters, Reason};
 use crate::wire::stamp;
 use crate::wire::xml::Reader;
 pub use spooling::SpoolState;
 
 use aside::Aside;
+use belonging::Networks;
+use introduce::Told;
 use policing::{Guard, Room};
 use reference::Reference;
 use replay::Replay;
@@ -125,8 +130,8 @@ pub struct Router {
     pool: Pool,
     /// Counts changes of contacts and latest events; tells a replay what is newer than itself.
     changes: u64,
-    /// What all local clients together have seen.
-    local: Counters,
+    /// The local networks, and what the clients of each have seen.
+    networks: Networks,
     /// The event in the forms that some link wants; kept for their memory.
     scratch: Scratch,
     /// What happened last.
@@ -172,6 +177,8 @@ struct Link {
     wire: Wire,
     /// The local network it is in; of no meaning for a federate.
     network: Network,
+    /// What it sends is put into these groups, and what it gets is in one of those.
+    groups: Membership,
     up: bool,
     outbox: Outbox,
     replay: Replay,
@@ -230,6 +237,14 @@ struct Federate {
     correct: bool,
     /// What waits for its standby connection.
     aside: Aside,
+    /// What the names of its groups mean here, when they count.
+    mapping: Option<Mapping>,
+    /// What is written around its events.
+    label: LabelId,
+    /// It has no users, and passes on what it gets.
+    is_hub: bool,
+    /// The contacts that it was told of on this connection.
+    told: Told,
     counters: Counters,
 }
 
@@ -260,7 +275,7 @@ impl Router {
             callsigns_matter: false,
             callsigns: Room::default(),
             changes: 0,
-            local: Counters::default(),
+            networks: Networks::default(),
             scratch: Scratch::default(),
             settings,
         }
@@ -323,6 +338,7 @@ impl Router {
                     (federate.incoming, federate.outgoing) = (incoming, outgoing);
                     federate.counters.last_heard_ms = now.wall_ms;
                     federate.received = 0;
+                    federate.told.forget();
                 }
                 id
             }
@@ -388,7 +404,7 @@ impl Router {
         {
             if is_local {
                 self.latest.forget(self.hasher.hash_one(contact.uid()));
-                self.tell_left(&contact, now);
+                self.tell_left(&contact, place - 1, now);
             }
         }
     }
@@ -455,12 +471,14 @@ impl Router {
     /// Borrows a link and what its outbox needs, apart from each other.
     fn parts(&mut self, id: LinkId) -> Option<(&mut Link, &mut Pool, &mut Counters)> {
         let link = self.links.get_mut(usize::from(id.0))?;
-        Some((link, &mut self.pool, &mut self.local))
+        let tally = self.networks.tally(link.network);
+        Some((link, &mut self.pool, tally))
     }
 
     fn counters(&mut self, id: LinkId) -> Option<&mut Counters> {
-        Some(match &mut self.links.get_mut(usize::from(id.0))?.kind {
-            Kind::Client | Kind::Commands => &mut self.local,
+        let link = self.links.get_mut(usize::from(id.0))?;
+        Some(match &mut link.kind {
+            Kind::Client | Kind::Commands => self.networks.tally(link.network),
             Kind::Neighbour(neighbour) => &mut neighbour.counters,
             Kind::Federate(federate) => &mut federate.counters,
         })

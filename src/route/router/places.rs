@@ -1,10 +1,13 @@
 //! Where links are kept: places are found by name, or used again.
 
 use super::aside::Aside;
+use super::introduce::Told;
 use super::replay::Replay;
 use super::{Federate, Kind, Link, Neighbour, Router};
 use crate::clock::skew::Frame;
+use crate::cot::federated::LabelId;
 use crate::counters::Counters;
+use crate::route::groups::Membership;
 use crate::route::link::{LinkId, Network, Role, Wire};
 use crate::route::outbox::{Framing, Outbox};
 use crate::route::spool::PeerSpool;
@@ -23,6 +26,7 @@ impl Router {
                 kind: Kind::Commands,
                 wire: Wire::Xml,
                 network,
+                groups: self.networks.membership(network),
                 up: false,
                 outbox,
                 replay: Replay::done(),
@@ -35,6 +39,7 @@ impl Router {
         });
         let link = &mut self.links[place];
         link.network = network;
+        link.groups = self.networks.membership(network);
         link.write_as(Wire::Xml);
         if neighbour.role == Role::Mesh {
             link.outbox.set_single();
@@ -65,6 +70,7 @@ impl Router {
                 kind,
                 wire: Wire::Xml,
                 network,
+                groups: self.networks.membership(network),
                 up: false,
                 outbox,
                 replay: Replay::done(),
@@ -77,6 +83,7 @@ impl Router {
         });
         let link = &mut self.links[place];
         link.network = network;
+        link.groups = self.networks.membership(network);
         link.write_as(Wire::Xml);
         place
     }
@@ -97,10 +104,15 @@ impl Router {
                 spool: PeerSpool::new(name),
                 correct: true,
                 aside: Aside::default(),
+                mapping: None,
+                label: LabelId::PLAIN,
+                is_hub: false,
+                told: Told::new(self.settings.max_contacts),
                 counters: Counters::default(),
             })),
             wire: Wire::Federated,
             network: Network::LOCAL,
+            groups: Membership::ALL,
             up: false,
             outbox: Outbox::new(self.settings.outbox, Framing::Grpc),
             replay: Replay::done(),

@@ -2,7 +2,7 @@
 
 use super::{Kind, Link, Router};
 use crate::counters::Counters;
-use crate::route::link::Role;
+use crate::route::link::{Network, Role};
 use crate::route::outbox::Outbox;
 
 impl Router {
@@ -22,8 +22,20 @@ impl Router {
     }
 
     /// The tallies of all local clients together.
-    pub fn local_counters(&self) -> &Counters {
-        &self.local
+    pub fn local_counters(&self) -> Counters {
+        self.networks.all()
+    }
+
+    /// The tallies of the clients of one local network.
+    pub fn network_counters(&self, network: Network) -> &Counters {
+        self.networks.counters(network)
+    }
+
+    /// Clients connected that are in that local network.
+    pub fn clients_in(&self, network: Network) -> usize {
+        let client =
+            |link: &&Link| link.up && link.network == network && matches!(link.kind, Kind::Client);
+        self.links.iter().filter(client).count()
     }
 
     /// Local clients connected.

@@ -8,12 +8,12 @@ use super::notes::Seen;
 use super::{Kind, Router};
 use crate::clock::Now;
 use crate::cot::class::{self, Class};
-use crate::cot::{echo, render};
+use crate::cot::{echo, federated, render};
 use crate::counters::Reason;
-use crate::route::contacts::{Noted, Source as Heard};
+use crate::route::contacts::{By, Noted, Source as Heard};
+use crate::route::groups::GroupSet;
 use crate::route::latest::{Form, Newest};
 use crate::route::link::{LinkId, Verdict};
-use crate::route::trace::Mark;
 use crate::wire::fig::{self, Contact, Federated, Operation};
 use crate::wire::xml::{Detail, Event};
 use crate::wire::{stamp, text};
@@ -126,6 +126,7 @@ impl Router {
             delete: false,
             deadline_ms: deadline(event.stale, now),
             local_only: class::is_mission_change(event.kind),
+            groups: self.said_by(from),
             alarm: class::is_emergency(event.kind),
         };
         if event.kind == class::DELETE {
@@ -138,7 +139,11 @@ impl Router {
                 true => Spelling::Plain,
                 false => Spelling::Raw,
             };
-            let presence = self.presence(from, key, (event.uid, spelling), event.kind, detail, now);
+            let by = By {
+                groups: meta.groups,
+                ..By::from((from, Heard::Position))
+            };
+            let presence = self.presence(by, key, (event.uid, spelling), event.kind, detail, now);
             if class::is_cancellation(event.kind) {
                 self.latest.forget(key);
             } else if meta.class != Class::Bulk && keeps(event.kind, &targets) {
@@ -151,6 +156,7 @@ impl Router {
                     stale_ms: event.stale.unwrap_or(i64::MIN),
                     changed: 0,
                     presence,
+                    groups: meta.groups,
                 });
             }
         }
@@ -185,9 +191,10 @@ impl Router {
         if read.seen {
             return Err(Reason::Loop);
         }
+        let groups = self.groups_of(from, &read);
         let Some(event) = &mut read.event else {
             return match read.contact {
-                Some(contact) => self.contact_came(from, &read, contact, now),
+                Some(contact) => self.contact_came(from, &read, contact, groups?, now),
                 // A hub's primer: neither event nor contact, and legal (protocol reference 1.9).
                 None => Ok(Verdict::Consumed),
             };
@@ -201,6 +208,8 @@ impl Router {
                 false => Err(Reason::ControlMessage),
             };
         }
+        // Before it counts as come: it may come again by a way on which it is in a group.
+        let groups = groups?;
         let mut checked = Event::nothing();
         let guarded = self.is_guarded(from);
         let early = guarded && self.wants_detail(from, event.kind);
@@ -267,6 +276,7 @@ impl Router {
             delete: false,
             deadline_ms: deadline(Some(event.stale), now),
             local_only: false,
+            groups,
             alarm: class::is_emergency(event.kind),
         };
         if event.kind == class::DELETE {
@@ -275,8 +285,13 @@ impl Router {
             meta.delete = meta.key.is_some();
             self.deleted(from, meta.key);
         } else {
+            let by = By {
+                groups,
+                hops_left: federated::hops_left(message),
+                ..By::from((from, Heard::Position))
+            };
             let presence = self.presence(
-                from,
+                by,
                 key,
                 (event.uid, Spelling::Meant),
                 event.kind,
@@ -295,6 +310,7 @@ impl Router {
                     stale_ms: event.stale,
                     changed: 0,
                     presence,
+                    groups: meta.groups,
                 });
             }
         }
@@ -308,6 +324,7 @@ impl Router {
         from: LinkId,
         message: &Federated<'_>,
         contact: Contact<'_>,
+        groups: GroupSet,
         now: Now,
     ) -> Result<Verdict, Reason> {
         if contact.uid.is_empty() && contact.callsign.is_empty() {
@@ -319,27 +336,25 @@ impl Router {
         }
         let key = self.hasher.hash_one(contact.uid);
         let meta = Meta {
-            class: Class::Control,
             key: Some(key),
-            time_ms: now.wall_ms,
-            delete: gone,
-            deadline_ms: None,
-            local_only: false,
-            mark: Mark::default(),
-            alarm: false,
+            groups,
+            ..self.contact_meta(contact.uid, gone, now)
         };
         match contact.operation {
             Operation::Create => {
                 self.changes += 1;
                 let (uid, callsign) = (contact.uid, contact.callsign);
                 let names = (uid, callsign, &b""[..]);
-                let noted = self
-                    .contacts
-                    .note(key, names, (from, Heard::Hearsay), self.changes);
-                if noted == Noted::Changed {
+                let by = By {
+                    groups,
+                    hops_left: federated::hops_left(message),
+                    ..By::from((from, Heard::Hearsay))
+                };
+                if self.contacts.note(key, names, by, self.changes) == Noted::Changed {
                     let of = (Some((&b""[..], callsign)), &b""[..]);
+                    let belongs = (groups, self.contacts.place(key));
                     let meta = Meta { key: None, ..meta };
-                    return self.relay_contact(from, message, of, meta, now);
+                    return self.relay_contact((from, of), message, belongs, meta, now);
                 }
             }
             Operation::Delete => {
@@ -355,10 +370,12 @@ impl Router {
                 if repeat && !known {
                     return Err(Reason::Duplicate);
                 }
+                let belongs = (groups, self.place_of_deleted(from, key));
                 self.deleted(from, Some(key));
-                self.tell_clients_deleted(from, contact.uid, contact.callsign, now);
+                let (uid, kind) = (contact.uid, contact.callsign);
+                self.tell_clients_deleted(from, groups, uid, kind, now);
                 let of = (None, contact.callsign);
-                return self.relay_contact(from, message, of, meta, now);
+                return self.relay_contact((from, of), message, belongs, meta, now);
             }
             Operation::Ignored => {}
         }
@@ -368,7 +385,7 @@ impl Router {
     /// Somebody's own position names the contact (protocol reference 6.1). Tells whether it did.
     fn presence(
         &mut self,
-        from: LinkId,
+        by: By,
         key: u64,
         (uid, spelling): (&[u8], Spelling),
         kind: &[u8],
@@ -384,7 +401,7 @@ impl Router {
         }
         let itself = spelling != Spelling::Raw || text::is_plain(uid);
         if spelling == Spelling::Plain || itself && text::is_plain(callsign) {
-            self.note_presence(from, key, (uid, callsign, kind), now);
+            self.note_presence(by, key, (uid, callsign, kind), now);
             return true;
         }
         let mut names = std::mem::take(&mut self.scratch.names);
@@ -396,18 +413,17 @@ impl Router {
         let split = names.len();
         text::write_unescaped(&mut names, callsign);
         let (uid, callsign) = names.split_at(split);
-        self.note_presence(from, key, (uid, callsign, kind), now);
+        self.note_presence(by, key, (uid, callsign, kind), now);
         self.scratch.names = names;
         true
     }
 
-    fn note_presence(&mut self, from: LinkId, key: u64, contact: (&[u8], &[u8], &[u8]), now: Now) {
-        let heard = (from, Heard::Position);
-        let noted = self.contacts.note(key, contact, heard, self.changes + 1);
+    fn note_presence(&mut self, by: By, key: u64, contact: (&[u8], &[u8], &[u8]), now: Now) {
+        let noted = self.contacts.note(key, contact, by, self.changes + 1);
         if noted == Noted::Changed {
             self.changes += 1;
             self.new_contact = true;
-            self.tell_came(from, contact.0, contact.1, now);
+            self.tell_came(by.link, contact.0, contact.1, now);
         }
     }
 

@@ -5,8 +5,9 @@
 
 use super::{Kind, Link, Router};
 use crate::clock::Now;
-use crate::cot::federated::ContactOperation;
+use crate::cot::federated::{ContactOperation, is_last_hop};
 use crate::cot::render;
+use crate::counters::Reason;
 use crate::route::latest::Form;
 use crate::route::link::LinkId;
 use crate::wire::xml::{Event, Reader};
@@ -178,7 +179,10 @@ impl Router {
         };
         self.links[place].replay.place += 1;
         let told = |contact: &&crate::route::contacts::Contact| {
-            contact.changed <= replay.contacts_since && usize::from(contact.link.0) != place
+            contact.changed <= replay.contacts_since
+                && usize::from(contact.link.0) != place
+                && self.links[place].groups.hears.meets(contact.groups)
+                && contact.hops_left != Some(0)
         };
         let may_know = |contact: &&crate::route::contacts::Contact| {
             self.links[place].may_know(contact.kind(), contact.callsign())
@@ -192,9 +196,11 @@ impl Router {
                 contact.uid(),
                 contact.callsign(),
             );
-            self.envelope.finish(out);
             let Link { kind, outbox, .. } = &mut self.links[place];
             if let Kind::Federate(federate) = kind {
+                let (groups, left) = (contact.groups, contact.hops_left);
+                self.envelope.put_tail(out, federate.label, groups, left);
+                federate.told.set(replay.place, true);
                 outbox.put_first(&self.scratch.federated, false, &mut federate.counters);
             }
         }
@@ -212,6 +218,7 @@ impl Router {
             kept.changed <= replay.events_since
                 && kept.stale_ms > now.wall_ms
                 && usize::from(kept.link.0) != place
+                && self.links[place].groups.hears.meets(kept.groups)
         }) else {
             return;
         };
@@ -219,13 +226,18 @@ impl Router {
         if !self.may_replay(place, &kept.bytes, federated) {
             return;
         }
-        let Link { kind, outbox, .. } = &mut self.links[place];
+        let Link {
+            kind,
+            outbox,
+            network,
+            ..
+        } = &mut self.links[place];
         // What is kept was readable when it came, so nothing can go wrong here but a hop limit.
         match (kind, kept.form) {
             (kind @ (Kind::Client | Kind::Neighbour(_)), form) => {
                 let tally = match kind {
                     Kind::Neighbour(neighbour) => &mut neighbour.counters,
-                    _ => &mut self.local,
+                    _ => self.networks.tally(*network),
                 };
                 let out = &mut self.scratch.xml;
                 out.clear();
@@ -250,9 +262,20 @@ impl Router {
                         (self.reader)
                             .parse(&mut event, &kept.bytes)
                             .and_then(|()| self.envelope.put_event(out, &event))
+                            .map(|()| {
+                                out.truncate(self.envelope.begin_of_tail(out));
+                                (self.envelope).put_tail(out, federate.label, kept.groups, None);
+                            })
                     }
-                    Form::Federated => fig::parse(&kept.bytes, self.envelope.id())
-                        .and_then(|message| self.envelope.put_relayed(out, &message)),
+                    Form::Federated => {
+                        fig::parse(&kept.bytes, self.envelope.id()).and_then(|message| {
+                            if federate.is_hub && is_last_hop(&message) {
+                                return Err(Reason::HopLimit);
+                            }
+                            let (label, groups) = (federate.label, kept.groups);
+                            self.envelope.put_relayed_as(out, &message, label, groups)
+                        })
+                    }
                 };
                 match made {
                     Ok(()) => outbox.put_first(out, true, &mut federate.counters),

@@ -3,9 +3,11 @@
 mod again;
 mod away;
 mod clocks;
+mod groups;
 mod policing;
 mod reach;
 mod seven_days;
+mod told;
 
 use std::task::Waker;
 

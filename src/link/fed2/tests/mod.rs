@@ -173,6 +173,7 @@ fn node(name: &str, federate_id: &str, timing: Timing) -> Arc<Node> {
 
 fn node_with(name: &str, federate_id: &str, timing: Timing, hub: Hub) -> Arc<Node> {
     Arc::new(Node {
+        groups: crate::link::fed2::groups::Announced::default(),
         name: name.into(),
         federate_id: federate_id.into(),
         hub,
