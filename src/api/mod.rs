@@ -13,6 +13,7 @@ pub mod coreconfig;
 pub mod groups;
 pub mod inject;
 pub mod line;
+pub mod listen;
 pub mod parts;
 mod peer_clock;
 pub mod request;

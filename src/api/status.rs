@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::listen::ListenStatus;
 pub use super::parts::{Crossing, LedStatus, Proven, UplinkStatus};
 
 use super::clock::ClockStatus;
@@ -72,30 +72,6 @@ pub struct NodeStatus {
     pub state: String,
     /// Why it is in safe mode, in words; else empty.
     pub reason: String,
-}
-
-/// Addresses in use, with the ports that were really bound; none = off.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListenStatus {
-    /// Plain CoT.
-    pub clients_tcp: Option<SocketAddr>,
-    /// CoT over mutual TLS.
-    pub clients_tls: Option<SocketAddr>,
-    /// Federation.
-    pub federation: Vec<SocketAddr>,
-    /// The HTTPS API.
-    #[serde(default)]
-    pub api: Option<SocketAddr>,
-    /// FreeTAKServer's routes.
-    #[serde(default)]
-    pub freetakserver: Option<SocketAddr>,
-}
-
-impl ListenStatus {
-    /// The port that federates are told.
-    pub fn federation_port(&self) -> Option<u16> {
-        self.federation.first().map(SocketAddr::port)
-    }
 }
 
 /// How a link to a federate stands. `connected` is not `flowing`.
