@@ -375,6 +375,12 @@ pub struct PeerEntry {
     pub incoming: bool,
     /// What we have is sent to it.
     pub outgoing: bool,
+    /// Data packages and files are taken from it.
+    pub data_packages_in: bool,
+    /// Data packages and files of ours may go to it.
+    pub data_packages_out: bool,
+    /// Its filter, as it would be written; none = everything may cross.
+    pub filter: Option<String>,
     /// Seconds between keepalives; none = 60.
     pub keepalive_seconds: Option<u32>,
     /// How its link stands; none when no box is running.
@@ -396,6 +402,9 @@ impl PeerEntry {
             enabled: peer.enabled,
             incoming: peer.incoming,
             outgoing: peer.outgoing,
+            data_packages_in: peer.data_packages_in,
+            data_packages_out: peer.data_packages_out,
+            filter: (!peer.filters.is_empty()).then(|| peer.filters.to_string()),
             keepalive_seconds: peer.keepalive_seconds,
             state,
         }

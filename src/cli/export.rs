@@ -7,7 +7,9 @@ use clap::{Args, Subcommand};
 
 use super::local::{Local, LocalError};
 use crate::api::coreconfig::{Pieces, Snippet, keytool_hint};
+use crate::config::{Peer, federation};
 use crate::pki::package::file_stem;
+use crate::pki::store;
 use crate::system::address::host_name;
 
 /// What can be exported.
@@ -15,6 +17,8 @@ use crate::system::address::host_name;
 pub enum ExportArgs {
     /// The federation pieces of a TAK Server's CoreConfig.xml, with our address and fingerprints filled in
     Coreconfig(CoreconfigArgs),
+    /// The registered peers as a federation.json, each CA inline
+    Federation,
 }
 
 /// `export coreconfig`.
@@ -40,7 +44,10 @@ pub fn run(
     out: &mut dyn Write,
     notes: &mut dyn Write,
 ) -> Result<(), LocalError> {
-    let ExportArgs::Coreconfig(args) = args;
+    let args = match args {
+        ExportArgs::Coreconfig(args) => args,
+        ExportArgs::Federation => return federation_file(local, out),
+    };
     let own = local.open()?;
     let we_dial = match &args.peer {
         Some(name) => peer_is_dialled(name, local)?,
@@ -64,6 +71,14 @@ pub fn run(
          /opt/tak/CoreConfig.xml, restart it.\n  {}",
         keytool_hint(&stem)
     )?;
+    Ok(())
+}
+
+fn federation_file(local: &Local<'_>, out: &mut dyn Write) -> Result<(), LocalError> {
+    let authorities = |peer: &Peer| store::pem(&peer.authorities);
+    let text = federation::write(local.peers, authorities)
+        .map_err(|(peer, fault)| LocalError::NotInFile(peer, fault))?;
+    out.write_all(text.as_bytes())?;
     Ok(())
 }
 

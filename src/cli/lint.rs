@@ -9,6 +9,7 @@ use super::failure::{Exit, Failure, unreadable};
 use super::import;
 use super::output::{clean, json_line, print};
 use super::paths::Places;
+use crate::config::NetworkSettings;
 use crate::config::filter::places::{FilterPlace, places};
 use crate::config::{Config, ConfigError, Peer, candidate, federation};
 use crate::files;
@@ -110,7 +111,7 @@ fn lint(text: &str, file: &Path) -> Vec<Remark> {
 
 fn of_toml(text: &str, file: &Path) -> Vec<Remark> {
     match Config::read(text, file) {
-        Ok(config) => of_peers(&config.peers, file, &places(text)),
+        Ok(config) => of_config(&config, file, &places(text)),
         Err(error) => vec![of_error(&error, file)],
     }
 }
@@ -166,7 +167,7 @@ fn of_federation(text: &str, file: &Path) -> Vec<Remark> {
         }
     }
     match Config::read(&joined, file) {
-        Ok(config) => of_peers(&config.peers, file, &[]),
+        Ok(config) => of_config(&config, file, &[]),
         // Its line is that of a text that nobody has seen.
         Err(error) => vec![Remark {
             line: None,
@@ -207,9 +208,9 @@ fn fault(file: &Path, text: String) -> Remark {
     }
 }
 
-fn of_peers(peers: &[Peer], file: &Path, places: &[FilterPlace]) -> Vec<Remark> {
-    let mut remarks = Vec::new();
-    for peer in peers {
+fn of_config(config: &Config, file: &Path, places: &[FilterPlace]) -> Vec<Remark> {
+    let mut remarks = of_groups(config, file);
+    for peer in &config.peers {
         let place = places.iter().find(|place| place.name == peer.name);
         let remark = |level: Level, word: &str, key: &str, rule: &str, text: String| Remark {
             file: file.display().to_string(),
@@ -253,6 +254,52 @@ fn of_peers(peers: &[Peer], file: &Path, places: &[FilterPlace]) -> Vec<Remark> 
                     format!("{key} = false, so the filter has nothing to do in that direction");
                 remarks.push(remark(Level::Note, "no_effect", "filter", "", text));
             }
+        }
+    }
+    remarks
+}
+
+/// Groups that no network of the box has: the filter that nobody looks for.
+fn of_groups(config: &Config, file: &Path) -> Vec<Remark> {
+    let heard = |group: &&String| {
+        let hears = |network: &NetworkSettings| network.outbound_groups.contains(group);
+        config.networks.iter().any(hears)
+    };
+    let said = |group: &&String| {
+        let says = |network: &NetworkSettings| network.inbound_groups.contains(group);
+        config.networks.iter().any(says)
+    };
+    let mut remarks = Vec::new();
+    let mut remark = |peer: &Peer, key: &str, text: &str| {
+        remarks.push(Remark {
+            level: Level::Warning.word(),
+            word: "no_network".to_owned(),
+            peer: Some(peer.name.clone()),
+            key: Some(key.to_owned()),
+            ..fault(file, text.to_owned())
+        });
+    };
+    for peer in &config.peers {
+        let lost = |groups: &Option<Vec<String>>, known: &dyn Fn(&&String) -> bool| {
+            groups
+                .as_ref()
+                .is_some_and(|groups| !groups.iter().any(|group| known(&group)))
+        };
+        if lost(&peer.groups.inbound, &heard) && peer.incoming {
+            remark(
+                peer,
+                "inbound_groups",
+                "no network of this box has one of these groups in its outbound_groups, so what \
+                the peer sends is shown to nobody here",
+            );
+        }
+        if lost(&peer.groups.outbound, &said) && peer.outgoing {
+            remark(
+                peer,
+                "outbound_groups",
+                "no network of this box has one of these groups in its inbound_groups, so \
+                nothing of its clients goes to the peer",
+            );
         }
     }
     remarks

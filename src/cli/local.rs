@@ -69,6 +69,8 @@ pub enum LocalError {
     Password,
     /// A peer that is not registered, and those that are.
     UnknownPeer(String, Vec<String>),
+    /// A peer that a federation.json cannot hold, and why.
+    NotInFile(String, String),
     /// A file that is there already and holds a key.
     Exists(PathBuf),
     /// The store is there already.
@@ -88,6 +90,7 @@ impl LocalError {
             | Self::Address(..)
             | Self::Password
             | Self::UnknownPeer(..) => 64,
+            Self::NotInFile(..) => 78,
             Self::Package(_) | Self::Pki(PkiError::Issue(_)) => 70,
             Self::Exists(_) | Self::StoreExists(_) | Self::Write(..) => 73,
             Self::Output(_) => 74,
@@ -108,6 +111,10 @@ impl fmt::Display for LocalError {
             Self::Password => f.write_str(
                 "this password cannot be used: take 1 to 64 printable ASCII characters, or leave --password out for a \
                  random one",
+            ),
+            Self::NotInFile(peer, fault) => write!(
+                f,
+                "peer \"{peer}\": {fault}; write one filter for both, or none"
             ),
             Self::UnknownPeer(name, known) if known.is_empty() => {
                 write!(f, "no peer {name:?}: none is registered; register one with `tombolo peer add`")

@@ -33,11 +33,10 @@ pub fn cert(arguments: &CertArgs, places: &Places) -> Result<(), Failure> {
 pub fn export(arguments: &ExportArgs, places: &Places) -> Result<(), Failure> {
     let config = places.load_config()?;
     let mut arguments = arguments.clone();
-    let ExportArgs::Coreconfig(coreconfig) = &mut arguments;
-    coreconfig.address = coreconfig
-        .address
-        .take()
-        .or_else(|| config.advertised_host.clone());
+    if let ExportArgs::Coreconfig(coreconfig) = &mut arguments {
+        let named = coreconfig.address.take();
+        coreconfig.address = named.or_else(|| config.advertised_host.clone());
+    }
     perform(&config, places, |local, out, notes| {
         export::run(&arguments, local, out, notes)
     })

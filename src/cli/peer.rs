@@ -308,8 +308,9 @@ fn table(entries: &[PeerEntry]) -> String {
     if entries.is_empty() {
         return "no peers; register one with `tombolo peer add`\n".into();
     }
-    let mut text =
-        String::from("PEER                 STATE       ADDRESS                        IN   OUT\n");
+    let mut text = String::from(
+        "PEER                 STATE       ADDRESS                   IN  OUT DP-IN DP-OUT\n",
+    );
     for entry in entries {
         let state = match entry.state {
             Some(state) => state.word(),
@@ -318,13 +319,18 @@ fn table(entries: &[PeerEntry]) -> String {
         };
         let on_off = |on| if on { "on" } else { "off" };
         text.push_str(&format!(
-            "{} {} {} {:<4} {}\n",
+            "{} {} {} {:<3} {:<3} {:<5} {}\n",
             column(&entry.name, 20),
             column(state, 11),
-            column(entry.address.as_deref().unwrap_or("(it dials us)"), 30),
+            column(entry.address.as_deref().unwrap_or("(it dials us)"), 25),
             on_off(entry.incoming),
             on_off(entry.outgoing),
+            on_off(entry.data_packages_in),
+            on_off(entry.data_packages_out),
         ));
+        if let Some(filter) = &entry.filter {
+            text.push_str(&wrap(&format!("filter: {filter}"), "  ", 80));
+        }
         for authority in &entry.authorities {
             text.push_str(&wrap(&format!("CA {authority}"), "  ", 80));
         }

@@ -12,7 +12,7 @@ use super::json_places::{Into as Step, line_of};
 use super::settings::FEDERATION_PORT;
 use super::spec::PeerSpec;
 use super::written::Written;
-use super::{authority, raw, suggest};
+use super::{authority, suggest};
 use crate::pki::Fingerprint;
 
 pub use write::write;
@@ -374,16 +374,6 @@ impl Reading<'_> {
                 (Direction::In, "inbound_groups"),
                 (Direction::Out, "outbound_groups"),
             ] {
-                // To take the peer and not the filter would send it what it must not get.
-                if !raw::peer_keys().contains(&ours) {
-                    let cure = "take `groups` out to exchange with all of them";
-                    return self.bad(
-                        &inner,
-                        "groups",
-                        "this release does not filter by group",
-                        cure,
-                    );
-                }
                 if direction == Direction::Both || direction == way {
                     let list = Written::List(groups.clone());
                     spec.more.insert(ours.to_owned(), list);

@@ -70,6 +70,14 @@ keys! {
     "uplinks" "uplinks" List;
     "fallback_of" "fallback-of" Text;
     "fallback_seconds" "fallback-seconds" Number;
+    "inbound_groups" "inbound-groups" List;
+    "outbound_groups" "outbound-groups" List;
+    "group_mapping" "group-mapping" Switch;
+    "inbound_group_mapping" "inbound-group-mapping" List;
+    "automatic_group_mapping" "automatic-group-mapping" Switch;
+    "fallback_when_no_group_mappings" "fallback-when-no-group-mappings" Switch;
+    "max_hops" "max-hops" Number;
+    "outbound_group_hop_limits" "outbound-group-hop-limits" List;
     "filter.preset" "preset" Text;
     "filter.allow_types" "allow-types" List;
     "filter.block_types" "block-types" List;
@@ -129,17 +137,7 @@ pub fn list(text: &str) -> Vec<String> {
 
 /// How an option is called that sets the key, wherever it stands.
 pub fn option_of(key: &str) -> Option<&'static str> {
-    // A peer's own, not those of its probe.
-    if matches!(key, "address" | "ca_cert") {
-        return None;
-    }
-    let same = |known: &&Key| {
-        known.key == key
-            || known
-                .key
-                .split_once('.')
-                .is_some_and(|(_, last)| last == key)
-    };
+    let same = |known: &&Key| known.key == key || known.key.strip_prefix("filter.") == Some(key);
     KEYS.iter().find(same).map(|key| key.option)
 }
 

@@ -43,7 +43,7 @@ commands! {
          [keepalive-seconds N] [ca-cert]: without a fingerprint, or with ca-cert, its CA is pasted next. peer set NAME takes \
          the same words, and no-address, no-ca-cert, no-fingerprint, incoming, outgoing, enabled. Both: rate RATE, fallback-of NAME, fallback-seconds N, \
          addresses LIST, uplinks LIST, preset PARTS, allow-types LIST, block-types LIST, allow-callsigns LIST, block-callsigns \
-         LIST, filter-direction in|out|both, probe-address HOST:PORT, probe-p12 FILE, spool, correct-clock, compress, \
+         LIST, filter-direction in|out|both, inbound-groups LIST, outbound-groups LIST, max-hops N, probe-address HOST:PORT, probe-p12 FILE, spool, correct-clock, compress, \
          data-packages-in, data-packages-out; with no- in front the opposite, and no-filter, no-probe. LIST has commas: \
          a-f,b-t-f.";
     "paste", "NAME", "paste the CA certificate of a peer that is there", "From its BEGIN line to its END line.";

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::link::{LinkId, LinkSpec, Network, PeerSpec, Wire};
 use super::outbox::Bounds;
+use super::policy::Policy;
 use super::recorder::{Decided, LinkKind, Note, Recording, What};
 use super::router::{Router, Settings};
 use crate::clock::Now;
@@ -60,6 +61,8 @@ struct Flight {
     links: BTreeMap<u16, LinkId>,
     peers: BTreeMap<String, (bool, bool)>,
     names: BTreeMap<u16, String>,
+    /// What may cross, by the recording's numbers.
+    policies: BTreeMap<u16, Policy>,
     /// The bytes that stand for a content, so that a repeat is a repeat.
     contents: BTreeMap<u64, Vec<u8>>,
 }
@@ -89,6 +92,7 @@ impl Flight {
             links: BTreeMap::new(),
             peers: BTreeMap::new(),
             names: BTreeMap::new(),
+            policies: recording.policies.iter().cloned().collect(),
             contents: BTreeMap::new(),
         };
         let now = recording.notes.first().map_or_else(Now::default, now);
@@ -196,6 +200,8 @@ impl Flight {
             },
         };
         let id = self.router.attach(spec, now);
+        let policy = self.policies.get(&link).cloned();
+        self.router.set_policy(id, policy, now);
         self.links.insert(link, id);
         self.drain(now);
     }

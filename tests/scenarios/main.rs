@@ -18,6 +18,7 @@ mod every_box_hears_once;
 mod every_break_has_its_own_words;
 mod every_corpus_event_crosses_unchanged;
 mod federates_on_another_stack;
+mod filters_keep_what_they_say;
 mod first_run_needs_no_configuration;
 mod groups_say_who_hears;
 mod grpc_that_lies_is_counted;

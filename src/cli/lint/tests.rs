@@ -99,3 +99,14 @@ fn shapes_of_documents_that_no_server_reads_are_recognised() {
     let core = "<network><federation port=\"9000\" v1Enabled=\"true\" useV2=\"true\"/></network>";
     assert!(remarks("CoreConfig.xml", core)[0].contains("no such attributes"));
 }
+
+#[test]
+fn groups_that_no_network_has_are_named() {
+    let said = toml("inbound_groups = [\"Blue\"]\noutbound_groups = [\"Blue\", \"__ANON__\"]\n");
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(
+        said[0]
+            .starts_with("t.toml: warning: peer \"bravo\": inbound_groups: no network of this box"),
+        "{said:#?}"
+    );
+}

@@ -60,6 +60,38 @@ pub(super) struct MoreKeys {
     /// Seconds that the other must be down before this one is dialled
     #[arg(long, value_name = "N", group = "changes", help_heading = "Ways")]
     fallback_seconds: Option<u32>,
+    /// Groups that what it sends is put into, with commas in between; "" = all
+    #[arg(long, value_name = "LIST", group = "changes", help_heading = "Groups")]
+    inbound_groups: Option<String>,
+    /// It gets what is in one of these groups; "" = all
+    #[arg(long, value_name = "LIST", group = "changes", help_heading = "Groups")]
+    outbound_groups: Option<String>,
+    /// Tell it the names of groups, and count the names it tells: true or false
+    #[arg(long, value_name = "BOOL", group = "changes", help_heading = "Groups")]
+    group_mapping: Option<bool>,
+    /// Its names and ours, "remote:local" with commas in between; "" = none
+    #[arg(long, value_name = "LIST", group = "changes", help_heading = "Groups")]
+    inbound_group_mapping: Option<String>,
+    /// Its names are ours, if it is of our own CA: true or false
+    #[arg(long, value_name = "BOOL", group = "changes", help_heading = "Groups")]
+    automatic_group_mapping: Option<bool>,
+    /// What has no known name goes into the inbound groups: true or false
+    #[arg(long, value_name = "BOOL", group = "changes", help_heading = "Groups")]
+    fallback_when_no_group_mappings: Option<bool>,
+    /// How far our events may go from here, in hops, 1 to 254
+    #[arg(long, value_name = "N", group = "changes", help_heading = "Groups")]
+    max_hops: Option<u32>,
+    /// Without limit
+    #[arg(
+        long,
+        group = "changes",
+        conflicts_with = "max_hops",
+        help_heading = "Groups"
+    )]
+    no_max_hops: bool,
+    /// The same by group, "Blue:2" with commas in between; "" = none
+    #[arg(long, value_name = "LIST", group = "changes", help_heading = "Groups")]
+    outbound_group_hop_limits: Option<String>,
     /// What passes by the names people use, such as tracks+chat+emergencies; "" = no preset
     #[arg(long, value_name = "PARTS", group = "changes", help_heading = "Filter")]
     preset: Option<String>,
@@ -137,6 +169,10 @@ impl MoreKeys {
             ("addresses", &self.addresses),
             ("uplinks", &self.uplinks),
             ("fallback-of", &self.fallback_of),
+            ("inbound-groups", &self.inbound_groups),
+            ("outbound-groups", &self.outbound_groups),
+            ("inbound-group-mapping", &self.inbound_group_mapping),
+            ("outbound-group-hop-limits", &self.outbound_group_hop_limits),
             ("preset", &self.preset),
             ("allow-types", &self.allow_types),
             ("block-types", &self.block_types),
@@ -156,6 +192,12 @@ impl MoreKeys {
             ("compress", self.compress),
             ("data-packages-in", self.data_packages_in),
             ("data-packages-out", self.data_packages_out),
+            ("group-mapping", self.group_mapping),
+            ("automatic-group-mapping", self.automatic_group_mapping),
+            (
+                "fallback-when-no-group-mappings",
+                self.fallback_when_no_group_mappings,
+            ),
         ] {
             if let Some(on) = on {
                 set(option, Some(Written::Switch(on)));
@@ -171,8 +213,13 @@ impl MoreKeys {
                 set(option, Some(Written::Text(absolute(file))));
             }
         }
-        if let Some(seconds) = self.fallback_seconds {
-            set("fallback-seconds", Some(Written::Number(seconds.into())));
+        for (option, number) in [
+            ("fallback-seconds", self.fallback_seconds),
+            ("max-hops", self.max_hops),
+        ] {
+            if let Some(number) = number {
+                set(option, Some(Written::Number(number.into())));
+            }
         }
         if let Some(file) = &self.probe_password_file {
             set("probe-password", Some(Written::Text(password(file)?)));
@@ -180,6 +227,7 @@ impl MoreKeys {
         for (key, gone) in [
             ("rate", self.no_rate),
             ("fallback_of", self.no_fallback),
+            ("max_hops", self.no_max_hops),
             ("filter", self.no_filter),
             ("probe", self.no_probe),
         ] {

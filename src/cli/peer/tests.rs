@@ -168,6 +168,9 @@ fn the_list_fits_a_terminal() {
         enabled: true,
         incoming: true,
         outgoing: false,
+        data_packages_in: true,
+        data_packages_out: true,
+        filter: Some("both ways block_types = [\"a-h\"]".into()),
         keepalive_seconds: None,
         state: Some(PeerState::Flowing),
     };

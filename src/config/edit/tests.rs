@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::authority::tests::certificate;
 use crate::config::spec::Cleared;
+use crate::config::written::Written;
 use proptest::prelude::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -261,6 +262,100 @@ fn a_ca_that_is_no_longer_named_does_not_stay_behind() {
     pinned.fingerprint = Some("cd".repeat(32));
     add_peer(&file, &pinned, true).unwrap();
     assert!(directory.path().join("theirs.pem").exists());
+}
+
+#[test]
+fn newer_keys_are_set_one_by_one_and_taken_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tombolo.toml");
+    let list = |texts: &[&str]| Written::List(texts.iter().map(|&text| text.to_owned()).collect());
+    let mut bravo = spec("bravo");
+    bravo
+        .more
+        .insert("rate".into(), Written::Text("9600 bit/s".into()));
+    bravo
+        .more
+        .insert("filter.allow_types".into(), list(&["a-f", "b-t-f"]));
+    add_peer(&file, &bravo, false).unwrap();
+    let peer = || Config::load(&file).unwrap().peers.remove(0);
+    assert_eq!(peer().rate, crate::config::Rate::of_bits(9600));
+    let set = |changes: &[(&str, Option<Written>)]| {
+        let more = changes
+            .iter()
+            .map(|(key, written)| ((*key).to_owned(), written.clone()));
+        let change = PeerChange {
+            more: more.collect(),
+            ..PeerChange::of("bravo")
+        };
+        set_peer(&file, &change)
+    };
+    set(&[
+        ("filter.block_types", Some(list(&["a-f-A"]))),
+        ("data_packages_out", Some(Written::Switch(false))),
+    ])
+    .unwrap();
+    let filter = peer().filters.outgoing.unwrap();
+    assert_eq!((filter.allow_types.len(), filter.block_types.len()), (2, 1));
+    assert!(!peer().data_packages_out);
+    set(&[("filter.allow_types", None), ("rate", None)]).unwrap();
+    let changed = peer();
+    assert_eq!(
+        (
+            changed.rate,
+            changed.filters.incoming.unwrap().allow_types.len()
+        ),
+        (None, 0)
+    );
+    // What does not hold is an argument of the command, not a line of the file.
+    let fault = set(&[("filter.block_types", Some(list(&["a b"])))])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        fault.starts_with("--block-types: \"a b\" has a character"),
+        "{fault}"
+    );
+    let fault = set(&[("uplinks", Some(list(&["lte"])))])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        fault.starts_with("--uplinks: no [[uplink]] is called"),
+        "{fault}"
+    );
+    set(&[("filter", None)]).unwrap();
+    assert!(peer().filters.is_empty());
+    // Whatever way it is written.
+    for written in [
+        "filter = \"tracks\"",
+        "filters = { cot_types = [\"a\"] }",
+        "[peer.filter]\npreset = \"tracks\" # mine",
+        "[peer.federation_filter]\nblock_types = [\"a-u\"]",
+    ] {
+        let pin = "ab".repeat(32);
+        let text = format!("[[peer]]\nname = \"bravo\"\nfingerprint = \"{pin}\"\n{written}\n");
+        fs::write(&file, text).unwrap();
+        set(&[("filter.block_types", Some(list(&["a-h"])))]).unwrap();
+        let filter = peer().filters.outgoing.unwrap();
+        assert_eq!(filter.block_types, ["a-h"], "{written}");
+        assert_eq!(
+            filter.preset.is_some(),
+            written.contains("tracks"),
+            "{written}"
+        );
+        set(&[("filter", None)]).unwrap();
+        assert!(peer().filters.is_empty(), "{written}");
+    }
+    // Set anew, all of it goes back to its default.
+    set(&[("spool", Some(Written::Switch(false)))]).unwrap();
+    add_peer(&file, &spec("bravo"), true).unwrap();
+    assert!(peer().spool);
+    let two = "[[peer.filter]]\ndirection = \"in\"\n[[peer.filter]]\ndirection = \"out\"\n";
+    let text = fs::read_to_string(&file).unwrap() + two;
+    fs::write(&file, text).unwrap();
+    let fault = set(&[("filter.preset", None)]).unwrap_err().to_string();
+    assert!(
+        fault.contains("has a table for each direction; change it in the file"),
+        "{fault}"
+    );
 }
 
 proptest! {

@@ -26,7 +26,7 @@ const SEED: &str = r#"{
       "bidirectional": true,
       "filters": {
         "cot_types": ["a-f-", "a-n-", "t-x-m-c"],
-        "direction": "both"
+        "groups": ["Blue Force", "Command"]
       }
     }
   ]
@@ -53,6 +53,11 @@ fn the_documented_file_becomes_a_peer_with_its_filter() {
     let filter = peer.filters.outgoing.as_ref().unwrap();
     assert_eq!(filter.allow_types, ["a-f-", "a-n-", "t-x-m-c"]);
     assert_eq!(peer.filters.incoming, peer.filters.outgoing);
+    let groups = Some(vec!["Blue Force".to_owned(), "Command".to_owned()]);
+    assert_eq!(
+        (&peer.groups.inbound, &peer.groups.outbound),
+        (&groups, &groups)
+    );
 }
 
 #[test]
@@ -174,7 +179,8 @@ fn what_is_written_is_read_back_the_same() {
         "[[peer]]\nname = \"a\"\naddress = \"[::1]:9001\"\nfingerprint = \"{pin}\"\nincoming = false\n\
          data_packages_in = false\nkeepalive_seconds = 20\n\
          filter = {{ preset = \"tracks\", block_types = [\"a-h\"], block_callsigns = [\"X*\"], direction = \"out\" }}\n\
-         [[peer]]\nname = \"b\"\nfingerprint = \"{pin}\"\nenabled = false\nfilter = {{ allow_types = [\"a\"] }}\n"
+         [[peer]]\nname = \"b\"\nfingerprint = \"{pin}\"\nenabled = false\nfilter = {{ allow_types = [\"a\"] }}\n\
+         inbound_groups = [\"Blue\"]\noutbound_groups = [\"Blue\"]\n"
     );
     let config = Config::parse(&text, Path::new("")).unwrap();
     let written = write(&config.peers, |_| String::new()).unwrap();

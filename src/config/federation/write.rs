@@ -54,23 +54,40 @@ fn entry(peer: &Peer, pem: String) -> Result<Value, String> {
     if let Some(seconds) = peer.keepalive_seconds {
         put("keepalive_seconds", json!(seconds));
     }
-    let filters = &peer.filters;
-    let (filter, direction) = match (&filters.incoming, &filters.outgoing) {
+    let filter = one(&peer.filters.incoming, &peer.filters.outgoing)?;
+    let groups = one(&peer.groups.inbound, &peer.groups.outbound)?;
+    let direction = match (&filter, &groups) {
         (None, None) => return Ok(Value::Object(keys)),
-        (Some(one), Some(other)) if one == other => (one, Direction::Both),
-        (Some(one), None) => (one, Direction::In),
-        (None, Some(other)) => (other, Direction::Out),
-        (Some(_), Some(_)) => {
-            return Err(
-                "its filter is another one for each direction, and federation.json has one".into(),
-            );
-        }
+        (Some((_, one)), Some((_, other))) if one != other => return Err(ONE_DIRECTION.into()),
+        (Some((_, direction)), _) | (None, Some((_, direction))) => *direction,
     };
-    keys.insert("filters".to_owned(), rules(filter, direction));
+    let mut rules = filter.map_or_else(Map::new, |(filter, _)| rules(filter));
+    if let Some((groups, _)) = groups {
+        rules.insert("groups".to_owned(), json!(groups));
+    }
+    rules.insert("direction".to_owned(), json!(direction.word()));
+    keys.insert("filters".to_owned(), Value::Object(rules));
     Ok(Value::Object(keys))
 }
 
-fn rules(filter: &Filter, direction: Direction) -> Value {
+const ONE_DIRECTION: &str =
+    "its filter or its groups are others for each direction, and federation.json has one of them";
+
+/// What holds for one direction or for both alike, and for which.
+fn one<'a, T: PartialEq>(
+    incoming: &'a Option<T>,
+    outgoing: &'a Option<T>,
+) -> Result<Option<(&'a T, Direction)>, String> {
+    match (incoming, outgoing) {
+        (None, None) => Ok(None),
+        (Some(one), Some(other)) if one == other => Ok(Some((one, Direction::Both))),
+        (Some(one), None) => Ok(Some((one, Direction::In))),
+        (None, Some(other)) => Ok(Some((other, Direction::Out))),
+        (Some(_), Some(_)) => Err(ONE_DIRECTION.into()),
+    }
+}
+
+fn rules(filter: &Filter) -> Map<String, Value> {
     let mut rules = Map::new();
     if let Some(preset) = &filter.preset {
         rules.insert("preset".to_owned(), json!(preset.to_string()));
@@ -85,6 +102,5 @@ fn rules(filter: &Filter, direction: Direction) -> Value {
             rules.insert(key.to_owned(), json!(list));
         }
     }
-    rules.insert("direction".to_owned(), json!(direction.word()));
-    Value::Object(rules)
+    rules
 }

@@ -272,3 +272,51 @@ fn what_began_before_the_recording_is_skipped_with_a_word_or_known() {
         "{summary:?}"
     );
 }
+
+#[test]
+fn what_a_filter_kept_back_is_kept_back_again() {
+    use crate::config::filter::{Filter, Filters};
+    use crate::route::policy::Policy;
+    let mut router = Router::new(settings());
+    let hawk = LinkSpec::Client {
+        address: "test".to_owned(),
+        network: Network::LOCAL,
+    };
+    let hawk = router.attach(hawk, at(1));
+    let bravo = router.attach(federate("bravo", true), at(2));
+    let filter = Filter {
+        block_types: vec!["a-h".to_owned()],
+        ..Filter::default()
+    };
+    let filters = Filters {
+        incoming: Some(filter.clone()),
+        outgoing: Some(filter),
+    };
+    let policy = Policy::of(&filters, true, true);
+    router.set_policies([("bravo", policy)].into_iter(), at(3));
+    let mut verdicts = Vec::new();
+    for (number, kind) in [(4, "a-h-G"), (5, "a-f-G"), (6, "b-a-o-tbl")] {
+        let xml = event("x", kind, "", number);
+        verdicts.push(router.receive_xml(hawk, &xml, at(number)));
+    }
+    let mut message = Vec::new();
+    let xml = event("y", "a-h-A", "", 7);
+    let theirs = Envelope::new("b".repeat(32).as_bytes());
+    theirs
+        .put_event(&mut message, &xml::parse(&xml).unwrap())
+        .unwrap();
+    verdicts.push(router.receive_federated(bravo, &message, at(7)));
+    assert_eq!(
+        verdicts,
+        [
+            Verdict::Routed(0),
+            Verdict::Routed(1),
+            Verdict::Routed(1),
+            Verdict::Dropped(Reason::Filtered)
+        ]
+    );
+    let recording = recording(&router);
+    let recording = Recording::from_bytes(&recording.to_bytes()).unwrap();
+    let summary = replay(&recording, |_, _| {});
+    assert_eq!((summary.same, summary.different), (4, 0), "{recording:#?}");
+}

@@ -16,6 +16,8 @@ pub mod advice;
 mod callsign;
 mod rule;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::filter::{Filter, Filters, Part};
 use crate::cot::class;
 
@@ -27,7 +29,7 @@ use rule::{List, Rule};
 const FILE_REQUEST: &[u8] = b"b-f-t-r";
 
 /// What one neighbour's settings say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// For what it sends.
     pub incoming: Side,
@@ -61,7 +63,7 @@ impl Policy {
 }
 
 /// What may cross one way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Side {
     /// The rules; none = everything.
     sieve: Option<Sieve>,
@@ -142,7 +144,7 @@ impl Side {
 }
 
 /// The rules of one filter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Sieve {
     /// Blocked types, allowed types, blocked callsigns, allowed callsigns.
     rules: Box<[Rule]>,

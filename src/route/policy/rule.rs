@@ -1,5 +1,7 @@
 //! One rule of a filter, and the number by which it is named.
 
+use serde::{Deserialize, Serialize};
+
 use super::callsign::{self, Callsigns};
 use crate::config::filter::type_prefix;
 use crate::cot::class;
@@ -26,7 +28,7 @@ impl Ruling {
 }
 
 /// The list that a rule stands in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum List {
     BlockTypes,
     Preset,
@@ -49,7 +51,7 @@ impl List {
 }
 
 /// One rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Rule {
     pub(super) list: List,
     /// It is about emergencies by name.
@@ -83,7 +85,9 @@ impl Rule {
 
     /// The type that it covers.
     pub(super) fn prefix(&self) -> &[u8] {
-        &self.text.as_bytes()[..usize::from(self.length)]
+        // One that was read from a recording may be anything.
+        let text = self.text.as_bytes();
+        text.get(..usize::from(self.length)).unwrap_or(text)
     }
 
     /// It covers exactly that type.

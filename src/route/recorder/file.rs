@@ -5,8 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::route::link::{Role, Verdict};
+use crate::route::policy::Policy;
 
-const MAGIC: [u8; 4] = *b"tbr1";
+const MAGIC: [u8; 4] = *b"tbr2";
 
 /// What was recorded, the oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,6 +28,8 @@ pub struct Recording {
     pub missed: u64,
     /// Links that were up when the first note was made: number, kind, name.
     pub links: Vec<(u16, LinkKind, String)>,
+    /// What may cross the links that have a filter, when it was written: number of the link, and its rules.
+    pub policies: Vec<(u16, Policy)>,
     /// The phone book when it was written.
     pub contacts: Vec<Contact>,
     /// What happened.

@@ -14,6 +14,7 @@ mod file;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::link::Verdict;
+use super::policy::Policy;
 use crate::clock::Now;
 use crate::cot::Class;
 
@@ -139,6 +140,8 @@ struct LinkNow {
     kind: LinkKind,
     name: Box<str>,
     up: bool,
+    /// What may cross it.
+    policy: Option<Arc<Policy>>,
 }
 
 /// The recorder. Clones share it.
@@ -226,10 +229,19 @@ impl Recorder {
                 kind,
                 name: name.into(),
                 up: true,
+                policy: None,
             }),
         }
         let bytes_at = ring.keep(name.as_bytes());
         ring.note(Tag::Up(kind), number, (bytes_at, name.len()), now);
+    }
+
+    /// What may cross a link that is known; none = everything.
+    pub fn policy(&self, number: u16, policy: Option<&Arc<Policy>>) {
+        let mut ring = self.lock();
+        if let Some(link) = ring.links.iter_mut().find(|link| link.number == number) {
+            link.policy = policy.cloned();
+        }
     }
 
     /// A link went down.
@@ -335,6 +347,9 @@ impl Ring {
         Recording {
             missed: first,
             links: self.links_before(&notes),
+            policies: (self.links.iter())
+                .filter_map(|link| Some((link.number, link.policy.as_deref()?.clone())))
+                .collect(),
             notes,
             ..Recording::default()
         }

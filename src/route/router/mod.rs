@@ -358,6 +358,7 @@ impl Router {
         self.spool_begins(id);
         let (kind, name) = described;
         self.recorder.up(id as u16, kind, &name, now);
+        self.record_policy(id);
         LinkId(id as u16)
     }
 

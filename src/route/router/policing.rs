@@ -1,6 +1,7 @@
 //! Where a link's policy is asked: what comes from it, what goes to it, and what it is told of when it comes up.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use super::forms::Source;
 use super::notes::Seen;
@@ -11,6 +12,7 @@ use crate::counters::{Counters, Reason};
 use crate::route::contacts::Contacts;
 use crate::route::link::LinkId;
 use crate::route::policy::{Callsigns, Policy, Ruling, Side, Stop, Subject};
+use crate::route::recorder::Topic;
 use crate::route::trace::Fate;
 use crate::wire::fig;
 use crate::wire::text;
@@ -19,7 +21,7 @@ use crate::wire::xml::{Detail, Event, Reader};
 /// A link's policy, and since when it is that.
 #[derive(Debug)]
 pub(super) struct Guard {
-    policy: Policy,
+    policy: Arc<Policy>,
     /// Monotonic milliseconds.
     since_ms: u64,
 }
@@ -130,18 +132,36 @@ impl Router {
     pub fn set_policy(&mut self, id: LinkId, policy: Option<Policy>, now: Now) {
         if let Some(link) = self.links.get_mut(usize::from(id.0)) {
             let same = match (&link.guard, &policy) {
-                (Some(guard), Some(policy)) => guard.policy == *policy,
+                (Some(guard), Some(policy)) => *guard.policy == *policy,
                 (None, None) => true,
                 _ => false,
             };
             if !same {
                 let since_ms = now.mono_ms;
-                link.guard = policy.map(|policy| Box::new(Guard { policy, since_ms }));
+                link.guard = policy.map(|policy| {
+                    let policy = Arc::new(policy);
+                    Box::new(Guard { policy, since_ms })
+                });
+                if link.up {
+                    let (_, name) = self.link_name(id.0);
+                    let name = name.unwrap_or("a client").to_owned();
+                    let words = format!("{name}: what may cross its link was changed");
+                    self.recorder.words(Topic::Link, &words, now);
+                }
+                self.record_policy(usize::from(id.0));
             }
         }
         self.callsigns_matter = (self.links.iter())
             .filter_map(|link| link.guard.as_ref())
             .any(|guard| guard.policy.outgoing.wants_callsigns());
+    }
+
+    /// A recording is gone through again with the rules that hold when it is written.
+    pub(super) fn record_policy(&self, place: usize) {
+        if let Some(link) = self.links.get(place) {
+            let policy = link.guard.as_ref().map(|guard| &guard.policy);
+            self.recorder.policy(place as u16, policy);
+        }
     }
 
     /// A rule of a link's filter in the words of whoever wrote it; none when the filter is another one now than it was
