@@ -151,21 +151,30 @@ fn schemathesis_finds_no_other_status_and_no_defect() {
     let alpha = Setup::new("alpha").api().start();
     let admin = Api::with_scopes(&alpha, "admin", "administrator");
     let schema = format!("https://{}/openapi.json", alpha.api());
-    let output = Command::new(program)
-        .args(["run", &schema, "--tls-verify=false", "--max-examples=40"])
-        .args(["--checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"])
-        .args(["--exclude-path=/api/logout", "--seed=1", "--request-timeout=20"])
-        .args(["-H", &format!("Authorization: Bearer {}", admin.token())])
-        .output()
-        .expect("schemathesis");
-    let text = String::from_utf8_lossy(&output.stdout);
-    println!("{text}");
-    assert!(
-        output.status.success(),
-        "{text}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    // What would end the right to ask comes last, and by itself.
+    let ends = ["/api/logout", "/api/tokens/{name}"];
+    for (how, answer_after) in [("exclude", 200), ("include", 401)] {
+        let paths = ends.map(|path| format!("--{how}-path={path}"));
+        let output = Command::new(&program)
+            .args(["run", &schema, "--tls-verify=false", "--max-examples=40"])
+            .args(["--checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"])
+            .args(["--seed=1", "--request-timeout=20"])
+            .args(["-H", &format!("Authorization: Bearer {}", admin.token())])
+            .args(&paths)
+            .output()
+            .expect("schemathesis");
+        let text = String::from_utf8_lossy(&output.stdout);
+        println!("{text}");
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}\n{complaints}");
+        let after = admin.read("/api/status").status;
+        println!("afterwards: {after}");
+        if answer_after == 200 {
+            assert_eq!(after, 200, "the token was good until the end");
+        }
+    }
+    let viewer = Api::with_scopes(&alpha, "viewer", "viewer");
     eventually("the box is still there", || {
-        (admin.read("/api/status").status == 200).then_some(())
+        (viewer.read("/api/status").status == 200).then_some(())
     });
 }
