@@ -195,7 +195,7 @@ fn encode(name: &str) -> String {
     for byte in name.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                text.push(byte.into())
+                text.push(byte.into());
             }
             _ => text.push_str(&format!("%{byte:02X}")),
         }

@@ -246,7 +246,7 @@ impl Web {
             Err(NotSignedIn::TooMany(seconds)) => {
                 let words = format!("too many wrong passwords; try again in {seconds} s");
                 Err(Problem {
-                    retry_after: Some(seconds),
+                    retry_after: Some(u32::try_from(seconds).unwrap_or(u32::MAX)),
                     ..Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", words)
                 })
             }

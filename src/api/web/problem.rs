@@ -7,13 +7,8 @@ use super::reply::Reply;
 use crate::api::request::{ErrorCode, Fault, RefusedEvent};
 
 /// A request that was not carried out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// No page explains it further: the words do.
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-    /// What the status means.
-    pub title: &'static str,
     /// The HTTP status.
     pub status: u16,
     /// What is wrong, where, and the cure.
@@ -21,28 +16,37 @@ pub struct Problem {
     /// One word for scripts.
     pub code: &'static str,
     /// The key of the request that it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Events that were not taken.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedEvent>,
     /// Seconds to wait before the next try.
-    #[serde(skip)]
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<u32>,
     /// Methods that the path knows.
-    #[serde(skip)]
-    pub allow: Option<String>,
+    pub allow: Option<Box<str>>,
     /// Only by WebSocket.
-    #[serde(skip)]
     pub upgrade: bool,
+}
+
+/// A problem as it is written.
+#[derive(Debug, Serialize)]
+struct Written<'a> {
+    /// No page explains it further: the words do.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    refused: &'a [RefusedEvent],
 }
 
 impl Problem {
     /// A problem with its status, its word for scripts and its words for people.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self {
-            kind: "about:blank",
-            title: status.canonical_reason().unwrap_or_default(),
             status: status.as_u16(),
             detail: detail.into(),
             code,
@@ -60,6 +64,19 @@ impl Problem {
         Self {
             key: Some(key.to_owned()),
             ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "argument", words)
+        }
+    }
+
+    fn written(&self) -> Written<'_> {
+        let status = StatusCode::from_u16(self.status).unwrap_or_default();
+        Written {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or_default(),
+            status: self.status,
+            detail: &self.detail,
+            code: self.code,
+            key: self.key.as_deref(),
+            refused: &self.refused,
         }
     }
 
@@ -109,13 +126,13 @@ impl From<Fault> for Problem {
 
 impl From<Problem> for Reply {
     fn from(problem: Problem) -> Self {
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let body = serde_json::to_vec(&problem.written()).unwrap_or_default();
         let mut reply = Self::new(problem.status, "application/problem+json", body);
         if let Some(seconds) = problem.retry_after {
             reply = reply.with("retry-after", seconds.to_string());
         }
         if let Some(methods) = problem.allow {
-            reply = reply.with("allow", methods);
+            reply = reply.with("allow", methods.into());
         }
         if problem.upgrade {
             reply = reply.with("upgrade", "websocket".to_owned());
@@ -142,7 +159,7 @@ mod tests {
         let problem = Problem::from(fault);
         assert_eq!(problem.key.as_deref(), Some("keepalive_seconds"));
         assert_eq!(problem.status, 422);
-        let text = serde_json::to_value(&problem).unwrap();
+        let text = serde_json::to_value(problem.written()).unwrap();
         assert_eq!(text["type"], "about:blank");
         assert_eq!(
             text["detail"],

@@ -131,7 +131,7 @@ pub fn find<'t>(
     }
     let words = format!("this path knows {}", methods.join(", "));
     Err(Problem {
-        allow: Some(methods.join(", ")),
+        allow: Some(methods.join(", ").into()),
         ..Problem::new(http::StatusCode::METHOD_NOT_ALLOWED, "method", words)
     })
 }
