@@ -3,12 +3,17 @@
 //! Figures marked "measured" are those of the architecture study, sections 2.1 and 5.8; the others follow from the
 //! limits. Pure arithmetic: the same limits give the same table.
 
+mod over;
+pub mod visitors;
+
 use std::fmt;
 
 use crate::clock::gps;
 use crate::config::Limits;
 use crate::log::recent;
 use crate::wire::pack;
+
+pub use over::OverBudget;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -40,6 +45,9 @@ pub const DOOR_WAITING: u64 = 16;
 pub const DOOR_LINGERING: u64 = 8;
 /// One of those: socket, task and its entry in the door's table; no TLS.
 pub const DOOR_EACH: u64 = KIB + KIB / 2;
+/// What is kept of the memory for one event in TAK protocol v1: for its detail as text, and for the form itself. A larger
+/// one is among the large events.
+pub const TAK_FORM: u64 = 6 * KIB;
 /// One of the latest tracks: at most 2 KiB of event, and its entry in a map at most half full.
 pub const LATEST_PLACE: u64 = 2048 + 192;
 /// One content hash with its time; their number is rounded up to a power of two.
@@ -76,18 +84,12 @@ pub const QUIET_CONNECTIONS: u64 = 8;
 const QUIET_EACH: u64 = KIB + KIB / 2;
 /// Our own side connections.
 const QUIET_OWN: u64 = 4;
-/// Longest frame of HTTP/2 that a visitor of the API may send.
-pub const API_FRAME: u64 = 16 * KIB;
-/// Requests that a visitor may have under way at once.
-pub const API_STREAMS: u64 = 4;
-/// What each of them may send before it was read.
-pub const API_STREAM_WINDOW: u64 = 4 * KIB;
-/// Head of a request.
-pub const API_HEADERS: u64 = 8 * KIB;
-/// What is made ready to be sent to a visitor at once.
-pub const API_SEND_BUFFER: u64 = 16 * KIB;
-/// An answer.
-const API_ANSWER: u64 = 32 * KIB;
+/// Longest datagram of a mesh that is taken; all meshes share the room for it.
+pub const MESH_DATAGRAM: u64 = 24 * KIB;
+/// Longest datagram that is said on a mesh: six pieces on an ordinary network, of which none may be lost.
+pub const MESH_SAID: u64 = 8 * KIB;
+/// What one mesh keeps beside that: what is held back 8, what was said and who is there 16, two tasks and three sockets.
+pub const MESH: u64 = 8 * KIB + 16 * KIB;
 /// One datagram of the kernel about links, addresses and routes.
 pub const ROUTE_MESSAGES: u64 = 4 * KIB;
 /// Per cent of the heap that the allocator loses to its own bookkeeping and to holes.
@@ -238,37 +240,6 @@ impl fmt::Display for Budget {
     }
 }
 
-/// The limits allow more memory than `memory_mib`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OverBudget {
-    /// Bytes in the worst case.
-    pub total: u64,
-    /// Bytes allowed.
-    pub ceiling: u64,
-    /// Limits of which each alone cures it, with the largest value that does.
-    pub lower: Vec<(&'static str, u32)>,
-}
-
-impl fmt::Display for OverBudget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "[limits] add up to {} KiB, more than memory_mib allows ({} KiB): ",
-            self.total.div_ceil(KIB),
-            self.ceiling / KIB
-        )?;
-        for (key, value) in &self.lower {
-            write!(f, "lower {key} to {value}, or ")?;
-        }
-        if self.lower.is_empty() {
-            f.write_str("lower several of them, or ")?;
-        }
-        write!(f, "raise memory_mib to {}", self.total.div_ceil(MIB))
-    }
-}
-
-impl std::error::Error for OverBudget {}
-
 /// Everything that is allocated; slack comes on top.
 fn heap(limits: &Limits) -> Vec<Row> {
     let batch = kib(limits.batch_kib);
@@ -306,7 +277,7 @@ fn heap(limits: &Limits) -> Vec<Row> {
         ),
         row(
             "API connection",
-            FEDERATE + TLS_RECORD + API_STREAMS * API_STREAM_WINDOW + API_FRAME + API_ANSWER,
+            FEDERATE + TLS_RECORD + visitors::EACH,
             limits.max_api_connections.into(),
             Some("max_api_connections"),
             "TLS and HTTP/2 49 (measured), records 18, windows 16, frame 16, answer 32; a watcher takes a client's place",
@@ -331,6 +302,20 @@ fn heap(limits: &Limits) -> Vec<Row> {
             QUIET_CONNECTIONS + QUIET_OWN,
             None,
             "to learn how long the network remembers an idle link: socket and task",
+        ),
+        row(
+            "mesh",
+            MESH,
+            limits.max_meshes.into(),
+            Some("max_meshes"),
+            "what is held back 8, what was said and who is there 16",
+        ),
+        row(
+            "datagram of a mesh",
+            MESH_DATAGRAM,
+            1,
+            None,
+            "while it is read",
         ),
         row(
             "changes of the network",
@@ -359,6 +344,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             1,
             Some("waiting_kib"),
             "all outboxes together, with 128 bytes beside each event's own",
+        ),
+        row(
+            "TAK protocol v1",
+            TAK_FORM,
+            2,
+            None,
+            "one event: its detail as text, and its form",
         ),
         row(
             "spool, per federate",

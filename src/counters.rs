@@ -90,6 +90,14 @@ reasons! {
     SpoolExpired = "spool_expired",
     /// The disk did not give it back.
     SpoolDamaged = "spool_damaged",
+    /// Longer than a datagram that has a chance to arrive, or longer than one that is taken.
+    DatagramTooLong = "datagram_too_long",
+    /// Somebody else said the same on that mesh before our turn came.
+    SaidAlready = "said_already",
+    /// A box that is our federate said it on a mesh: it comes by federation too, if it is for us.
+    Overheard = "overheard",
+    /// Longer than 64 KiB as a `TakMessage`, which is more than a neighbour that speaks TAK protocol v1 takes.
+    NotInTak = "not_in_tak",
     /// A resource message (data package, mission), which this release does not carry.
     Resource = "resource",
 }

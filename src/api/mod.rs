@@ -14,6 +14,8 @@ pub mod groups;
 pub mod inject;
 pub mod line;
 pub mod listen;
+pub mod memory;
+pub mod meshes;
 pub mod parts;
 mod peer_clock;
 pub mod request;

@@ -6,16 +6,16 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use super::listen::ListenStatus;
+pub use super::memory::MemoryStatus;
 pub use super::parts::{Crossing, LedStatus, Proven, UplinkStatus};
 
 use super::clock::ClockStatus;
 use super::groups::{NetworkStatus, PeerGroupsStatus};
 use super::line::LineStatus;
+use super::meshes::MeshStatus;
 use super::sending::SendingStatus;
 use super::spool::SpoolStatus;
-use crate::budget::Budget;
 use crate::counters::Reason;
-use crate::files;
 use crate::link::board;
 use crate::system::{Power, Storage};
 use crate::wire::stamp;
@@ -36,6 +36,9 @@ pub struct Status {
     pub listen: ListenStatus,
     /// Every registered federate, in the order of the configuration.
     pub peers: Vec<PeerStatus>,
+    /// Every mesh, in the order of the configuration.
+    #[serde(default)]
+    pub meshes: Vec<MeshStatus>,
     /// Every local network; the first is that of `[listen]`.
     #[serde(default)]
     pub networks: Vec<NetworkStatus>,
@@ -177,6 +180,12 @@ pub struct PeerStatus {
     /// Its groups.
     #[serde(default)]
     pub groups: PeerGroupsStatus,
+    /// The federation protocol that is configured for it: `v2` or `v1`.
+    #[serde(default)]
+    pub protocol: String,
+    /// What its configuration relaxes, in words; none where nothing is.
+    #[serde(default)]
+    pub relaxed: Option<String>,
 }
 
 /// All local clients together.
@@ -191,34 +200,6 @@ pub struct LocalStatus {
     pub corrected: u64,
     /// Events that did not go on, by reason.
     pub dropped: Counts,
-}
-
-/// Memory, KiB.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemoryStatus {
-    /// Resident now; 0 where the system does not tell.
-    pub rss_kib: u64,
-    /// Most that was ever resident.
-    pub peak_kib: u64,
-    /// The worst case that the limits add up to.
-    pub budget_kib: u64,
-    /// `memory_mib`.
-    pub ceiling_kib: u64,
-}
-
-impl MemoryStatus {
-    /// Asks the kernel about this process.
-    pub fn measure(budget: &Budget) -> Self {
-        // Bounded: the file is about 1.5 KiB and the kernel writes it.
-        let text = files::read_bounded("/proc/self/status".as_ref(), 64 * 1024).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        Self {
-            rss_kib: field(&text, "VmRSS:"),
-            peak_kib: field(&text, "VmHWM:"),
-            budget_kib: budget.total().div_ceil(1024),
-            ceiling_kib: budget.ceiling() / 1024,
-        }
-    }
 }
 
 /// The card, or whatever holds the state directory.
@@ -263,13 +244,6 @@ impl From<Power> for PowerStatus {
     }
 }
 
-fn field(text: &str, name: &str) -> u64 {
-    text.lines()
-        .find_map(|line| line.strip_prefix(name))
-        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0)
-}
-
 /// A time as `status` writes it; none for 0, which means never.
 pub fn time(millis: i64) -> Option<String> {
     let text = stamp::write(millis).filter(|_| millis != 0)?;
@@ -287,6 +261,7 @@ pub fn counts(reasons: impl IntoIterator<Item = (Reason, u64)>) -> Counts {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::budget::Budget;
     use crate::config::Limits;
     use crate::counters::Counters;
 
@@ -377,6 +352,8 @@ pub(crate) mod tests {
                     source: "exchange".into(),
                 },
                 sending: SendingStatus::default(),
+                protocol: "v2".into(),
+                relaxed: None,
                 groups: PeerGroupsStatus {
                     outbound: Some(vec!["Blue".into()]),
                     mapping: true,
@@ -397,6 +374,7 @@ pub(crate) mod tests {
                 events_out: 8,
                 dropped: Counts::new(),
             }],
+            meshes: vec![crate::api::meshes::tests::example()],
             clients: 3,
             refused: Counts::from([("unknown_ca".into(), 2)]),
             local: LocalStatus::default(),
@@ -445,6 +423,8 @@ pub(crate) mod tests {
         ] {
             assert!(!peer[key].is_null(), "{key}");
         }
+        assert_eq!(json["meshes"][0]["interface"], "eth0");
+        assert_eq!(json["meshes"][0]["state"], "flowing");
         assert_eq!(peer["state"], "flowing");
         assert_eq!(peer["last_heard"], "2023-11-14T22:13:20.000Z");
         assert_eq!(peer["dropped"], serde_json::json!({"duplicate": 2}));

@@ -24,7 +24,11 @@ pub fn filtered(rule: Option<&str>, peer: &str) -> String {
 pub fn rule(reason: Reason) -> &'static str {
     match reason {
         Reason::IncomingOff | Reason::OutgoingOff => "direction",
-        Reason::Duplicate | Reason::Loop | Reason::HopLimit => "loop",
+        Reason::Duplicate
+        | Reason::Loop
+        | Reason::HopLimit
+        | Reason::SaidAlready
+        | Reason::Overheard => "loop",
         Reason::Expired => "stale",
         Reason::ControlMessage
         | Reason::MissionChange
@@ -50,6 +54,7 @@ pub fn rule(reason: Reason) -> &'static str {
         | Reason::Incomplete
         | Reason::BadTime
         | Reason::BadMessage
+        | Reason::DatagramTooLong
         | Reason::BadFraming => "content",
         // What only one part of the box counts is of the queue it waits in.
         #[allow(unreachable_patterns, reason = "reasons are added elsewhere")]
@@ -137,6 +142,18 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::SpoolExpired => "it waited longer than spool_hours for {of} to come back",
         Reason::SpoolDamaged => {
             "what was stored for {of} could not be read back: see `storage` in `status`"
+        }
+        Reason::DatagramTooLong => {
+            "it is too long for a datagram: what is said on a mesh is short, send it by a server"
+        }
+        Reason::Overheard => {
+            "a box that is our federate said it on that network; it comes by federation too, if it is for us"
+        }
+        Reason::SaidAlready => {
+            "another box or the sender itself had said it on that network; once is enough"
+        }
+        Reason::NotInTak => {
+            "longer than 64 KiB as a TakMessage, which is more than clients on TAK protocol v1 take; those on XML got it"
         }
         Reason::Resource => "a data package or mission file, which this release does not carry",
         #[allow(unreachable_patterns, reason = "reasons are added elsewhere")]

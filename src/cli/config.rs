@@ -53,6 +53,9 @@ pub fn check(places: &Places) -> Result<(), Failure> {
         Identity::from_files(&own.certificate, &own.key, UnixTime::now())
             .map_err(|error| Failure::new(Exit::Config, error.to_string()))?;
     }
+    for (peer, relaxed) in (config.peers.iter()).filter_map(|peer| Some((peer, peer.relaxed()?))) {
+        print(&format!("warning: peer \"{}\": {relaxed}\n", peer.name))?;
+    }
     let peers = match config.peers.len() {
         0 => "no peers".to_owned(),
         1 => "1 peer".to_owned(),

@@ -20,6 +20,7 @@ pub mod led;
 mod line;
 pub mod lint;
 pub mod local;
+mod meshes;
 pub mod output;
 pub mod own;
 pub mod pages;

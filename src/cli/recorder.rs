@@ -12,6 +12,7 @@ use super::paths::Places;
 use crate::api::status::time;
 use crate::api::{Request, Response, ask};
 use crate::files;
+use crate::route::Form;
 use crate::route::flight::{self, Replayed, Summary};
 use crate::route::recorder::{LinkKind, Note, Recording, What};
 use crate::supervise::blackbox::{EXTENSION, FOLDER, numbers};
@@ -196,7 +197,7 @@ fn cot(recording: &Recording) -> Result<(), Failure> {
     let mut text = String::new();
     for note in &recording.notes {
         if let What::Event {
-            federated: false,
+            form: Form::Xml,
             bytes: Some(bytes),
             ..
         } = &note.what
@@ -307,7 +308,7 @@ fn in_json(note: &Note, names: &Names) -> serde_json::Value {
     let mut value = match &note.what {
         What::Event {
             from,
-            federated,
+            form,
             uid,
             kind,
             class,
@@ -317,7 +318,7 @@ fn in_json(note: &Note, names: &Names) -> serde_json::Value {
             bytes,
             ..
         } => json!({
-            "event": uid, "type": kind, "from": names.name(*from), "federated": federated,
+            "event": uid, "type": kind, "from": names.name(*from), "form": form.word(), "federated": *form == Form::Federated,
             "class": word(&CLASSES, *class), "verdict": verdict.to_string(), "left_seconds": left_s, "size": size,
             "bytes_kept": bytes.is_some(),
         }),

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::failure::{Exit, Failure};
 use super::line;
+use super::meshes;
 use super::output::{clean, column, json_line, print, wrap};
 use super::paths::Places;
 use crate::api::spool::SpoolStatus;
@@ -117,14 +118,16 @@ fn table(status: &Status) -> String {
         }
     }
     text.push('\n');
-    if status.peers.is_empty() {
-        text.push_str("no peers; register one with `tombolo peer add`\n");
-        return text;
+    match status.peers.is_empty() {
+        true => text.push_str("no peers; register one with `tombolo peer add`\n"),
+        false => text.push_str(
+            "PEER                 STATE         IN/s   OUT/s        IN       OUT  HEARD\n",
+        ),
     }
-    text.push_str("PEER                 STATE         IN/s   OUT/s        IN       OUT  HEARD\n");
     for peer in &status.peers {
         text.push_str(&row(peer, &status.clock.utc));
     }
+    text.push_str(&meshes::table(&status.meshes, &status.clock.utc, WIDTH));
     text
 }
 
@@ -216,11 +219,17 @@ fn row(peer: &PeerStatus, now: &str) -> String {
         peer.events_out,
         clean(&heard(peer.last_heard.as_deref(), now)),
     );
-    let address = match &peer.address {
+    let mut address = match &peer.address {
         Some(address) => format!("at {address}"),
         None => "it dials us".into(),
     };
+    if peer.protocol == "v1" {
+        address.push_str(", federation v1");
+    }
     text.push_str(&wrap(&address, "  ", WIDTH));
+    if let Some(relaxed) = &peer.relaxed {
+        text.push_str(&wrap(&format!("RELAXED: {relaxed}"), "  ", WIDTH));
+    }
     text.push_str(&wrap(&stopped(peer), "  ", WIDTH));
     text.push_str(&wrap(&peer.crossing.words(), "  ", WIDTH));
     text.push_str(&wrap(&spool(&peer.spool), "  ", WIDTH));

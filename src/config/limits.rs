@@ -100,6 +100,8 @@ limits! {
     max_watchers: u16 = 4 in 0..=64;
     /// Registered federates.
     max_federates: u16 = 8 in 1..=128;
+    /// Multicast meshes.
+    max_meshes: u16 = 2 in 0..=16;
     /// Groups that can be told apart, `__ANON__` among them.
     max_groups: u8 = 16 in 1..=48;
     /// Local networks, the one of [listen] among them.

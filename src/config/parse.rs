@@ -56,6 +56,7 @@ impl Config {
             None => default.name,
         };
         let listen = reader.listen(&raw.listen, default.listen)?;
+        let networks = reader.networks(&raw.network, &listen, &limits)?;
         reader.group_places(Self {
             name,
             advertised_host: raw
@@ -69,7 +70,6 @@ impl Config {
                 .as_ref()
                 .map(|identity| reader.identity(identity))
                 .transpose()?,
-            networks: reader.networks(&raw.network, &listen, &limits)?,
             listen,
             console_idle_minutes: match &raw.console.idle_minutes {
                 Some(minutes) => reader.idle_minutes(minutes)?,
@@ -79,6 +79,8 @@ impl Config {
             led: reader.led(&raw.led)?,
             clock: reader.clock(&raw.clock)?,
             peers: reader.peers(&raw.peer, &limits, &uplinks)?,
+            meshes: reader.meshes(&raw.mesh, &networks, &limits)?,
+            networks,
             uplinks,
             limits,
         })

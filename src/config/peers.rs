@@ -108,6 +108,7 @@ impl Reader<'_> {
                 )
             })?),
         };
+        let spoken = self.peer_protocol(raw)?;
         Ok(Peer {
             name: self.name("name", name)?,
             address,
@@ -139,6 +140,9 @@ impl Reader<'_> {
             rate: raw.rate.as_ref().map(|rate| self.rate(rate)).transpose()?,
             compress: raw.compress.unwrap_or(true),
             groups: self.peer_groups(raw)?,
+            protocol: spoken.protocol,
+            flavour: spoken.flavour,
+            legacy_no_client_certificate: spoken.legacy_no_client_certificate,
             data_packages_in: raw.data_packages_in.unwrap_or(true),
             data_packages_out: raw.data_packages_out.unwrap_or(true),
             filters: self.filters(raw.filter.as_ref())?,

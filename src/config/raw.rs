@@ -10,6 +10,7 @@ use super::clock::{CLOCK_KEYS, RawClock};
 use super::filter::{FILTER_KEYS, RawFilters};
 use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
+use super::mesh::{MESH_KEYS, RawMesh};
 use super::network::{NETWORK_KEYS, RawNetwork};
 use super::probe::RawProbe;
 use super::uplinks::{RawUplink, UPLINK_KEYS};
@@ -27,6 +28,7 @@ pub(super) const TOP_KEYS: &[&str] = &[
     "uplink",
     "network",
     "peer",
+    "mesh",
 ];
 const NODE_KEYS: &[&str] = &["name", "advertised_host"];
 const IDENTITY_KEYS: &[&str] = &["certificate", "key"];
@@ -65,6 +67,9 @@ const PEER_KEYS: &[&str] = &[
     "fallback_when_no_group_mappings",
     "max_hops",
     "outbound_group_hop_limits",
+    "protocol",
+    "flavour",
+    "legacy_no_client_certificate",
     "data_packages_in",
     "data_packages_out",
     "filter",
@@ -91,6 +96,7 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "keepalive" => Some(("[keepalive]", KEEPALIVE_KEYS)),
         "network" => Some(("[[network]]", NETWORK_KEYS)),
         "peer" => Some(("[[peer]]", PEER_KEYS)),
+        "mesh" => Some(("[[mesh]]", MESH_KEYS)),
         _ => None,
     }
 }
@@ -162,10 +168,11 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         (_, "allow_callsigns" | "block_callsigns") => {
             "write a list of callsigns such as [\"ALPHA*\"]".into()
         }
-        ("peer", "data_packages_in" | "data_packages_out")
+        ("peer", "data_packages_in" | "data_packages_out" | "legacy_no_client_certificate")
         | ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock" | "compress")
         | ("led", "active_low")
         | ("uplink", "metered")
+        | ("mesh", "incoming" | "outgoing")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
         ("clock", "gpsd") => {
             "write host:port in quotes such as \"127.0.0.1:2947\", or \"\" for off".into()
@@ -175,6 +182,8 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
             "write an address in quotes such as \"0.0.0.0:9001\", a list of them, or \"\" for off"
                 .into()
         }
+        ("mesh", "ttl") => "write a whole number without quotes, 1 to 255".into(),
+        ("mesh", "mesh") => "begin each mesh with a line [[mesh]]".into(),
         ("uplink", "uplink") => "begin each uplink with a line [[uplink]]".into(),
         ("peer", "peer") => "begin each peer with a line [[peer]]".into(),
         (_, key) if key == table => {
@@ -198,6 +207,7 @@ pub(super) struct RawConfig {
     pub(super) network: Vec<Spanned<RawNetwork>>,
     pub(super) keepalive: RawKeepalive,
     pub(super) peer: Vec<Spanned<RawPeer>>,
+    pub(super) mesh: Vec<Spanned<RawMesh>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -264,6 +274,9 @@ pub(super) struct RawPeer {
     pub(super) fallback_when_no_group_mappings: Option<bool>,
     pub(super) max_hops: Option<Spanned<i64>>,
     pub(super) outbound_group_hop_limits: Option<Spanned<Vec<String>>>,
+    pub(super) protocol: Option<Spanned<String>>,
+    pub(super) flavour: Option<Spanned<String>>,
+    pub(super) legacy_no_client_certificate: Option<Spanned<bool>>,
     pub(super) data_packages_in: Option<bool>,
     pub(super) data_packages_out: Option<bool>,
     #[serde(alias = "filters", alias = "federation_filter")]

@@ -11,8 +11,10 @@ use super::filter::Filters;
 use super::groups::PeerGroups;
 use super::led::Led;
 use super::limits::Limits;
+use super::mesh::Mesh;
 use super::network::{LOCAL_NETWORK, NetworkSettings};
 use super::probe::Probe;
+use super::protocol::{Flavour, Protocol};
 use super::rate::Rate;
 use super::uplinks::Uplink;
 use crate::pki::Fingerprint;
@@ -58,6 +60,8 @@ pub struct Config {
     pub networks: Vec<NetworkSettings>,
     /// Registered federates.
     pub peers: Vec<Peer>,
+    /// Multicast groups that the box joins.
+    pub meshes: Vec<Mesh>,
 }
 
 /// Where a certificate of somebody else's making lies.
@@ -124,6 +128,12 @@ pub struct Peer {
     pub compress: bool,
     /// Which groups it gives and takes, and how far.
     pub groups: PeerGroups,
+    /// Which federation protocol it speaks.
+    pub protocol: Protocol,
+    /// Who speaks federation v1 there.
+    pub flavour: Flavour,
+    /// It need not ask for our certificate, and is known by its fingerprint alone; see [`Peer::relaxed`].
+    pub legacy_no_client_certificate: bool,
     /// Take data packages and files from it.
     pub data_packages_in: bool,
     /// Let it have data packages and files of ours.
@@ -155,6 +165,7 @@ impl Default for Config {
             uplinks: Vec::new(),
             networks: vec![NetworkSettings::of(LOCAL_NETWORK)],
             peers: Vec::new(),
+            meshes: Vec::new(),
         }
     }
 }

@@ -88,7 +88,20 @@ discovery = true    # side connections between boxes learn how long the network 
 # fallback_when_no_group_mappings = false # what has no known name goes into inbound_groups, and not nowhere
 # max_hops = 3                           # how far our events may go from here; without: no limit
 # outbound_group_hop_limits = ["Blue:2"] # the same by group
+# protocol = "v2"                        # or "v1": FreeTAKServer and old TAK Servers, usually on port 9000
+#                                        # with v1: flavour = "freetakserver" (default "takserver"), and
+#                                        # legacy_no_client_certificate = true (see the README before you do)
 # fallback_seconds = 10                  # with fallback_of = "NAME": dialled only while NAME has been down so long
+
+# [[mesh]]                               # the multicast of ATAK on a network, for those who have no server
+# name = "lan"
+# interface = "eth0"                     # it need not be there yet
+# sa = "239.2.3.1:6969"                  # where positions are said
+# chat = "224.10.10.1:17012"             # where chat is said
+# ttl = 1                                # 1: not beyond this network
+# form = "xml"                           # or "protobuf"; both are understood
+# incoming = true                        # take what is said there
+# outgoing = true                        # say there what we have; false: the box sends nothing there at all
 "#;
 
 impl Config {

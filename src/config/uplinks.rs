@@ -107,13 +107,7 @@ impl Reader<'_> {
             return Err(self.bad(whole, "interface", "is missing", cure));
         };
         let text = interface.get_ref();
-        let fits = !text.is_empty()
-            && text.len() <= INTERFACE_BYTES
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'/')
-            && !matches!(text.as_str(), "." | "..");
-        if !fits {
+        if !is_interface(text) {
             let fault = format!("{text:?} is no name of an interface");
             return Err(self.bad(interface, "interface", fault, cure));
         }
@@ -165,6 +159,16 @@ impl Reader<'_> {
                 most: *range.end(),
             })
     }
+}
+
+/// Whether Linux would call an interface so.
+pub(super) fn is_interface(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= INTERFACE_BYTES
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'/')
+        && !matches!(text, "." | "..")
 }
 
 /// `9600 bit/s`, `64 kbit/s`, `2 Mbit/s`; at least 300 bit/s.

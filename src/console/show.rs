@@ -175,7 +175,34 @@ pub(super) fn status(status: &Status) -> String {
     page.blank();
     let mut text = page.into_text();
     text.push_str(&peers(status));
+    text.push_str(&meshes(status));
     text
+}
+
+/// The meshes, if there are any.
+pub(super) fn meshes(status: &Status) -> String {
+    let mut page = Page::new();
+    for mesh in &status.meshes {
+        page.blank();
+        page.verbatim(&format!(
+            "mesh {} {} {:>7} {:>7} {:>9} {:>9}  {}",
+            column(&mesh.name, 15),
+            column(mesh.state.word(), 10),
+            "",
+            "",
+            mesh.events_in,
+            mesh.events_out,
+            heard(mesh.last_heard.as_deref(), &status.clock.utc),
+        ));
+        page.inner(&mesh.place());
+        if !mesh.reason.is_empty() {
+            page.inner(&mesh.reason);
+        }
+        if !mesh.dropped.is_empty() {
+            page.inner(&format!("dropped: {}", counts(&mesh.dropped)));
+        }
+    }
+    page.into_text()
 }
 
 pub(super) fn peers(status: &Status) -> String {

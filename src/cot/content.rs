@@ -20,6 +20,7 @@ mod tokens;
 
 use crate::wire::fig::{Addressee, Geo};
 use crate::wire::number;
+use crate::wire::tak;
 use crate::wire::text;
 use crate::wire::xml::{Detail, Event, Named, destinations};
 use hash::Hash;
@@ -112,6 +113,30 @@ pub fn of_geo(seed: u64, event: &Geo<'_>, detail: Option<&Detail<'_>>) -> u64 {
         },
     };
     of_parts(seed, &parts, event.destinations())
+}
+
+/// What the event of a `TakMessage` says. Its text must be checked, or what comes out means nothing.
+pub fn of_tak(seed: u64, event: &tak::Event<'_>) -> u64 {
+    let detail = event.detail.unwrap_or_default();
+    let time = |time: Option<i64>| time.unwrap_or(i64::MIN);
+    let parts = Parts {
+        spelled: Spelled::Meant,
+        uid: event.uid,
+        kind: event.kind,
+        how: event.how,
+        times: [time(event.time), time(event.start), time(event.stale)],
+        point: event.point,
+        children: detail.xml,
+        typed: Typed {
+            track: detail.track,
+            battery: detail.battery.map(i64::from),
+            precision: detail.precision.unwrap_or_default(),
+            callsign: detail.contact.unwrap_or_default()[0],
+            group: detail.group.unwrap_or_default(),
+            takv: detail.takv.unwrap_or_default(),
+        },
+    };
+    of_parts(seed, &parts, std::iter::empty())
 }
 
 /// What an event says that was taken apart; `addressees` are those that stand in fields.
@@ -231,11 +256,24 @@ fn children(seed: u64, bytes: &[u8], found: &mut Found) -> u64 {
                 found.contact |= name == b"contact";
                 found.group |= name == b"__group";
                 found.takv |= name == b"takv";
-                sum = sum.wrapping_add(child(seed, name, attributes, &mut tokens));
+                let said = child(seed, name, attributes, &mut tokens);
+                // Fields that are empty are not there, so neither is an element that says nothing.
+                if !matches!(name, b"contact" | b"__group" | b"takv") || said != nothing(seed, name)
+                {
+                    sum = sum.wrapping_add(said);
+                }
             }
         }
     }
     sum
+}
+
+/// What an element says that is empty.
+fn nothing(seed: u64, name: &[u8]) -> u64 {
+    let mut hash = Hash::new(seed);
+    hash.tag(seed, name, std::iter::empty());
+    hash.end();
+    hash.finish()
 }
 
 /// One child with all that is in it; the opening tag is read.
@@ -283,14 +321,14 @@ fn own_places(hash: &mut Hash, seed: u64, typed: &Typed<'_>, found: &Found) {
 fn lifted(seed: u64, typed: &Typed<'_>, found: &Found) -> u64 {
     let mut sum = 0u64;
     let mut element = |name: &[u8], names: &[&[u8]], values: &[&[u8]]| {
-        if values.iter().all(|value| value.is_empty()) {
-            return;
-        }
         let meant = |(&name, &value)| (Attribute { name, value }, Spelled::Meant);
         let mut hash = Hash::new(seed);
         hash.tag(seed, name, names.iter().zip(values).map(meant));
         hash.end();
-        sum = sum.wrapping_add(hash.finish());
+        let said = hash.finish();
+        if said != nothing(seed, name) {
+            sum = sum.wrapping_add(said);
+        }
     };
     if !found.contact {
         element(b"contact", &[b"callsign"], &[typed.callsign]);

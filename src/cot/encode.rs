@@ -12,7 +12,7 @@ use crate::wire::xml::{Child, Detail, Event, Named, destinations};
 use crate::wire::{number, proto, text};
 
 /// Room left for the key and length of the event field, which is right for 128 to 16 383 bytes.
-const HEAD: usize = 3;
+pub(super) const HEAD: usize = 3;
 
 /// Appends the event as field `field` of an outer message, and `behind` behind it.
 ///
@@ -61,7 +61,7 @@ const TYPED: usize = 64;
 /// Writes key and length of the field whose content begins at `begin`, into the [`HEAD`] bytes left before it; so many
 /// bytes stand behind it.
 #[inline]
-fn put_head(out: &mut Vec<u8>, field: u32, begin: usize, behind: usize) {
+pub(super) fn put_head(out: &mut Vec<u8>, field: u32, begin: usize, behind: usize) {
     let mut rest = out.len() - begin - behind;
     let key = (field << 3 | 2) as u8;
     let room = begin - HEAD..begin;
@@ -108,7 +108,7 @@ fn put_fields<'r>(
 
 /// Room for the head, then the times and the place, which stand in every event.
 #[inline(always)]
-fn put_times_and_place(room: &mut Room<'_>, times: &[i64; 3], point: &[f64; 5]) {
+pub(super) fn put_times_and_place(room: &mut Room<'_>, times: &[i64; 3], point: &[f64; 5]) {
     const DOUBLES: usize = HEAD + 3 * 7;
     // The zeros of the place too: very old peers required these five (protocol reference 1.2, legacy note).
     let put_place = |room: &mut [u8; 5 * 9]| {
@@ -150,7 +150,7 @@ fn put_times_and_place(room: &mut Room<'_>, times: &[i64; 3], point: &[f64; 5]) 
 
 /// The detail, in the text or as typed fields, in the order of their numbers as far as that costs nothing.
 #[inline(always)]
-fn put_detail<'a>(room: &mut Room<'_>, detail: &Detail<'a>, plain: bool) {
+pub(super) fn put_detail<'a>(room: &mut Room<'_>, detail: &Detail<'a>, plain: bool) {
     let mut lifted = Lifted::default();
     let track = track(&detail.track);
     if let Some((_, _, true)) = track

@@ -3,12 +3,13 @@
 //! Nearly every peer is told the same around an event, and for it all is ready made. What one peer is told differently
 //! is its [`Label`]; peers with equal labels share one, by its number.
 
-use super::encode;
 use super::groups::{DEFAULT_GROUP, GroupSet, GroupTable};
+use super::{encode, tak};
 use crate::counters::Reason;
 use crate::wire::fig::{Federated, Hops, federated, group_hops};
 use crate::wire::proto::{self, Value, bytes_length, int_length, put_bytes, put_header, put_int};
-use crate::wire::xml::Event;
+use crate::wire::tak::Event as TakEvent;
+use crate::wire::xml::{Detail, Event};
 
 /// A `ContactListEntry`'s operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +121,19 @@ impl Envelope {
     /// [`Reason::Incomplete`]; `out` is as before.
     pub fn put_event(&self, out: &mut Vec<u8>, event: &Event<'_>) -> Result<(), Reason> {
         encode::put_event(out, federated::EVENT, event, &self.own)
+    }
+
+    /// Appends the event of a local `TakMessage` as a `FederatedEvent`; `shown` is what [`tak::read_detail`] noted.
+    ///
+    /// # Errors
+    /// [`Reason::Incomplete`]; `out` is as before.
+    pub fn put_tak_event(
+        &self,
+        out: &mut Vec<u8>,
+        event: &TakEvent<'_>,
+        shown: Option<&Detail<'_>>,
+    ) -> Result<(), Reason> {
+        tak::to_geo::put_event(out, federated::EVENT, event, shown, &self.own)
     }
 
     /// Appends a contact as a field of the message being written; follow with [`Envelope::finish`] or an event.

@@ -30,7 +30,7 @@ pub(super) fn holds_only_destinations(marti: &[u8]) -> bool {
 }
 
 /// What follows the tag at the start, and whether that tag ends with `/>`. A `>` between quotes ends nothing.
-fn after_tag(tag: &[u8]) -> Option<(bool, &[u8])> {
+pub(super) fn after_tag(tag: &[u8]) -> Option<(bool, &[u8])> {
     let mut quote = None;
     for (at, &byte) in tag.iter().enumerate() {
         match (quote, byte) {

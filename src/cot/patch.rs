@@ -2,6 +2,7 @@
 
 use crate::wire::fig::{federated, geo};
 use crate::wire::stamp;
+use crate::wire::tak::message::{event, message};
 
 /// Longest [`Times`] edit: two headers, three keys, three varints of ten bytes.
 const EDIT_MAX: usize = 2 + 3 * 11;
@@ -62,7 +63,7 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-/// What is appended to a `FederatedEvent` to give its event other times: a second event field that holds nothing else.
+/// What is appended to a `FederatedEvent`, or a `TakMessage`, to give its event other times: a second event field that holds nothing else.
 /// Protocol buffers merge the two, and the later value counts; whatever else the message says stays as it is, and so does
 /// the first event field, by which the same event is known on whatever way it comes.
 #[derive(Debug, Clone, Copy)]
@@ -74,12 +75,24 @@ pub struct Times {
 impl Times {
     /// Of time, start and stale, milliseconds since 1970.
     pub fn of(times: [i64; 3]) -> Self {
+        let numbers = [geo::SEND_TIME, geo::START_TIME, geo::STALE_TIME];
+        Self::merged(federated::EVENT, numbers.into_iter().zip(times))
+    }
+
+    /// The same for a `TakMessage`, as far as its event has them.
+    pub fn of_tak(times: [Option<i64>; 3]) -> Self {
+        let numbers = [event::SEND_TIME, event::START_TIME, event::STALE_TIME];
+        let given = numbers.into_iter().zip(times);
+        let given = given.filter_map(|(number, time)| Some((number, time?)));
+        Self::merged(message::EVENT, given)
+    }
+
+    fn merged(field: u32, times: impl Iterator<Item = (u32, i64)>) -> Self {
         let mut edit = Self {
             bytes: [0; EDIT_MAX],
             length: 2,
         };
-        let numbers = [geo::SEND_TIME, geo::START_TIME, geo::STALE_TIME];
-        for (number, time) in numbers.into_iter().zip(times) {
+        for (number, time) in times {
             edit.push((number << 3) as u8);
             let mut value = time.cast_unsigned();
             while value >= 0x80 {
@@ -88,7 +101,7 @@ impl Times {
             }
             edit.push(value as u8);
         }
-        edit.bytes[0] = (federated::EVENT << 3 | 2) as u8;
+        edit.bytes[0] = (field << 3 | 2) as u8;
         edit.bytes[1] = (edit.length - 2) as u8;
         edit
     }

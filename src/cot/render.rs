@@ -200,18 +200,23 @@ fn put_typed(room: &mut Room<'_>, event: &Geo<'_>, typed: &Typed) {
         room.put_array(b"\"/>");
     }
     if typed.precision {
-        room.put_array(b"<precisionlocation");
-        put_given(room, b" geopointsrc=\"", event.ploc, event.simple);
-        put_given(room, b" altsrc=\"", event.palt, event.simple);
-        room.put_array(b"/>");
+        put_precision(room, event);
     }
     if typed.marti {
         room.aside(|room| put_marti(room, event));
     }
 }
 
+#[inline(always)]
+pub(super) fn put_precision(room: &mut Room<'_>, event: &Geo<'_>) {
+    room.put_array(b"<precisionlocation");
+    put_given(room, b" geopointsrc=\"", event.ploc, event.simple);
+    put_given(room, b" altsrc=\"", event.palt, event.simple);
+    room.put_array(b"/>");
+}
+
 #[inline(never)]
-fn put_marti<'r>(mut room: Room<'r>, event: &Geo<'_>) -> Room<'r> {
+pub(super) fn put_marti<'r>(mut room: Room<'r>, event: &Geo<'_>) -> Room<'r> {
     room.put_array(b"<marti>");
     for addressee in event.destinations() {
         match addressee {
@@ -229,7 +234,7 @@ fn put_marti<'r>(mut room: Room<'r>, event: &Geo<'_>) -> Room<'r> {
 
 /// Puts `written`, and the picture back into an `<image>` that a peer has emptied (protocol reference 1.7, rule 5).
 #[inline(never)]
-fn put_with_image<'r>(
+pub(super) fn put_with_image<'r>(
     mut room: Room<'r>,
     event: &Geo<'_>,
     detail: &Detail<'_>,
@@ -267,7 +272,12 @@ fn put_with_image<'r>(
 
 /// ` name="` and a value and `"`; the value is escaped unless it is known to be simple.
 #[inline(always)]
-fn put_attribute<const N: usize>(room: &mut Room<'_>, name: &[u8; N], value: &[u8], simple: bool) {
+pub(super) fn put_attribute<const N: usize>(
+    room: &mut Room<'_>,
+    name: &[u8; N],
+    value: &[u8],
+    simple: bool,
+) {
     room.put_array(name);
     match simple {
         true => room.put(value),
@@ -277,14 +287,19 @@ fn put_attribute<const N: usize>(room: &mut Room<'_>, name: &[u8; N], value: &[u
 }
 
 #[inline(always)]
-fn put_given<const N: usize>(room: &mut Room<'_>, name: &[u8; N], value: &[u8], simple: bool) {
+pub(super) fn put_given<const N: usize>(
+    room: &mut Room<'_>,
+    name: &[u8; N],
+    value: &[u8],
+    simple: bool,
+) {
     if !value.is_empty() {
         put_attribute(room, name, value, simple);
     }
 }
 
 #[inline(always)]
-fn put_number<const N: usize>(room: &mut Room<'_>, name: &[u8; N], value: f64) {
+pub(super) fn put_number<const N: usize>(room: &mut Room<'_>, name: &[u8; N], value: f64) {
     room.put_array(name);
     number::put(room, value);
     room.put_array(b"\"");

@@ -4,6 +4,8 @@
 mod content;
 mod judge;
 mod model;
+mod tak;
+mod tak_model;
 
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -128,6 +130,13 @@ impl Typed {
     }
 }
 
+/// What is given and empty is the same as not given.
+fn given_texts(event: &mut Element) {
+    let optional = ["access", "caveat", "releasableTo", "how"];
+    (event.attributes)
+        .retain(|name, value| !value.is_empty() || !optional.contains(&name.as_str()));
+}
+
 fn number_of(number: &Number) -> Option<f64> {
     Some(number.value.unwrap_or(UNKNOWN))
 }
@@ -194,8 +203,7 @@ proptest! {
             let crossed = other.attributes.remove(name).unwrap();
             prop_assert_eq!(stamp::read(crossed.as_bytes()), Some(*millis));
         }
-        // What is given and empty is the same as not given.
-        one.attributes.retain(|name, value| !value.is_empty() || !["access", "caveat", "releasableTo"].contains(&name.as_str()));
+        given_texts(&mut one);
         for (number, name) in model.point.iter().zip(["lat", "lon", "hae", "ce", "le"]) {
             if number.value.is_none() {
                 let point = one.children.iter_mut().find(|child| child.name == "point").unwrap();

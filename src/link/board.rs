@@ -259,6 +259,14 @@ impl PeerBoard {
         self.with(peer, |status| status.federate_id = federate_id);
     }
 
+    /// Whether a peer with that federate id is connected.
+    pub fn is_connected_to(&self, federate_id: &str) -> bool {
+        let is = |status: &PeerStatus| {
+            status.state == PeerState::Connected && status.federate_id == federate_id
+        };
+        self.lock().values().any(is)
+    }
+
     /// Notes the groups that the peer announced; beyond 16 names they are cut off.
     pub fn set_groups(&self, peer: &str, groups: &[String]) {
         let groups = groups

@@ -11,9 +11,9 @@ use tokio::net::TcpStream;
 
 use super::keepalive::Probes;
 
-/// The head of the kernel's `struct tcp_info` up to `tcpi_total_retrans`: eight bytes, then 24 numbers of 32 bits. It
-/// has stood so since Linux 2.6 and only grows behind it.
-const TCP_INFO_HEAD: usize = 104;
+/// The head of the kernel's `struct tcp_info` up to `tcpi_notsent_bytes`: eight bytes, 24 numbers of 32 bits, four of 64,
+/// three of 32. It has stood so since Linux 4.6 and only grows behind it.
+const TCP_INFO_HEAD: usize = 148;
 
 #[derive(Debug, Clone, Copy)]
 struct TcpInfo;
@@ -38,6 +38,15 @@ pub struct Line {
     pub retransmits: u32,
     /// Segments sent and not acknowledged yet.
     pub unacknowledged: u32,
+    /// Bytes that the kernel was given and has not sent yet.
+    pub unsent: u32,
+}
+
+impl Line {
+    /// The other end's kernel has everything that ours was given.
+    pub fn is_drained(&self) -> bool {
+        self.unacknowledged == 0 && self.unsent == 0
+    }
 }
 
 /// A second handle of a connection's socket. It keeps the socket open: drop it with the connection.
@@ -68,6 +77,7 @@ impl Gauge {
             round_trip_us: number(68)?,
             deviation_us: number(72)?,
             retransmits: number(100)?,
+            unsent: number(144)?,
         })
     }
 
@@ -135,6 +145,13 @@ mod tests {
         );
         assert!(line.deviation_us < 1_000_000, "{line:?}");
         assert!(line.unacknowledged < 10, "{line:?}");
+        // Far more than the other end takes without being read.
+        let flood = vec![0; 1 << 20];
+        while let Ok(Ok(())) =
+            tokio::time::timeout(Duration::from_millis(200), near.write_all(&flood)).await
+        {}
+        let line = gauge.read().unwrap();
+        assert!(line.unsent > 0 && !line.is_drained(), "{line:?}");
     }
 
     #[tokio::test]

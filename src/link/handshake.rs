@@ -34,6 +34,8 @@ pub enum Failure {
     NothingInCommon,
     /// It speaks no HTTP/2, so no federation v2: alert 120, or our own finding.
     NoFederation,
+    /// It speaks the other federation protocol, 1 or 2, than the one it is registered with.
+    Speaks(u8),
     /// What came is not TLS.
     NotTls,
     /// It hung up in the middle.
@@ -104,7 +106,9 @@ impl Failure {
             Self::Refused(Refusal::NotYetValid) | Self::OutOfDate => Hindrance::Clock,
             Self::Refused(Refusal::Unregistered) | Self::NotRegistered => Hindrance::Registration,
             Self::Refused(Refusal::NoClientAuth) | Self::UsageRefused => Hindrance::Usage,
-            Self::NothingInCommon | Self::NoFederation | Self::NotTls => Hindrance::Version,
+            Self::NothingInCommon | Self::NoFederation | Self::Speaks(_) | Self::NotTls => {
+                Hindrance::Version
+            }
             Self::TimedOut => Hindrance::Unanswered,
             Self::HungUp | Self::Crowded => Hindrance::Passing,
             // Every other refusal of a certificate, here or there, and what only TLS has words for.
@@ -124,6 +128,8 @@ impl Failure {
             Self::Revoked => "revoked_there",
             Self::NothingInCommon => "nothing_in_common",
             Self::NoFederation => "no_federation",
+            Self::Speaks(1) => "speaks_v1",
+            Self::Speaks(_) => "speaks_v2",
             Self::NotTls => "not_tls",
             Self::HungUp => "hung_up",
             Self::TimedOut => "timed_out",
@@ -204,6 +210,14 @@ impl fmt::Display for Failure {
             Self::NoFederation => {
                 f.write_str("the peer speaks no federation v2 (HTTP/2) on this port: v2 is usually on port 9001")
             }
+            Self::Speaks(1) => f.write_str(
+                "the peer speaks federation v1 (no ALPN) and is registered for v2: if that is meant, write protocol = \
+                 \"v1\" in its [[peer]]",
+            ),
+            Self::Speaks(_) => f.write_str(
+                "the peer speaks federation v2 (HTTP/2) and is registered for v1: take protocol = \"v1\" out of its \
+                 [[peer]]",
+            ),
             Self::NotTls => f.write_str("what came is not TLS: see that both sides name the same port"),
             Self::HungUp => f.write_str(
                 "the peer hung up during the handshake: its log says why; an unregistered certificate is the usual cause",

@@ -101,7 +101,8 @@ impl Hindrance {
                  `peer list`) and register the right one"
             }
             Self::Version => {
-                "the other side speaks another protocol: federation v2 is usually on port 9001, v1 is not spoken here"
+                "the other side speaks another protocol: federation v2 is usually on port 9001; v1, on port 9000, is \
+                 spoken with peers that have protocol = \"v1\""
             }
             Self::Groups => {
                 "the peer does not open its group stream: see that federation is enabled there and that this \

@@ -84,10 +84,32 @@ impl Port {
         self.id
     }
 
+    /// Reads the clock that the router is told.
+    pub fn now(&self) -> Now {
+        self.hub.now()
+    }
+
     /// Hands over one framed CoT XML event.
     pub fn receive_xml(&self, event: &[u8]) -> Verdict {
         self.hub
             .with(|router, now| router.receive_xml(self.id, event, now))
+    }
+
+    /// Hands over one `TakMessage`.
+    pub fn receive_tak(&self, message: &[u8]) -> Verdict {
+        self.hub
+            .with(|router, now| router.receive_tak(self.id, message, now))
+    }
+
+    /// Sends `answer` as the last XML; see [`Router::switch_to_tak`].
+    pub fn switch_to_tak(&self, answer: &[u8]) {
+        self.hub
+            .with(|router, now| router.switch_to_tak(self.id, answer, now));
+    }
+
+    /// Sends something of the link's own, in its wire form, past what waits.
+    pub fn put_first(&self, bytes: &[u8]) {
+        self.hub.with(|router, _| router.put_first(self.id, bytes));
     }
 
     /// Hands over one `FederatedEvent`.

@@ -3,6 +3,7 @@
 pub mod board;
 pub mod clients;
 pub mod door;
+pub mod fed1;
 pub mod fed2;
 pub mod federate;
 pub mod gauge;
@@ -12,8 +13,10 @@ pub mod handshake;
 pub mod hindrance;
 pub mod http;
 pub mod hub;
+pub mod ingest;
 pub mod keepalive;
 pub mod login;
+pub mod mesh;
 pub mod meter;
 pub mod narrow;
 pub mod nat;

@@ -6,9 +6,10 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, ring::default_provider, verify_tls12_signature,
     verify_tls13_signature,
@@ -137,6 +138,55 @@ pub fn federation_client(
     observer: Observer,
 ) -> Result<Arc<ClientConfig>, Error> {
     client(credentials, Admission::One(rule), observer, VERSIONS).map(Arc::new)
+}
+
+/// For dialling one federate over federation v1: no ALPN, everything else the same. Tells whether the peer asked for our
+/// certificate.
+///
+/// # Errors
+/// Only when the crypto provider lacks what TLS needs.
+pub fn legacy_client(
+    credentials: &Credentials,
+    rule: TrustRule,
+    observer: Observer,
+) -> Result<(Arc<ClientConfig>, Asked), Error> {
+    let mut config = client(credentials, Admission::One(rule), observer, VERSIONS)?;
+    config.alpn_protocols.clear();
+    let asked = Asked::default();
+    config.client_auth_cert_resolver = Arc::new(Asking {
+        inner: credentials.resolver.clone(),
+        asked: asked.clone(),
+    });
+    Ok((Arc::new(config), asked))
+}
+
+/// Whether a peer asked for our certificate. Clones share it; a configuration dials one connection at a time.
+#[derive(Debug, Clone, Default)]
+pub struct Asked(Arc<AtomicBool>);
+
+impl Asked {
+    /// Whether the peer of the last handshake did; asked once per handshake.
+    pub fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// Our certificate, and whether it was asked for.
+#[derive(Debug)]
+struct Asking {
+    inner: Arc<SingleCertAndKey>,
+    asked: Asked,
+}
+
+impl ResolvesClientCert for Asking {
+    fn resolve(&self, hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asked.0.store(true, Ordering::Relaxed);
+        ResolvesClientCert::resolve(&*self.inner, hints, schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
 }
 
 /// For the `clients_tls` listener: admits whoever holds a certificate of these CAs.

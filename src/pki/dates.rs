@@ -94,6 +94,19 @@ pub(super) fn verify(
     }
 }
 
+/// Judges the dates of a leaf that is registered by its fingerprint, and of nothing else.
+pub(super) fn of_registered(leaf: &Facts, moment: Moment) -> Result<Option<Doubt>, Refusal> {
+    let seconds = |time: UnixTime| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    let now = seconds(moment.now);
+    match moment.floor {
+        _ if now > leaf.not_after => Err(Refusal::Expired),
+        None if now < leaf.not_before => Err(Refusal::NotYetValid),
+        Some(_) if now < leaf.not_before => Ok(Some(Doubt::Behind)),
+        Some(floor) if seconds(floor) < leaf.not_before => Ok(Some(Doubt::Unproven)),
+        _ => Ok(None),
+    }
+}
+
 /// From when on every certificate of the chain is valid, seconds since 1970.
 fn begin(chain: &[CertificateDer<'_>]) -> Option<u64> {
     chain

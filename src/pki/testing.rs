@@ -108,6 +108,7 @@ pub(crate) fn rule(
             .into_iter()
             .collect(),
         fingerprint: leaf.map(|identity| Fingerprint::of(&identity.chain[0])),
+        leaf_alone: false,
     }
 }
 

@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 use std::task::{Context, Poll, Waker};
 
-use super::link::{LinkId, LinkSpec, Network, PeerSpec, Wire};
+use super::link::{Form, LinkId, LinkSpec, Network, PeerSpec, Wire};
 use super::outbox::Bounds;
 use super::policy::Policy;
 use super::recorder::{Decided, LinkKind, Note, Recording, What};
 use super::router::{Router, Settings};
 use crate::clock::Now;
 use crate::cot::federated::Envelope;
+use crate::cot::tak;
 use crate::wire::{stamp, xml};
 
 /// What came of one event of the recording.
@@ -209,7 +210,7 @@ impl Flight {
     fn event(&mut self, note: &Note) -> Replayed {
         let What::Event {
             from,
-            federated,
+            form,
             content,
             verdict,
             bytes,
@@ -235,9 +236,10 @@ impl Flight {
             },
         };
         let now = now(note);
-        let decided = match federated {
-            true => self.router.receive_federated(link, &made, now),
-            false => self.router.receive_xml(link, &made, now),
+        let decided = match form {
+            Form::Federated => self.router.receive_federated(link, &made, now),
+            Form::Xml => self.router.receive_xml(link, &made, now),
+            Form::Tak => self.router.receive_tak(link, &made, now),
         };
         self.contents.insert(*content, made);
         self.drain(now);
@@ -275,7 +277,7 @@ fn introduced(recording: &Recording, contact: &str) -> bool {
 /// An event as its note describes it, in the form in which it came.
 fn made_again(note: &Note) -> Option<Vec<u8>> {
     let What::Event {
-        federated,
+        form,
         content,
         uid,
         kind,
@@ -291,20 +293,24 @@ fn made_again(note: &Note) -> Option<Vec<u8>> {
         .wall_ms
         .checked_add(i64::from((*left_s)?).checked_mul(1000)?)?;
     // In XML it is kept as it was written, references and all; in protobuf as it is meant.
-    let uid = match federated {
-        true => escaped(uid),
-        false => uid.clone(),
+    let uid = match form {
+        Form::Xml => uid.clone(),
+        Form::Federated | Form::Tak => escaped(uid),
     };
     let text = format!(
         "<event version=\"2.0\" uid=\"{uid}\" type=\"{kind}\" time=\"{now}\" start=\"{now}\" stale=\"{}\" how=\"m-g\">\
          <point lat=\"0\" lon=\"0\" hae=\"0\" ce=\"0\" le=\"0\"/><detail><remarks>{content:016x}</remarks></detail></event>",
         time(stale)?
     );
-    if !federated {
+    if *form == Form::Xml {
         return Some(text.into_bytes());
     }
     let event = xml::parse(text.as_bytes()).ok()?;
     let mut message = Vec::new();
+    if *form == Form::Tak {
+        tak::encode::put_event(&mut message, &event).ok()?;
+        return Some(message);
+    }
     // Any box but ours; the one it came from is not recorded.
     let envelope = Envelope::new(b"00000000000000000000000000000000");
     envelope.put_event(&mut message, &event).ok()?;

@@ -3,19 +3,10 @@
 use std::collections::HashMap;
 
 use super::groups::GroupSet;
-use super::link::LinkId;
+use super::link::{Form, LinkId};
 
 /// Longer events are not kept: a position takes less.
 pub const EVENT_MAX: usize = 2048;
-
-/// Which wire form the bytes are in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// CoT XML.
-    Xml,
-    /// `FederatedEvent`.
-    Federated,
-}
 
 /// A kept event.
 #[derive(Debug)]

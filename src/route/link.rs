@@ -28,6 +28,28 @@ pub enum Wire {
     Legacy,
 }
 
+/// Which form the bytes of an event are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Form {
+    /// CoT XML.
+    Xml,
+    /// `FederatedEvent`.
+    Federated,
+    /// `TakMessage`.
+    Tak,
+}
+
+impl Form {
+    /// The word for scripts.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Xml => "xml",
+            Self::Federated => "federated",
+            Self::Tak => "tak",
+        }
+    }
+}
+
 /// What a neighbour of a local network is, beside the clients who come by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Role {

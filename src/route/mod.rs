@@ -20,5 +20,5 @@ pub mod router;
 pub mod spool;
 pub mod trace;
 
-pub use link::{LinkId, LinkSpec, Network, PeerSpec, Role, Verdict, Wire};
-pub use router::{ASIDE_BYTES, CameEcho, Router, Settings};
+pub use link::{Form, LinkId, LinkSpec, Network, PeerSpec, Role, Verdict, Wire};
+pub use router::{ASIDE_BYTES, CameEcho, Router, Settings, WATCHED_BYTES};

@@ -4,6 +4,7 @@
 //! never block, and what does not fit gives way by class, with its reason counted.
 
 mod park;
+mod reframe;
 mod salvage;
 
 use std::task::{Context, Poll, Waker};

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::budget::LARGE_EVENTS;
-use crate::config::{Config, Peer, Uplink};
+use crate::config::{Config, Limits, Peer, Protocol, Uplink};
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
+use crate::link::fed1;
 use crate::link::fed2::companion::Feature;
 use crate::link::fed2::echo::EchoDesk;
 use crate::link::fed2::groups::Announced;
@@ -20,6 +22,7 @@ use crate::link::federate::node::MESSAGE_OVERHEAD;
 use crate::link::federate::{Dialler, Identify, Node, PeerSettings, Registry, Timing};
 use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
+use crate::link::ingest::Intake;
 use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
@@ -40,6 +43,8 @@ pub(super) struct Federation {
     credentials: Credentials,
     /// The CA of our own certificate; peers of the same one are kin.
     issuer: CertificateDer<'static>,
+    /// Fingerprint of our certificate.
+    leaf: String,
     roster: Roster,
     /// The enabled peers, as the accepting side looks them up.
     enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>>,
@@ -89,8 +94,8 @@ impl Federation {
             clock,
         } = shared;
         let timing = Timing {
-            handshake: std::time::Duration::from_secs(config.limits.handshake_seconds.into()),
-            half_event: std::time::Duration::from_secs(config.limits.half_event_seconds.into()),
+            handshake: Duration::from_secs(config.limits.handshake_seconds.into()),
+            half_event: Duration::from_secs(config.limits.half_event_seconds.into()),
             ..Timing::default()
         };
         let node = Arc::new(Node {
@@ -119,6 +124,7 @@ impl Federation {
             tracing::warn!(%error, "changes of routes are not heard of: links come back when their pauses are over");
         });
         let credentials = Credentials::new(&own.identity)?.judging_at(clock.moments());
+        let leaf = own.identity.fingerprint().to_string();
         let roster = Roster::default();
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
         let door = Door::default();
@@ -129,11 +135,13 @@ impl Federation {
             identify: identify(roster.clone(), Arc::clone(&enabled), clock.moments()),
             door: door.clone(),
             refusals,
+            leaf: leaf.clone(),
         });
         Ok(Self {
             node,
             issuer: own.issuer().clone(),
             credentials,
+            leaf,
             roster,
             enabled,
             applied: BTreeMap::new(),
@@ -157,9 +165,13 @@ impl Federation {
         self.acceptor.listen(listener);
     }
 
-    /// The places for large events, which the local clients share.
-    pub(super) fn large_events(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.node.large_events)
+    /// Bounds of what local clients and servers send; the places for large events are shared.
+    pub(super) fn intake(&self, limits: &Limits) -> Intake {
+        Intake {
+            large_events: Arc::clone(&self.node.large_events),
+            max_event: limits.max_event_kib as usize * 1024,
+            half_event: Duration::from_secs(limits.half_event_seconds.into()),
+        }
     }
 
     /// The clock, by which the local clients' certificates are judged too.
@@ -170,6 +182,16 @@ impl Federation {
     /// What goes over the wire to each peer.
     pub(super) fn meters(&self) -> Meters {
         self.node.meters.clone()
+    }
+
+    /// Changes of the network, of which other links want to hear too.
+    pub(super) fn routes(&self) -> Routes {
+        self.node.routes.clone()
+    }
+
+    /// The router.
+    pub(super) fn hub(&self) -> Hub {
+        self.node.hub.clone()
     }
 
     /// The door, which the local clients share.
@@ -203,6 +225,9 @@ impl Federation {
             .map(|peer| (peer.name.clone(), PeerSettings::of(peer, &config.uplinks)))
             .collect();
         let groups = Groups::of(config, |peer| peer.authorities.contains(&self.issuer));
+        for (peer, relaxed) in enabled().filter_map(|peer| Some((peer, peer.relaxed()?))) {
+            tracing::warn!(peer = peer.name, "{}: {relaxed}", peer.name);
+        }
         let spools: Vec<&str> = spool::names(&config.peers).collect();
         self.node.hub.with(|router, now| {
             router.set_peers(&specs);
@@ -302,16 +327,36 @@ impl Federation {
             }
             board.set_address(name, address);
             board.set(name, PeerState::Connecting, "starting", now);
-            let observer = self.clock.telling(tls::unobserved());
-            match tls::federation_client(&self.credentials, rule(peer), observer) {
-                Ok(tls) => {
-                    let node = Arc::clone(&self.node);
-                    let dialler = fed2::dial(node, PeerSettings::of(peer, &self.uplinks), tls);
+            match self.dial(peer) {
+                Ok(dialler) => {
                     self.diallers.insert(name.clone(), dialler);
                 }
                 Err(error) => board.set(name, PeerState::Waiting, error.to_string(), now),
             }
         }
+    }
+
+    fn dial(&self, peer: &Peer) -> Result<Dialler, rustls::Error> {
+        let observer = self.clock.telling(tls::unobserved());
+        let (node, settings) = (
+            Arc::clone(&self.node),
+            PeerSettings::of(peer, &self.uplinks),
+        );
+        Ok(match peer.protocol {
+            Protocol::V2 => {
+                let tls = tls::federation_client(&self.credentials, rule(peer), observer)?;
+                fed2::dial(node, settings, tls)
+            }
+            Protocol::V1 => {
+                let (tls, asked) = tls::legacy_client(&self.credentials, rule(peer), observer)?;
+                let ours = fed1::dialler::Ours {
+                    tls,
+                    asked: (!peer.legacy_no_client_certificate).then_some(asked),
+                    leaf: self.leaf.clone(),
+                };
+                fed1::dial(node, settings, ours)
+            }
+        })
     }
 }
 
@@ -345,6 +390,7 @@ fn rule(peer: &Peer) -> TrustRule {
         peer: peer.name.clone(),
         authorities: peer.authorities.clone(),
         fingerprint: peer.fingerprint,
+        leaf_alone: peer.legacy_no_client_certificate,
     }
 }
 

@@ -17,7 +17,6 @@ use super::web;
 use crate::api::status::ListenStatus;
 use crate::config::{Config, Limits};
 use crate::link::clients::{self, ClientBounds, Security};
-use crate::link::hub::Hub;
 use crate::link::refusals::Refusals;
 use crate::link::tls::{self, Credentials};
 use crate::pki::Own;
@@ -133,18 +132,16 @@ impl Listeners {
         self,
         own: &Own,
         limits: &Limits,
-        hub: Hub,
         refusals: Refusals,
         federation: &Federation,
         web: web::Settings,
         stop: &watch::Sender<bool>,
     ) -> Result<Vec<JoinHandle<()>>, rustls::Error> {
+        let hub = federation.hub();
         let bounds = ClientBounds {
             slots: Arc::new(Semaphore::new(usize::from(limits.max_clients))),
-            large_events: federation.large_events(),
             door: federation.door(),
-            max_event: limits.max_event_kib as usize * 1024,
-            half_event: Duration::from_secs(limits.half_event_seconds.into()),
+            intake: federation.intake(limits),
             handshake: Duration::from_secs(limits.handshake_seconds.into()),
             refusals: refusals.clone(),
             network: Network::LOCAL,

@@ -169,6 +169,8 @@ mod tests {
             rate_out: 0.0,
             sending: crate::api::sending::SendingStatus::default(),
             groups: Default::default(),
+            protocol: "v2".to_owned(),
+            relaxed: None,
             last_heard: None,
             dropped: Default::default(),
             spool: Default::default(),

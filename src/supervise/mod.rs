@@ -11,12 +11,14 @@ mod filtering;
 pub mod lamp;
 mod listeners;
 mod machine;
+mod meshes;
 mod networks;
 mod rates;
 mod report;
 pub mod safe;
 mod signals;
 mod spool;
+mod takeover;
 mod timekeeper;
 mod watch;
 mod web;
@@ -56,10 +58,12 @@ use federation::{Federation, Shares};
 use lamp::{Fitting, Shown};
 use listeners::Listeners;
 use machine::Machine;
+use meshes::Meshes;
 use rates::Rates;
 use safe::Safe;
 use signals::Signals;
 use spool::Spooler;
+use takeover::{Order, Taken, take_over};
 use timekeeper::Timekeeper;
 use watch::Watch;
 
@@ -106,6 +110,7 @@ struct Shared {
     hub: Hub,
     clock: Timekeeper,
     board: PeerBoard,
+    mesh_board: PeerBoard,
     keeper: Keeper,
     meters: Meters,
     refusals: Refusals,
@@ -149,20 +154,6 @@ impl Shared {
     fn set_config(&self, config: Config) {
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
-}
-
-/// A configuration to take over, and whom to tell when that is done.
-#[derive(Debug)]
-struct Order {
-    config: Box<Config>,
-    done: oneshot::Sender<Taken>,
-}
-
-/// What came of an [`Order`].
-#[derive(Debug)]
-struct Taken {
-    words: String,
-    restarts: bool,
 }
 
 /// Runs the box until it is told to stop. The runtime must be one that lives on a single thread.
@@ -244,6 +235,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         setup_file: config_file,
         budget,
         board,
+        mesh_board: PeerBoard::new(),
         keeper,
         rates: Mutex::default(),
         echo: federation.echo(),
@@ -261,6 +253,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         clock,
         config: Mutex::new(Arc::new(config.clone())),
     });
+    let mut meshes = Meshes::new(&shared, federation.routes());
     announce(&shared, &own, &config, access.first_password());
 
     let commands = hub.attach(LinkSpec::Commands);
@@ -283,7 +276,6 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         .serve(
             &own,
             &config.limits,
-            hub,
             refusals,
             &federation,
             web,
@@ -295,6 +287,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         let started = Spooler::start(&shared.hub, &state, &config.peers).await;
         spooler = Some(started.map_err(|error| StartError::System("no thread", error))?);
         federation.apply(&config);
+        meshes.apply(&config);
     }
 
     let mut watch = Watch::new();
@@ -321,7 +314,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
                 }
             }
             Some(order) = inbox.recv() => {
-                let taken = take_over(&shared, &mut federation, *order.config);
+                let taken = take_over(&shared, &mut federation, &mut meshes, *order.config);
                 // Whoever asked may have gone away meanwhile.
                 let _ = order.done.send(taken);
             }
@@ -336,7 +329,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     shared.manager.stopping("stopping");
     shared.stop.send_replace(true);
     let drained = async {
-        tokio::join!(federation.shutdown(), async {
+        tokio::join!(federation.shutdown(), meshes.shutdown(), async {
             for client in clients {
                 // A listener that panicked has nothing left to drain.
                 let _ = client.await;
@@ -383,57 +376,6 @@ fn open_identity(
         Err(_) if safe && files.is_some() => open(None),
         own => own,
     }
-}
-
-/// Makes a new configuration the one in use; the words tell what happened.
-fn take_over(shared: &Arc<Shared>, federation: &mut Federation, mut config: Config) -> Taken {
-    if let Some(safe) = &shared.safe {
-        return shared.take_over_safely(safe, config);
-    }
-    let old = shared.config();
-    let mut later = Vec::new();
-    if config.listen != old.listen {
-        later.push("[listen]");
-    }
-    if config.limits != old.limits {
-        later.push("[limits]");
-    }
-    if !networks::same_listeners(&config, &old) {
-        later.push("[[network]]");
-        config.networks.clone_from(&old.networks);
-    }
-    if config.identity != old.identity {
-        later.push("[identity]");
-    }
-    if config.name != old.name {
-        later.push("[node]");
-    }
-    if config.clock != old.clock {
-        shared.clock.apply(&config.clock);
-    }
-    let words = federation.apply(&config);
-    shared.set_config(Config {
-        peers: config.peers,
-        networks: config.networks,
-        uplinks: config.uplinks,
-        led: config.led,
-        clock: config.clock,
-        advertised_host: config.advertised_host,
-        keepalive_discovery: config.keepalive_discovery,
-        // What takes a restart stays as it is until then, so that `status` tells the truth.
-        ..(*old).clone()
-    });
-    let restarts = shared.manager.is_there() && !later.is_empty();
-    if restarts {
-        tracing::info!("starting again for changes of {}", later.join(" and "));
-        shared.restart_soon();
-    }
-    let words = match later.as_slice() {
-        [] => words,
-        later if restarts => format!("{words}; starting again for {}", later.join(" and ")),
-        later => format!("{words}; changes of {} take a restart", later.join(" and ")),
-    };
-    Taken { words, restarts }
 }
 
 /// After SIGHUP. Files are read beside the event loop, and the loop takes the result over.

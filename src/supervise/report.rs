@@ -61,6 +61,7 @@ impl Shared {
                     ..self.peer(peer, counters, now.wall_ms)
                 })
                 .collect(),
+            meshes: self.meshes(&config),
             networks: self.networks(&config),
             clients: u32::try_from(clients).unwrap_or(u32::MAX),
             refused: self
@@ -161,6 +162,8 @@ impl Shared {
             clock: PeerClock::default(),
             sending: self.sending(peer),
             groups: super::networks::groups(peer, known.groups),
+            protocol: peer.protocol.word().to_owned(),
+            relaxed: peer.relaxed().map(str::to_owned),
         }
     }
 

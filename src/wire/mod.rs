@@ -6,6 +6,7 @@
 //! [`survey`], [`text`], [`number`], [`proto`] and [`room`] are the letters they are written in; [`pack`] makes a stream of them small.
 
 pub mod cold;
+pub mod fed1;
 pub mod fig;
 pub mod number;
 pub mod pack;

@@ -50,7 +50,7 @@ fn messages(foreign: &Foreign, method: &str) -> Vec<Value> {
         .collect()
 }
 
-fn own_id(alpha: &TomboloBox) -> String {
+pub fn own_id(alpha: &TomboloBox) -> String {
     let id = alpha.status().0["node"]["federate_id"]
         .as_str()
         .unwrap_or_default()
@@ -183,7 +183,7 @@ fn events_both_ways_when_we_dial() {
     theirs_arrive_field_by_field(&alpha, &mut foreign);
 }
 
-fn ours_arrive_field_by_field(alpha: &TomboloBox, foreign: &Foreign) {
+pub fn ours_arrive_field_by_field(alpha: &TomboloBox, foreign: &Foreign) {
     let hawk = Device::plain(alpha.clients_tcp());
     alpha.wait_clients(1);
     let sent = position("hawk-uid", "HAWK");
@@ -248,7 +248,7 @@ fn ours_arrive_field_by_field(alpha: &TomboloBox, foreign: &Foreign) {
     );
 }
 
-fn theirs_arrive_field_by_field(alpha: &TomboloBox, foreign: &mut Foreign) {
+pub fn theirs_arrive_field_by_field(alpha: &TomboloBox, foreign: &mut Foreign) {
     let otter = Device::plain(alpha.clients_tcp());
     eventually("the second client", || {
         (alpha.status().number("/clients") >= 1).then_some(())

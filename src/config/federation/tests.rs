@@ -179,8 +179,8 @@ fn what_is_written_is_read_back_the_same() {
         "[[peer]]\nname = \"a\"\naddress = \"[::1]:9001\"\nfingerprint = \"{pin}\"\nincoming = false\n\
          data_packages_in = false\nkeepalive_seconds = 20\n\
          filter = {{ preset = \"tracks\", block_types = [\"a-h\"], block_callsigns = [\"X*\"], direction = \"out\" }}\n\
-         [[peer]]\nname = \"b\"\nfingerprint = \"{pin}\"\nenabled = false\nfilter = {{ allow_types = [\"a\"] }}\n\
-         inbound_groups = [\"Blue\"]\noutbound_groups = [\"Blue\"]\n"
+         [[peer]]\nname = \"b\"\nfingerprint = \"{pin}\"\nenabled = false\n\
+         inbound_groups = [\"Blue\"]\noutbound_groups = [\"Blue\"]\nfilter = {{ allow_types = [\"a\"] }}\n"
     );
     let config = Config::parse(&text, Path::new("")).unwrap();
     let written = write(&config.peers, |_| String::new()).unwrap();

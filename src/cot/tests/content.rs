@@ -6,7 +6,8 @@ use super::model::{Child, model};
 use super::{federated, shown};
 use crate::cot::content::{self, Parts, Spelled, Typed};
 use crate::cot::render;
-use crate::wire::{fig, xml};
+use crate::cot::tak::encode;
+use crate::wire::{fig, tak, xml};
 use prost::Message;
 
 const SEED: u64 = 7;
@@ -143,6 +144,19 @@ proptest! {
         prop_assert_eq!(said, of_message(&message), "{}", text);
         let back = shown(&message).unwrap();
         prop_assert_eq!(said, of_xml(&back), "{}\n{}", text, back);
+    }
+
+    #[test]
+    fn a_tak_message_says_the_same(model in model()) {
+        let text = model.xml();
+        let event = xml::parse(text.as_bytes()).unwrap();
+        let mut out = Vec::new();
+        prop_assume!(encode::put_event(&mut out, &event).is_ok());
+        let message = tak::parse(&out).unwrap();
+        let read = message.event.unwrap();
+        // Three times and a place are what every form has.
+        prop_assume!(event.point.is_some() && !event.how.is_empty());
+        prop_assert_eq!(of_xml(&text), content::of_tak(SEED, &read), "{}", text);
     }
 
     #[test]

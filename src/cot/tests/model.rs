@@ -189,6 +189,12 @@ pub(super) enum Child {
         junk: bool,
         style: Style,
     },
+    /// An element with attributes that mean something.
+    Named {
+        name: &'static str,
+        attributes: Vec<(&'static str, Value)>,
+        style: Style,
+    },
     Other {
         name: &'static str,
         attributes: Vec<Value>,
@@ -199,7 +205,7 @@ pub(super) enum Child {
 impl Child {
     pub(super) fn xml(&self) -> String {
         let element = |name: &str, attributes: String, style: &Style| {
-            let extra = if style.extra { " version='7'" } else { "" };
+            let extra = if style.extra { " more='7'" } else { "" };
             match style.open {
                 true => format!("<{name}{attributes}{extra}></{name}>"),
                 false => format!("<{name}{attributes}{extra}/>"),
@@ -253,6 +259,14 @@ impl Child {
                 let extra = if style.extra { " version='7'" } else { "" };
                 format!("<marti{extra}>{dests}{junk}</marti>")
             }
+            Self::Named {
+                name,
+                attributes,
+                style,
+            } => {
+                let attributes = (attributes.iter()).map(|(name, value)| value.attribute(name));
+                element(name, attributes.collect(), style)
+            }
             Self::Other {
                 name,
                 attributes,
@@ -274,7 +288,7 @@ impl Child {
             Self::Status { .. } => "status",
             Self::Precision { .. } => "precisionlocation",
             Self::Marti { .. } => "marti",
-            Self::Other { name, .. } => name,
+            Self::Named { name, .. } | Self::Other { name, .. } => name,
         }
     }
 }
@@ -319,6 +333,11 @@ fn child() -> impl Strategy<Value = Child> {
                 style
             }
         ),
+        (named(), style()).prop_map(|((name, attributes), style)| Child::Named {
+            name,
+            attributes,
+            style
+        }),
         (vec(dest, 0..4), proptest::bool::weighted(0.2), style())
             .prop_map(|(dests, junk, style)| Child::Marti { dests, junk, style }),
         (
@@ -340,6 +359,28 @@ fn child() -> impl Strategy<Value = Child> {
                 text
             }),
     ]
+}
+
+/// A child that has typed fields in a `TakMessage`, mostly with all of its attributes.
+fn named() -> BoxedStrategy<(&'static str, Vec<(&'static str, Value)>)> {
+    let kinds: Vec<(&str, &[&str])> = vec![
+        ("contact", &["callsign", "endpoint"]),
+        ("__group", &["name", "role"]),
+        ("takv", &["device", "platform", "os", "version"]),
+    ];
+    let kind = proptest::sample::select(kinds);
+    (kind, vec(value(8), 4), 0u8..8, any::<bool>())
+        .prop_map(|((name, known), values, fewer, turned)| {
+            let mut attributes: Vec<_> = known.iter().copied().zip(values).collect();
+            if fewer == 0 {
+                attributes.pop();
+            }
+            if turned {
+                attributes.reverse();
+            }
+            (name, attributes)
+        })
+        .boxed()
 }
 
 /// An event.

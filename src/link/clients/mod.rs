@@ -1,42 +1,37 @@
 //! The `clients` link: ATAK, WinTAK, iTAK and whatever else streams CoT XML, over TCP or mutual TLS (protocol reference 6.1).
+//! TLS clients may ask for TAK protocol v1.
 
-mod ingest;
+mod offer;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::door::{Door, Guest, Place};
 use super::handshake::Failure;
 use super::hub::{Hub, Port};
+use super::ingest::{Heed, Intake, Piece, read};
 use super::refusals::Refusals;
 use super::socket;
-use crate::counters::Reason;
 use crate::route::{LinkSpec, Network};
-use ingest::Ingest;
-
-pub use ingest::INGEST;
+use offer::Offer;
 
 /// Bounds of the clients of one box; both listeners share them.
 #[derive(Debug, Clone)]
 pub struct ClientBounds {
     /// Clients at once; one more is closed as soon as its handshake is done.
     pub slots: Arc<Semaphore>,
-    /// Places for events larger than [`INGEST`]; all clients share them.
-    pub large_events: Arc<Semaphore>,
     /// Who may do a TLS handshake; all listeners of the box share it.
     pub door: Door,
-    /// Largest event, bytes.
-    pub max_event: usize,
-    /// An event begun must be whole within this.
-    pub half_event: Duration,
+    /// Bounds of what each sends.
+    pub intake: Intake,
     /// A TLS handshake must be done within this; as long may be waited for a place to begin.
     pub handshake: Duration,
     /// Where refused handshakes are counted.
@@ -95,7 +90,7 @@ pub async fn serve(
             Security::Plain => {
                 if let Some(slot) = bounds.slot(address) {
                     tokio::spawn(async move {
-                        client(stream, address, hub, &bounds, stop).await;
+                        client(stream, address, hub, &bounds, stop, false).await;
                         drop((slot, alive));
                     });
                 }
@@ -189,25 +184,31 @@ async fn welcome(
     };
     stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
     // Boxed, so that strangers in their handshake cost no room for it.
-    Box::pin(client(stream, address, hub, bounds, stop)).await;
+    Box::pin(client(stream, address, hub, bounds, stop, true)).await;
 }
 
-/// One client, from its first byte to its last.
+/// One client, from its first byte to its last. Who has shown a certificate is offered TAK protocol v1.
 async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     address: SocketAddr,
     hub: Hub,
     bounds: &ClientBounds,
     mut stop: watch::Receiver<bool>,
+    offers: bool,
 ) {
     tracing::info!(%address, "client connected: {address}");
     let port = hub.attach(LinkSpec::Client {
         address: address.to_string(),
         network: bounds.network,
     });
+    let offer = offers.then(|| Offer::make(&port, &hub, address));
+    let heed = |piece: Piece<'_>| match &offer {
+        Some(offer) => offer.hear(piece, &port, &hub),
+        None => Heed::Pass,
+    };
     let (reader, mut writer) = tokio::io::split(stream);
     let ended = tokio::select! {
-        ended = read(reader, &port, bounds) => ended,
+        ended = read(reader, &port, &bounds.intake, heed) => ended,
         ended = write(&mut writer, &port) => ended,
         _ = stop.wait_for(|&stop| stop) => Ok("the box stops"),
     };
@@ -232,60 +233,6 @@ fn hung_up(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe
     )
-}
-
-async fn read<R: AsyncRead + Unpin>(
-    mut reader: R,
-    port: &Port,
-    bounds: &ClientBounds,
-) -> io::Result<&'static str> {
-    let mut ingest = Ingest::new(bounds.max_event);
-    let mut begun: Option<Instant> = None;
-    let mut large = None;
-    loop {
-        let deadline = begun.map(|begun| begun + bounds.half_event);
-        let too_late = async {
-            match deadline {
-                Some(deadline) => sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
-        let next = async {
-            if ingest.is_full() {
-                // Few may be large at once; the others wait here, and their senders with them.
-                large = Some(bounds.large_events.acquire().await);
-                ingest.grow();
-            }
-            reader.read(ingest.space()).await
-        };
-        let count = tokio::select! {
-            count = next => count?,
-            () = too_late => {
-                port.count(Reason::HalfEvent);
-                return Ok("an event was begun and not finished in time");
-            }
-        };
-        if count == 0 {
-            return Ok("closed by the client");
-        }
-        ingest.filled(count);
-        let taken = ingest.take(port);
-        if taken.lost {
-            return Ok("an event longer than limits.max_event_kib");
-        }
-        if large.is_some() && ingest.shrink() {
-            large = None;
-        }
-        begun = match (taken.begun, taken.pieces) {
-            (false, _) => None,
-            (true, 0) => begun.or_else(|| Some(Instant::now())),
-            (true, _) => Some(Instant::now()),
-        };
-        if count >= INGEST / 2 {
-            // A full read means more is coming: writers first, so that what was read leaves before more is taken.
-            tokio::task::yield_now().await;
-        }
-    }
 }
 
 async fn write<W: AsyncWrite + Unpin>(writer: &mut W, port: &Port) -> io::Result<&'static str> {

@@ -1,4 +1,4 @@
-//! The federation listener.
+//! The federation listener: federation v2 where ALPN says `h2`, v1 where there is no ALPN (protocol reference 1.3, 2).
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,8 +12,10 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::config::Protocol;
 use crate::link::board::PeerState;
 use crate::link::door::{Door, Guest, Place};
+use crate::link::fed1;
 use crate::link::gauge::Gauge;
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
@@ -23,7 +25,7 @@ use crate::link::nat::{Link, quiet};
 use crate::link::refusals::Refusals;
 use crate::link::socket;
 use crate::link::tls::FEDERATION_ALPN;
-use crate::pki::Refusal;
+use crate::pki::{Fingerprint, Refusal};
 
 use super::accepted;
 use crate::link::federate::connect::TLS_BUFFER;
@@ -46,6 +48,8 @@ pub struct AcceptorSettings {
     pub door: Door,
     /// Where refused handshakes are counted.
     pub refusals: Refusals,
+    /// Fingerprint of our certificate.
+    pub leaf: String,
 }
 
 impl fmt::Debug for AcceptorSettings {
@@ -69,6 +73,7 @@ struct Shared {
     identify: Identify,
     door: Door,
     refusals: Refusals,
+    leaf: String,
     connections: Mutex<Vec<Open>>,
     tasks: TaskScope,
 }
@@ -90,6 +95,7 @@ impl Acceptor {
                 identify: settings.identify,
                 door: settings.door,
                 refusals: settings.refusals,
+                leaf: settings.leaf,
                 connections: Mutex::default(),
                 tasks: tasks.clone(),
             }),
@@ -268,6 +274,13 @@ async fn connection(
     let node = Arc::clone(&shared.node);
     // Boxed, so that strangers in their handshake cost no room for it.
     let address = address.to_string();
+    if peer.protocol == Protocol::V1 {
+        let leaves = (shared.leaf.clone(), leaf_of(&stream));
+        return Box::pin(fed1::accepted::serve(
+            node, peer, leaves, address, stream, link, cutter, stop,
+        ))
+        .await;
+    }
     Box::pin(accepted::serve(
         node, peer, address, stream, link, cutter, stop,
     ))
@@ -295,18 +308,25 @@ async fn handshake(
     let Some(peer) = (shared.identify)(&owned) else {
         return Err(Trouble::Handshake(Failure::Refused(Refusal::Unregistered)));
     };
-    if session.alpn_protocol() == Some(quiet::ALPN) {
+    let spoken = session.alpn_protocol();
+    if spoken == Some(quiet::ALPN) {
         return Ok((stream, peer));
     }
     if let Some(leaf) = owned.first() {
         shared.node.board.set_leaf(&peer.name, leaf);
     }
-    if session.alpn_protocol() != Some(FEDERATION_ALPN) {
+    let trouble = match (spoken, peer.protocol) {
+        (Some(FEDERATION_ALPN), Protocol::V2) | (None, Protocol::V1) => None,
+        (None, Protocol::V2) => Some(Trouble::Speaks(1)),
+        (Some(FEDERATION_ALPN), Protocol::V1) => Some(Trouble::Speaks(2)),
+        // Nothing else is offered.
+        (Some(_), _) => Some(Trouble::NoHttp2),
+    };
+    if let Some(trouble) = trouble {
         let node = &shared.node;
         if !node.registry.is_live(&peer.name) {
-            let reason = Trouble::NoHttp2.to_string();
-            node.board
-                .set_hindrance(&peer.name, Trouble::NoHttp2.hindrance());
+            let reason = trouble.to_string();
+            node.board.set_hindrance(&peer.name, trouble.hindrance());
             node.board.set(
                 &peer.name,
                 PeerState::Waiting,
@@ -314,7 +334,7 @@ async fn handshake(
                 node.hub.now().wall_ms,
             );
         }
-        return Err(Trouble::NoHttp2);
+        return Err(trouble);
     }
     let prepared = socket::prepare(stream.get_ref().0, peer.keepalive_seconds);
     if let Err(error) = prepared.and_then(|()| narrow(stream.get_ref().0, peer.rate)) {
@@ -322,6 +342,13 @@ async fn handshake(
     }
     stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
     Ok((stream, peer))
+}
+
+/// Fingerprint of the certificate that the other end showed.
+fn leaf_of(stream: &TlsStream<TcpStream>) -> String {
+    let shown = stream.get_ref().1.peer_certificates();
+    let leaf = shown.and_then(<[_]>::first);
+    leaf.map_or_else(String::new, |leaf| Fingerprint::of(leaf).to_string())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -273,6 +273,7 @@ impl Conductor<'_> {
             peer: &self.calls.peer.name,
             side: Side::Dialled,
             federate_id,
+            own_id: None,
             origin: Some(self.origin),
             cutter: Arc::clone(&self.cutter),
             challenge: self.calls.pulse.challenge(),

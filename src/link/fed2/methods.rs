@@ -379,6 +379,7 @@ impl Methods {
                 peer: &self.peer.name,
                 side: Side::Accepted,
                 federate_id: &federate_id,
+                own_id: None,
                 origin: self.companion.their_origin(),
                 cutter: Arc::clone(&self.cutter),
                 challenge: Arc::default(),

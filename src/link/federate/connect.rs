@@ -1,4 +1,4 @@
-//! From a configured address to a TLS stream that speaks HTTP/2.
+//! From a configured address to a TLS stream that speaks the right protocol.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::config::Uplink;
+use crate::config::{Protocol, Uplink};
 use crate::link::gauge::Gauge;
 use crate::link::handshake::Failure;
 use crate::link::narrow::narrow;
@@ -32,7 +32,7 @@ const MOST_ADDRESSES: usize = 4;
 /// Each of several addresses may take this long at least.
 const LEAST_EACH: Duration = Duration::from_secs(3);
 
-/// A connection that is up, before HTTP/2.
+/// A connection that is up, before anything is said on it.
 #[derive(Debug)]
 pub struct Connected {
     /// The stream.
@@ -78,7 +78,8 @@ pub async fn connect(
         .await
         .map_err(|_| Trouble::Handshake(Failure::TimedOut))?
         .map_err(|error| Trouble::of_handshake(&error))?;
-    if stream.get_ref().1.alpn_protocol() != Some(FEDERATION_ALPN) {
+    let spoken = stream.get_ref().1.alpn_protocol();
+    if peer.protocol == Protocol::V2 && spoken != Some(FEDERATION_ALPN) {
         return Err(Trouble::NoHttp2);
     }
     stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));

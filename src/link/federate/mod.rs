@@ -9,9 +9,11 @@
 //! | [`registry`] | one live connection per peer, and which of two wins |
 //! | [`trouble`] [`latch`] | what goes wrong, in words; a peer that answers and does nothing else |
 //! | [`last_words`] [`watched`] | hears out a peer that hangs up; remembers why the TLS stream broke |
+//! | [`begun`] | the event that has begun to come and is not whole yet |
 //! | [`pace`] [`packing`] | the events to a peer whose link has a byte budget |
 
 pub mod attempts;
+pub mod begun;
 pub mod choice;
 pub mod connect;
 pub mod dialler;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 
-use crate::config::{Peer, Rate, Uplink};
+use crate::config::{Flavour, Peer, Protocol, Rate, Uplink};
 use crate::link::board::PeerBoard;
 use crate::link::fed2::companion_desk::Companions;
 use crate::link::hub::Hub;
@@ -78,6 +78,10 @@ pub struct PeerSettings {
     pub rate: Option<Rate>,
     /// Pack what is sent over a thin link, if the peer can unpack it.
     pub compress: bool,
+    /// Which federation protocol it speaks.
+    pub protocol: Protocol,
+    /// Who speaks federation v1 there.
+    pub flavour: Flavour,
 }
 
 impl PeerSettings {
@@ -119,6 +123,8 @@ impl PeerSettings {
             uplinks: uplinks.iter().filter(carries).cloned().collect(),
             rate: peer.rate,
             compress: peer.compress,
+            protocol: peer.protocol,
+            flavour: peer.flavour,
         }
     }
 }

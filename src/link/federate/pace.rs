@@ -86,6 +86,15 @@ impl Pace {
         }
     }
 
+    /// The same for a stream whose batches are not to be cut: the peer must get each event whole.
+    #[must_use]
+    pub fn in_whole_batches(self) -> Self {
+        Self {
+            piece: usize::MAX,
+            ..self
+        }
+    }
+
     /// Whether packing begins with the next piece; true once.
     pub fn begins_packing(&mut self) -> bool {
         let begins = self.packer.is_none() && self.rest.is_empty() && self.packing.packs();

@@ -64,6 +64,8 @@ pub struct Candidate<'a> {
     pub side: Side,
     /// The peer's federate id as far as it is known; may be empty.
     pub federate_id: &'a str,
+    /// What our own id is compared by, where that is not our federate id: federation v1 knows certificates only.
+    pub own_id: Option<&'a str>,
     /// Which attempt of another box it is, when the peer is one and says so.
     pub origin: Option<Origin>,
     /// How to end this connection.
@@ -264,7 +266,8 @@ impl Registry {
         if live.side == candidate.side || candidate.federate_id.is_empty() {
             return true;
         }
-        let we_are_smaller = *self.own_id < *candidate.federate_id;
+        let own_id = candidate.own_id.unwrap_or(&self.own_id);
+        let we_are_smaller = *own_id < *candidate.federate_id;
         we_are_smaller == (live.side == Side::Dialled)
     }
 

@@ -34,6 +34,14 @@ pub enum Trouble {
     Handshake(Failure),
     /// No `h2` in ALPN.
     NoHttp2,
+    /// It came with another federation protocol than the one it is registered with: 1 or 2.
+    Speaks(u8),
+    /// It speaks federation v1 and does not ask for our certificate.
+    NotAsked,
+    /// What came over federation v1 is no frame.
+    Garbled(String),
+    /// Federation v1: nothing came on a connection that followed another one closely, for so many seconds.
+    Deaf(u64),
     /// HTTP/2 failed, or the connection went away.
     Lost(String),
     /// The group stream stayed silent for so many seconds.
@@ -74,6 +82,7 @@ impl Trouble {
         match self {
             Self::Handshake(failure) => Some(failure.clone()),
             Self::NoHttp2 => Some(Failure::NoFederation),
+            Self::Speaks(version) => Some(Failure::Speaks(*version)),
             _ => None,
         }
     }
@@ -117,7 +126,8 @@ impl Trouble {
             Self::TimedOut(HEALTH_ANSWER) | Self::Unwell(_) => Hindrance::Health,
             Self::Refused | Self::TimedOut(_) | Self::Tcp(_) => Hindrance::Unanswered,
             Self::Handshake(failure) => failure.hindrance(),
-            Self::NoHttp2 => Hindrance::Version,
+            Self::NoHttp2 | Self::Speaks(_) | Self::Garbled(_) => Hindrance::Version,
+            Self::NotAsked => Hindrance::Trust,
             Self::Call { method, status } => match status.code {
                 Code::Unauthenticated | Code::PermissionDenied => Hindrance::Registration,
                 Code::Unimplemented => Hindrance::Version,
@@ -128,13 +138,19 @@ impl Trouble {
                 _ => Hindrance::Passing,
             },
             Self::NoGroups(_) => Hindrance::Groups,
-            Self::Lost(_) | Self::Taken | Self::Latched(_) | Self::Cut(_) => Hindrance::Passing,
+            Self::Deaf(_) | Self::Lost(_) | Self::Taken | Self::Latched(_) | Self::Cut(_) => {
+                Hindrance::Passing
+            }
         }
     }
 
     /// Whether somebody must change a certificate or a registration before another attempt makes sense.
     pub fn is_certificate(&self) -> bool {
-        matches!(self, Self::Handshake(failure) if failure.is_certificate())
+        match self {
+            Self::NotAsked => true,
+            Self::Handshake(failure) => failure.is_certificate(),
+            _ => false,
+        }
     }
 }
 
@@ -156,6 +172,17 @@ impl fmt::Display for Trouble {
             Self::Handshake(failure) => failure.fmt(f),
             Self::NoHttp2 => f.write_str(
                 "protocol version mismatch: the peer offers no HTTP/2 (federation v1 only?)",
+            ),
+            Self::Speaks(version) => Failure::Speaks(*version).fmt(f),
+            Self::NotAsked => f.write_str(
+                "the peer does not ask for our certificate, so anybody could take our place there: put that right there; \
+                 FreeTAKServer cannot, and may have `legacy_no_client_certificate = true` here",
+            ),
+            Self::Garbled(why) => f.write_str(why),
+            Self::Deaf(seconds) => write!(
+                f,
+                "nothing came in {seconds} s on a connection that followed another one closely: a TAK Server takes such a \
+                 one for a second login and does not serve it"
             ),
             Self::Lost(why) => write!(f, "connection lost: {why}"),
             Self::NoGroups(seconds) => write!(f, "no group stream answer in {seconds} s"),

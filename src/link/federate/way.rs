@@ -8,6 +8,7 @@ use rustls::ClientConfig;
 
 use crate::config::Uplink;
 use crate::link::board::PeerState;
+use crate::link::tls::Asked;
 
 use super::choice::Choice;
 use super::connect::{Connected, connect};
@@ -37,6 +38,7 @@ pub struct Way {
     favourites: Vec<Option<SocketAddr>>,
     choice: Choice,
     timing: Timing,
+    asked: Option<Asked>,
 }
 
 impl Way {
@@ -51,11 +53,21 @@ impl Way {
             favourites: vec![None; addresses.len()],
             choice: Choice::new(peer.uplinks.len()),
             timing,
+            asked: None,
             addresses,
             node,
             peer,
             tls,
         })
+    }
+
+    /// The same, to a peer that must ask for our certificate, of which `asked` tells.
+    #[must_use]
+    pub fn demanding(self, asked: Asked) -> Self {
+        Self {
+            asked: Some(asked),
+            ..self
+        }
     }
 
     /// Whom it leads to.
@@ -197,6 +209,9 @@ impl Way {
         tell(format!("connecting to {authority}{by}"));
         let favourite = &mut self.favourites[address];
         let connected = connect(&peer, authority, over, favourite, &self.tls, &self.timing).await?;
+        if self.asked.as_ref().is_some_and(|asked| !asked.take()) {
+            return Err(Trouble::NotAsked);
+        }
         tell(format!("TLS is up with {}{by}", connected.address));
         Ok(connected)
     }

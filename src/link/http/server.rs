@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::body::Body;
 use super::places::{Places, Seat};
-use crate::budget::{API_FRAME, API_HEADERS, API_SEND_BUFFER, API_STREAM_WINDOW, API_STREAMS};
+use crate::budget::visitors::{FRAME, HEADERS, SEND_BUFFER, STREAM_WINDOW, STREAMS};
 use crate::link::door::Door;
 use crate::link::grpc::scope::TaskScope;
 use crate::link::handshake::Failure;
@@ -261,11 +261,11 @@ async fn visit<A: Answer, S>(
             .timer(TokioTimer::new())
             .adaptive_window(false)
             .keep_alive_interval(None)
-            .initial_stream_window_size(API_STREAM_WINDOW as u32)
-            .max_send_buf_size(API_SEND_BUFFER as usize)
-            .max_frame_size(API_FRAME as u32)
-            .max_concurrent_streams(API_STREAMS as u32)
-            .max_header_list_size(API_HEADERS as u32)
+            .initial_stream_window_size(STREAM_WINDOW as u32)
+            .max_send_buf_size(SEND_BUFFER as usize)
+            .max_frame_size(FRAME as u32)
+            .max_concurrent_streams(STREAMS as u32)
+            .max_header_list_size(HEADERS as u32)
             .max_pending_accept_reset_streams(RESETS)
             .max_local_error_reset_streams(RESETS);
         look_after(builder.serve_connection(stream, service), &seat, &mut stop).await;
@@ -274,7 +274,7 @@ async fn visit<A: Answer, S>(
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
-            .max_buf_size(API_HEADERS as usize)
+            .max_buf_size(HEADERS as usize)
             .max_headers(HEADER_LINES);
         let connection = builder.serve_connection(stream, service).with_upgrades();
         look_after(connection, &seat, &mut stop).await;

@@ -137,6 +137,15 @@ impl Link {
         }
     }
 
+    /// Notes a schedule of which only the kernel's part is performed, and gives it to the kernel.
+    pub fn follow_probes(&self, plan: &Plan) {
+        self.change(|shown| {
+            shown.origin = plan.origin.word();
+            shown.interval = Some(plan.interval);
+        });
+        self.probe(&plan.probes);
+    }
+
     /// Notes what the side that dialled announced, and gives the kernel its part, when it changed.
     pub fn follow_peer(&self, announced: &super::keepalive::Announcement) {
         let interval = Some(announced.interval);

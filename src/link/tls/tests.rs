@@ -436,6 +436,7 @@ async fn our_own_store_passes_its_own_handshake() {
         peer: peer.to_owned(),
         authorities: vec![store.authority().clone()],
         fingerprint: Some(store.identity().fingerprint()),
+        leaf_alone: false,
     };
     let listener = listen(bravo.identity(), vec![known(&alpha, "alpha")], unobserved());
     for config in dial(alpha.identity(), known(&bravo, "bravo"), unobserved()) {

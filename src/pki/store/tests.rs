@@ -24,6 +24,7 @@ fn the_first_run_makes_an_identity_that_peers_accept() {
         peer: "alpha".to_owned(),
         authorities: vec![store.authority().clone()],
         fingerprint: Some(store.identity().fingerprint()),
+        leaf_alone: false,
     };
     assert_eq!(rule.judge(&store.identity().chain, at(NOW)), Ok(None));
     let facts = Facts::read(&store.identity().chain[0]).unwrap();

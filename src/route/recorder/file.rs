@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::route::link::{Role, Verdict};
+use crate::route::link::{Form, Role, Verdict};
 use crate::route::policy::Policy;
 
 const MAGIC: [u8; 4] = *b"tbr2";
@@ -92,8 +92,8 @@ pub enum What {
     Event {
         /// The link's number.
         from: u16,
-        /// As `FederatedEvent`, not as XML.
-        federated: bool,
+        /// The form it came in.
+        form: Form,
         /// Hash of its uid.
         key: u64,
         /// Hash of its content.

@@ -13,7 +13,7 @@ mod file;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use super::link::Verdict;
+use super::link::{Form, Verdict};
 use super::policy::Policy;
 use crate::clock::Now;
 use crate::cot::Class;
@@ -36,8 +36,8 @@ const LINKS: usize = 256;
 pub struct Came<'a> {
     /// The link's number at the router.
     pub from: u16,
-    /// As `FederatedEvent`, not as XML.
-    pub federated: bool,
+    /// The form it came in.
+    pub form: Form,
     /// Hash of its uid; 0 where it could not be read.
     pub key: u64,
     /// Hash of its content.
@@ -75,7 +75,7 @@ pub enum Topic {
 #[derive(Debug, Clone, Copy)]
 enum Tag {
     Event {
-        federated: bool,
+        form: Form,
     },
     Words(Topic),
     Up(LinkKind),
@@ -188,9 +188,7 @@ impl Recorder {
         });
         entry.size = came.bytes.len() as u32;
         entry.bytes_at = bytes_at;
-        entry.tag = Tag::Event {
-            federated: came.federated,
-        };
+        entry.tag = Tag::Event { form: came.form };
         entry.class = came.class;
         entry.verdict = came.verdict;
         entry.from = came.from;
@@ -362,9 +360,9 @@ impl Ring {
         };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match entry.tag {
-            Tag::Event { federated } => What::Event {
+            Tag::Event { form } => What::Event {
                 from: entry.from,
-                federated,
+                form,
                 key: entry.key,
                 content: entry.content,
                 uid: text(&entry.uid[..usize::from(entry.uid_length)]),

@@ -11,7 +11,7 @@ fn now(ms: u64) -> Now {
 fn came<'a>(uid: &'a [u8], verdict: Verdict, bytes: &'a [u8]) -> Came<'a> {
     Came {
         from: 3,
-        federated: false,
+        form: Form::Xml,
         key: 1,
         content: 2,
         uid,

@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use super::forms::{Forms, Source};
+use super::forms::{Forms, Source, tak_of};
 use super::policing::Room;
 use super::spooling::lane_of;
 use super::{Federate, Kind, Router};
@@ -11,7 +11,7 @@ use crate::cot::Class;
 use crate::cot::render;
 use crate::counters::Reason;
 use crate::route::groups::GroupSet;
-use crate::route::link::{LinkId, Verdict, Wire};
+use crate::route::link::{LinkId, Role, Verdict, Wire};
 use crate::route::outbox::Parcel;
 use crate::route::trace::{Fate, Mark};
 use crate::wire::fig::{Addressee, Geo};
@@ -320,20 +320,35 @@ impl Router {
         let mut out = std::mem::take(&mut self.scratch.xml);
         out.clear();
         if render::put_delete(&mut out, uid, kind, now.wall_ms).is_ok() {
-            let mut copy = None;
+            let (mut copy, mut tak_copy) = (None, None);
             for (place, link) in self.links.iter_mut().enumerate() {
                 let hears = link.groups.hears.meets(groups);
-                if !link.up || !hears || link.wire != Wire::Xml || place == usize::from(from.0) {
+                if !link.up || !hears || place == usize::from(from.0) {
                     continue;
                 }
                 let tally = match &mut link.kind {
                     Kind::Client => self.networks.tally(link.network),
-                    Kind::Neighbour(neighbour) if neighbour.outgoing => &mut neighbour.counters,
+                    // On a mesh people go stale by themselves.
+                    Kind::Neighbour(neighbour)
+                        if neighbour.outgoing && neighbour.role != Role::Mesh =>
+                    {
+                        &mut neighbour.counters
+                    }
                     _ => continue,
                 };
-                let parcel = meta.parcel(&out, true);
+                let (bytes, copy) = match link.wire {
+                    Wire::Tak => {
+                        let (envelope, reader) = (&self.envelope, &mut self.reader);
+                        match tak_of(&out, envelope, reader, &mut self.scratch) {
+                            Ok(bytes) => (bytes, &mut tak_copy),
+                            Err(_) => continue,
+                        }
+                    }
+                    _ => (out.as_slice(), &mut copy),
+                };
+                let parcel = meta.parcel(bytes, true);
                 link.outbox
-                    .offer(parcel, &mut copy, &mut self.pool, tally, now.mono_ms);
+                    .offer(parcel, copy, &mut self.pool, tally, now.mono_ms);
             }
         }
         self.scratch.xml = out;
@@ -348,10 +363,20 @@ impl Router {
                 key: None,
                 ..self.contact_meta(b"", false, now)
             };
-            if let Some((link, pool, local)) = self.parts(from) {
-                let parcel = meta.parcel(&out, false);
-                link.outbox
-                    .offer(parcel, &mut None, pool, local, now.mono_ms);
+            if let Some(link) = self.links.get_mut(usize::from(from.0)) {
+                let local = match &mut link.kind {
+                    Kind::Neighbour(neighbour) => &mut neighbour.counters,
+                    _ => self.networks.tally(link.network),
+                };
+                let (envelope, reader) = (&self.envelope, &mut self.reader);
+                let bytes = match link.wire {
+                    Wire::Tak => {
+                        tak_of(&out, envelope, reader, &mut self.scratch).unwrap_or_default()
+                    }
+                    _ => &out,
+                };
+                let parcel = meta.parcel(bytes, false);
+                (link.outbox).offer(parcel, &mut None, &mut self.pool, local, now.mono_ms);
             }
         }
         self.scratch.xml = out;

@@ -4,13 +4,14 @@ use bytes::Bytes;
 
 use super::Scratch;
 use crate::cot::federated::{self, ContactOperation, Envelope, LabelId};
-use crate::cot::{class, render};
+use crate::cot::{class, render, tak};
 use crate::counters::Reason;
 use crate::route::groups::GroupSet;
-use crate::route::link::Wire;
-use crate::wire::fig::{Federated, Geo};
+use crate::route::link::{Form, Wire};
+use crate::wire::fig::{self, Federated, Geo};
+use crate::wire::tak::{Event as TakEvent, Message};
 use crate::wire::text;
-use crate::wire::xml::{Detail, Event};
+use crate::wire::xml::{Child, Detail, Event, Reader};
 
 /// An event, in the form it came in.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +20,8 @@ pub(super) enum Source<'a> {
     Xml(&'a Event<'a>),
     /// From a federate, with its checked detail.
     Federated(&'a Federated<'a>, &'a Geo<'a>, Option<&'a Detail<'a>>),
+    /// In TAK protocol v1, with its detail as checked XML.
+    Tak(&'a Message<'a>, &'a TakEvent<'a>, Option<&'a Detail<'a>>),
 }
 
 impl<'a> Source<'a> {
@@ -26,7 +29,7 @@ impl<'a> Source<'a> {
     #[cold]
     pub(super) fn is_last_hop(&self) -> bool {
         match self {
-            Self::Xml(_) => false,
+            Self::Xml(_) | Self::Tak(..) => false,
             Self::Federated(message, ..) => federated::is_last_hop(message),
         }
     }
@@ -35,7 +38,7 @@ impl<'a> Source<'a> {
     pub(super) fn detail(&self) -> Option<&'a Detail<'a>> {
         match self {
             Self::Xml(event) => event.detail.as_ref(),
-            Self::Federated(_, _, detail) => *detail,
+            Self::Federated(_, _, detail) | Self::Tak(_, _, detail) => *detail,
         }
     }
 
@@ -44,6 +47,7 @@ impl<'a> Source<'a> {
         match self {
             Self::Xml(event) => (event.uid, event.kind),
             Self::Federated(_, geo, _) => (geo.uid, geo.kind),
+            Self::Tak(_, event, _) => (event.uid, event.kind),
         }
     }
 }
@@ -61,9 +65,14 @@ pub(super) struct Forms<'a> {
     tail: usize,
     xml: Option<Result<(), Reason>>,
     federated: Option<Result<(), Reason>>,
+    tak: Option<Result<(), Reason>>,
     xml_copy: Option<Bytes>,
     federated_copy: Option<Bytes>,
+    tak_copy: Option<Bytes>,
 }
+
+/// Longest `TakMessage` that is sent: TAK Server sends its clients none that is longer (protocol reference 6.2).
+pub const TAK_MAX: usize = 64 * 1024;
 
 impl<'a> Forms<'a> {
     pub(super) fn new(
@@ -81,8 +90,10 @@ impl<'a> Forms<'a> {
             tail: 0,
             xml: None,
             federated: None,
+            tak: None,
             xml_copy: None,
             federated_copy: None,
+            tak_copy: None,
         }
     }
 
@@ -100,15 +111,44 @@ impl<'a> Forms<'a> {
                 }))?;
                 Ok((out, &mut self.xml_copy))
             }
+            Source::Tak(_, event, detail) => {
+                (*self.xml.get_or_insert_with(|| {
+                    out.clear();
+                    tak::render::put_event(out, event, detail, stamps)
+                }))?;
+                Ok((out, &mut self.xml_copy))
+            }
         }
+    }
+
+    /// As `TakMessage`, with the place for its copy.
+    pub(super) fn tak(&mut self) -> Result<(&[u8], &mut Option<Bytes>), Reason> {
+        let out = &mut self.scratch.tak;
+        let source = self.source;
+        (*self.tak.get_or_insert_with(|| {
+            out.clear();
+            match source {
+                Source::Xml(event) => tak::encode::put_event(out, event)?,
+                Source::Federated(_, geo, detail) => tak::from_geo::put_event(out, geo, detail)?,
+                Source::Tak(message, ..) => {
+                    // As it came, so that what we do not know stays.
+                    out.extend_from_slice(message.bytes);
+                    out.extend_from_slice(message.edits);
+                }
+            }
+            match out.len() {
+                0..=TAK_MAX => Ok(()),
+                _ => Err(Reason::NotInTak),
+            }
+        }))?;
+        Ok((out, &mut self.tak_copy))
     }
 
     /// In the form that a link of that kind wants, with the place for its copy.
     pub(super) fn of(&mut self, wire: Wire) -> Result<(&[u8], &mut Option<Bytes>), Reason> {
         match wire {
             Wire::Xml => self.xml(),
-            // The form of its own comes with the codec of TAK protocol v1; nothing sets this wire before.
-            Wire::Tak => Err(Reason::Incomplete),
+            Wire::Tak => self.tak(),
             Wire::Federated | Wire::Legacy => self.federated(LabelId::PLAIN),
         }
     }
@@ -131,13 +171,16 @@ impl<'a> Forms<'a> {
             out.clear();
             self.federated = Some(match source {
                 Source::Xml(event) => {
-                    put_deleted(envelope, out, names, event);
+                    let detail = event.detail.as_ref();
+                    put_deleted(envelope, out, names, event.kind, detail);
                     let made = envelope.put_event(out, event);
-                    self.tail = envelope.begin_of_tail(out);
-                    if label != LabelId::PLAIN && made.is_ok() {
-                        out.truncate(self.tail);
-                        envelope.put_tail(out, label, self.groups, None);
-                    }
+                    self.tail = relabelled(envelope, out, made, (label, self.groups));
+                    made
+                }
+                Source::Tak(_, event, detail) => {
+                    put_deleted(envelope, out, names, event.kind, detail);
+                    let made = envelope.put_tak_event(out, event, detail);
+                    self.tail = relabelled(envelope, out, made, (label, self.groups));
                     made
                 }
                 Source::Federated(message, ..) => {
@@ -160,7 +203,7 @@ impl<'a> Forms<'a> {
             self.federated_copy = None;
             let out = &mut self.scratch.federated;
             match self.source {
-                Source::Xml(_) => {
+                Source::Xml(_) | Source::Tak(..) => {
                     out.truncate(self.tail);
                     self.envelope.put_tail(out, label, self.groups, None);
                 }
@@ -170,10 +213,123 @@ impl<'a> Forms<'a> {
     }
 }
 
+/// Gives an event that was just made for federates the end that the label wants; tells where that begins.
+fn relabelled(
+    envelope: &Envelope,
+    out: &mut Vec<u8>,
+    made: Result<(), Reason>,
+    (label, groups): (LabelId, GroupSet),
+) -> usize {
+    let tail = envelope.begin_of_tail(out);
+    if label != LabelId::PLAIN && made.is_ok() {
+        out.truncate(tail);
+        envelope.put_tail(out, label, groups, None);
+    }
+    tail
+}
+
+/// Reads an event that was kept as it came; `room` is for the detail of a `TakMessage`.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(super) fn read_kept<R>(
+    (form, bytes): (Form, &[u8]),
+    (own_id, reader, room): (&[u8], &mut Reader, &mut Vec<u8>),
+    then: impl FnOnce(Source<'_>) -> R,
+) -> Result<R, Reason> {
+    let mut event = Event::nothing();
+    Ok(match form {
+        Form::Xml => {
+            reader.parse(&mut event, bytes)?;
+            then(Source::Xml(&event))
+        }
+        Form::Federated => {
+            let message = fig::parse(bytes, own_id)?;
+            let geo = message.event.as_ref().ok_or(Reason::Incomplete)?;
+            render::read_detail(&mut event, geo, reader)?;
+            then(Source::Federated(&message, geo, event.detail.as_ref()))
+        }
+        Form::Tak => {
+            let message = crate::wire::tak::parse(bytes)?;
+            let said = message.event.as_ref().ok_or(Reason::Incomplete)?;
+            tak::read_detail(&mut event, said, room, reader)?;
+            then(Source::Tak(&message, said, event.detail.as_ref()))
+        }
+    })
+}
+
+/// How a link that comes up is told of what was kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Telling {
+    pub(super) wire: Wire,
+    pub(super) label: LabelId,
+    /// The groups that the event is in.
+    pub(super) groups: GroupSet,
+    /// It is a hub, and can pass nothing on that may go one hop more only.
+    pub(super) is_hub: bool,
+}
+
+/// Makes of an event that was kept as it came what a link of that kind wants, and hands it to `put`.
+///
+/// # Errors
+/// Why it cannot be made.
+pub(super) fn with_kept(
+    (form, bytes): (Form, &[u8]),
+    telling: Telling,
+    (envelope, reader, scratch): (&Envelope, &mut Reader, &mut Scratch),
+    put: impl FnOnce(&[u8]),
+) -> Result<(), Reason> {
+    if let (Form::Xml, Wire::Xml) | (Form::Tak, Wire::Tak) = (form, telling.wire) {
+        put(bytes);
+        return Ok(());
+    }
+    let mut room = std::mem::take(&mut scratch.detail);
+    let made = read_kept(
+        (form, bytes),
+        (envelope.id(), reader, &mut room),
+        |source| {
+            if telling.is_hub && source.is_last_hop() {
+                return Err(Reason::HopLimit);
+            }
+            let mut forms = Forms::new(source, telling.groups, envelope, scratch);
+            let made = match telling.wire {
+                Wire::Federated | Wire::Legacy => forms.federated(telling.label),
+                wire => forms.of(wire),
+            };
+            made.map(|(bytes, _)| put(bytes))
+        },
+    );
+    scratch.detail = room;
+    made?
+}
+
+/// Makes a `TakMessage` of an event that is XML already.
+///
+/// # Errors
+/// Why it cannot be one.
+pub(super) fn tak_of<'s>(
+    xml: &[u8],
+    envelope: &Envelope,
+    reader: &mut Reader,
+    scratch: &'s mut Scratch,
+) -> Result<&'s [u8], Reason> {
+    let mut event = Event::nothing();
+    reader.parse(&mut event, xml)?;
+    let mut forms = Forms::new(Source::Xml(&event), GroupSet::ALL, envelope, scratch);
+    forms.tak()?;
+    Ok(&scratch.tak)
+}
+
 /// A delete goes as contact entry, which TAK Server understands, and as the event it is, which loses nothing.
-fn put_deleted(envelope: &Envelope, out: &mut Vec<u8>, names: &mut Vec<u8>, event: &Event<'_>) {
-    let link = event.detail.unwrap_or_default().link;
-    let Some(uid) = link.first().filter(|_| event.kind == class::DELETE) else {
+fn put_deleted(
+    envelope: &Envelope,
+    out: &mut Vec<u8>,
+    names: &mut Vec<u8>,
+    kind: &[u8],
+    detail: Option<&Detail<'_>>,
+) {
+    let link = detail.map_or(Child::NONE, |detail| detail.link);
+    let Some(uid) = link.first().filter(|_| kind == class::DELETE) else {
         return;
     };
     names.clear();

@@ -7,17 +7,21 @@ mod deliver;
 mod echo;
 mod forms;
 mod introduce;
+mod mesh;
 mod notes;
 mod places;
 mod policing;
 mod questions;
 mod receive;
+mod receive_tak;
 mod reference;
 mod replay;
 mod spooling;
+mod switch;
 mod times;
 
 pub use echo::CameEcho;
+pub use mesh::WATCHED_BYTES;
 
 use std::hash::BuildHasher;
 use std::task::{Context, Poll};
@@ -46,6 +50,7 @@ pub use spooling::SpoolState;
 use aside::Aside;
 use belonging::Networks;
 use introduce::Told;
+use mesh::Neighbour;
 use policing::{Guard, Room};
 use reference::Reference;
 use replay::Replay;
@@ -142,6 +147,8 @@ pub struct Router {
     echoes: echo::Echoes,
     /// The event under way named somebody new.
     new_contact: bool,
+    /// There is, or was, a link that may hand us our own events back, written anew.
+    rewritten: bool,
     /// Some link's outgoing rules look at callsigns.
     callsigns_matter: bool,
     /// The callsigns of the event under way; kept for its memory.
@@ -153,6 +160,9 @@ struct Scratch {
     names: Vec<u8>,
     xml: Vec<u8>,
     federated: Vec<u8>,
+    tak: Vec<u8>,
+    /// The detail of a `TakMessage` as text.
+    detail: Vec<u8>,
     /// Remembers the date it wrote last.
     stamps: stamp::Writer,
 }
@@ -167,8 +177,16 @@ impl Scratch {
                 *buffer = Vec::new();
             }
         }
+        for buffer in [&mut self.tak, &mut self.detail] {
+            if buffer.capacity() > TAK_KEPT {
+                *buffer = Vec::new();
+            }
+        }
     }
 }
+
+/// The same for what TAK protocol v1 needs, bytes: events in it are short.
+const TAK_KEPT: usize = crate::budget::TAK_FORM as usize;
 
 #[derive(Debug)]
 struct Link {
@@ -192,13 +210,6 @@ struct Link {
     guard: Option<Box<Guard>>,
 }
 
-impl Link {
-    fn write_as(&mut self, wire: Wire) {
-        self.wire = wire;
-        self.outbox.set_framing(wire.into());
-    }
-}
-
 #[derive(Debug)]
 enum Kind {
     Client,
@@ -212,15 +223,6 @@ impl Kind {
     fn is_local(&self) -> bool {
         matches!(self, Self::Client | Self::Neighbour(_))
     }
-}
-
-#[derive(Debug)]
-struct Neighbour {
-    name: String,
-    role: Role,
-    incoming: bool,
-    outgoing: bool,
-    counters: Counters,
 }
 
 #[derive(Debug)]
@@ -272,6 +274,7 @@ impl Router {
             expected: None,
             echoes: echo::Echoes::default(),
             new_contact: false,
+            rewritten: false,
             callsigns_matter: false,
             callsigns: Room::default(),
             changes: 0,
@@ -323,6 +326,7 @@ impl Router {
                     incoming,
                     outgoing,
                     counters: Counters::default(),
+                    stays: Vec::new(),
                 },
                 network,
             ),
@@ -350,7 +354,10 @@ impl Router {
         link.replay = match &link.kind {
             Kind::Federate(federate) if !federate.outgoing => Replay::done(),
             Kind::Federate(_) => Replay::with_contacts(changes),
-            Kind::Neighbour(neighbour) if !neighbour.outgoing => Replay::done(),
+            // On a mesh nobody is ever late: everybody says again what still holds.
+            Kind::Neighbour(neighbour) if !neighbour.outgoing || neighbour.role == Role::Mesh => {
+                Replay::done()
+            }
             Kind::Client | Kind::Neighbour(_) => Replay::of_events(changes),
             Kind::Commands => Replay::done(),
         };
@@ -483,14 +490,6 @@ impl Router {
             Kind::Neighbour(neighbour) => &mut neighbour.counters,
             Kind::Federate(federate) => &mut federate.counters,
         })
-    }
-
-    /// From now on the link's events are written in that way; what was handed over stays as it is, and what waits must be
-    /// nothing.
-    pub fn set_wire(&mut self, id: LinkId, wire: Wire) {
-        if let Some((link, ..)) = self.parts(id) {
-            link.write_as(wire);
-        }
     }
 }
 

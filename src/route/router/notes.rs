@@ -7,7 +7,7 @@ use crate::clock::Now;
 use crate::cot::Class;
 use crate::counters::Reason;
 use crate::route::contacts::{Contact, Source};
-use crate::route::link::{LinkId, LinkSpec, Verdict};
+use crate::route::link::{Form, LinkId, LinkSpec, Verdict};
 use crate::route::policy::Ruling;
 use crate::route::recorder::{self, Came, LinkKind, Recorder};
 use crate::route::trace::{Arrival, Column, Mark, Trace};
@@ -18,7 +18,7 @@ use crate::wire::text;
 #[derive(Debug)]
 pub(super) struct Seen<'a> {
     pub(super) from: LinkId,
-    federated: bool,
+    form: Form,
     bytes: &'a [u8],
     pub(super) uid: &'a [u8],
     pub(super) kind: &'a [u8],
@@ -32,10 +32,10 @@ pub(super) struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    pub(super) fn of(from: LinkId, federated: bool, bytes: &'a [u8]) -> Self {
+    pub(super) fn of(from: LinkId, form: Form, bytes: &'a [u8]) -> Self {
         Self {
             from,
-            federated,
+            form,
             bytes,
             uid: b"",
             kind: b"",
@@ -198,7 +198,7 @@ impl Router {
         let special = std::mem::take(&mut self.new_contact)
             || seen.class <= Class::Chat
             || seen.uid.is_empty();
-        if verdict == Verdict::Consumed && !seen.federated {
+        if verdict == Verdict::Consumed && seen.form != Form::Federated {
             // Pings and the like.
             return;
         }
@@ -208,7 +208,7 @@ impl Router {
         };
         let came = Came {
             from: seen.from.0,
-            federated: seen.federated,
+            form: seen.form,
             key,
             content: seen.content,
             uid: seen.uid,
@@ -227,9 +227,9 @@ impl Router {
         if seen.uid.is_empty() {
             return 0;
         }
-        let key = match seen.federated {
-            true => self.hash_of(seen.uid),
-            false => self.uid_key(seen.uid),
+        let key = match seen.form {
+            Form::Federated | Form::Tak => self.hash_of(seen.uid),
+            Form::Xml => self.uid_key(seen.uid),
         };
         let arrival = Arrival {
             key,

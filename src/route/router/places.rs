@@ -37,10 +37,10 @@ impl Router {
             });
             self.links.len() - 1
         });
+        self.rewritten = true;
         let link = &mut self.links[place];
         link.network = network;
         link.groups = self.networks.membership(network);
-        link.write_as(Wire::Xml);
         if neighbour.role == Role::Mesh {
             link.outbox.set_single();
         }
@@ -54,6 +54,7 @@ impl Router {
             }
             kind => *kind = Kind::Neighbour(Box::new(neighbour)),
         }
+        link.write_as(Wire::Xml);
         place
     }
 

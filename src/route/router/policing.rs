@@ -1,22 +1,20 @@
 //! Where a link's policy is asked: what comes from it, what goes to it, and what it is told of when it comes up.
 
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use super::forms::Source;
+use super::forms::{self, Source};
 use super::notes::Seen;
 use super::{Kind, Router};
 use crate::clock::Now;
 use crate::cot::class;
 use crate::counters::{Counters, Reason};
 use crate::route::contacts::Contacts;
-use crate::route::link::LinkId;
+use crate::route::link::{Form, LinkId};
 use crate::route::policy::{Callsigns, Policy, Ruling, Side, Stop, Subject};
 use crate::route::recorder::Topic;
 use crate::route::trace::Fate;
-use crate::wire::fig;
 use crate::wire::text;
-use crate::wire::xml::{Detail, Event, Reader};
+use crate::wire::xml::{Detail, Reader};
 
 /// A link's policy, and since when it is that.
 #[derive(Debug)]
@@ -249,12 +247,7 @@ impl Router {
     /// Looks who an event is of, for the links whose rules ask for that.
     pub(super) fn name_outward(&mut self, source: &Source<'_>) -> Room {
         let mut room = std::mem::take(&mut self.callsigns);
-        let (uid, _) = source.uid_and_kind();
-        let key = match source {
-            Source::Xml(_) => self.uid_key(uid),
-            Source::Federated(..) => self.hash_of(uid),
-        };
-        self.name(&mut room, key, source.detail());
+        self.name(&mut room, self.key_of(source), source.detail());
         room
     }
 
@@ -265,39 +258,30 @@ impl Router {
     }
 
     /// What is kept of a track may be told to a link that comes up.
-    pub(super) fn may_replay(&self, place: usize, bytes: &[u8], federated: bool) -> bool {
+    pub(super) fn may_replay(&self, place: usize, kept: (Form, &[u8])) -> bool {
         let Some(guard) = self.links.get(place).and_then(|link| link.guard.as_ref()) else {
             return true;
         };
         let side = &guard.policy.outgoing;
-        let mut room = Room::default();
-        let mut judge = |(kind, key): (&[u8], u64), detail: Option<&Detail<'_>>| {
-            let link = detail.and_then(|detail| detail.link.first());
-            let keys = [Some(key), link.map(|uid| self.uid_key(uid))];
-            name(&mut room, &self.contacts, keys, detail);
-            side.judge(subject(kind, detail), room.callsigns()).is_ok()
-        };
         // Few are told this way, so a reader of its own costs nothing that counts.
         let mut reader = Reader::default();
-        let mut event = Event::nothing();
-        match federated {
-            false => match reader.parse(&mut event, bytes) {
-                Ok(()) => judge((event.kind, self.uid_key(event.uid)), event.detail.as_ref()),
-                Err(_) => true,
-            },
-            true => {
-                let Some(geo) = fig::parse(bytes, self.envelope.id())
-                    .ok()
-                    .and_then(|read| read.event)
-                else {
-                    return true;
-                };
-                let _ = crate::cot::render::read_detail(&mut event, &geo, &mut reader);
-                judge(
-                    (geo.kind, self.hasher.hash_one(geo.uid)),
-                    event.detail.as_ref(),
-                )
-            }
+        let parts = (self.envelope.id(), &mut reader, &mut Vec::new());
+        let judged = forms::read_kept(kept, parts, |source| {
+            let mut room = Room::default();
+            self.name(&mut room, self.key_of(&source), source.detail());
+            let (_, kind) = source.uid_and_kind();
+            side.judge(subject(kind, source.detail()), room.callsigns())
+                .is_ok()
+        });
+        judged.unwrap_or(true)
+    }
+
+    /// Hash of the uid of an event.
+    fn key_of(&self, source: &Source<'_>) -> u64 {
+        let (uid, _) = source.uid_and_kind();
+        match source {
+            Source::Xml(_) => self.uid_key(uid),
+            Source::Federated(..) | Source::Tak(..) => self.hash_of(uid),
         }
     }
 }

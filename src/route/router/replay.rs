@@ -3,15 +3,11 @@
 //! A replay goes place by place as the connection takes it, so it needs no memory. What changed after it began was
 //! offered to the link as it happened, and is skipped.
 
+use super::forms::{self, Telling};
 use super::{Kind, Link, Router};
 use crate::clock::Now;
-use crate::cot::federated::{ContactOperation, is_last_hop};
-use crate::cot::render;
-use crate::counters::Reason;
-use crate::route::latest::Form;
+use crate::cot::federated::{ContactOperation, LabelId};
 use crate::route::link::LinkId;
-use crate::wire::xml::{Event, Reader};
-use crate::wire::{fig, stamp};
 
 /// How far a link's replay has come.
 #[derive(Debug, Clone, Copy)]
@@ -222,67 +218,35 @@ impl Router {
         }) else {
             return;
         };
-        let federated = kept.form == Form::Federated;
-        if !self.may_replay(place, &kept.bytes, federated) {
+        if !self.may_replay(place, (kept.form, &kept.bytes)) {
             return;
         }
         let Link {
             kind,
+            wire,
             outbox,
             network,
             ..
         } = &mut self.links[place];
-        // What is kept was readable when it came, so nothing can go wrong here but a hop limit.
-        match (kind, kept.form) {
-            (kind @ (Kind::Client | Kind::Neighbour(_)), form) => {
-                let tally = match kind {
-                    Kind::Neighbour(neighbour) => &mut neighbour.counters,
-                    _ => self.networks.tally(*network),
-                };
-                let out = &mut self.scratch.xml;
-                out.clear();
-                let reader = &mut self.reader;
-                let made = match form {
-                    Form::Xml => Some(&kept.bytes),
-                    Form::Federated => {
-                        render_federated(out, &kept.bytes, self.envelope.id(), reader)
-                            .map(|()| &*out)
-                    }
-                };
-                if let Some(bytes) = made {
-                    outbox.put_first(bytes, true, tally);
-                }
-            }
-            (Kind::Federate(federate), form) => {
-                let out = &mut self.scratch.federated;
-                out.clear();
-                let made = match form {
-                    Form::Xml => {
-                        let mut event = Event::nothing();
-                        (self.reader)
-                            .parse(&mut event, &kept.bytes)
-                            .and_then(|()| self.envelope.put_event(out, &event))
-                            .map(|()| {
-                                out.truncate(self.envelope.begin_of_tail(out));
-                                (self.envelope).put_tail(out, federate.label, kept.groups, None);
-                            })
-                    }
-                    Form::Federated => {
-                        fig::parse(&kept.bytes, self.envelope.id()).and_then(|message| {
-                            if federate.is_hub && is_last_hop(&message) {
-                                return Err(Reason::HopLimit);
-                            }
-                            let (label, groups) = (federate.label, kept.groups);
-                            self.envelope.put_relayed_as(out, &message, label, groups)
-                        })
-                    }
-                };
-                match made {
-                    Ok(()) => outbox.put_first(out, true, &mut federate.counters),
-                    Err(reason) => federate.counters.drop_one(reason),
-                }
-            }
-            (Kind::Commands, _) => {}
+        let (tally, label, is_hub) = match kind {
+            Kind::Client => (self.networks.tally(*network), LabelId::PLAIN, false),
+            Kind::Neighbour(neighbour) => (&mut neighbour.counters, LabelId::PLAIN, false),
+            Kind::Federate(federate) => (&mut federate.counters, federate.label, federate.is_hub),
+            Kind::Commands => return,
+        };
+        let telling = Telling {
+            wire: *wire,
+            label,
+            groups: kept.groups,
+            is_hub,
+        };
+        // What is kept was readable when it came, so little can go wrong here but a hop limit.
+        let parts = (&self.envelope, &mut self.reader, &mut self.scratch);
+        let made = forms::with_kept((kept.form, &kept.bytes), telling, parts, |bytes| {
+            outbox.put_first(bytes, true, tally);
+        });
+        if let Err(reason) = made {
+            tally.drop_one(reason);
         }
         if let Some(key) = key {
             self.pool.traces.replayed(key, column, now.mono_ms);
@@ -295,16 +259,3 @@ const ROOM: usize = 1024;
 
 /// The same for a thin link, whose batches are small.
 const THIN_ROOM: usize = 192;
-
-fn render_federated(
-    out: &mut Vec<u8>,
-    message: &[u8],
-    own_id: &[u8],
-    reader: &mut Reader,
-) -> Option<()> {
-    let event = fig::parse(message, own_id).ok()?.event?;
-    let mut checked = Event::nothing();
-    render::read_detail(&mut checked, &event, reader).ok()?;
-    let mut stamps = stamp::Writer::default();
-    render::put_event(out, &event, checked.detail.as_ref(), &mut stamps).ok()
-}

@@ -4,6 +4,7 @@ mod again;
 mod away;
 mod clocks;
 mod groups;
+mod meshes;
 mod policing;
 mod reach;
 mod seven_days;

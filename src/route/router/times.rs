@@ -11,6 +11,7 @@ use crate::cot::patch::{self, Times};
 use crate::route::link::LinkId;
 use crate::wire::fig::Geo;
 use crate::wire::stamp;
+use crate::wire::tak;
 use crate::wire::xml::Event;
 
 /// The XML of a longer event, bytes, keeps its times (federates get it corrected all the same): it would take as much
@@ -114,6 +115,23 @@ impl Router {
         [event.time, event.start, event.stale] = times;
         self.count_moved(from);
         Some(Times::of(times))
+    }
+
+    /// Moves the event of a `TakMessage`; gives what must be appended to the message.
+    pub(super) fn move_tak(
+        &mut self,
+        from: LinkId,
+        event: &mut tak::Event<'_>,
+        shift_ms: i64,
+    ) -> Option<Times> {
+        let times = [event.time, event.start, event.stale];
+        // Protobuf has no time before 1970.
+        let moved = moved_times(times.map(|time| time.unwrap_or(0)), shift_ms)
+            .filter(|moved| moved.iter().all(|&time| time >= 0))?;
+        [event.time, event.start, event.stale] =
+            std::array::from_fn(|at| times[at].map(|_| moved[at]));
+        self.count_moved(from);
+        Some(Times::of_tak([event.time, event.start, event.stale]))
     }
 
     fn count_moved(&mut self, from: LinkId) {

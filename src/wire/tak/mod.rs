@@ -6,4 +6,4 @@
 pub mod framing;
 pub mod message;
 
-pub use message::{Control, Detail, Event, Message, parse};
+pub use message::{Control, Detail, Event, Message, parse, read};

@@ -1,4 +1,4 @@
-//! A federate on another gRPC stack: `tests/peers/federate.py`, driven over JSON lines.
+//! A federate on another stack: `tests/peers/federate.py` and, for v1, `federate_v1.py`, driven over JSON lines.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -15,6 +15,9 @@ use super::eventually;
 /// Its id in provenance.
 pub const FOREIGN_ID: &str = "f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0";
 
+const V2: &str = "federate.py";
+const V1: &str = "federate_v1.py";
+
 /// A running foreign federate. It is killed when dropped.
 #[derive(Debug)]
 pub struct Foreign {
@@ -29,16 +32,35 @@ impl Foreign {
     pub fn dial(address: SocketAddr, leaf: &Leaf, theirs: &Leaf, options: &[&str]) -> Self {
         let address = address.to_string();
         let role = ["--dial", &address, "--authority", &theirs.name];
-        Self::start(&[&role, options].concat(), leaf, &theirs.authority_pem)
+        let options = [&role, options].concat();
+        Self::start(V2, &options, leaf, &theirs.authority_pem)
+    }
+
+    /// The same over federation v1.
+    pub fn dial_v1(address: SocketAddr, leaf: &Leaf, theirs: &Leaf, options: &[&str]) -> Self {
+        let address = address.to_string();
+        let options = [&["--dial", &address], options].concat();
+        Self::start(V1, &options, leaf, &theirs.authority_pem)
     }
 
     /// Starts it as the accepting side, believing the authority of `theirs`; gives its address too.
     pub fn listen(leaf: &Leaf, theirs: &Leaf, options: &[&str]) -> (Self, SocketAddr) {
-        let foreign = Self::start(
-            &[&["--listen", "0"], options].concat(),
-            leaf,
-            &theirs.authority_pem,
-        );
+        Self::listen_as(V2, leaf, theirs, options)
+    }
+
+    /// The same over federation v1.
+    pub fn listen_v1(leaf: &Leaf, theirs: &Leaf, options: &[&str]) -> (Self, SocketAddr) {
+        Self::listen_as(V1, leaf, theirs, options)
+    }
+
+    fn listen_as(
+        program: &str,
+        leaf: &Leaf,
+        theirs: &Leaf,
+        options: &[&str],
+    ) -> (Self, SocketAddr) {
+        let options = [&["--listen", "0"], options].concat();
+        let foreign = Self::start(program, &options, leaf, &theirs.authority_pem);
         let said = foreign.expect("its port", |said| said["report"] == "listening");
         let port = said["port"]
             .as_u64()
@@ -49,7 +71,7 @@ impl Foreign {
         )
     }
 
-    fn start(options: &[&str], leaf: &Leaf, authority_pem: &str) -> Self {
+    fn start(program: &str, options: &[&str], leaf: &Leaf, authority_pem: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let file = |name: &str, text: &str| {
             let path = directory.path().join(name);
@@ -57,7 +79,11 @@ impl Foreign {
             path
         };
         let mut child = Command::new(python())
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/federate.py"))
+            .arg(
+                Path::new(env!("CARGO_MANIFEST_DIR"))
+                    .join("tests/peers")
+                    .join(program),
+            )
             .args(options)
             .args(["--id", FOREIGN_ID, "--name", "foreign", "--cert"])
             .arg(file("chain.pem", &leaf.chain_pem))
@@ -116,7 +142,9 @@ impl Foreign {
             .into_iter()
             .filter(|said| said["report"] == "message")
             .filter(|said| {
-                said["method"] == "ClientEventStream" || said["method"] == "ServerEventStream"
+                ["ClientEventStream", "ServerEventStream", "v1"]
+                    .iter()
+                    .any(|method| said["method"] == *method)
             })
             .map(|said| said["message"].clone())
             .filter(|message| message.get("event").or(message.get("contact")).is_some())

@@ -30,7 +30,7 @@ use tokio::sync::Semaphore;
 
 use super::{Acceptor, AcceptorSettings, Companions};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Limits;
+use crate::config::{Flavour, Limits, Protocol};
 use crate::link::board::{PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::federate::{Node, PeerSettings, Registry, Timing};
@@ -201,6 +201,8 @@ fn peer(name: &str, address: Option<SocketAddr>) -> PeerSettings {
         uplinks: Vec::new(),
         rate: None,
         compress: true,
+        protocol: Protocol::V2,
+        flavour: Flavour::TakServer,
     }
 }
 
@@ -217,6 +219,7 @@ async fn acceptor_of(
     let acceptor = Acceptor::new(AcceptorSettings {
         door: Door::new(4, 4),
         refusals: Refusals::default(),
+        leaf: String::new(),
         node: Arc::clone(node),
         tls: pki.server(),
         identify: Arc::new(move |chain| (chain.len() == 2).then(|| settings.clone())),

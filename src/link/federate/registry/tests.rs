@@ -9,6 +9,7 @@ fn candidate(side: Side, federate_id: &str) -> Candidate<'_> {
         peer: "bravo",
         side,
         federate_id,
+        own_id: None,
         origin: None,
         cutter: Arc::new(watch::Sender::new(None)),
         challenge: Arc::default(),

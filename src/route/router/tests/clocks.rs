@@ -8,7 +8,7 @@ use crate::wire::xml::Event;
 const MINUTE: i64 = 60_000;
 
 /// So many milliseconds after the others' beginning.
-fn later(milliseconds: u64) -> Now {
+pub(super) fn later(milliseconds: u64) -> Now {
     Now {
         mono_ms: NOW.mono_ms + milliseconds,
         wall_ms: NOW.wall_ms + milliseconds.cast_signed(),

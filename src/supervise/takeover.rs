@@ -1,0 +1,84 @@
+//! A new configuration becomes the one in use.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::federation::Federation;
+use super::meshes::Meshes;
+use super::{Shared, networks};
+use crate::config::Config;
+
+/// A configuration to take over, and whom to tell when that is done.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) config: Box<Config>,
+    pub(super) done: oneshot::Sender<Taken>,
+}
+
+/// What came of an [`Order`].
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) words: String,
+    pub(super) restarts: bool,
+}
+
+/// Makes a new configuration the one in use; the words tell what happened.
+pub(super) fn take_over(
+    shared: &Arc<Shared>,
+    federation: &mut Federation,
+    meshes: &mut Meshes,
+    mut config: Config,
+) -> Taken {
+    if let Some(safe) = &shared.safe {
+        return shared.take_over_safely(safe, config);
+    }
+    let old = shared.config();
+    let mut later = Vec::new();
+    if config.listen != old.listen {
+        later.push("[listen]");
+    }
+    if config.limits != old.limits {
+        later.push("[limits]");
+    }
+    if !networks::same_listeners(&config, &old) {
+        later.push("[[network]]");
+        config.networks.clone_from(&old.networks);
+    }
+    if config.identity != old.identity {
+        later.push("[identity]");
+    }
+    if config.name != old.name {
+        later.push("[node]");
+    }
+    if config.clock != old.clock {
+        shared.clock.apply(&config.clock);
+    }
+    let mut words = federation.apply(&config);
+    if let Some(more) = meshes.apply(&config) {
+        words = format!("{words}; {more}");
+    }
+    shared.set_config(Config {
+        peers: config.peers,
+        meshes: config.meshes,
+        networks: config.networks,
+        uplinks: config.uplinks,
+        led: config.led,
+        clock: config.clock,
+        advertised_host: config.advertised_host,
+        keepalive_discovery: config.keepalive_discovery,
+        // What takes a restart stays as it is until then, so that `status` tells the truth.
+        ..(*old).clone()
+    });
+    let restarts = shared.manager.is_there() && !later.is_empty();
+    if restarts {
+        tracing::info!("starting again for changes of {}", later.join(" and "));
+        shared.restart_soon();
+    }
+    let words = match later.as_slice() {
+        [] => words,
+        later if restarts => format!("{words}; starting again for {}", later.join(" and ")),
+        later => format!("{words}; changes of {} take a restart", later.join(" and ")),
+    };
+    Taken { words, restarts }
+}
