@@ -3,17 +3,15 @@
 //! Figures marked "measured" are those of the architecture study, sections 2.1 and 5.8; the others follow from the
 //! limits. Pure arithmetic: the same limits give the same table.
 
-mod over;
 pub mod visitors;
+mod words;
 
-use std::fmt;
+pub use words::OverBudget;
 
 use crate::clock::gps;
 use crate::config::Limits;
 use crate::log::recent;
 use crate::wire::pack;
-
-pub use over::OverBudget;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -84,6 +82,8 @@ pub const QUIET_CONNECTIONS: u64 = 8;
 const QUIET_EACH: u64 = KIB + KIB / 2;
 /// Our own side connections.
 const QUIET_OWN: u64 = 4;
+/// Who is there at a server, and until when.
+pub const SERVER_USERS: u64 = 4 * KIB;
 /// Longest datagram of a mesh that is taken; all meshes share the room for it.
 pub const MESH_DATAGRAM: u64 = 24 * KIB;
 /// Longest datagram that is said on a mesh: six pieces on an ordinary network, of which none may be lost.
@@ -219,27 +219,6 @@ impl Budget {
     }
 }
 
-impl fmt::Display for Budget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:<28} {:>9} {:>8} {:>10}",
-            "item", "each KiB", "count", "total KiB"
-        )?;
-        for row in &self.rows {
-            let (each, total) = (tenths(row.each), tenths(row.total()));
-            writeln!(f, "{:<28} {each:>9} {:>8} {total:>10}", row.item, row.count)?;
-        }
-        let (total, ceiling) = (tenths(self.total()), tenths(self.ceiling));
-        writeln!(f, "{:<28} {:>9} {:>8} {total:>10}", "worst case", "", "")?;
-        write!(
-            f,
-            "{:<28} {:>9} {:>8} {ceiling:>10}",
-            "ceiling (memory_mib)", "", ""
-        )
-    }
-}
-
 /// Everything that is allocated; slack comes on top.
 fn heap(limits: &Limits) -> Vec<Row> {
     let batch = kib(limits.batch_kib);
@@ -259,7 +238,8 @@ fn heap(limits: &Limits) -> Vec<Row> {
                 + batch,
             federates,
             Some("max_federates"),
-            "TLS and HTTP/2 49 (measured), records 18, window 96, frame 16, receive buffer 8, send buffer 32, one batch",
+            "TLS and HTTP/2 49 (measured), records 18, window 96, frame 16, receive buffer 8, send buffer 32, one batch; over v1 \
+             less: no HTTP/2",
         ),
         row(
             "packed link",
@@ -281,6 +261,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             limits.max_api_connections.into(),
             Some("max_api_connections"),
             "TLS and HTTP/2 49 (measured), records 18, windows 16, frame 16, answer 32; a watcher takes a client's place",
+        ),
+        row(
+            "login at a server",
+            TLS + TLS_RECORD + INGEST + batch + SERVER_USERS,
+            limits.max_servers.into(),
+            Some("max_servers"),
+            "TLS 9 (measured), records 18, receive buffer 8, one batch, who is there 4",
         ),
         row(
             "handshake under way",
@@ -390,7 +377,7 @@ fn heap(limits: &Limits) -> Vec<Row> {
         row(
             "clocks of neighbours",
             FRAME,
-            clients + federates,
+            clients + federates + u64::from(limits.max_servers),
             None,
             "how far each is off, and what its box tells of the time",
         ),
@@ -478,12 +465,6 @@ fn row(
 
 fn kib(value: u32) -> u64 {
     u64::from(value) * KIB
-}
-
-/// KiB with one decimal, rounded up: a sum of rows never looks larger than its parts.
-fn tenths(bytes: u64) -> String {
-    let tenths = (bytes * 10).div_ceil(KIB);
-    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 #[cfg(test)]

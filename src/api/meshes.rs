@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::status::{Counts, PeerState};
+use super::parts::{Counts, PeerState};
 
 /// One mesh.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

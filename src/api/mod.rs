@@ -20,6 +20,7 @@ pub mod parts;
 mod peer_clock;
 pub mod request;
 pub mod sending;
+pub mod servers;
 mod socket;
 pub mod spool;
 pub mod status;

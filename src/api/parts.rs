@@ -1,8 +1,66 @@
 //! Smaller parts of the status.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::Peer;
+use crate::link::board;
+
+/// Counts by reason; the words are those of [`Reason`] and of refused handshakes.
+pub type Counts = BTreeMap<String, u64>;
+
+/// How a link to a federate stands. `connected` is not `flowing`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeerState {
+    /// `enabled = false`.
+    Disabled,
+    /// Paused by the operator.
+    Paused,
+    /// Nothing under way: it is the peer's turn to dial, or the next attempt has its time.
+    Waiting,
+    /// An attempt is under way.
+    Connecting,
+    /// Connected, and no event within the last minute.
+    Connected,
+    /// Connected, and events cross.
+    Flowing,
+}
+
+impl PeerState {
+    /// The word that scripts see.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Paused => "paused",
+            Self::Waiting => "waiting",
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Flowing => "flowing",
+        }
+    }
+}
+
+impl From<board::PeerState> for PeerState {
+    fn from(state: board::PeerState) -> Self {
+        match state {
+            board::PeerState::Disabled => Self::Disabled,
+            board::PeerState::Paused => Self::Paused,
+            board::PeerState::Waiting => Self::Waiting,
+            board::PeerState::Connecting => Self::Connecting,
+            board::PeerState::Connected => Self::Connected,
+            board::PeerState::Flowing => Self::Flowing,
+        }
+    }
+}
+
+impl fmt::Display for PeerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
 
 /// A probe that went there and came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,29 +1,23 @@
 //! What `status --json` prints. Scripts rely on these names.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 pub use super::listen::ListenStatus;
 pub use super::memory::MemoryStatus;
-pub use super::parts::{Crossing, LedStatus, Proven, UplinkStatus};
+pub use super::parts::{Counts, Crossing, LedStatus, PeerState, Proven, UplinkStatus};
 
 use super::clock::ClockStatus;
 use super::groups::{NetworkStatus, PeerGroupsStatus};
 use super::line::LineStatus;
 use super::meshes::MeshStatus;
 use super::sending::SendingStatus;
+use super::servers::ServerStatus;
 use super::spool::SpoolStatus;
 use crate::counters::Reason;
-use crate::link::board;
 use crate::system::{Power, Storage};
 use crate::wire::stamp;
 
 pub use super::peer_clock::PeerClock;
-
-/// Counts by reason; the words are those of [`Reason`] and of refused handshakes.
-pub type Counts = BTreeMap<String, u64>;
 
 /// The box at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +30,9 @@ pub struct Status {
     pub listen: ListenStatus,
     /// Every registered federate, in the order of the configuration.
     pub peers: Vec<PeerStatus>,
+    /// Every TAK server at which the box logs in, in the order of the configuration.
+    #[serde(default)]
+    pub servers: Vec<ServerStatus>,
     /// Every mesh, in the order of the configuration.
     #[serde(default)]
     pub meshes: Vec<MeshStatus>,
@@ -75,57 +72,6 @@ pub struct NodeStatus {
     pub state: String,
     /// Why it is in safe mode, in words; else empty.
     pub reason: String,
-}
-
-/// How a link to a federate stands. `connected` is not `flowing`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PeerState {
-    /// `enabled = false`.
-    Disabled,
-    /// Paused by the operator.
-    Paused,
-    /// Nothing under way: it is the peer's turn to dial, or the next attempt has its time.
-    Waiting,
-    /// An attempt is under way.
-    Connecting,
-    /// Connected, and no event within the last minute.
-    Connected,
-    /// Connected, and events cross.
-    Flowing,
-}
-
-impl PeerState {
-    /// The word that scripts see.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Disabled => "disabled",
-            Self::Paused => "paused",
-            Self::Waiting => "waiting",
-            Self::Connecting => "connecting",
-            Self::Connected => "connected",
-            Self::Flowing => "flowing",
-        }
-    }
-}
-
-impl From<board::PeerState> for PeerState {
-    fn from(state: board::PeerState) -> Self {
-        match state {
-            board::PeerState::Disabled => Self::Disabled,
-            board::PeerState::Paused => Self::Paused,
-            board::PeerState::Waiting => Self::Waiting,
-            board::PeerState::Connecting => Self::Connecting,
-            board::PeerState::Connected => Self::Connected,
-            board::PeerState::Flowing => Self::Flowing,
-        }
-    }
-}
-
-impl fmt::Display for PeerState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
 }
 
 /// One federate.
@@ -264,6 +210,7 @@ pub(crate) mod tests {
     use crate::budget::Budget;
     use crate::config::Limits;
     use crate::counters::Counters;
+    use crate::link::board;
 
     /// A status in which every field says something.
     pub(crate) fn example() -> Status {
@@ -373,6 +320,25 @@ pub(crate) mod tests {
                 events_in: 7,
                 events_out: 8,
                 dropped: Counts::new(),
+            }],
+            servers: vec![ServerStatus {
+                name: "ots".into(),
+                network: None,
+                state: PeerState::Waiting,
+                reason: "refused by host; waiting 4 s before the next attempt".into(),
+                stopped_by: Some("tcp".into()),
+                proven: None,
+                address: "10.0.0.9:8089".into(),
+                tls: true,
+                protocol: "xml".into(),
+                enabled: true,
+                users: 4,
+                events_in: 5,
+                events_out: 6,
+                rate_in: 0.5,
+                rate_out: 0.1,
+                last_heard: None,
+                dropped: Counts::from([("loop".into(), 3)]),
             }],
             meshes: vec![crate::api::meshes::tests::example()],
             clients: 3,

@@ -1,5 +1,6 @@
 //! The memory sum, its cures and its words.
 
+use super::words::tenths;
 use super::*;
 use proptest::prelude::*;
 
@@ -42,6 +43,20 @@ fn too_much_is_refused_and_each_cure_cures() {
         Budget::of(&limits.with("memory_mib", raised).unwrap()).check(),
         Ok(())
     );
+}
+
+#[test]
+fn two_hundred_clients_eight_federates_and_two_meshes_fit_twenty_eight_mebibytes() {
+    let limits = Limits {
+        max_clients: 200,
+        memory_mib: 28,
+        ..Limits::default()
+    };
+    let limits = limits.with("max_meshes", 2).unwrap_or(limits);
+    assert_eq!(limits.max_federates, 8);
+    let budget = Budget::of(&limits);
+    assert_eq!(budget.check(), Ok(()), "\n{budget}");
+    println!("{budget}");
 }
 
 #[test]

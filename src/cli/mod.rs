@@ -34,6 +34,7 @@ pub mod request;
 pub mod restamp;
 pub mod run;
 pub mod safe_mode;
+mod servers;
 pub mod slot;
 pub mod status;
 pub mod token;
@@ -62,7 +63,7 @@ enum Command {
     /// Show how the box and its links stand
     Status(status::Arguments),
     /// Register, change, pause, forget or list federates
-    Peer(peer::Arguments),
+    Peer(Box<peer::Arguments>),
     /// Say step by step how far a federate's link comes, and prove that what is sent comes out
     Check(check::Arguments),
     /// Tell what became of a track, and which rule stopped it

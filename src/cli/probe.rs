@@ -108,7 +108,7 @@ async fn login(peer: &Peer) -> Result<Login, String> {
         );
     }
     let tls = Credentials::new(&identity)
-        .and_then(|credentials| tls::login_client(&credentials, authorities))
+        .and_then(|credentials| tls::login_client(&credentials, authorities, None))
         .map_err(|error| format!("`probe`: {error}"))?;
     Login::open(&probe.address, tls)
         .await

@@ -9,6 +9,7 @@ use super::line;
 use super::meshes;
 use super::output::{clean, column, json_line, print, wrap};
 use super::paths::Places;
+use super::servers;
 use crate::api::spool::SpoolStatus;
 use crate::api::status::{
     LedStatus, ListenStatus, MemoryStatus, PeerStatus, PowerStatus, StorageStatus, UplinkStatus,
@@ -127,6 +128,7 @@ fn table(status: &Status) -> String {
     for peer in &status.peers {
         text.push_str(&row(peer, &status.clock.utc));
     }
+    text.push_str(&servers::table(&status.servers, &status.clock.utc, WIDTH));
     text.push_str(&meshes::table(&status.meshes, &status.clock.utc, WIDTH));
     text
 }

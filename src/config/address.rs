@@ -2,8 +2,12 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use super::settings::FEDERATION_PORT;
-
+/// Port of plain CoT.
+pub const CLIENTS_TCP_PORT: u16 = 8087;
+/// Port of CoT over mutual TLS.
+pub const CLIENTS_TLS_PORT: u16 = 8089;
+/// Port of federation v2, ours and a peer's that names none.
+pub const FEDERATION_PORT: u16 = 9001;
 /// `address:port`, or an address alone with the default port.
 pub(super) fn socket_address(text: &str, port: u16) -> Option<SocketAddr> {
     let bare = || text.trim_matches(['[', ']']).parse::<IpAddr>().ok();

@@ -100,6 +100,8 @@ limits! {
     max_watchers: u16 = 4 in 0..=64;
     /// Registered federates.
     max_federates: u16 = 8 in 1..=128;
+    /// TAK servers at which the box logs in.
+    max_servers: u16 = 1 in 1..=64;
     /// Multicast meshes.
     max_meshes: u16 = 2 in 0..=16;
     /// Groups that can be told apart, `__ANON__` among them.

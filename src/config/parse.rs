@@ -57,7 +57,11 @@ impl Config {
         };
         let listen = reader.listen(&raw.listen, default.listen)?;
         let networks = reader.networks(&raw.network, &listen, &limits)?;
-        reader.group_places(Self {
+        let names: Vec<&str> = networks
+            .iter()
+            .map(|network| network.name.as_str())
+            .collect();
+        let config = reader.group_places(Self {
             name,
             advertised_host: raw
                 .node
@@ -79,11 +83,18 @@ impl Config {
             led: reader.led(&raw.led)?,
             clock: reader.clock(&raw.clock)?,
             peers: reader.peers(&raw.peer, &limits, &uplinks)?,
+            servers: reader.servers(&raw.server, &limits, &names)?,
             meshes: reader.meshes(&raw.mesh, &networks, &limits)?,
             networks,
             uplinks,
             limits,
-        })
+        })?;
+        let peers = raw.peer.iter().zip(&config.peers);
+        let peers = peers.map(|(raw, peer)| (raw.get_ref().filter.as_ref(), &peer.filters));
+        let meshes = raw.mesh.iter().zip(&config.meshes);
+        let meshes = meshes.map(|(raw, mesh)| (raw.get_ref().filter.as_ref(), &mesh.filters));
+        reader.filter_bound(peers.chain(meshes), &config.limits)?;
+        Ok(config)
     }
 }
 

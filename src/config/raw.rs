@@ -11,8 +11,8 @@ use super::filter::{FILTER_KEYS, RawFilters};
 use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
 use super::mesh::{MESH_KEYS, RawMesh};
-use super::network::{NETWORK_KEYS, RawNetwork};
 use super::probe::RawProbe;
+use super::server::{RawServer, SERVER_KEYS};
 use super::uplinks::{RawUplink, UPLINK_KEYS};
 
 /// Keys of each table, for suggestions; the shapes below refuse all others.
@@ -28,6 +28,7 @@ pub(super) const TOP_KEYS: &[&str] = &[
     "uplink",
     "network",
     "peer",
+    "server",
     "mesh",
 ];
 const NODE_KEYS: &[&str] = &["name", "advertised_host"];
@@ -41,6 +42,15 @@ const LISTEN_KEYS: &[&str] = &[
 ];
 const CONSOLE_KEYS: &[&str] = &["idle_minutes"];
 const KEEPALIVE_KEYS: &[&str] = &["discovery"];
+const NETWORK_KEYS: &[&str] = &[
+    "name",
+    "inbound_groups",
+    "outbound_groups",
+    "clients_tcp",
+    "clients_tls",
+    "incoming",
+    "outgoing",
+];
 const PEER_KEYS: &[&str] = &[
     "name",
     "address",
@@ -96,6 +106,7 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "keepalive" => Some(("[keepalive]", KEEPALIVE_KEYS)),
         "network" => Some(("[[network]]", NETWORK_KEYS)),
         "peer" => Some(("[[peer]]", PEER_KEYS)),
+        "server" => Some(("[[server]]", SERVER_KEYS)),
         "mesh" => Some(("[[mesh]]", MESH_KEYS)),
         _ => None,
     }
@@ -110,6 +121,7 @@ pub(super) fn inner_table(
         ("peer", "filter" | "filters" | "federation_filter") => {
             Some(("[peer.filter]", FILTER_KEYS))
         }
+        ("mesh", "filter") => Some(("[mesh.filter]", FILTER_KEYS)),
         _ => None,
     }
 }
@@ -126,9 +138,10 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("peer", "probe") => {
             "write { address = \"host:8089\", p12 = \"probe.p12\", password = \"...\" }".into()
         }
-        ("peer" | "uplink", "keepalive_seconds" | "hold_seconds" | "fallback_seconds") => {
-            "write a whole number of seconds without quotes".into()
-        }
+        (
+            "peer" | "uplink" | "server",
+            "keepalive_seconds" | "hold_seconds" | "fallback_seconds",
+        ) => "write a whole number of seconds without quotes".into(),
         ("uplink", "priority") => "write a whole number without quotes, 0 to 1000".into(),
         ("peer", "addresses") => {
             "write a list of addresses such as [\"198.51.100.7:9001\", \"tak.example.org:9001\"]"
@@ -158,7 +171,8 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("console", "idle_minutes") => {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
-        ("peer", "filter" | "filters" | "federation_filter") => {
+        ("server", "auth") => "write { username = \"...\", password = \"...\" }".into(),
+        ("peer", "filter" | "filters" | "federation_filter") | ("mesh", "filter") => {
             "write a table such as { block_types = [\"a-h\"] }, or the name of a preset in quotes"
                 .into()
         }
@@ -168,11 +182,22 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         (_, "allow_callsigns" | "block_callsigns") => {
             "write a list of callsigns such as [\"ALPHA*\"]".into()
         }
-        ("peer", "data_packages_in" | "data_packages_out" | "legacy_no_client_certificate")
-        | ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock" | "compress")
+        (
+            "peer",
+            "enabled"
+            | "incoming"
+            | "outgoing"
+            | "spool"
+            | "correct_clock"
+            | "compress"
+            | "data_packages_in"
+            | "data_packages_out"
+            | "legacy_no_client_certificate",
+        )
+        | ("server", "enabled" | "incoming" | "outgoing" | "tls")
         | ("led", "active_low")
         | ("uplink", "metered")
-        | ("mesh", "incoming" | "outgoing")
+        | ("mesh", "incoming" | "outgoing" | "data_packages_in" | "data_packages_out")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
         ("clock", "gpsd") => {
             "write host:port in quotes such as \"127.0.0.1:2947\", or \"\" for off".into()
@@ -186,6 +211,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         ("mesh", "mesh") => "begin each mesh with a line [[mesh]]".into(),
         ("uplink", "uplink") => "begin each uplink with a line [[uplink]]".into(),
         ("peer", "peer") => "begin each peer with a line [[peer]]".into(),
+        ("server", "server") => "begin each server with a line [[server]]".into(),
         (_, key) if key == table => {
             format!("write a line [{table}], and its keys in the lines below")
         }
@@ -207,6 +233,7 @@ pub(super) struct RawConfig {
     pub(super) network: Vec<Spanned<RawNetwork>>,
     pub(super) keepalive: RawKeepalive,
     pub(super) peer: Vec<Spanned<RawPeer>>,
+    pub(super) server: Vec<Spanned<RawServer>>,
     pub(super) mesh: Vec<Spanned<RawMesh>>,
 }
 
@@ -281,6 +308,18 @@ pub(super) struct RawPeer {
     pub(super) data_packages_out: Option<bool>,
     #[serde(alias = "filters", alias = "federation_filter")]
     pub(super) filter: Option<Spanned<RawFilters>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawNetwork {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) inbound_groups: Option<Spanned<Vec<String>>>,
+    pub(super) outbound_groups: Option<Spanned<Vec<String>>>,
+    pub(super) clients_tcp: Option<Spanned<AddressList>>,
+    pub(super) clients_tls: Option<Spanned<AddressList>>,
+    pub(super) incoming: Option<bool>,
+    pub(super) outgoing: Option<bool>,
 }
 
 /// One address or several; `""` and `[]` are none.

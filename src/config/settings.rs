@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
 
+pub use super::address::{CLIENTS_TCP_PORT, CLIENTS_TLS_PORT, FEDERATION_PORT};
 use super::clock::ClockSources;
 use super::filter::Filters;
 use super::groups::PeerGroups;
@@ -16,15 +17,10 @@ use super::network::{LOCAL_NETWORK, NetworkSettings};
 use super::probe::Probe;
 use super::protocol::{Flavour, Protocol};
 use super::rate::Rate;
+use super::server::Server;
 use super::uplinks::Uplink;
 use crate::pki::Fingerprint;
 
-/// Port of plain CoT.
-pub const CLIENTS_TCP_PORT: u16 = 8087;
-/// Port of CoT over mutual TLS.
-pub const CLIENTS_TLS_PORT: u16 = 8089;
-/// Port of federation v2, ours and a peer's that names none.
-pub const FEDERATION_PORT: u16 = 9001;
 /// Port of the HTTPS API.
 pub const API_PORT: u16 = 8443;
 /// Port of FreeTAKServer's routes.
@@ -60,6 +56,8 @@ pub struct Config {
     pub networks: Vec<NetworkSettings>,
     /// Registered federates.
     pub peers: Vec<Peer>,
+    /// TAK servers at which the box logs in.
+    pub servers: Vec<Server>,
     /// Multicast groups that the box joins.
     pub meshes: Vec<Mesh>,
 }
@@ -143,6 +141,15 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// What is relaxed for it, for those who look after the box; none where nothing is.
+    pub fn relaxed(&self) -> Option<&'static str> {
+        self.legacy_no_client_certificate.then_some(
+            "legacy_no_client_certificate: this peer may leave our certificate unchecked, so anybody can take our place \
+             there, and its own certificate is judged by fingerprint and dates alone; use it for FreeTAKServer only, \
+             and over a network that you trust",
+        )
+    }
+
     /// Every address to dial, the first one first.
     pub fn all_addresses(&self) -> impl Iterator<Item = &str> {
         let further = self.addresses.iter().map(String::as_str);
@@ -165,6 +172,7 @@ impl Default for Config {
             uplinks: Vec::new(),
             networks: vec![NetworkSettings::of(LOCAL_NETWORK)],
             peers: Vec::new(),
+            servers: Vec::new(),
             meshes: Vec::new(),
         }
     }

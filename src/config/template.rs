@@ -93,6 +93,22 @@ discovery = true    # side connections between boxes learn how long the network 
 #                                        # legacy_no_client_certificate = true (see the README before you do)
 # fallback_seconds = 10                  # with fallback_of = "NAME": dialled only while NAME has been down so long
 
+# [[server]]                             # a TAK server without federation: the box logs in there as a client
+# name = "ots"
+# address = "ots.example:8089"           # its port for clients: 8089 with TLS, 8087 without
+# p12 = "servers/ots.p12"                # our user there; or `certificate` and `key`, PEM; without: the box's own
+# password = "atakatak"                  # of the .p12; without, the usual ones are tried
+# ca_cert = "servers/ots-ca.pem"         # CA of the server, PEM or .p12; not needed where the .p12 holds it
+# fingerprint = "SHA256:AB12..."         # the server's own certificate, beside ca_cert or instead of it
+# tls = true                             # follows from the above; false = plain TCP
+# auth = { username = "box", password = "..." } # where the server asks for an account in the stream
+# network = "local"                      # the [[network]] that it belongs to; without: that of [listen]'s clients
+# callsign = "ALPHA"                     # who we are on its map; without: the box's name
+# enabled = true
+# incoming = true                        # take what it sends
+# outgoing = true                        # send what we have
+# keepalive_seconds = 20                 # between pings, 1 to 3600
+
 # [[mesh]]                               # the multicast of ATAK on a network, for those who have no server
 # name = "lan"
 # interface = "eth0"                     # it need not be there yet
@@ -102,6 +118,9 @@ discovery = true    # side connections between boxes learn how long the network 
 # form = "xml"                           # or "protobuf"; both are understood
 # incoming = true                        # take what is said there
 # outgoing = true                        # say there what we have; false: the box sends nothing there at all
+# data_packages_in = true                # as with peers
+# data_packages_out = true
+# filter = { block_types = ["b-f-t"] }   # as with peers; without: everything may cross
 "#;
 
 impl Config {

@@ -207,11 +207,11 @@ pub(super) fn meshes(status: &Status) -> String {
 
 pub(super) fn peers(status: &Status) -> String {
     let mut page = Page::new();
-    if status.peers.is_empty() {
-        page.line("no peers; `setup` or `peer add` registers one");
-        return page.into_text();
-    }
-    page.verbatim("PEER                 STATE         IN/s   OUT/s        IN       OUT  HEARD");
+    match status.peers.is_empty() {
+        true => page.line("no peers; `setup` or `peer add` registers one"),
+        false => page
+            .verbatim("PEER                 STATE         IN/s   OUT/s        IN       OUT  HEARD"),
+    };
     for peer in &status.peers {
         page.verbatim(&format!(
             "{} {} {:>7.1} {:>7.1} {:>9} {:>9}  {}",
@@ -239,7 +239,36 @@ pub(super) fn peers(status: &Status) -> String {
             page.inner(&clock);
         }
     }
+    servers(&mut page, status);
     page.into_text()
+}
+
+fn servers(page: &mut Page, status: &Status) {
+    if !status.servers.is_empty() {
+        page.verbatim("SERVER               STATE         IN/s   OUT/s        IN       OUT  HEARD");
+    }
+    for server in &status.servers {
+        page.verbatim(&format!(
+            "{} {} {:>7.1} {:>7.1} {:>9} {:>9}  {}",
+            column(&server.name, 20),
+            column(server.state.word(), 10),
+            server.rate_in,
+            server.rate_out,
+            server.events_in,
+            server.events_out,
+            heard(server.last_heard.as_deref(), &status.clock.utc),
+        ));
+        page.inner(&format!(
+            "at {}, {} users there",
+            server.address, server.users
+        ));
+        if !server.reason.is_empty() {
+            page.inner(&server.reason);
+        }
+        if !server.dropped.is_empty() {
+            page.inner(&format!("dropped: {}", counts(&server.dropped)));
+        }
+    }
 }
 
 pub(super) fn entries(entries: &[PeerEntry]) -> String {

@@ -107,6 +107,11 @@ impl Port {
             .with(|router, now| router.switch_to_tak(self.id, answer, now));
     }
 
+    /// An event of the box's own as `TakMessage`; see [`Router::in_tak`].
+    pub fn in_tak(&self, xml: &[u8]) -> Option<Vec<u8>> {
+        self.hub.with(|router, _| router.in_tak(xml))
+    }
+
     /// Sends something of the link's own, in its wire form, past what waits.
     pub fn put_first(&self, bytes: &[u8]) {
         self.hub.with(|router, _| router.put_first(self.id, bytes));
@@ -158,6 +163,19 @@ impl Port {
     /// The neighbour has the first `count` of them.
     pub fn took(&self, count: u64) {
         self.hub.with(|router, _| router.link_took(self.id, count));
+    }
+
+    /// The same neighbour on a new connection: it is told the latest events again, and what waits goes there.
+    pub fn again(&self, spec: LinkSpec) {
+        self.hub
+            .with(|router, now| router.attach_again(self.id, spec, now));
+    }
+
+    /// Takes users off the phone book who have not been heard for longer than they said; see
+    /// [`Router::expire_contacts`].
+    pub fn sweep(&self) {
+        self.hub
+            .with(|router, now| router.expire_contacts(self.id, now));
     }
 
     /// Notes a sign of life.

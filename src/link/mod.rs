@@ -22,5 +22,6 @@ pub mod narrow;
 pub mod nat;
 pub mod refusals;
 pub mod route_watch;
+pub mod server;
 pub mod socket;
 pub mod tls;

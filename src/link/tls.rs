@@ -221,15 +221,17 @@ fn subject(certificate: &CertificateDer<'_>) -> Option<DistinguishedName> {
     Some(DistinguishedName::in_sequence(&anchor.subject))
 }
 
-/// For logging in at a TAK server as a client: believes what those CAs signed, under whatever name.
+/// For logging in at a TAK server as a client: believes what those CAs signed, under whatever name; with a fingerprint,
+/// that certificate only, and without CAs whoever signed it.
 ///
 /// # Errors
 /// Only when the crypto provider lacks what TLS needs.
 pub fn login_client(
     credentials: &Credentials,
     authorities: Vec<CertificateDer<'static>>,
+    fingerprint: Option<Fingerprint>,
 ) -> Result<Arc<ClientConfig>, Error> {
-    let admission = Admission::Login(authorities);
+    let admission = Admission::Login(authorities, fingerprint);
     let mut config = client(credentials, admission, unobserved(), VERSIONS)?;
     config.alpn_protocols.clear();
     Ok(Arc::new(config))
@@ -281,7 +283,7 @@ enum Admission {
     Federates(Roster),
     One(TrustRule),
     Clients(Vec<CertificateDer<'static>>),
-    Login(Vec<CertificateDer<'static>>),
+    Login(Vec<CertificateDer<'static>>, Option<Fingerprint>),
     Visitors(Vec<DistinguishedName>),
 }
 
@@ -323,8 +325,9 @@ impl Judge {
                 .judge(&chain, moment)
                 .map(|doubt| (rule.peer.clone(), doubt)),
             Admission::Clients(authorities) => judge_client(&chain, authorities, moment),
-            Admission::Login(authorities) => {
-                judge_server(&chain, authorities, now).map(|()| (String::new(), None))
+            Admission::Login(authorities, fingerprint) => {
+                judge_server(&chain, authorities, *fingerprint, moment)
+                    .map(|doubt| (String::new(), doubt))
             }
             Admission::Visitors(_) => Ok((String::new(), None)),
         };
@@ -351,7 +354,7 @@ impl fmt::Debug for Judge {
             Admission::Federates(_) => "Judge(federates)",
             Admission::One(_) => "Judge(one federate)",
             Admission::Clients(_) => "Judge(clients)",
-            Admission::Login(_) => "Judge(a server)",
+            Admission::Login(..) => "Judge(a server)",
             Admission::Visitors(_) => "Judge(visitors)",
         })
     }

@@ -75,7 +75,45 @@ pub(super) fn verify(
     moment: Moment,
     is_registered: bool,
 ) -> Result<Option<Doubt>, Refusal> {
-    let outcome = chain::verify(chain, authorities, moment.now);
+    judged(chain, moment, is_registered, |now| {
+        chain::verify(chain, authorities, now)
+    })
+}
+
+/// The same for a server at which we log in as a client.
+pub(super) fn verify_server(
+    chain: &[CertificateDer<'_>],
+    authorities: &[CertificateDer<'_>],
+    moment: Moment,
+    is_registered: bool,
+) -> Result<Option<Doubt>, Refusal> {
+    judged(chain, moment, is_registered, |now| {
+        chain::verify_server(chain, authorities, now)
+    })
+}
+
+/// The dates of a certificate that is known by its fingerprint, whoever signed it.
+pub(super) fn of_leaf(leaf: &CertificateDer<'_>, moment: Moment) -> Result<Option<Doubt>, Refusal> {
+    let facts = Facts::read(leaf).map_err(|_| Refusal::BadCertificate)?;
+    judged(
+        std::slice::from_ref(leaf),
+        moment,
+        true,
+        |now| match i64::try_from(now.as_secs()).unwrap_or(i64::MAX) {
+            now if now < facts.not_before => Err(Refusal::NotYetValid),
+            now if now > facts.not_after => Err(Refusal::Expired),
+            _ => Ok(()),
+        },
+    )
+}
+
+fn judged(
+    chain: &[CertificateDer<'_>],
+    moment: Moment,
+    is_registered: bool,
+    verify: impl Fn(UnixTime) -> Result<(), Refusal>,
+) -> Result<Option<Doubt>, Refusal> {
+    let outcome = verify(moment.now);
     let Some(floor) = moment.floor else {
         return outcome.map(|()| None);
     };
@@ -88,7 +126,7 @@ pub(super) fn verify(
             // At the first moment at which all of it is valid; everything else must hold there.
             let later = begin(chain).unwrap_or(0).max(moment.now.as_secs());
             let later = UnixTime::since_unix_epoch(std::time::Duration::from_secs(later));
-            chain::verify(chain, authorities, later).map(|()| Some(Doubt::Behind))
+            verify(later).map(|()| Some(Doubt::Behind))
         }
         Err(refusal) => Err(refusal),
     }

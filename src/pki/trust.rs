@@ -237,19 +237,30 @@ pub fn judge_client(
     Ok((name, doubt))
 }
 
-/// Judges a server at which we log in as a client, against the CAs that are believed there.
+/// Judges a server at which we log in as a client: against the CAs that are believed there, its fingerprint, or both.
+/// Gives what is doubtful about its dates.
 ///
 /// # Errors
-/// The first thing that is wrong with the chain.
+/// The first thing that is wrong with the chain. With neither CA nor fingerprint, everything is.
 pub fn judge_server(
     chain: &[CertificateDer<'_>],
     authorities: &[CertificateDer<'_>],
-    now: rustls_pki_types::UnixTime,
-) -> Result<(), Refusal> {
-    if chain.is_empty() {
-        return Err(Refusal::NoCertificate);
+    fingerprint: Option<Fingerprint>,
+    now: impl Into<Moment>,
+) -> Result<Option<Doubt>, Refusal> {
+    let leaf = chain.first().ok_or(Refusal::NoCertificate)?;
+    let pinned = fingerprint.map(|fingerprint| fingerprint == Fingerprint::of(leaf));
+    if authorities.is_empty() {
+        return match pinned {
+            Some(true) => dates::of_leaf(leaf, now.into()),
+            _ => Err(Refusal::Unregistered),
+        };
     }
-    chain::verify_server(chain, authorities, now)
+    let doubt = dates::verify_server(chain, authorities, now.into(), pinned == Some(true))?;
+    match pinned {
+        Some(false) => Err(Refusal::Unregistered),
+        _ => Ok(doubt),
+    }
 }
 
 /// What must hold for every federate, whoever it is.

@@ -132,6 +132,12 @@ impl Latest {
         }
     }
 
+    /// The kept event of a uid.
+    pub fn of(&self, key: u64) -> Option<&Kept> {
+        let at = self.by_key.get(&key)?;
+        self.places.get(usize::from(*at)).filter(|kept| kept.live)
+    }
+
     /// Whether the kept event of a uid has these bytes in it.
     pub fn holds(&self, key: u64, bytes: &[u8]) -> bool {
         let kept = self

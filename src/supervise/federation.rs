@@ -194,6 +194,16 @@ impl Federation {
         self.node.hub.clone()
     }
 
+    /// Deadlines and pauses of links.
+    pub(super) fn timing(&self) -> Timing {
+        self.node.timing.clone()
+    }
+
+    /// Our own certificate.
+    pub(super) fn credentials(&self) -> Credentials {
+        self.credentials.clone()
+    }
+
     /// The door, which the local clients share.
     pub(super) fn door(&self) -> Door {
         self.door.clone()

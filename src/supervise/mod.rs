@@ -16,6 +16,8 @@ mod networks;
 mod rates;
 mod report;
 pub mod safe;
+mod server_report;
+mod servers;
 mod signals;
 mod spool;
 mod takeover;
@@ -61,6 +63,7 @@ use machine::Machine;
 use meshes::Meshes;
 use rates::Rates;
 use safe::Safe;
+use servers::Servers;
 use signals::Signals;
 use spool::Spooler;
 use takeover::{Order, Taken, take_over};
@@ -110,11 +113,15 @@ struct Shared {
     hub: Hub,
     clock: Timekeeper,
     board: PeerBoard,
+    /// The same for servers.
+    servers: PeerBoard,
     mesh_board: PeerBoard,
     keeper: Keeper,
     meters: Meters,
     refusals: Refusals,
     rates: Mutex<Rates>,
+    /// The same for servers.
+    server_rates: Mutex<Rates>,
     echo: EchoDesk,
     black_box: BlackBox,
     checks: check::SharedChecks,
@@ -189,8 +196,10 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     let settings = Settings::of(&config.limits, federate_id.clone(), seed()?);
     let hub = Hub::new(Router::new(settings), clock.clock());
     let (board, refusals) = (PeerBoard::new(), Refusals::default());
+    let server_board = PeerBoard::new();
     let black_box = BlackBox::open(&state, &config, &federate_id, &hub);
     board.record(black_box.recorder().clone(), hub.clock());
+    server_board.record(black_box.recorder().clone(), hub.clock());
     let _watcher = black_box.watched();
     let keeper = Keeper::open(&state).map_err(StartError::State)?;
     let stop = channel::Sender::new(false);
@@ -218,6 +227,13 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     };
     let mut federation =
         Federation::new(&config, &own, &federate_id, shares).map_err(StartError::Tls)?;
+    let mut servers = Servers::new(
+        &config,
+        &federate_id,
+        hub.clone(),
+        server_board.clone(),
+        &federation,
+    );
     clock.apply(&config.clock);
     let (orders, mut inbox) = mpsc::channel(4);
     let changes = Changes::new(&config_file);
@@ -235,9 +251,11 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         setup_file: config_file,
         budget,
         board,
+        servers: server_board,
         mesh_board: PeerBoard::new(),
         keeper,
         rates: Mutex::default(),
+        server_rates: Mutex::default(),
         echo: federation.echo(),
         black_box,
         checks: check::SharedChecks::default(),
@@ -272,6 +290,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     let turns = Arc::new(Turns::new(Arc::clone(&desk) as Arc<dyn Control>));
     let controlling = tokio::spawn(api::serve(control, Arc::clone(&turns)));
     let web = web::Settings { turns, access };
+    networks::set(&hub, &config);
     let clients = listeners
         .serve(
             &own,
@@ -287,6 +306,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         let started = Spooler::start(&shared.hub, &state, &config.peers).await;
         spooler = Some(started.map_err(|error| StartError::System("no thread", error))?);
         federation.apply(&config);
+        servers.apply(&config);
         meshes.apply(&config);
     }
 
@@ -314,7 +334,12 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
                 }
             }
             Some(order) = inbox.recv() => {
-                let taken = take_over(&shared, &mut federation, &mut meshes, *order.config);
+                let taken = take_over(
+                    &shared,
+                    &mut federation,
+                    (&mut servers, &mut meshes),
+                    *order.config,
+                );
                 // Whoever asked may have gone away meanwhile.
                 let _ = order.done.send(taken);
             }
@@ -329,12 +354,17 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     shared.manager.stopping("stopping");
     shared.stop.send_replace(true);
     let drained = async {
-        tokio::join!(federation.shutdown(), meshes.shutdown(), async {
-            for client in clients {
-                // A listener that panicked has nothing left to drain.
-                let _ = client.await;
+        tokio::join!(
+            federation.shutdown(),
+            servers.shutdown(),
+            meshes.shutdown(),
+            async {
+                for client in clients {
+                    // A listener that panicked has nothing left to drain.
+                    let _ = client.await;
+                }
             }
-        });
+        );
     };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         tracing::warn!("some neighbours did not take their goodbye in time");

@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use super::federation::Federation;
 use super::meshes::Meshes;
+use super::servers::Servers;
 use super::{Shared, networks};
 use crate::config::Config;
 
@@ -27,7 +28,7 @@ pub(super) struct Taken {
 pub(super) fn take_over(
     shared: &Arc<Shared>,
     federation: &mut Federation,
-    meshes: &mut Meshes,
+    (servers, meshes): (&mut Servers, &mut Meshes),
     mut config: Config,
 ) -> Taken {
     if let Some(safe) = &shared.safe {
@@ -55,11 +56,15 @@ pub(super) fn take_over(
         shared.clock.apply(&config.clock);
     }
     let mut words = federation.apply(&config);
+    if let Some(changed) = servers.apply(&config) {
+        words = format!("{words}; {changed}");
+    }
     if let Some(more) = meshes.apply(&config) {
         words = format!("{words}; {more}");
     }
     shared.set_config(Config {
         peers: config.peers,
+        servers: config.servers,
         meshes: config.meshes,
         networks: config.networks,
         uplinks: config.uplinks,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use super::Shared;
+use crate::config::Config;
 use crate::counters::{Counters, Reason};
+use crate::route::Role;
 
 /// Seconds between two lines about the same trouble.
 const EVERY: u32 = 5;
@@ -42,6 +44,7 @@ impl Watch {
             }
             rates.keep_only(|name| config.peers.iter().any(|peer| peer.name == name));
         }
+        self.servers(shared, &config, &mut links);
         if let Some(words) = shared.refusals.summary(at_ms) {
             tracing::warn!("{words}");
         }
@@ -56,6 +59,21 @@ impl Watch {
             }
         }
         self.told = links.into_iter().collect();
+    }
+
+    fn servers(&self, shared: &Shared, config: &Config, links: &mut Vec<(String, Counters)>) {
+        let mut rates = (shared.server_rates.lock()).unwrap_or_else(PoisonError::into_inner);
+        shared.hub.with(|router, now| {
+            for server in &config.servers {
+                let Some(counters) = router.neighbour_counters(Role::Server, &server.name) else {
+                    continue;
+                };
+                let (came, went) = (counters.events_in, counters.events_out);
+                rates.note(&server.name, now.mono_ms, came, went);
+                links.push((format!("server {}", server.name), counters.clone()));
+            }
+        });
+        rates.keep_only(|name| config.servers.iter().any(|server| server.name == name));
     }
 
     fn news(&self, name: &str, counters: &Counters) -> String {

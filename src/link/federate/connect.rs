@@ -98,7 +98,11 @@ pub async fn connect(
     })
 }
 
-async fn tcp(
+/// Looks the name up and connects; of several addresses of the name, `favourite` is tried first.
+///
+/// # Errors
+/// Which step failed, and how.
+pub async fn tcp(
     address: &str,
     uplink: Option<&Arc<Uplink>>,
     favourite: Option<SocketAddr>,
@@ -149,7 +153,11 @@ async fn one(address: SocketAddr, uplink: Option<&Arc<Uplink>>) -> io::Result<Tc
     socket.connect(address).await
 }
 
-fn host(address: &str) -> Result<&str, Trouble> {
+/// The host of `host:port`.
+///
+/// # Errors
+/// [`Trouble::Address`] for anything else.
+pub fn host(address: &str) -> Result<&str, Trouble> {
     let wrong = || Trouble::Address(address.to_owned());
     let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
     port.parse::<u16>().map_err(|_| wrong())?;

@@ -76,11 +76,12 @@ impl Targets {
         matches!(self, Self::Named { .. })
     }
 
-    fn admits(&self, place: usize, federate: bool) -> bool {
+    /// `server`: the link leads to one that knows missions, a federate or a server that we log in to.
+    fn admits(&self, place: usize, server: bool) -> bool {
         match self {
             Self::Everyone => true,
             Self::Named { links, missions } => {
-                (*missions && federate)
+                (*missions && server)
                     || links
                         .get(place / 64)
                         .is_some_and(|word| word >> (place % 64) & 1 == 1)
@@ -138,7 +139,9 @@ impl Router {
         for (place, link) in self.links.iter_mut().enumerate() {
             let is_federate = matches!(link.kind, Kind::Federate(_));
             let column = link.outbox.column();
-            if place == usize::from(from.0) || !targets.admits(place, is_federate) {
+            let is_server =
+                matches!(&link.kind, Kind::Neighbour(neighbour) if neighbour.role == Role::Server);
+            if place == usize::from(from.0) || !targets.admits(place, is_federate || is_server) {
                 if place == usize::from(from.0) && is_federate {
                     self.pool.traces.offered(meta.mark, column, Fate::Origin);
                 }
@@ -162,6 +165,12 @@ impl Router {
             }
             let (made, tally) = match &mut link.kind {
                 Kind::Client if link.up => (forms.of(link.wire), self.networks.tally(link.network)),
+                // Mission changes are what a server tells its clients, and nobody tells them a server.
+                Kind::Neighbour(_) if is_server && meta.local_only => continue,
+                Kind::Neighbour(neighbour) if link.up && neighbour.outgoing && is_server => {
+                    let made = forms.marked(link.wire, &self.flow_tag, &mut self.reader);
+                    (made, &mut neighbour.counters)
+                }
                 Kind::Neighbour(neighbour) if link.up && neighbour.outgoing => {
                     (forms.of(link.wire), &mut neighbour.counters)
                 }
@@ -320,7 +329,7 @@ impl Router {
         let mut out = std::mem::take(&mut self.scratch.xml);
         out.clear();
         if render::put_delete(&mut out, uid, kind, now.wall_ms).is_ok() {
-            let (mut copy, mut tak_copy) = (None, None);
+            let (mut copy, mut tak_copy, mut made) = (None, None, None);
             for (place, link) in self.links.iter_mut().enumerate() {
                 let hears = link.groups.hears.meets(groups);
                 if !link.up || !hears || place == usize::from(from.0) {
@@ -338,11 +347,15 @@ impl Router {
                 };
                 let (bytes, copy) = match link.wire {
                     Wire::Tak => {
+                        // Once for all of them; nothing else is written there meanwhile.
                         let (envelope, reader) = (&self.envelope, &mut self.reader);
-                        match tak_of(&out, envelope, reader, &mut self.scratch) {
-                            Ok(bytes) => (bytes, &mut tak_copy),
-                            Err(_) => continue,
+                        let scratch = &mut self.scratch;
+                        if !*made
+                            .get_or_insert_with(|| tak_of(&out, envelope, reader, scratch).is_ok())
+                        {
+                            continue;
                         }
+                        (scratch.tak.as_slice(), &mut tak_copy)
                     }
                     _ => (out.as_slice(), &mut copy),
                 };
@@ -370,13 +383,13 @@ impl Router {
                 };
                 let (envelope, reader) = (&self.envelope, &mut self.reader);
                 let bytes = match link.wire {
-                    Wire::Tak => {
-                        tak_of(&out, envelope, reader, &mut self.scratch).unwrap_or_default()
-                    }
-                    _ => &out,
+                    Wire::Tak => tak_of(&out, envelope, reader, &mut self.scratch),
+                    _ => Ok(out.as_slice()),
                 };
-                let parcel = meta.parcel(bytes, false);
-                (link.outbox).offer(parcel, &mut None, &mut self.pool, local, now.mono_ms);
+                if let Ok(bytes) = bytes {
+                    let parcel = meta.parcel(bytes, false);
+                    (link.outbox).offer(parcel, &mut None, &mut self.pool, local, now.mono_ms);
+                }
             }
         }
         self.scratch.xml = out;

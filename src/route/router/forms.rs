@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::Scratch;
 use crate::cot::federated::{self, ContactOperation, Envelope, LabelId};
+use crate::cot::flow_tag::FlowTag;
 use crate::cot::{class, render, tak};
 use crate::counters::Reason;
 use crate::route::groups::GroupSet;
@@ -42,6 +43,15 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// When it was said, milliseconds since 1970.
+    fn time(&self) -> Option<i64> {
+        match self {
+            Self::Xml(event) => event.time,
+            Self::Federated(_, geo, _) => Some(geo.time),
+            Self::Tak(_, event, _) => event.time,
+        }
+    }
+
     /// The event's uid, as it is spelled in this form, and its type.
     pub(super) fn uid_and_kind(&self) -> (&'a [u8], &'a [u8]) {
         match self {
@@ -69,6 +79,10 @@ pub(super) struct Forms<'a> {
     xml_copy: Option<Bytes>,
     federated_copy: Option<Bytes>,
     tak_copy: Option<Bytes>,
+    marked: Option<Result<(), Reason>>,
+    marked_tak: Option<Result<(), Reason>>,
+    marked_copy: Option<Bytes>,
+    marked_tak_copy: Option<Bytes>,
 }
 
 /// Longest `TakMessage` that is sent: TAK Server sends its clients none that is longer (protocol reference 6.2).
@@ -94,6 +108,10 @@ impl<'a> Forms<'a> {
             xml_copy: None,
             federated_copy: None,
             tak_copy: None,
+            marked: None,
+            marked_tak: None,
+            marked_copy: None,
+            marked_tak_copy: None,
         }
     }
 
@@ -119,6 +137,45 @@ impl<'a> Forms<'a> {
                 Ok((out, &mut self.xml_copy))
             }
         }
+    }
+
+    /// For a server: with our mark in it. A `TakMessage` that came as one goes as it came, so that what we do not know
+    /// stays; it has no mark.
+    pub(super) fn marked(
+        &mut self,
+        wire: Wire,
+        tag: &FlowTag,
+        reader: &mut Reader,
+    ) -> Result<(&[u8], &mut Option<Bytes>), Reason> {
+        if wire == Wire::Tak && matches!(self.source, Source::Tak(..)) {
+            return self.tak();
+        }
+        if self.marked.is_none() {
+            let time = self.source.time();
+            let mut out = std::mem::take(&mut self.scratch.marked);
+            out.clear();
+            let made = self.xml().map(|(xml, _)| tag.put(&mut out, xml, time));
+            self.scratch.marked = out;
+            self.marked = Some(made);
+        }
+        self.marked.unwrap_or(Err(Reason::Incomplete))?;
+        if wire != Wire::Tak {
+            return Ok((&self.scratch.marked, &mut self.marked_copy));
+        }
+        let Scratch {
+            marked, marked_tak, ..
+        } = &mut *self.scratch;
+        (*self.marked_tak.get_or_insert_with(|| {
+            let mut event = Event::nothing();
+            reader.parse(&mut event, marked)?;
+            marked_tak.clear();
+            tak::encode::put_event(marked_tak, &event)?;
+            match marked_tak.len() {
+                0..=TAK_MAX => Ok(()),
+                _ => Err(Reason::NotInTak),
+            }
+        }))?;
+        Ok((marked_tak, &mut self.marked_tak_copy))
     }
 
     /// As `TakMessage`, with the place for its copy.
@@ -214,6 +271,7 @@ impl<'a> Forms<'a> {
 }
 
 /// Gives an event that was just made for federates the end that the label wants; tells where that begins.
+#[inline(always)]
 fn relabelled(
     envelope: &Envelope,
     out: &mut Vec<u8>,
@@ -260,8 +318,10 @@ pub(super) fn read_kept<R>(
 
 /// How a link that comes up is told of what was kept.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Telling {
+pub(super) struct Telling<'a> {
     pub(super) wire: Wire,
+    /// Our mark, where it leads to a server.
+    pub(super) mark: Option<&'a FlowTag>,
     pub(super) label: LabelId,
     /// The groups that the event is in.
     pub(super) groups: GroupSet,
@@ -275,11 +335,13 @@ pub(super) struct Telling {
 /// Why it cannot be made.
 pub(super) fn with_kept(
     (form, bytes): (Form, &[u8]),
-    telling: Telling,
+    telling: Telling<'_>,
     (envelope, reader, scratch): (&Envelope, &mut Reader, &mut Scratch),
     put: impl FnOnce(&[u8]),
 ) -> Result<(), Reason> {
-    if let (Form::Xml, Wire::Xml) | (Form::Tak, Wire::Tak) = (form, telling.wire) {
+    if let (Form::Xml, Wire::Xml) | (Form::Tak, Wire::Tak) = (form, telling.wire)
+        && telling.mark.is_none()
+    {
         put(bytes);
         return Ok(());
     }
@@ -292,9 +354,10 @@ pub(super) fn with_kept(
                 return Err(Reason::HopLimit);
             }
             let mut forms = Forms::new(source, telling.groups, envelope, scratch);
-            let made = match telling.wire {
-                Wire::Federated | Wire::Legacy => forms.federated(telling.label),
-                wire => forms.of(wire),
+            let made = match (telling.wire, telling.mark) {
+                (wire, Some(mark)) => forms.marked(wire, mark, &mut Reader::default()),
+                (Wire::Federated | Wire::Legacy, None) => forms.federated(telling.label),
+                (wire, None) => forms.of(wire),
             };
             made.map(|(bytes, _)| put(bytes))
         },

@@ -11,10 +11,10 @@ use crate::wire::fig::Geo;
 use crate::wire::tak;
 use crate::wire::xml::{Detail, Event};
 
-/// Users whose going stale is watched on one mesh; further ones stay until the mesh goes.
+/// Users whose going stale is watched on one mesh or at one server; further ones stay until the link goes.
 const WATCHED: usize = 256;
 
-/// Bytes that watching takes, for one mesh.
+/// Bytes that watching takes, for one of them.
 pub const WATCHED_BYTES: usize = WATCHED * size_of::<Stay>();
 
 /// Shortest and longest life of a position that is believed, milliseconds.
@@ -28,11 +28,11 @@ pub(super) struct Neighbour {
     pub(super) incoming: bool,
     pub(super) outgoing: bool,
     pub(super) counters: Counters,
-    /// Who is there, on a mesh.
+    /// Who is there.
     pub(super) stays: Vec<Stay>,
 }
 
-/// Until when somebody is on a mesh, monotonic milliseconds.
+/// Until when somebody is there, monotonic milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stay {
     key: u64,
@@ -83,8 +83,8 @@ impl Router {
             && self.replays.is_repeat(content, now.mono_ms)
     }
 
-    /// Somebody's own position came by a link. On a mesh he is there until it goes stale by its sender's own clock, which
-    /// need not be right for that.
+    /// Somebody's own position came by a link. On a mesh, and at a server, he is there until it goes stale by its sender's own
+    /// clock, which need not be right for that.
     pub(super) fn stays(&mut self, from: LinkId, key: u64, times: [Option<i64>; 2], now: Now) {
         let Some(link) = self.links.get_mut(usize::from(from.0)) else {
             return;
@@ -92,9 +92,6 @@ impl Router {
         let Kind::Neighbour(neighbour) = &mut link.kind else {
             return;
         };
-        if neighbour.role != Role::Mesh {
-            return;
-        }
         let life = match times {
             [Some(time), Some(stale)] => stale.saturating_sub(time),
             _ => 0,
@@ -109,7 +106,7 @@ impl Router {
         }
     }
 
-    /// Takes those off the phone book whose last position on that mesh went stale, and tells everybody. Call it now and then.
+    /// Takes those off the phone book whose last position on that mesh, or at that server, went stale, and tells everybody. Call it now and then.
     pub fn expire_contacts(&mut self, id: LinkId, now: Now) {
         let now = self.event_now(now);
         loop {

@@ -16,6 +16,8 @@ mod receive;
 mod receive_tak;
 mod reference;
 mod replay;
+mod scratch;
+mod server;
 mod spooling;
 mod switch;
 mod times;
@@ -42,8 +44,8 @@ use crate::clock::Now;
 use crate::clock::skew::{Frame, Skew};
 use crate::config::Limits;
 use crate::cot::federated::{Envelope, LabelId};
+use crate::cot::flow_tag::{self, FlowTag};
 use crate::counters::{Counters, Reason};
-use crate::wire::stamp;
 use crate::wire::xml::Reader;
 pub use spooling::SpoolState;
 
@@ -54,6 +56,7 @@ use mesh::Neighbour;
 use policing::{Guard, Room};
 use reference::Reference;
 use replay::Replay;
+use scratch::Scratch;
 use spooling::Spooling;
 
 pub use aside::ASIDE_BYTES;
@@ -122,6 +125,12 @@ pub struct Router {
     settings: Settings,
     hasher: FixedState,
     envelope: Envelope,
+    /// Our mark in events that servers get.
+    flow_tag: FlowTag,
+    /// Hash of our own uid at servers.
+    own_key: u64,
+    /// There is or was a link to a server.
+    has_servers: bool,
     reader: Reader,
     links: Vec<Link>,
     contacts: Contacts,
@@ -154,39 +163,6 @@ pub struct Router {
     /// The callsigns of the event under way; kept for its memory.
     callsigns: Room,
 }
-
-#[derive(Debug, Default)]
-struct Scratch {
-    names: Vec<u8>,
-    xml: Vec<u8>,
-    federated: Vec<u8>,
-    tak: Vec<u8>,
-    /// The detail of a `TakMessage` as text.
-    detail: Vec<u8>,
-    /// Remembers the date it wrote last.
-    stamps: stamp::Writer,
-}
-
-impl Scratch {
-    /// What is kept for the next event, bytes; more is given back after the rare large one.
-    const KEPT: usize = 32 * 1024;
-
-    fn give_back(&mut self) {
-        for buffer in [&mut self.names, &mut self.xml, &mut self.federated] {
-            if buffer.capacity() > Self::KEPT {
-                *buffer = Vec::new();
-            }
-        }
-        for buffer in [&mut self.tak, &mut self.detail] {
-            if buffer.capacity() > TAK_KEPT {
-                *buffer = Vec::new();
-            }
-        }
-    }
-}
-
-/// The same for what TAK protocol v1 needs, bytes: events in it are short.
-const TAK_KEPT: usize = crate::budget::TAK_FORM as usize;
 
 #[derive(Debug)]
 struct Link {
@@ -253,8 +229,13 @@ struct Federate {
 impl Router {
     /// A router without links.
     pub fn new(settings: Settings) -> Self {
+        let hasher = FixedState::with_seed(settings.seed);
+        let own_uid = flow_tag::own_uid(&settings.federate_id);
         Self {
-            hasher: FixedState::with_seed(settings.seed),
+            flow_tag: FlowTag::new(&settings.federate_id),
+            own_key: hasher.hash_one(own_uid.as_bytes()),
+            has_servers: false,
+            hasher,
             envelope: Envelope::new(settings.federate_id.as_bytes()),
             reader: Reader::default(),
             links: Vec::new(),
@@ -347,6 +328,7 @@ impl Router {
                 id
             }
         };
+        self.has_servers |= self.is_server(LinkId(id as u16));
         let changes = self.changes;
         let link = &mut self.links[id];
         link.up = true;

@@ -47,8 +47,14 @@ impl Router {
         match &mut link.kind {
             Kind::Neighbour(known) => {
                 let counters = std::mem::take(&mut known.counters);
+                // A login that stands again has the users that it had.
+                let stays = match link.up {
+                    true => std::mem::take(&mut known.stays),
+                    false => Vec::new(),
+                };
                 **known = Neighbour {
                     counters,
+                    stays,
                     ..neighbour
                 };
             }

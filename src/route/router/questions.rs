@@ -2,7 +2,8 @@
 
 use super::{Kind, Link, Router};
 use crate::counters::Counters;
-use crate::route::link::{Network, Role};
+use crate::route::contacts::Contact;
+use crate::route::link::{Network, Role, Wire};
 use crate::route::outbox::Outbox;
 
 impl Router {
@@ -56,6 +57,25 @@ impl Router {
                 Some(&neighbour.counters)
             }
             _ => None,
+        })
+    }
+
+    /// Whether the neighbour of that name and role is up and spoken to in TAK protocol v1.
+    pub fn speaks_tak(&self, role: Role, name: &str) -> bool {
+        self.links.iter().any(|link| {
+            link.up
+                && link.wire == Wire::Tak
+                && matches!(&link.kind, Kind::Neighbour(neighbour) if neighbour.role == role && neighbour.name == name)
+        })
+    }
+
+    /// How many users are known to be behind the neighbour of that name and role.
+    pub fn users_of(&self, role: Role, name: &str) -> usize {
+        let of_name = |link: &Link| matches!(&link.kind, Kind::Neighbour(neighbour) if neighbour.role == role && neighbour.name == name);
+        let place = self.links.iter().position(of_name);
+        place.map_or(0, |place| {
+            let there = |contact: &&Contact| usize::from(contact.link.0) == place;
+            self.contacts.all().filter(there).count()
         })
     }
 

@@ -5,6 +5,7 @@ use std::hash::BuildHasher;
 use super::deliver::{Meta, Targets};
 use super::forms::Source;
 use super::notes::Seen;
+use super::server::Known;
 use super::{Kind, Router};
 use crate::clock::Now;
 use crate::cot::class::{self, Class};
@@ -22,6 +23,8 @@ impl Router {
     /// One framed CoT XML event came.
     pub fn receive_xml(&mut self, from: LinkId, piece: &[u8], now: Now) -> Verdict {
         self.heard(from, now);
+        let room = self.readdressed(from, piece);
+        let piece = room.as_deref().unwrap_or(piece);
         let mut seen = Seen::of(from, Form::Xml, piece);
         let verdict = self
             .judge_xml(&mut seen, piece, self.event_now(now))
@@ -65,7 +68,7 @@ impl Router {
         }
     }
 
-    fn judge_xml<'a>(
+    pub(super) fn judge_xml<'a>(
         &mut self,
         seen: &mut Seen<'a>,
         piece: &'a [u8],
@@ -93,6 +96,7 @@ impl Router {
             self.accepted(from, now);
             return Ok(Verdict::Consumed);
         }
+        let server = self.of_server(from, &event)?;
         if self.is_guarded(from) {
             let about = (event.uid, event.kind);
             self.admit(seen, about, event.detail.as_ref(), event.plain)?;
@@ -104,7 +108,7 @@ impl Router {
                 return Err(Reason::Duplicate);
             }
         }
-        if self.dedup.is_repeat(seen.content, now.mono_ms) {
+        if self.dedup.is_repeat(seen.content, now.mono_ms) && server != Some(Known::Not) {
             return Err(Reason::Duplicate);
         }
         self.accepted(from, now);
@@ -217,6 +221,9 @@ impl Router {
                 false => Err(Reason::ControlMessage),
             };
         }
+        if self.has_servers && self.flow_tag.came_back(event.other, Some(event.time)) {
+            return Err(Reason::Loop);
+        }
         // Before it counts as come: it may come again by a way on which it is in a group.
         let groups = groups?;
         let mut checked = Event::nothing();
@@ -246,8 +253,10 @@ impl Router {
         {
             return Err(Reason::BadTime);
         }
-        // A federate that comes back tells its alarms again, however long ago it told them first.
-        if class::is_emergency(event.kind)
+        // A federate that comes back tells again what it knows, however long ago it told it first; and the memory for
+        // contents may have given that one up. What is fresh is not looked up: it cannot be told again yet.
+        let age = now.wall_ms.saturating_sub(event.time);
+        if (class::is_emergency(event.kind) || age > FRESH_MS)
             && (self.latest).holds(self.hasher.hash_one(event.uid), event.bytes)
         {
             return Err(Reason::Duplicate);
@@ -476,6 +485,9 @@ pub(super) enum Spelling {
     /// As attribute text in an event in which all of that means itself, the callsign too.
     Plain,
 }
+
+/// An event younger than this is no repetition by a link that came back, milliseconds.
+const FRESH_MS: i64 = 500;
 
 /// Late joiners are shown positions and alarms that still hold.
 pub(super) fn keeps(kind: &[u8], targets: &Targets) -> bool {

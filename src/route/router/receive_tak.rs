@@ -7,6 +7,7 @@ use super::deliver::Meta;
 use super::forms::Source;
 use super::notes::Seen;
 use super::receive::{Spelling, deadline, keeps};
+use super::server::{Arrived, Known};
 use crate::clock::Now;
 use crate::cot::class::{self, Class};
 use crate::cot::tak::read_detail;
@@ -63,6 +64,27 @@ impl Router {
         // Checked here, and not where it is first written: what could not be shown is not passed on in any form.
         let mut checked = Event::nothing();
         read_detail(&mut checked, event, room, &mut self.reader)?;
+        let is_server = self.has_servers && self.is_server(from);
+        let mut known = None;
+        if is_server {
+            if let Some(xml) = self.readdressed_tak(&read, checked.detail.as_ref()) {
+                return self.judge_xml(&mut Seen::of(from, Form::Xml, &xml), &xml, now);
+            }
+            let Some(event) = &read.event else {
+                return Ok(Verdict::Consumed);
+            };
+            let arrived = Arrived {
+                key,
+                kind: event.kind,
+                time: event.time,
+                stale: event.stale,
+                detail: checked.detail.as_ref().unwrap_or(&Detail::NOTHING),
+            };
+            known = Some(self.is_news(from, &arrived)?);
+        }
+        let Some(event) = &mut read.event else {
+            return Ok(Verdict::Consumed);
+        };
         if self.is_guarded(from) {
             let about = (event.uid, event.kind);
             self.admit(seen, about, checked.detail.as_ref(), true)?;
@@ -74,7 +96,7 @@ impl Router {
                 return Err(Reason::Duplicate);
             }
         }
-        if self.dedup.is_repeat(seen.content, now.mono_ms) {
+        if self.dedup.is_repeat(seen.content, now.mono_ms) && known != Some(Known::Not) {
             return Err(Reason::Duplicate);
         }
         let mut times = [event.time, event.start, event.stale].into_iter().flatten();

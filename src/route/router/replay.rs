@@ -221,6 +221,7 @@ impl Router {
         if !self.may_replay(place, (kept.form, &kept.bytes)) {
             return;
         }
+        let is_server = self.is_server(LinkId(place as u16));
         let Link {
             kind,
             wire,
@@ -236,6 +237,7 @@ impl Router {
         };
         let telling = Telling {
             wire: *wire,
+            mark: is_server.then_some(&self.flow_tag),
             label,
             groups: kept.groups,
             is_hub,

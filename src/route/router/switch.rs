@@ -47,6 +47,14 @@ impl Router {
         link.outbox.wake();
     }
 
+    /// An event of the box's own, given as XML, as `TakMessage`; none when it cannot be one.
+    pub fn in_tak(&mut self, xml: &[u8]) -> Option<Vec<u8>> {
+        let (envelope, reader, scratch) = (&self.envelope, &mut self.reader, &mut self.scratch);
+        tak_of(xml, envelope, reader, scratch)
+            .ok()
+            .map(<[u8]>::to_vec)
+    }
+
     /// Sends `answer`, as XML, behind all that was handed over, and everything after it as `TakMessage`: what waits is
     /// made anew, and what cannot be is dropped with its reason.
     pub fn switch_to_tak(&mut self, id: LinkId, answer: &[u8], now: Now) {

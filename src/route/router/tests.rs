@@ -7,13 +7,16 @@ mod groups;
 mod meshes;
 mod policing;
 mod reach;
+mod server;
 mod seven_days;
+mod tak;
 mod told;
 
 use std::task::Waker;
 
 use super::*;
 use crate::route::link::Verdict;
+use crate::wire::stamp;
 
 const ID_A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const ID_B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";

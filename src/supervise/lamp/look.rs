@@ -60,24 +60,34 @@ impl Looker {
             let of_peer = |peer: &crate::config::Peer| standing(&peer.name);
             config.peers.iter().map(of_peer).collect()
         });
-        let mut failing = std::mem::take(&mut self.failing);
-        let peers = config
+        let of_peers = config
             .peers
             .iter()
             .zip(peers)
             .map(|(peer, (state, hindrance))| {
                 let crosses = peer.enabled && (peer.incoming || peer.outgoing);
+                (peer.name.clone(), crosses, state, hindrance)
+            });
+        // A server at which the box logs in counts as a peer does; names may be the same, so one gets a mark.
+        let of_servers = shared.server_standings().into_iter();
+        let of_servers = of_servers.map(|(name, crosses, state, hindrance)| {
+            (format!("server\n{name}"), crosses, state, hindrance)
+        });
+        let mut failing = std::mem::take(&mut self.failing);
+        let peers = of_peers
+            .chain(of_servers)
+            .map(|(name, crosses, state, hindrance)| {
                 let trouble = hindrance.map(trouble);
                 if trouble.is_some() {
-                    let since = failing.remove(&peer.name).unwrap_or(now_ms);
-                    self.failing.insert(peer.name.clone(), since);
+                    let since = failing.remove(&name).unwrap_or(now_ms);
+                    self.failing.insert(name.clone(), since);
                 }
                 PeerPicture {
                     link: if crosses { link(state) } else { Link::Off },
                     trouble,
                     failing_ms: self
                         .failing
-                        .get(&peer.name)
+                        .get(&name)
                         .map_or(0, |since| now_ms.saturating_sub(*since)),
                 }
             })

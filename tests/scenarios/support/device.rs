@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
@@ -44,6 +45,7 @@ pub struct Device {
     outgoing: mpsc::Sender<Vec<u8>>,
     stop: Arc<AtomicBool>,
     worker: Option<JoinHandle<()>>,
+    program: Option<Child>,
 }
 
 impl Device {
@@ -72,6 +74,43 @@ impl Device {
             outgoing,
             stop,
             worker: Some(worker),
+            program: None,
+        }
+    }
+
+    /// A client program of somebody else: events go into its standard input, and come out of its standard output.
+    pub fn of_program(mut command: Command) -> Self {
+        let mut program = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let (outgoing, waiting) = mpsc::channel::<Vec<u8>>();
+        let inbox = Arc::<Mutex<Inbox>>::default();
+        let mut stdin = program.stdin.take().expect("a pipe");
+        std::thread::spawn(move || {
+            for bytes in waiting {
+                let line = [bytes.as_slice(), b"\n"].concat();
+                if stdin.write_all(&line).and_then(|()| stdin.flush()).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut stdout = program.stdout.take().expect("a pipe");
+        let their_inbox = Arc::clone(&inbox);
+        let worker = std::thread::spawn(move || {
+            let mut buffer = vec![0; 64 * 1024];
+            while let Ok(count @ 1..) = stdout.read(&mut buffer) {
+                their_inbox.lock().expect("no panic").take(&buffer[..count]);
+            }
+        });
+        Self {
+            inbox,
+            outgoing,
+            stop: Arc::default(),
+            worker: Some(worker),
+            program: Some(program),
         }
     }
 
@@ -124,6 +163,10 @@ impl Device {
 impl Drop for Device {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        if let Some(mut program) = self.program.take() {
+            let _ = program.kill();
+            let _ = program.wait();
+        }
         if let Some(worker) = self.worker.take() {
             let _ = worker.join();
         }
