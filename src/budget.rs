@@ -3,6 +3,7 @@
 //! Figures marked "measured" are those of the architecture study, sections 2.1 and 5.8; the others follow from the
 //! limits. Pure arithmetic: the same limits give the same table.
 
+pub mod visitors;
 mod words;
 
 pub use words::OverBudget;
@@ -253,6 +254,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             clients,
             Some("max_clients"),
             "TLS 9 (measured), records 18, receive buffer 8, one batch",
+        ),
+        row(
+            "API connection",
+            FEDERATE + TLS_RECORD + visitors::EACH,
+            limits.max_api_connections.into(),
+            Some("max_api_connections"),
+            "TLS and HTTP/2 49 (measured), records 18, windows 16, frame 16, answer 32; a watcher takes a client's place",
         ),
         row(
             "login at a server",

@@ -51,5 +51,6 @@ pub use rate::Rate;
 pub use server::{Auth, Server, ServerTls};
 pub use settings::{Config, IdentityFiles, Listen, Peer};
 pub use spec::{Cleared, PeerChange, PeerSpec};
+pub use suggest::nearest;
 pub use uplinks::Uplink;
 pub use written::Written;

@@ -33,7 +33,13 @@ pub(super) const TOP_KEYS: &[&str] = &[
 ];
 const NODE_KEYS: &[&str] = &["name", "advertised_host"];
 const IDENTITY_KEYS: &[&str] = &["certificate", "key"];
-const LISTEN_KEYS: &[&str] = &["clients_tcp", "clients_tls", "federation", "api"];
+const LISTEN_KEYS: &[&str] = &[
+    "clients_tcp",
+    "clients_tls",
+    "federation",
+    "api",
+    "freetakserver",
+];
 const CONSOLE_KEYS: &[&str] = &["idle_minutes"];
 const KEEPALIVE_KEYS: &[&str] = &["discovery"];
 const NETWORK_KEYS: &[&str] = &[
@@ -252,6 +258,7 @@ pub(super) struct RawListen {
     pub(super) clients_tls: Option<Spanned<AddressList>>,
     pub(super) federation: Option<Spanned<AddressList>>,
     pub(super) api: Option<Spanned<AddressList>>,
+    pub(super) freetakserver: Option<Spanned<AddressList>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

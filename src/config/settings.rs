@@ -23,6 +23,8 @@ use crate::pki::Fingerprint;
 
 /// Port of the HTTPS API.
 pub const API_PORT: u16 = 8443;
+/// Port of FreeTAKServer's routes.
+pub const FREETAKSERVER_PORT: u16 = 19023;
 
 /// Minutes without a key pressed after which a console with a PIN locks.
 const CONSOLE_IDLE_MINUTES: u32 = 10;
@@ -78,8 +80,10 @@ pub struct Listen {
     pub clients_tls: Option<SocketAddr>,
     /// Federation, default 0.0.0.0:9001.
     pub federation: Vec<SocketAddr>,
-    /// HTTPS API, default 0.0.0.0:8443. Reserved: read and checked, not served by this release.
+    /// HTTPS API, default 0.0.0.0:8443.
     pub api: Option<SocketAddr>,
+    /// FreeTAKServer's two routes, plain and for this machine alone; default 127.0.0.1:19023 where `api` is on.
+    pub freetakserver: Option<SocketAddr>,
 }
 
 /// One registered federate.
@@ -185,6 +189,10 @@ impl Default for Listen {
             clients_tls: Some(SocketAddr::new(everywhere, CLIENTS_TLS_PORT)),
             federation: vec![SocketAddr::new(everywhere, FEDERATION_PORT)],
             api: Some(SocketAddr::new(everywhere, API_PORT)),
+            freetakserver: Some(SocketAddr::new(
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                FREETAKSERVER_PORT,
+            )),
         }
     }
 }

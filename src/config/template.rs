@@ -20,7 +20,8 @@ const HEAD: &str = r#"# tombolo.toml: every key is optional; what is commented o
 clients_tcp = "127.0.0.1:8087"        # plain CoT
 clients_tls = "0.0.0.0:8089"          # CoT over mutual TLS
 federation = ["0.0.0.0:9001"]         # other federates
-api = "0.0.0.0:8443"                  # reserved
+api = "0.0.0.0:8443"                  # HTTPS API
+freetakserver = "127.0.0.1:19023"     # two routes of FreeTAKServer's API, for this machine alone
 
 [led]                                 # the status LED; default: /sys/class/leds/tombolo:status if it is there
 # device = "/sys/class/leds/act"      # a LED that the kernel knows; "" = none

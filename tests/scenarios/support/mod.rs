@@ -1,5 +1,6 @@
 //! What the scenarios are made of: real boxes, real devices, certificates good and bad, a foreign federate.
 
+mod api;
 mod cable;
 mod canonical;
 mod certificates;
@@ -25,6 +26,7 @@ mod status;
 mod tak;
 mod terminal;
 
+pub use api::{Answer, Api, Watcher};
 pub use cable::{Cables, Cut};
 pub use canonical::Element;
 pub use certificates::{Authority, Leaf, Profile};
