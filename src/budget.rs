@@ -3,6 +3,7 @@
 //! Figures marked "measured" are those of the architecture study, sections 2.1 and 5.8; the others follow from the
 //! limits. Pure arithmetic: the same limits give the same table.
 
+pub mod visitors;
 mod words;
 
 use std::fmt;
@@ -261,7 +262,8 @@ fn heap(limits: &Limits) -> Vec<Row> {
                 + batch,
             federates,
             Some("max_federates"),
-            "TLS and HTTP/2 49 (measured), records 18, window 96, frame 16, receive buffer 8, send buffer 32, one batch",
+            "TLS and HTTP/2 49 (measured), records 18, window 96, frame 16, receive buffer 8, send buffer 32, one batch; over v1 \
+             less: no HTTP/2",
         ),
         row(
             "packed link",
@@ -276,6 +278,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             clients,
             Some("max_clients"),
             "TLS 9 (measured), records 18, receive buffer 8, one batch",
+        ),
+        row(
+            "API connection",
+            FEDERATE + TLS_RECORD + visitors::EACH,
+            limits.max_api_connections.into(),
+            Some("max_api_connections"),
+            "TLS and HTTP/2 49 (measured), records 18, windows 16, frame 16, answer 32; a watcher takes a client's place",
         ),
         row(
             "login at a server",

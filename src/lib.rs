@@ -5,7 +5,7 @@
 //!
 //! | floor | modules | owns |
 //! |---|---|---|
-//! | 1 | [`wire`] [`clock`] [`pki`] [`led`] [`config`] [`counters`] [`files`] [`state`] [`log`] [`slot`] [`system`] | bytes, time, keys, light, settings, tallies, disk, words, card, machine |
+//! | 1 | [`wire`] [`clock`] [`pki`] [`led`] [`config`] [`counters`] [`files`] [`state`] [`log`] [`slot`] [`system`] [`access`] | bytes, time, keys, light, settings, tallies, disk, words, card, machine, who may ask |
 //! | 2 | [`cot`] [`budget`] | one event in its forms; the memory sum |
 //! | 3 | [`route`] | who gets an event, and what waits |
 //! | 4 | [`link`] | everything with a socket |
@@ -18,6 +18,7 @@
 // Allowed in one file: `clock/kernel.rs`.
 #![deny(unsafe_code)]
 
+pub mod access;
 pub mod api;
 pub mod budget;
 pub mod cli;

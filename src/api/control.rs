@@ -13,11 +13,12 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{sleep, timeout};
 
-use super::request::{ErrorCode, Fault, Request, Response};
+use super::request::{ErrorCode, Fault, Request};
 use super::socket;
+use super::turns::Turns;
 use crate::budget::{CONTROL_CONNECTIONS, CONTROL_SMALL};
 use crate::files;
 
@@ -25,13 +26,6 @@ const LOCK: &str = "control.lock";
 const NEW: &str = ".control.sock.new";
 /// For a whole request to arrive, and for its answer to be read.
 const DEADLINE: Duration = Duration::from_secs(10);
-
-/// Whoever carries requests out.
-pub trait Control: Send + Sync {
-    /// Carries one out. Requests that [touch files](Request::touches_files) come one at a time and from a thread of
-    /// their own; all others from the event loop, so they must not block.
-    fn handle(&self, request: Request) -> Response;
-}
 
 /// Why the socket could not be set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,21 +122,15 @@ fn lock(state_directory: &Path) -> Result<Flock<File>, BindError> {
 
 /// What connections share.
 struct Shared {
-    control: Arc<dyn Control>,
+    turns: Arc<Turns>,
     longest: usize,
-    /// For a request longer than [`CONTROL_SMALL`].
-    large: Semaphore,
-    /// For a request that touches files.
-    files: Mutex<()>,
 }
 
 /// Serves requests until it is dropped; the socket goes with it.
-pub async fn serve(listener: ControlListener, control: Arc<dyn Control>) {
+pub async fn serve(listener: ControlListener, turns: Arc<Turns>) {
     let shared = Arc::new(Shared {
-        control,
+        turns,
         longest: listener.longest,
-        large: Semaphore::new(1),
-        files: Mutex::new(()),
     });
     let connections = Arc::new(Semaphore::new(CONTROL_CONNECTIONS as usize));
     loop {
@@ -167,7 +155,7 @@ pub async fn serve(listener: ControlListener, control: Arc<dyn Control>) {
 async fn converse(mut stream: UnixStream, shared: &Shared) {
     let response = match timeout(DEADLINE, read(&mut stream, shared)).await {
         Err(_) => Fault::new(ErrorCode::Unavailable, "no whole request within 10 seconds").into(),
-        Ok(Ok((request, _large))) => carry_out(request, shared).await,
+        Ok(Ok((request, _large))) => shared.turns.carry_out(request).await,
         Ok(Err(None)) => return,
         Ok(Err(Some(fault))) => fault.into(),
     };
@@ -204,7 +192,7 @@ async fn read<'a>(
             return Err(Some(Fault::new(ErrorCode::TooLong, fault)));
         }
         if line.len() >= small && large.is_none() {
-            large = shared.large.acquire().await.ok();
+            large = shared.turns.large.acquire().await.ok();
             // The exact bound, once: doubling would take half as much again.
             line.reserve_exact(shared.longest - line.len());
         }
@@ -237,26 +225,12 @@ async fn read<'a>(
     }
 }
 
-async fn carry_out(request: Request, shared: &Shared) -> Response {
-    if !request.touches_files() {
-        return shared.control.handle(request);
-    }
-    let _one_at_a_time = shared.files.lock().await;
-    let control = Arc::clone(&shared.control);
-    match tokio::task::spawn_blocking(move || control.handle(request)).await {
-        Ok(response) => response,
-        Err(_) => Fault::new(
-            ErrorCode::Internal,
-            "the request failed inside the box; its log says more",
-        )
-        .into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::client::{AskError, ask};
+    use crate::api::request::Response;
+    use crate::api::turns::Control;
     use std::io::{Read, Write};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -303,7 +277,7 @@ mod tests {
             let listener = ControlListener::bind(directory, LONGEST).unwrap();
             let acting = tokio::task::spawn_blocking(act);
             tokio::select! {
-                () = serve(listener, control) => panic!("the server ended"),
+                () = serve(listener, Arc::new(Turns::new(control))) => panic!("the server ended"),
                 result = acting => result.unwrap(),
             }
         })

@@ -1,10 +1,9 @@
 //! Groups and local networks in `status --json`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
-
-use super::status::Counts;
 
 /// The groups of one federate.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +69,7 @@ pub struct NetworkStatus {
     /// Events handed to its clients since the start.
     pub events_out: u64,
     /// Events of its clients, or for them, that did not go on, by reason.
-    pub dropped: Counts,
+    pub dropped: BTreeMap<String, u64>,
 }
 
 impl NetworkStatus {

@@ -3,13 +3,18 @@
 //! One request per connection: a line of JSON there, a line of JSON back. The socket is `control.sock` in the state
 //! directory, for its owner only.
 
+pub mod access;
 pub mod check;
 pub mod client;
 pub mod clock;
+pub mod connection;
 pub mod control;
+pub mod coreconfig;
 pub mod groups;
 pub mod inject;
 pub mod line;
+pub mod listen;
+pub mod memory;
 pub mod meshes;
 pub mod parts;
 mod peer_clock;
@@ -19,18 +24,22 @@ pub mod servers;
 mod socket;
 pub mod spool;
 pub mod status;
+pub mod token;
+mod turns;
 pub mod update;
+pub mod web;
 pub mod why;
 pub mod words;
 
 pub use client::{AskError, ask};
 pub use clock::ClockStatus;
-pub use control::{BindError, Control, ControlListener, serve};
+pub use control::{BindError, ControlListener, serve};
 pub use request::{
     Committed, ConfigFault, ConfigText, ErrorCode, Fault, PeerEntry, RefusedEvent, Request,
     Response,
 };
 pub use status::{PeerState, PeerStatus, Status};
+pub use turns::{Control, Turns};
 pub use update::{PastUpdate, UpdateEnd, UpdateReport};
 pub use why::WhyReport;
 

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Peer;
 use crate::link::board;
 
 /// Counts by reason; the words are those of [`Reason`] and of refused handshakes.
@@ -60,7 +61,6 @@ impl fmt::Display for PeerState {
         f.pad(self.word())
     }
 }
-use crate::config::Peer;
 
 /// A probe that went there and came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

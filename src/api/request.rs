@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::check::CheckReport;
+use super::connection::ConnectionInfo;
 use super::status::{PeerState, Status};
+use super::token::TokenEntry;
 use super::update::UpdateReport;
 use super::why::WhyReport;
 use crate::config::{EditError, Peer, PeerChange, PeerSpec};
@@ -111,6 +113,37 @@ pub enum Request {
     ProbeCame,
     /// Write the flight recorder down.
     RecorderDump,
+    /// Make a token for the HTTPS API.
+    TokenAdd {
+        /// Its name, unique.
+        name: String,
+        /// What it may do: scopes and roles.
+        scopes: Vec<String>,
+        /// Days until it ends, 1 to 3650; none = never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        days: Option<u32>,
+    },
+    /// Give a user of the HTTPS API a password.
+    PasswordSet {
+        /// The user's name.
+        name: String,
+        /// What the user may do: scopes and roles.
+        scopes: Vec<String>,
+        /// At least 12 characters; none: one is made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        password: Option<String>,
+    },
+    /// Which tokens and users are there?
+    TokenList,
+    /// End a token or a user.
+    TokenRevoke {
+        /// Its name.
+        name: String,
+    },
+    /// With which password may the first one log in, while there are neither tokens nor users?
+    FirstPassword,
+    /// What does another server need to federate with us?
+    Connection,
     /// The latest lines of the log.
     Log {
         /// At most so many.
@@ -136,6 +169,9 @@ impl Request {
                 | Self::RecorderDump
                 | Self::UpdateStatus
                 | Self::UpdateInstall { .. }
+                | Self::TokenAdd { .. }
+                | Self::PasswordSet { .. }
+                | Self::TokenRevoke { .. }
         )
     }
 }
@@ -173,6 +209,14 @@ pub enum Response {
     Why(Box<WhyReport>),
     /// To [`Request::UpdateStatus`].
     Update(Box<UpdateReport>),
+    /// To [`Request::TokenAdd`] and, when one was made, [`Request::PasswordSet`]: it is shown this once.
+    Secret(String),
+    /// To [`Request::TokenList`].
+    Tokens(Vec<TokenEntry>),
+    /// To [`Request::FirstPassword`].
+    First(Option<String>),
+    /// To [`Request::Connection`].
+    Connection(Box<ConnectionInfo>),
     /// Done; what happened, in words.
     Done(String),
     /// Not done.

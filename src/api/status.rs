@@ -1,9 +1,9 @@
 //! What `status --json` prints. Scripts rely on these names.
 
-use std::net::SocketAddr;
-
 use serde::{Deserialize, Serialize};
 
+pub use super::listen::ListenStatus;
+pub use super::memory::MemoryStatus;
 pub use super::parts::{Counts, Crossing, LedStatus, PeerState, Proven, UplinkStatus};
 
 use super::clock::ClockStatus;
@@ -13,9 +13,7 @@ use super::meshes::MeshStatus;
 use super::sending::SendingStatus;
 use super::servers::ServerStatus;
 use super::spool::SpoolStatus;
-use crate::budget::Budget;
 use crate::counters::Reason;
-use crate::files;
 use crate::system::{Power, Storage};
 use crate::wire::stamp;
 
@@ -74,17 +72,6 @@ pub struct NodeStatus {
     pub state: String,
     /// Why it is in safe mode, in words; else empty.
     pub reason: String,
-}
-
-/// Addresses in use, with the ports that were really bound; none = off.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListenStatus {
-    /// Plain CoT.
-    pub clients_tcp: Option<SocketAddr>,
-    /// CoT over mutual TLS.
-    pub clients_tls: Option<SocketAddr>,
-    /// Federation.
-    pub federation: Vec<SocketAddr>,
 }
 
 /// One federate.
@@ -161,34 +148,6 @@ pub struct LocalStatus {
     pub dropped: Counts,
 }
 
-/// Memory, KiB.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemoryStatus {
-    /// Resident now; 0 where the system does not tell.
-    pub rss_kib: u64,
-    /// Most that was ever resident.
-    pub peak_kib: u64,
-    /// The worst case that the limits add up to.
-    pub budget_kib: u64,
-    /// `memory_mib`.
-    pub ceiling_kib: u64,
-}
-
-impl MemoryStatus {
-    /// Asks the kernel about this process.
-    pub fn measure(budget: &Budget) -> Self {
-        // Bounded: the file is about 1.5 KiB and the kernel writes it.
-        let text = files::read_bounded("/proc/self/status".as_ref(), 64 * 1024).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        Self {
-            rss_kib: field(&text, "VmRSS:"),
-            peak_kib: field(&text, "VmHWM:"),
-            budget_kib: budget.total().div_ceil(1024),
-            ceiling_kib: budget.ceiling() / 1024,
-        }
-    }
-}
-
 /// The card, or whatever holds the state directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StorageStatus {
@@ -231,13 +190,6 @@ impl From<Power> for PowerStatus {
     }
 }
 
-fn field(text: &str, name: &str) -> u64 {
-    text.lines()
-        .find_map(|line| line.strip_prefix(name))
-        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0)
-}
-
 /// A time as `status` writes it; none for 0, which means never.
 pub fn time(millis: i64) -> Option<String> {
     let text = stamp::write(millis).filter(|_| millis != 0)?;
@@ -255,6 +207,7 @@ pub fn counts(reasons: impl IntoIterator<Item = (Reason, u64)>) -> Counts {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::budget::Budget;
     use crate::config::Limits;
     use crate::counters::Counters;
     use crate::link::board;
@@ -284,6 +237,8 @@ pub(crate) mod tests {
                 clients_tcp: "127.0.0.1:8087".parse().ok(),
                 clients_tls: None,
                 federation: vec!["0.0.0.0:9001".parse().unwrap()],
+                api: "0.0.0.0:8443".parse().ok(),
+                freetakserver: None,
             },
             peers: vec![PeerStatus {
                 name: "bravo".into(),

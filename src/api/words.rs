@@ -11,12 +11,14 @@ pub fn reason(reason: Reason, of: &str) -> String {
 }
 
 /// Which rule of a filter kept an event back, as it is written, and where that is.
-pub fn filtered(rule: Option<&str>, peer: &str) -> String {
+///
+/// `table` is that of the neighbour: `peer`, `mesh` and the like.
+pub fn filtered(rule: Option<&str>, table: &str, name: &str) -> String {
     match rule {
         Some(rule) => {
-            format!("the filter of {peer} stops it: {rule} ([peer.filter] of \"{peer}\")")
+            format!("the filter of {name} stops it: {rule} ([{table}.filter] of \"{name}\")")
         }
-        None => format!("the filter of {peer} stopped it; it was changed since then"),
+        None => format!("the filter of {name} stopped it; it was changed since then"),
     }
 }
 
@@ -78,7 +80,8 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::NotText => "it is not UTF-8, or holds a character that XML forbids",
         Reason::TooDeep => "its elements are nested deeper than any TAK program does",
         Reason::Oversize => {
-            "it is longer than max_event_kib: raise that limit, or send the file another way"
+            "it is longer than max_event_kib, or than the 16 KiB that FreeTAKServer bears: raise that limit, or send the \
+             file another way"
         }
         Reason::HalfEvent => {
             "it was begun and not finished in time: the connection is too slow for it or broke off"
@@ -104,7 +107,7 @@ fn sentence(reason: Reason) -> &'static str {
             "`outgoing = false` for {of}: `tombolo peer set {of} --outgoing` sends it ours"
         }
         Reason::Filtered => {
-            "the `filter` of {of} does not let it through: `tombolo why` names the rule"
+            "the `filter` of {of} does not let it through: see its settings, and `tombolo lint`"
         }
         Reason::DataPackagesOff => {
             "data packages are switched off for {of}: `data_packages_in` and `data_packages_out` in its settings"
@@ -134,7 +137,8 @@ fn sentence(reason: Reason) -> &'static str {
         }
         Reason::LinkDown => "the link was down: `tombolo check {of}` says why",
         Reason::Thinned => {
-            "longer than a link of that `rate` takes of its class: send it another way, or raise the rate"
+            "longer than a link of that `rate` takes of its class, or than FreeTAKServer bears (15 KiB): send it another \
+             way, or raise the rate"
         }
         Reason::SpoolFull => {
             "it gave way in the full store of what waits for {of}: raise spool_kib, or bring the link back"

@@ -7,13 +7,15 @@ use clap::{Subcommand, ValueEnum};
 use rustls_pki_types::UnixTime;
 use serde::Serialize;
 
-use super::local::{Local, LocalError, own_address};
+use super::local::{Local, LocalError};
+use crate::api::coreconfig::keytool_hint;
 use crate::config::settings::name_fault;
 use crate::files::{fault, private_directory};
 use crate::pki::certificate::{Facts, stamp};
 use crate::pki::package::{Connection, file_stem, random_password};
 use crate::pki::store::{display_name, pem};
 use crate::pki::{Fingerprint, KeyAlgorithm, Own, Store, files};
+use crate::system::address::own_address;
 
 /// What `cert` can do.
 #[derive(Debug, Clone, Subcommand)]
@@ -91,14 +93,6 @@ pub fn run(
             issue(&order, local, out)
         }
     }
-}
-
-/// The command by which a TAK administrator trusts a CA.
-pub fn keytool_hint(stem: &str) -> String {
-    format!(
-        "keytool -importcert -trustcacerts -alias {stem} -file {stem}-ca.pem -keystore \
-         /opt/tak/certs/files/fed-truststore.jks -storepass atakatak -noprompt"
-    )
 }
 
 fn create(keys: Keys, local: &Local<'_>, out: &mut dyn Write) -> Result<(), LocalError> {

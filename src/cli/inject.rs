@@ -186,8 +186,8 @@ fn send(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::control::{Control, ControlListener, serve};
     use crate::api::inject::inject;
+    use crate::api::{Control, ControlListener, Turns, serve};
     use std::sync::{Arc, Mutex};
 
     /// Takes everything but events of uid `bad`, and remembers it.
@@ -230,7 +230,7 @@ mod tests {
             let running =
                 tokio::task::spawn_blocking(move || run(&Arguments { file, now }, &places));
             tokio::select! {
-                () = serve(listener, control) => panic!("the server ended"),
+                () = serve(listener, Arc::new(Turns::new(control))) => panic!("the server ended"),
                 outcome = running => outcome.unwrap(),
             }
         });

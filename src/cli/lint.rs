@@ -11,8 +11,9 @@ use super::output::{clean, json_line, print};
 use super::paths::Places;
 use crate::config::NetworkSettings;
 use crate::config::filter::places::{FilterPlace, places};
-use crate::config::{Config, ConfigError, Peer, candidate, federation};
+use crate::config::{Config, ConfigError, Filters, Peer, candidate, federation};
 use crate::files;
+use crate::route::policy::Policy;
 use crate::route::policy::advice::{self, Level};
 
 /// Largest file, bytes.
@@ -39,8 +40,10 @@ struct Remark {
     level: &'static str,
     /// One word that scripts may rely on.
     word: String,
-    /// The peer it is about; none: the file as a whole.
-    peer: Option<String>,
+    /// The table it is about: `peer`, `mesh`; none: the file as a whole.
+    table: Option<&'static str>,
+    /// The name of that peer or mesh.
+    name: Option<String>,
     /// The key.
     key: Option<String>,
     /// The rule, as it is written.
@@ -122,7 +125,8 @@ fn of_error(error: &ConfigError, file: &Path) -> Remark {
         line: error.line(),
         level: "error",
         word: "not_valid".to_owned(),
-        peer: None,
+        table: None,
+        name: None,
         key: error.key().map(str::to_owned),
         rule: None,
         // The place stands in front of the line already.
@@ -149,7 +153,8 @@ fn of_federation(text: &str, file: &Path) -> Vec<Remark> {
                 line: Some(mistake.line),
                 level: "error",
                 word: "not_valid".to_owned(),
-                peer: Some(mistake.peer.trim_matches('"').to_owned())
+                table: Some("peer").filter(|_| !mistake.peer.is_empty()),
+                name: Some(mistake.peer.trim_matches('"').to_owned())
                     .filter(|peer| !peer.is_empty()),
                 key: Some(mistake.key.clone()).filter(|key| !key.is_empty()),
                 rule: None,
@@ -201,62 +206,89 @@ fn fault(file: &Path, text: String) -> Remark {
         line: None,
         level: "error",
         word: "not_valid".to_owned(),
-        peer: None,
+        table: None,
+        name: None,
         key: None,
         rule: None,
         text,
     }
 }
 
+/// A neighbour with a filter.
+struct Guarded<'a> {
+    table: &'static str,
+    name: &'a str,
+    filters: &'a Filters,
+    /// Data packages in, out.
+    packages: [bool; 2],
+    /// Incoming, outgoing.
+    ways: [bool; 2],
+}
+
 fn of_config(config: &Config, file: &Path, places: &[FilterPlace]) -> Vec<Remark> {
     let mut remarks = of_groups(config, file);
-    for peer in &config.peers {
-        let place = places.iter().find(|place| place.name == peer.name);
-        let remark = |level: Level, word: &str, key: &str, rule: &str, text: String| Remark {
-            file: file.display().to_string(),
+    let peers = config.peers.iter().map(|peer| Guarded {
+        table: "peer",
+        name: &peer.name,
+        filters: &peer.filters,
+        packages: [peer.data_packages_in, peer.data_packages_out],
+        ways: [peer.incoming, peer.outgoing],
+    });
+    let meshes = config.meshes.iter().map(|mesh| Guarded {
+        table: "mesh",
+        name: &mesh.name,
+        filters: &mesh.filters,
+        packages: [mesh.data_packages_in, mesh.data_packages_out],
+        ways: [mesh.incoming, mesh.outgoing],
+    });
+    for guarded in peers.chain(meshes) {
+        let here =
+            |place: &&FilterPlace| place.table == guarded.table && place.name == guarded.name;
+        of_filter(&guarded, file, places.iter().find(here), &mut remarks);
+    }
+    remarks
+}
+
+fn of_filter(
+    of: &Guarded<'_>,
+    file: &Path,
+    place: Option<&FilterPlace>,
+    remarks: &mut Vec<Remark>,
+) {
+    let mut remark = |level: Level, word: &str, (key, rule): (&str, &str), text: String| {
+        remarks.push(Remark {
             line: place.map(|place| place.line_of(key, rule)),
             level: level.word(),
             word: word.to_owned(),
-            peer: Some(peer.name.clone()),
+            table: Some(of.table),
+            name: Some(of.name.to_owned()),
             key: Some(key.to_owned()),
             rule: Some(rule.to_owned()).filter(|rule| !rule.is_empty()),
-            text,
-        };
-        for advice in advice::of(&peer.filters) {
-            remarks.push(remark(
-                advice.level,
-                advice.word,
-                advice.key,
-                &advice.rule,
-                advice.text,
-            ));
-        }
-        let policy = crate::route::policy::Policy::of(
-            &peer.filters,
-            peer.data_packages_in,
-            peer.data_packages_out,
-        );
-        let [closed_in, closed_out] = policy.map_or([false; 2], |policy| {
-            policy.closed(peer.incoming, peer.outgoing)
+            ..fault(file, text)
         });
-        for (closed, way) in [(closed_in, "in"), (closed_out, "out")] {
-            if closed {
-                let text = format!("the filter lets nothing but emergencies {way}");
-                remarks.push(remark(Level::Warning, "nothing_passes", "filter", "", text));
-            }
-        }
-        for (filter, on, key) in [
-            (&peer.filters.incoming, peer.incoming, "incoming"),
-            (&peer.filters.outgoing, peer.outgoing, "outgoing"),
-        ] {
-            if filter.is_some() && !on && (peer.incoming || peer.outgoing) {
-                let text =
-                    format!("{key} = false, so the filter has nothing to do in that direction");
-                remarks.push(remark(Level::Note, "no_effect", "filter", "", text));
-            }
+    };
+    for advice in advice::of(of.filters) {
+        let at = (advice.key, advice.rule.as_str());
+        remark(advice.level, advice.word, at, advice.text);
+    }
+    let ([packages_in, packages_out], [incoming, outgoing]) = (of.packages, of.ways);
+    let policy = Policy::of(of.filters, packages_in, packages_out);
+    let closed = policy.map_or([false; 2], |policy| policy.closed(incoming, outgoing));
+    for (closed, way) in closed.into_iter().zip(["in", "out"]) {
+        if closed {
+            let text = format!("the filter lets nothing but emergencies {way}");
+            remark(Level::Warning, "nothing_passes", ("filter", ""), text);
         }
     }
-    remarks
+    for (filter, on, key) in [
+        (&of.filters.incoming, incoming, "incoming"),
+        (&of.filters.outgoing, outgoing, "outgoing"),
+    ] {
+        if filter.is_some() && !on && (incoming || outgoing) {
+            let text = format!("{key} = false, so the filter has nothing to do in that direction");
+            remark(Level::Note, "no_effect", ("filter", ""), text);
+        }
+    }
 }
 
 /// Groups that no network of the box has: the filter that nobody looks for.
@@ -274,7 +306,8 @@ fn of_groups(config: &Config, file: &Path) -> Vec<Remark> {
         remarks.push(Remark {
             level: Level::Warning.word(),
             word: "no_network".to_owned(),
-            peer: Some(peer.name.clone()),
+            table: Some("peer"),
+            name: Some(peer.name.clone()),
             key: Some(key.to_owned()),
             ..fault(file, text.to_owned())
         });
@@ -310,14 +343,15 @@ fn line(remark: &Remark) -> String {
         Some(line) => format!("{}:{line}", remark.file),
         None => remark.file.clone(),
     };
-    let peer = remark.peer.iter().map(|peer| format!("peer \"{peer}\": "));
+    let who = remark.table.iter().zip(&remark.name);
+    let who = who.map(|(table, name)| format!("{table} \"{name}\": "));
     // The words of an error name its key themselves.
     let key = remark.key.iter().filter(|_| remark.level != "error");
     let key = key.map(|key| match &remark.rule {
         Some(rule) => format!("{key} \"{rule}\": "),
         None => format!("{key}: "),
     });
-    let place: String = peer.chain(key).collect();
+    let place: String = who.chain(key).collect();
     format!(
         "{}\n",
         clean(&format!("{at}: {}: {place}{}", remark.level, remark.text))

@@ -37,6 +37,7 @@ pub mod safe_mode;
 mod servers;
 pub mod slot;
 pub mod status;
+pub mod token;
 pub mod update;
 pub mod why;
 
@@ -62,7 +63,7 @@ enum Command {
     /// Show how the box and its links stand
     Status(status::Arguments),
     /// Register, change, pause, forget or list federates
-    Peer(peer::Arguments),
+    Peer(Box<peer::Arguments>),
     /// Say step by step how far a federate's link comes, and prove that what is sent comes out
     Check(check::Arguments),
     /// Tell what became of a track, and which rule stopped it
@@ -78,6 +79,8 @@ enum Command {
     /// Print what a peer's administrator puts into the peer's configuration
     #[command(subcommand)]
     Export(export::ExportArgs),
+    /// Make, list and revoke tokens and passwords for the HTTPS API
+    Token(token::Arguments),
     /// Take over peers that a federation.json declares
     Import(import::Arguments),
     /// Read a configuration without a box, and say what is worth a word in it
@@ -155,6 +158,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Inject(arguments) => inject::run(arguments, &places()?),
         Command::Cert(arguments) => own::cert(arguments, &places()?),
         Command::Export(arguments) => own::export(arguments, &places()?),
+        Command::Token(arguments) => token::run(arguments, &places()?),
         Command::Import(arguments) => import::run(arguments, &places()?),
         Command::Lint(arguments) => lint::run(arguments, &places()?),
         Command::Config(arguments) => config::run(arguments, &places()?),

@@ -5,7 +5,6 @@ use toml::Spanned;
 use super::error::ConfigError;
 use super::raw::RawPeer;
 use super::reader::Reader;
-use super::settings::Config;
 
 /// Longest name of a group, bytes.
 const LONGEST: usize = 64;
@@ -171,54 +170,6 @@ impl Reader<'_> {
             .map(one)
             .collect::<Result<_, _>>()?;
         Ok(limits)
-    }
-
-    /// All groups that are named together: as many as the box has places for.
-    pub(super) fn group_places(&self, config: Config) -> Result<Config, ConfigError> {
-        let most = usize::from(config.limits.max_groups);
-        let named = config.group_names();
-        let Some(beyond) = named.get(most) else {
-            return Ok(config);
-        };
-        let at = self.text.find(&format!("{beyond:?}")).unwrap_or(0);
-        Err(ConfigError::BadValue {
-            place: self.place(at),
-            key: "max_groups",
-            fault: format!(
-                "{} groups are named, and {most} can be told apart; {beyond:?} is the first beyond",
-                named.len()
-            ),
-            cure: "raise max_groups in [limits], at most 48, or name fewer groups".into(),
-        })
-    }
-}
-
-impl Config {
-    /// Every group that is named, each once, in the order of the table: TAK's default first.
-    pub fn group_names(&self) -> Vec<&str> {
-        let networks = self.networks.iter().flat_map(|network| {
-            let said = network.inbound_groups.iter();
-            said.chain(&network.outbound_groups)
-        });
-        let peers = self
-            .peers
-            .iter()
-            .map(|peer| &peer.groups)
-            .flat_map(|groups| {
-                let lists = [&groups.inbound, &groups.outbound];
-                let mapped = groups.inbound_mapping.iter().map(|(_, ours)| ours);
-                let limited = groups.hop_limits.iter().map(|(name, _)| name);
-                (lists.into_iter().flatten().flatten())
-                    .chain(mapped)
-                    .chain(limited)
-            });
-        let mut names = vec!["__ANON__"];
-        for name in networks.chain(peers) {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
-        names
     }
 }
 

@@ -9,7 +9,9 @@ use super::address::socket_address;
 use super::error::ConfigError;
 use super::raw::{AddressList, RawListen};
 use super::reader::Reader;
-use super::settings::{API_PORT, CLIENTS_TCP_PORT, CLIENTS_TLS_PORT, FEDERATION_PORT, Listen};
+use super::settings::{
+    API_PORT, CLIENTS_TCP_PORT, CLIENTS_TLS_PORT, FEDERATION_PORT, FREETAKSERVER_PORT, Listen,
+};
 
 /// Most addresses of one listener.
 const MOST_ADDRESSES: usize = 8;
@@ -20,6 +22,7 @@ impl Reader<'_> {
             None => default.federation,
             Some(list) => self.addresses("federation", list, FEDERATION_PORT)?,
         };
+        let api = self.single("api", &raw.api, API_PORT, default.api)?;
         let listen = Listen {
             clients_tcp: self.single(
                 "clients_tcp",
@@ -34,13 +37,31 @@ impl Reader<'_> {
                 default.clients_tls,
             )?,
             federation,
-            api: self.single("api", &raw.api, API_PORT, default.api)?,
+            api,
+            freetakserver: self.single(
+                "freetakserver",
+                &raw.freetakserver,
+                FREETAKSERVER_PORT,
+                // Without the API there is nobody to look after it.
+                default.freetakserver.filter(|_| api.is_some()),
+            )?,
         };
+        if let (Some(address), Some(written)) = (listen.freetakserver, &raw.freetakserver)
+            && !address.ip().is_loopback()
+        {
+            return Err(self.bad(
+                written,
+                "freetakserver",
+                format!("{address} can be reached from elsewhere, and this listener asks nobody who they are"),
+                "write \"127.0.0.1:19023\", or \"\" for off; the HTTPS API (api) is for everybody else",
+            ));
+        }
         let mut seen = HashMap::new();
         let singles = [
             ("clients_tcp", listen.clients_tcp),
             ("clients_tls", listen.clients_tls),
             ("api", listen.api),
+            ("freetakserver", listen.freetakserver),
         ];
         let all = singles
             .into_iter()

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::ConfigError;
+use super::filter::{Filters, RawFilters};
 use super::limits::Limits;
 use super::network::NetworkSettings;
 use super::reader::Reader;
@@ -29,6 +30,9 @@ pub(super) const MESH_KEYS: &[&str] = &[
     "form",
     "incoming",
     "outgoing",
+    "data_packages_in",
+    "data_packages_out",
+    "filter",
 ];
 
 /// The groups of one mesh on one interface.
@@ -52,6 +56,12 @@ pub struct Mesh {
     pub incoming: bool,
     /// Say there what we have. Without it the box sends nothing at all, not even that it is there.
     pub outgoing: bool,
+    /// Take announcements of data packages and files from there.
+    pub data_packages_in: bool,
+    /// Say those of ours there.
+    pub data_packages_out: bool,
+    /// What may cross, each way.
+    pub filters: Filters,
 }
 
 /// How an event is written in a datagram.
@@ -76,6 +86,9 @@ pub(super) struct RawMesh {
     form: Option<Spanned<String>>,
     incoming: Option<bool>,
     outgoing: Option<bool>,
+    data_packages_in: Option<bool>,
+    data_packages_out: Option<bool>,
+    pub(super) filter: Option<Spanned<RawFilters>>,
 }
 
 impl Reader<'_> {
@@ -111,6 +124,11 @@ impl Reader<'_> {
             }
             meshes.push(mesh);
         }
+        let filters = raw.iter().zip(&meshes);
+        self.filter_bound(
+            filters.map(|(raw, mesh)| (raw.get_ref().filter.as_ref(), &mesh.filters)),
+            limits,
+        )?;
         Ok(meshes)
     }
 
@@ -160,6 +178,9 @@ impl Reader<'_> {
             form,
             incoming: raw.incoming.unwrap_or(true),
             outgoing: raw.outgoing.unwrap_or(true),
+            data_packages_in: raw.data_packages_in.unwrap_or(true),
+            data_packages_out: raw.data_packages_out.unwrap_or(true),
+            filters: self.filters(raw.filter.as_ref())?,
         })
     }
 
@@ -221,7 +242,7 @@ mod tests {
             + &mesh(
                 "radio",
                 "wlan1",
-                "sa = \"239.9.9.9:7000\"\nchat = \"239.9.9.9:7000\"\nttl = 8\nform = \"protobuf\"\noutgoing = false\nnetwork = \"local\"\n",
+                "sa = \"239.9.9.9:7000\"\nchat = \"239.9.9.9:7000\"\nttl = 8\nform = \"protobuf\"\noutgoing = false\nnetwork = \"local\"\nfilter = { block_types = [\"a-h\"] }\n",
             );
         let meshes = parse(&text).unwrap().meshes;
         assert_eq!(meshes[0].sa.to_string(), "239.2.3.1:6969");
@@ -231,6 +252,7 @@ mod tests {
         assert_eq!((meshes[1].ttl, meshes[1].form), (8, MeshForm::Protobuf));
         assert!(meshes[1].incoming && !meshes[1].outgoing);
         assert_eq!(meshes[1].sa, meshes[1].chat);
+        assert!(meshes[0].filters.rules() == 0 && meshes[1].filters.rules() > 0);
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Config {
             .iter()
             .map(|network| network.name.as_str())
             .collect();
-        reader.group_places(Self {
+        let config = reader.group_places(Self {
             name,
             advertised_host: raw
                 .node
@@ -88,7 +88,13 @@ impl Config {
             networks,
             uplinks,
             limits,
-        })
+        })?;
+        let peers = raw.peer.iter().zip(&config.peers);
+        let peers = peers.map(|(raw, peer)| (raw.get_ref().filter.as_ref(), &peer.filters));
+        let meshes = raw.mesh.iter().zip(&config.meshes);
+        let meshes = meshes.map(|(raw, mesh)| (raw.get_ref().filter.as_ref(), &mesh.filters));
+        reader.filter_bound(peers.chain(meshes), &config.limits)?;
+        Ok(config)
     }
 }
 

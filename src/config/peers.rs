@@ -61,11 +61,6 @@ impl Reader<'_> {
             }
             peers.push(peer);
         }
-        let filters = raw.iter().zip(&peers);
-        self.filter_bound(
-            filters.map(|(raw, peer)| (raw.get_ref().filter.as_ref(), &peer.filters)),
-            limits,
-        )?;
         for (written, peer) in raw.iter().zip(&peers) {
             self.fallback(written.get_ref(), peer, &peers)?;
         }

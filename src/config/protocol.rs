@@ -5,7 +5,6 @@ use toml::Spanned;
 use super::error::ConfigError;
 use super::raw::RawPeer;
 use super::reader::Reader;
-use super::settings::Peer;
 
 /// Which federation protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -116,23 +115,12 @@ impl Reader<'_> {
 
 const LEGACY: &str = "legacy_no_client_certificate";
 
-impl Peer {
-    /// What is relaxed for it, for those who look after the box; none where nothing is.
-    pub fn relaxed(&self) -> Option<&'static str> {
-        self.legacy_no_client_certificate.then_some(
-            "legacy_no_client_certificate: this peer may leave our certificate unchecked, so anybody can take our place \
-             there, and its own certificate is judged by fingerprint and dates alone; use it for FreeTAKServer only, \
-             and over a network that you trust",
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Peer};
 
     fn parsed(keys: &str) -> Result<Peer, String> {
         let fingerprint = format!("SHA256:{}", "AB".repeat(32));

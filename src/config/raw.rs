@@ -11,7 +11,6 @@ use super::filter::{FILTER_KEYS, RawFilters};
 use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
 use super::mesh::{MESH_KEYS, RawMesh};
-use super::network::{NETWORK_KEYS, RawNetwork};
 use super::probe::RawProbe;
 use super::server::{RawServer, SERVER_KEYS};
 use super::uplinks::{RawUplink, UPLINK_KEYS};
@@ -34,9 +33,24 @@ pub(super) const TOP_KEYS: &[&str] = &[
 ];
 const NODE_KEYS: &[&str] = &["name", "advertised_host"];
 const IDENTITY_KEYS: &[&str] = &["certificate", "key"];
-const LISTEN_KEYS: &[&str] = &["clients_tcp", "clients_tls", "federation", "api"];
+const LISTEN_KEYS: &[&str] = &[
+    "clients_tcp",
+    "clients_tls",
+    "federation",
+    "api",
+    "freetakserver",
+];
 const CONSOLE_KEYS: &[&str] = &["idle_minutes"];
 const KEEPALIVE_KEYS: &[&str] = &["discovery"];
+const NETWORK_KEYS: &[&str] = &[
+    "name",
+    "inbound_groups",
+    "outbound_groups",
+    "clients_tcp",
+    "clients_tls",
+    "incoming",
+    "outgoing",
+];
 const PEER_KEYS: &[&str] = &[
     "name",
     "address",
@@ -107,6 +121,7 @@ pub(super) fn inner_table(
         ("peer", "filter" | "filters" | "federation_filter") => {
             Some(("[peer.filter]", FILTER_KEYS))
         }
+        ("mesh", "filter") => Some(("[mesh.filter]", FILTER_KEYS)),
         _ => None,
     }
 }
@@ -157,7 +172,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
             "write a whole number of minutes without quotes, 0 to 1440".into()
         }
         ("server", "auth") => "write { username = \"...\", password = \"...\" }".into(),
-        ("peer", "filter" | "filters" | "federation_filter") => {
+        ("peer", "filter" | "filters" | "federation_filter") | ("mesh", "filter") => {
             "write a table such as { block_types = [\"a-h\"] }, or the name of a preset in quotes"
                 .into()
         }
@@ -167,12 +182,22 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         (_, "allow_callsigns" | "block_callsigns") => {
             "write a list of callsigns such as [\"ALPHA*\"]".into()
         }
-        ("peer", "data_packages_in" | "data_packages_out" | "legacy_no_client_certificate")
+        (
+            "peer",
+            "enabled"
+            | "incoming"
+            | "outgoing"
+            | "spool"
+            | "correct_clock"
+            | "compress"
+            | "data_packages_in"
+            | "data_packages_out"
+            | "legacy_no_client_certificate",
+        )
         | ("server", "enabled" | "incoming" | "outgoing" | "tls")
-        | ("peer", "enabled" | "incoming" | "outgoing" | "spool" | "correct_clock" | "compress")
         | ("led", "active_low")
         | ("uplink", "metered")
-        | ("mesh", "incoming" | "outgoing")
+        | ("mesh", "incoming" | "outgoing" | "data_packages_in" | "data_packages_out")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
         ("clock", "gpsd") => {
             "write host:port in quotes such as \"127.0.0.1:2947\", or \"\" for off".into()
@@ -233,6 +258,7 @@ pub(super) struct RawListen {
     pub(super) clients_tls: Option<Spanned<AddressList>>,
     pub(super) federation: Option<Spanned<AddressList>>,
     pub(super) api: Option<Spanned<AddressList>>,
+    pub(super) freetakserver: Option<Spanned<AddressList>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -282,6 +308,18 @@ pub(super) struct RawPeer {
     pub(super) data_packages_out: Option<bool>,
     #[serde(alias = "filters", alias = "federation_filter")]
     pub(super) filter: Option<Spanned<RawFilters>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawNetwork {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) inbound_groups: Option<Spanned<Vec<String>>>,
+    pub(super) outbound_groups: Option<Spanned<Vec<String>>>,
+    pub(super) clients_tcp: Option<Spanned<AddressList>>,
+    pub(super) clients_tls: Option<Spanned<AddressList>>,
+    pub(super) incoming: Option<bool>,
+    pub(super) outgoing: Option<bool>,
 }
 
 /// One address or several; `""` and `[]` are none.

@@ -23,6 +23,8 @@ use crate::pki::Fingerprint;
 
 /// Port of the HTTPS API.
 pub const API_PORT: u16 = 8443;
+/// Port of FreeTAKServer's routes.
+pub const FREETAKSERVER_PORT: u16 = 19023;
 
 /// Minutes without a key pressed after which a console with a PIN locks.
 const CONSOLE_IDLE_MINUTES: u32 = 10;
@@ -78,8 +80,10 @@ pub struct Listen {
     pub clients_tls: Option<SocketAddr>,
     /// Federation, default 0.0.0.0:9001.
     pub federation: Vec<SocketAddr>,
-    /// HTTPS API, default 0.0.0.0:8443. Reserved: read and checked, not served by this release.
+    /// HTTPS API, default 0.0.0.0:8443.
     pub api: Option<SocketAddr>,
+    /// FreeTAKServer's two routes, plain and for this machine alone; default 127.0.0.1:19023 where `api` is on.
+    pub freetakserver: Option<SocketAddr>,
 }
 
 /// One registered federate.
@@ -137,6 +141,15 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// What is relaxed for it, for those who look after the box; none where nothing is.
+    pub fn relaxed(&self) -> Option<&'static str> {
+        self.legacy_no_client_certificate.then_some(
+            "legacy_no_client_certificate: this peer may leave our certificate unchecked, so anybody can take our place \
+             there, and its own certificate is judged by fingerprint and dates alone; use it for FreeTAKServer only, \
+             and over a network that you trust",
+        )
+    }
+
     /// Every address to dial, the first one first.
     pub fn all_addresses(&self) -> impl Iterator<Item = &str> {
         let further = self.addresses.iter().map(String::as_str);
@@ -176,6 +189,10 @@ impl Default for Listen {
             clients_tls: Some(SocketAddr::new(everywhere, CLIENTS_TLS_PORT)),
             federation: vec![SocketAddr::new(everywhere, FEDERATION_PORT)],
             api: Some(SocketAddr::new(everywhere, API_PORT)),
+            freetakserver: Some(SocketAddr::new(
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                FREETAKSERVER_PORT,
+            )),
         }
     }
 }

@@ -20,7 +20,8 @@ const HEAD: &str = r#"# tombolo.toml: every key is optional; what is commented o
 clients_tcp = "127.0.0.1:8087"        # plain CoT
 clients_tls = "0.0.0.0:8089"          # CoT over mutual TLS
 federation = ["0.0.0.0:9001"]         # other federates
-api = "0.0.0.0:8443"                  # reserved
+api = "0.0.0.0:8443"                  # HTTPS API
+freetakserver = "127.0.0.1:19023"     # two routes of FreeTAKServer's API, for this machine alone
 
 [led]                                 # the status LED; default: /sys/class/leds/tombolo:status if it is there
 # device = "/sys/class/leds/act"      # a LED that the kernel knows; "" = none
@@ -117,6 +118,9 @@ discovery = true    # side connections between boxes learn how long the network 
 # form = "xml"                           # or "protobuf"; both are understood
 # incoming = true                        # take what is said there
 # outgoing = true                        # say there what we have; false: the box sends nothing there at all
+# data_packages_in = true                # as with peers
+# data_packages_out = true
+# filter = { block_types = ["b-f-t"] }   # as with peers; without: everything may cross
 "#;
 
 impl Config {

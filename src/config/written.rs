@@ -197,6 +197,7 @@ mod tests {
         assert_eq!(option_of("block_types"), Some("block-types"));
         assert_eq!(option_of("direction"), Some("filter-direction"));
         assert_eq!(option_of("nothing"), None);
+        assert_eq!(option_of("ca_cert"), None);
         assert!(
             Key::of_option("fallback-seconds")
                 .unwrap()

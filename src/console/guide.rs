@@ -57,7 +57,7 @@ pub(super) enum Turn {
     /// Somebody wants out.
     Quit,
     /// All is answered.
-    Finished(Answers),
+    Finished(Box<Answers>),
 }
 
 /// The guide.
@@ -308,7 +308,7 @@ impl Guide {
 
     fn answer_summary(&mut self, word: &str) -> Turn {
         match word.to_ascii_lowercase().as_str() {
-            "yes" | "y" => Turn::Finished(self.answers()),
+            "yes" | "y" => Turn::Finished(Box::new(self.answers())),
             "no" | "n" => {
                 self.at = 0;
                 Turn::Next(

@@ -121,6 +121,8 @@ pub struct Sight {
     pub has_pin: bool,
     /// Wrong PINs since the last right one.
     pub wrong_pins: u32,
+    /// The password of the first login at the HTTPS API; none once there are tokens or users.
+    pub first_password: Option<String>,
 }
 
 /// Our certificates as people need them.

@@ -234,7 +234,7 @@ impl Console {
                 self.ok();
             }
             // The box may have come up, or gone, since the banner.
-            Turn::Finished(answers) => self.order(Order::Look, Then::GuideAnswered(answers)),
+            Turn::Finished(answers) => self.order(Order::Look, Then::GuideAnswered(*answers)),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::order::{Check, OwnCertificates, Sight};
 use super::text::{Page, column};
 use super::wording::{counts, duration, heard};
+use crate::access::FIRST_USER;
 use crate::api::status::{PeerState, Status};
 use crate::api::{ConfigText, PeerEntry, UpdateReport};
 
@@ -21,6 +22,10 @@ pub(super) fn banner(sight: &Sight) -> String {
             .label("its CA", &own.authority_fingerprint);
     }
     page.label("clock", &clock(sight));
+    // Who has not given the PIN yet must not see it.
+    if !sight.has_pin {
+        page.label("HTTPS API", &api(sight));
+    }
     if let Some(status) = &sight.status {
         page.label("LED", &led(status));
         page.label("STORAGE", &status.storage.fault);
@@ -89,6 +94,21 @@ fn led(status: &Status) -> String {
     }
 }
 
+/// Where the API is, and how the first one comes in; empty when it is off.
+fn api(sight: &Sight) -> String {
+    let listens = sight.status.as_ref().and_then(|status| status.listen.api);
+    let Some(address) = listens else {
+        return String::new();
+    };
+    match &sight.first_password {
+        Some(password) => format!(
+            "port {}; first login, once: {FIRST_USER} {password}",
+            address.port()
+        ),
+        None => format!("port {}", address.port()),
+    }
+}
+
 fn addresses(sight: &Sight) -> Vec<String> {
     let one = |(name, addresses): &(String, Vec<String>)| match addresses.is_empty() {
         true => format!("{name} without address"),
@@ -115,6 +135,7 @@ pub(super) fn network(sight: &Sight) -> String {
     for line in addresses(sight) {
         page.line(&line);
     }
+    page.label("HTTPS API", &api(sight));
     page.line(match sight.hears_requests {
         true => "`setup` sets it anew",
         false => "this machine's network is not set from here",

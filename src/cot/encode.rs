@@ -4,6 +4,8 @@
 //! stays in the text *and* sets the typed fields, because TAK Server builds `<track>` from the fields alone
 //! (protocol reference 1.8, rule 3). Nothing is invented: what the event does not say is not on the wire.
 
+use std::ops::Range;
+
 use super::marti::holds_only_destinations;
 use crate::counters::Reason;
 use crate::wire::fig::geo;
@@ -36,23 +38,37 @@ pub fn put_event(
     let place = |raw| number::read(raw).ok_or(Reason::Incomplete);
     let error = |raw: &[u8]| match raw {
         [] => Err(Reason::Incomplete),
-        raw => Ok(number::read(raw).unwrap_or(number::UNKNOWN)),
+        raw => Ok(number::read_error(raw).unwrap_or(number::UNKNOWN)),
     };
-    let point = [
-        place(point.lat)?,
-        place(point.lon)?,
-        error(point.hae)?,
-        error(point.ce)?,
-        error(point.le)?,
-    ];
+    let mut numbers = Numbers {
+        times: [time, start, stale],
+        point: [0.0; 5],
+        track: None,
+    };
+    // Each where it belongs, so that none of them waits for the others elsewhere.
+    numbers.point[0] = place(point.lat)?;
+    numbers.point[1] = place(point.lon)?;
+    numbers.point[2] = error(point.hae)?;
+    numbers.point[3] = error(point.ce)?;
+    numbers.point[4] = error(point.le)?;
+    if let Some(detail) = &event.detail {
+        numbers.track = track(&detail.track);
+    }
     let begin = out.len() + HEAD;
     let expected = HEAD + event.bytes.len() + TYPED + behind.len();
-    let times = [time, start, stale];
     room::append(out, expected, |room| {
-        put_fields(room, event, &times, &point, behind)
+        put_fields(room, event, &numbers, behind)
     });
     put_head(out, field, begin, behind.len());
     Ok(())
+}
+
+/// The numbers of an event, read.
+struct Numbers {
+    times: [i64; 3],
+    point: [f64; 5],
+    /// Speed and course, and whether both are written as they would be written again.
+    track: Option<(f64, f64, bool)>,
 }
 
 /// What typed fields need beyond the length of the XML, if they need more.
@@ -62,13 +78,20 @@ const TYPED: usize = 64;
 /// bytes stand behind it.
 #[inline]
 pub(super) fn put_head(out: &mut Vec<u8>, field: u32, begin: usize, behind: usize) {
-    let mut rest = out.len() - begin - behind;
+    let rest = out.len() - begin - behind;
     let key = (field << 3 | 2) as u8;
     let room = begin - HEAD..begin;
     if (0x80..0x4000).contains(&rest) {
         let head = [key, rest as u8 | 0x80, (rest >> 7) as u8];
         return out[room].copy_from_slice(&head);
     }
+    put_long_head(out, room, key, rest);
+}
+
+/// The same for any length.
+#[cold]
+#[inline(never)]
+fn put_long_head(out: &mut Vec<u8>, room: Range<usize>, key: u8, mut rest: usize) {
     // One byte of key for the few fields there are; five of length hold what a buffer can.
     let mut head = [key, 0, 0, 0, 0, 0];
     let mut length = 1;
@@ -83,21 +106,15 @@ pub(super) fn put_head(out: &mut Vec<u8>, field: u32, begin: usize, behind: usiz
 
 /// Room for the head, all fields of the event, and what stands behind it.
 #[inline(never)]
-fn put_fields<'r>(
-    room: Room<'r>,
-    event: &Event<'_>,
-    times: &[i64; 3],
-    point: &[f64; 5],
-    behind: &[u8],
-) -> Room<'r> {
+fn put_fields<'r>(room: Room<'r>, event: &Event<'_>, numbers: &Numbers, behind: &[u8]) -> Room<'r> {
     let mut room = room.own();
-    put_times_and_place(&mut room, times, point);
+    put_times_and_place(&mut room, &numbers.times, &numbers.point);
     let plain = event.plain;
     put_string(&mut room, geo::UID, event.uid, plain);
     put_string(&mut room, geo::TYPE, event.kind, plain);
     put_string(&mut room, geo::COORD_SOURCE, event.how, plain);
     if let Some(detail) = &event.detail {
-        put_detail(&mut room, detail, plain);
+        put_detail(&mut room, detail, numbers.track, plain);
     }
     put_given(&mut room, geo::ACCESS, event.access, plain);
     put_given(&mut room, geo::CAVEAT, event.caveat, plain);
@@ -150,36 +167,46 @@ pub(super) fn put_times_and_place(room: &mut Room<'_>, times: &[i64; 3], point: 
 
 /// The detail, in the text or as typed fields, in the order of their numbers as far as that costs nothing.
 #[inline(always)]
-pub(super) fn put_detail<'a>(room: &mut Room<'_>, detail: &Detail<'a>, plain: bool) {
-    let mut lifted = Lifted::default();
-    let track = track(&detail.track);
-    if let Some((_, _, true)) = track
-        && detail.track.is_exact()
-    {
-        lifted.add(detail.track.bytes);
-    }
-    let battery = battery(&detail.status);
-    if let Some((_, true)) = battery {
-        let status = &detail.status;
-        if status.count == 1 && status.empty && !status.others {
-            lifted.add(status.bytes);
+pub(super) fn put_detail(
+    room: &mut Room<'_>,
+    detail: &Detail<'_>,
+    track: Option<(f64, f64, bool)>,
+    plain: bool,
+) {
+    let place = |part: &[u8], lifted: bool| {
+        let begin = offset(detail.bytes, part);
+        match lifted {
+            true => (begin, begin.wrapping_add(part.len())),
+            // Nothing, behind all that is something.
+            false => (detail.bytes.len(), detail.bytes.len()),
         }
-    }
+    };
+    let canonical = matches!(track, Some((_, _, true)));
+    let battery = battery(&detail.status);
+    let says_all = matches!(battery, Some((_, true)));
+    let status = &detail.status;
     let precision = match detail.precision.values {
         [Some(source), Some(altitude)] => [source, altitude],
         _ => [&b""[..]; 2],
     };
-    if precision.iter().all(|raw| !raw.is_empty()) && detail.precision.is_exact() {
-        lifted.add(detail.precision.bytes);
-    }
-    if detail.marti.count > 0 {
+    let named = precision.iter().all(|raw| !raw.is_empty());
+    let lifted = [
+        place(detail.precision.bytes, named && detail.precision.is_exact()),
+        place(
+            status.bytes,
+            says_all && status.count == 1 && status.empty && !status.others,
+        ),
+        place(detail.track.bytes, canonical && detail.track.is_exact()),
+    ];
+    if detail.marti.count == 0 {
+        put_other(room, detail.bytes, lifted);
+    } else {
         let mut all = false;
         room.aside(|room| put_addressees(room, &detail.marti, plain, &mut all));
-        if all {
-            lifted.add(detail.marti.bytes);
-        }
+        let [one, two, three] = lifted;
+        let four = place(detail.marti.bytes, all);
+        put_other(room, detail.bytes, [one, two, three, four]);
     }
-    put_other(room, detail.bytes, &lifted);
     if let Some((battery, _)) = battery {
         room.put_int(geo::BATTERY, i64::from(battery));
     }
@@ -191,47 +218,32 @@ pub(super) fn put_detail<'a>(room: &mut Room<'_>, detail: &Detail<'a>, plain: bo
     }
 }
 
-/// Parts of the detail that typed fields say, in the order in which they stand there. Four can be lifted, and four
-/// places there are.
-#[derive(Debug, Default)]
-struct Lifted<'a> {
-    parts: [&'a [u8]; 4],
-    count: usize,
-}
-
-impl<'a> Lifted<'a> {
-    #[inline(always)]
-    fn add(&mut self, part: &'a [u8]) {
-        let mut at = self.count.min(self.parts.len() - 1);
-        while at > 0 && self.parts[at - 1].as_ptr() > part.as_ptr() {
-            self.parts[at] = self.parts[at - 1];
-            at -= 1;
-        }
-        self.parts[at] = part;
-        self.count += 1;
-    }
-
-    fn parts(&self) -> &[&'a [u8]] {
-        self.parts.get(..self.count).unwrap_or_default()
-    }
-}
-
-/// What is left of the detail when the lifted parts are taken out.
+/// What is left of the detail when the lifted parts are taken out, given by their first byte and the one behind the
+/// last.
 #[inline(always)]
-fn put_other(room: &mut Room<'_>, detail: &[u8], lifted: &Lifted<'_>) {
-    let taken: usize = lifted.parts().iter().map(|part| part.len()).sum();
+fn put_other<const N: usize>(room: &mut Room<'_>, detail: &[u8], mut lifted: [(usize, usize); N]) {
+    let taken: usize = lifted.iter().map(|(begin, end)| end - begin).sum();
     room.put_header(geo::OTHER, detail.len() - taken);
-    let mut rest = detail;
-    for part in lifted.parts() {
-        let (before, after) = rest.split_at(offset(rest, part));
-        room.put_some(before);
-        rest = &after[part.len()..];
+    for last in (1..N).rev() {
+        for at in 0..last {
+            if lifted[at].0 > lifted[at + 1].0 {
+                lifted.swap(at, at + 1);
+            }
+        }
     }
-    room.put(rest);
+    let mut from = 0;
+    for (begin, end) in lifted {
+        if from < begin {
+            room.put_some(detail.get(from..begin).unwrap_or_default());
+        }
+        from = end;
+    }
+    room.put(detail.get(from..).unwrap_or_default());
 }
 
 /// Speed and course, and whether both are written as they would be written again.
-fn track(track: &Child<'_>) -> Option<(f64, f64, bool)> {
+#[inline(always)]
+pub(super) fn track(track: &Child<'_>) -> Option<(f64, f64, bool)> {
     let [Some(speed), Some(course)] = track.values else {
         return None;
     };

@@ -251,11 +251,10 @@ impl Envelope {
         label: LabelId,
         groups: GroupSet,
     ) -> Result<(), Reason> {
-        let Some(told) = self
-            .labelled(label)
-            .names
-            .filter(|_| groups != GroupSet::ALL)
-        else {
+        if label == LabelId::PLAIN || groups == GroupSet::ALL {
+            return self.put_relayed(out, message);
+        }
+        let Some(told) = self.labelled(label).names else {
             return self.put_relayed(out, message);
         };
         let hops = onward(message)?;
@@ -302,7 +301,7 @@ fn onward(message: &Federated<'_>) -> Result<Hops, Reason> {
             current: 2,
         },
     };
-    match message.group_hops_left() {
+    match by_group(message) {
         // Where hops are counted by group, the others do not count.
         Some(0) => Err(Reason::HopLimit),
         Some(_) => Ok(hops),
@@ -311,9 +310,19 @@ fn onward(message: &Federated<'_>) -> Result<Hops, Reason> {
     }
 }
 
+/// Hops left where they are counted by group; hardly any message does that.
+#[inline(always)]
+fn by_group(message: &Federated<'_>) -> Option<i64> {
+    match message.group_hops {
+        false => None,
+        true => message.group_hops_left(),
+    }
+}
+
 /// How many hops a message may go beyond this box, at most 254; none = without limit. 0 = it ends here.
+#[inline]
 pub fn hops_left(message: &Federated<'_>) -> Option<u8> {
-    let left = match (message.group_hops_left(), message.hops) {
+    let left = match (by_group(message), message.hops) {
         (Some(left), _) => left,
         (None, Some(Hops { max, current })) if max != UNLIMITED => max.saturating_sub(current),
         _ => return None,

@@ -2,7 +2,7 @@
 
 use crate::wire::fig::{federated, geo};
 use crate::wire::stamp;
-use crate::wire::tak::message::{event, message};
+use crate::wire::tak::message::{event, outer};
 
 /// Longest [`Times`] edit: two headers, three keys, three varints of ten bytes.
 const EDIT_MAX: usize = 2 + 3 * 11;
@@ -84,7 +84,7 @@ impl Times {
         let numbers = [event::SEND_TIME, event::START_TIME, event::STALE_TIME];
         let given = numbers.into_iter().zip(times);
         let given = given.filter_map(|(number, time)| Some((number, time?)));
-        Self::merged(message::EVENT, given)
+        Self::merged(outer::EVENT, given)
     }
 
     fn merged(field: u32, times: impl Iterator<Item = (u32, i64)>) -> Self {

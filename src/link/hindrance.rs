@@ -23,7 +23,7 @@ pub enum Hindrance {
     Registration,
     /// Another protocol or version.
     Version,
-    /// The group stream did not open.
+    /// The group stream did not open, or the groups are such that nothing crosses one way or both.
     Groups,
     /// The peer says that it is not well, or does not answer the question.
     Health,
@@ -106,7 +106,7 @@ impl Hindrance {
             }
             Self::Groups => {
                 "the peer does not open its group stream: see that federation is enabled there and that this \
-                 connection has groups in its federation settings"
+                 connection has groups in its federation settings, and `inbound_groups` and `outbound_groups` here"
             }
             Self::Health => {
                 "the peer does not say that it is well: see its log; it is tried again by itself"

@@ -11,6 +11,7 @@ pub mod gpsd;
 pub mod grpc;
 pub mod handshake;
 pub mod hindrance;
+pub mod http;
 pub mod hub;
 pub mod ingest;
 pub mod keepalive;

@@ -201,6 +201,26 @@ pub fn clients_server(
     server(credentials, Admission::Clients(authorities), observer).map(Arc::new)
 }
 
+/// For the HTTPS API: whoever comes is let in, and may show a certificate; whose it is is judged afterwards. HTTP/2
+/// is preferred. The CAs are named, so that browsers offer only certificates of theirs.
+///
+/// # Errors
+/// Only when the crypto provider lacks what TLS needs.
+pub fn api_server(
+    credentials: &Credentials,
+    authorities: &[CertificateDer<'static>],
+) -> Result<Arc<ServerConfig>, Error> {
+    let hints = authorities.iter().filter_map(subject).collect();
+    let mut config = server(credentials, Admission::Visitors(hints), unobserved())?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn subject(certificate: &CertificateDer<'_>) -> Option<DistinguishedName> {
+    let anchor = webpki::anchor_from_trusted_cert(certificate).ok()?;
+    Some(DistinguishedName::in_sequence(&anchor.subject))
+}
+
 /// For logging in at a TAK server as a client: believes what those CAs signed, under whatever name; with a fingerprint,
 /// that certificate only, and without CAs whoever signed it.
 ///
@@ -264,6 +284,7 @@ enum Admission {
     One(TrustRule),
     Clients(Vec<CertificateDer<'static>>),
     Login(Vec<CertificateDer<'static>>, Option<Fingerprint>),
+    Visitors(Vec<DistinguishedName>),
 }
 
 /// Our judgement in the place where rustls asks for it.
@@ -308,6 +329,7 @@ impl Judge {
                 judge_server(&chain, authorities, *fingerprint, moment)
                     .map(|doubt| (String::new(), doubt))
             }
+            Admission::Visitors(_) => Ok((String::new(), None)),
         };
         let doubt = judged.as_ref().ok().and_then(|(_, doubt)| *doubt);
         let outcome = judged.map(|(name, _)| name);
@@ -333,6 +355,7 @@ impl fmt::Debug for Judge {
             Admission::One(_) => "Judge(one federate)",
             Admission::Clients(_) => "Judge(clients)",
             Admission::Login(..) => "Judge(a server)",
+            Admission::Visitors(_) => "Judge(visitors)",
         })
     }
 }
@@ -341,7 +364,14 @@ impl ClientCertVerifier for Judge {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         // No hints: peers pinned by leaf have no CA here to name, and a client that finds its CA missing among hints
         // sends nothing, which reads as a far worse riddle than a refusal.
-        &[]
+        match &self.admission {
+            Admission::Visitors(hints) => hints,
+            _ => &[],
+        }
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        !matches!(self.admission, Admission::Visitors(_))
     }
 
     fn verify_client_cert(

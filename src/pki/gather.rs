@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use p12_keystore::Pkcs12Archive;
 use rustls::crypto::ring::default_provider;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
@@ -10,6 +9,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTi
 
 use super::Identity;
 use super::certificate::Facts;
+use super::p12::{Contents, P12Error};
 use super::store::pem_section;
 
 /// Passwords that TAK's own scripts give to `.p12` files, and none.
@@ -104,24 +104,31 @@ impl Gathered {
         bytes: &[u8],
         passwords: &[String],
     ) -> Result<(), GatherError> {
+        let wrong = |fault: String| GatherError {
+            file: Some(name.to_owned()),
+            fault,
+        };
         let usual = USUAL_PASSWORDS.iter().copied();
-        let archive = passwords
-            .iter()
-            .map(String::as_str)
-            .chain(usual)
-            .find_map(|password| Pkcs12Archive::from_pkcs12(bytes, password).ok())
-            .ok_or_else(|| GatherError {
-                file: Some(name.to_owned()),
-                fault: "is neither PEM nor a .p12 with one of the usual passwords; write its password into \
-                        certs/password.txt"
-                    .into(),
-            })?;
-        for bag in &archive.keys {
-            let der = PrivatePkcs8KeyDer::from(bag.key.as_der().to_vec());
+        let mut given = passwords.iter().map(String::as_str).chain(usual);
+        let contents = given.find_map(|password| match Contents::read(bytes, password) {
+            Err(P12Error::Damaged | P12Error::Password) => None,
+            read => Some(read),
+        });
+        let contents = contents
+            .ok_or_else(|| {
+                wrong(
+                    "is neither PEM nor a .p12 with one of the usual passwords; write its password into \
+                     certs/password.txt"
+                        .to_owned(),
+                )
+            })?
+            .map_err(|error| wrong(error.to_string()))?;
+        for key in contents.keys {
+            let der = PrivatePkcs8KeyDer::from(key);
             self.keys.push(PrivateKeyDer::Pkcs8(der));
         }
-        for bag in &archive.certs {
-            let certificate = CertificateDer::from(bag.cert.as_der().to_vec());
+        for certificate in contents.certificates {
+            let certificate = CertificateDer::from(certificate);
             if Facts::read(&certificate).is_ok() {
                 self.certificates.push(certificate);
             }

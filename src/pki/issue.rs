@@ -51,8 +51,7 @@ pub(super) fn generate_key(algorithm: KeyAlgorithm) -> Result<KeyPair, IssueErro
         }
         KeyAlgorithm::Rsa2048 => {
             // ring signs with RSA and cannot make its keys; this is the only use of the `rsa` crate.
-            let mut random =
-                p12_keystore::rand::rand_core::UnwrapErr(p12_keystore::rand::rngs::SysRng);
+            let mut random = rsa::rand_core::UnwrapErr(getrandom::SysRng);
             let key = rsa::RsaPrivateKey::new(&mut random, 2048).map_err(|_| IssueError::Key)?;
             let der = key.to_pkcs8_der().map_err(|_| IssueError::Key)?;
             let der = PrivatePkcs8KeyDer::from(der.as_bytes());

@@ -131,7 +131,30 @@ impl Mapping {
     }
 }
 
+impl Mapping {
+    /// Every group that it can lead to.
+    fn reaches(&self, plain: GroupSet) -> GroupSet {
+        let named = match &self.names {
+            Names::Same => GroupSet::ALL,
+            Names::Listed(listed) => {
+                (listed.iter()).fold(GroupSet::NONE, |groups, (_, ours)| groups | *ours)
+            }
+        };
+        match self.fallback {
+            true => named | plain,
+            false => named,
+        }
+    }
+}
+
 impl PeerPolicy {
+    /// Every group that something from it can be in.
+    fn may_say(&self) -> GroupSet {
+        let says = self.membership.says;
+        let mapping = self.mapping.as_ref();
+        mapping.map_or(says, |mapping| mapping.reaches(says))
+    }
+
     /// Of a federate for whom nothing is configured: it gives and takes all groups.
     pub fn plain(name: &str) -> Self {
         Self {
@@ -198,6 +221,22 @@ impl Groups {
             networks,
             peers,
         }
+    }
+
+    /// Whether anything from others here can be in a group that a federate hears, and whether anything from it can be in
+    /// one that others here hear.
+    pub fn crossing(&self, peer: &str) -> [bool; 2] {
+        let Some(policy) = self.peers.iter().find(|policy| policy.name == peer) else {
+            return [true; 2];
+        };
+        let others = || self.peers.iter().filter(|other| other.name != peer);
+        let said = (self.networks.iter().map(|network| network.membership.says))
+            .chain(others().map(PeerPolicy::may_say))
+            .any(|says| says.meets(policy.membership.hears));
+        let heard = (self.networks.iter().map(|network| network.membership.hears))
+            .chain(others().map(|other| other.membership.hears))
+            .any(|hears| policy.may_say().meets(hears));
+        [said, heard]
     }
 
     /// The names that a federate is told it may get. Where names are not told, it is TAK's default alone: the same list

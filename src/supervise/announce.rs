@@ -1,11 +1,14 @@
 //! The first lines of the log.
 
+use std::io::{self, IsTerminal, Write};
+
 use super::Shared;
+use crate::access::FIRST_USER;
 use crate::config::Config;
 use crate::pki::{Fingerprint, Own};
 
 /// Says where the box listens and what to do next.
-pub(super) fn announce(shared: &Shared, own: &Own, config: &Config) {
+pub(super) fn announce(shared: &Shared, own: &Own, config: &Config, first: Option<String>) {
     let bound = &shared.bound;
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(name = config.name, "tombolo {version}");
@@ -31,6 +34,19 @@ pub(super) fn announce(shared: &Shared, own: &Own, config: &Config) {
     }
     for address in &bound.federation {
         tracing::info!("federation: {address}");
+    }
+    if let Some(address) = bound.api {
+        tracing::info!("HTTPS API: {address}; `tombolo token` says who may use it");
+    }
+    // A person sits there. It must not get into a journal, a file, or the log that is kept.
+    if let Some(first) = first.filter(|_| bound.api.is_some() && io::stderr().is_terminal()) {
+        let _ = writeln!(
+            io::stderr(),
+            "first login at the API, once: {FIRST_USER} {first}"
+        );
+    }
+    if let Some(address) = bound.freetakserver {
+        tracing::info!("FreeTAKServer's routes, for this machine: {address}");
     }
     if config.peers.is_empty() {
         tracing::info!(

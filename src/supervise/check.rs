@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Shared, filtering};
+use super::{Shared, filtering, networks};
 use crate::api::check::{CheckReport, Step, StepState};
 use crate::api::status::{PeerState, PeerStatus};
 use crate::api::{ErrorCode, Fault, Response, words};
-use crate::config::Peer;
+use crate::config::{Peer, Protocol};
 use crate::link::board;
 use crate::link::fed2::echo::{Proof, Unproven};
 use crate::link::hindrance::Hindrance;
@@ -103,7 +103,9 @@ impl Shared {
             Some(address) => format!("{address}, connected with {}", known.address),
             None => format!("it dialled us from {}", known.address),
         };
+        let v1 = peer.protocol == Protocol::V1;
         let groups = match known.groups.as_slice() {
+            [] if v1 => "federation v1 has none".to_owned(),
             [] => {
                 "it announced none, which an older TAK Server does; events are taken all the same"
                     .to_owned()
@@ -120,20 +122,21 @@ impl Shared {
             (Hindrance::NoNetwork, "there is a way".to_owned()),
             (Hindrance::NameLookup, connected.clone()),
             (Hindrance::Unanswered, connected),
-            (
-                Hindrance::Trust,
-                "both sides trust each other's certificate".to_owned(),
-            ),
-            (
-                Hindrance::Usage,
-                "both certificates may be used by clients and servers".to_owned(),
-            ),
+            (Hindrance::Trust, trusted(peer).to_owned()),
+            (Hindrance::Usage, used(peer).to_owned()),
             (Hindrance::Registration, registered),
-            (Hindrance::Version, "federation v2".to_owned()),
+            (
+                Hindrance::Version,
+                format!("federation {}", peer.protocol.word()),
+            ),
             (Hindrance::Groups, groups),
-            (Hindrance::Health, "it says that it is well".to_owned()),
+            (Hindrance::Health, health(peer).to_owned()),
         ] {
-            report.add(Step::new(hindrance.word(), StepState::Ok, words));
+            let apart = networks::apart(&self.config(), peer);
+            report.add(match apart.filter(|_| hindrance == Hindrance::Groups) {
+                Some(apart) => Step::new(hindrance.word(), StepState::Failed, apart),
+                None => Step::new(hindrance.word(), StepState::Ok, words),
+            });
         }
         let quality = self.status().clock.quality;
         let words =
@@ -152,6 +155,30 @@ impl Shared {
         }
         let counters = (self.hub).with(|router, _| router.peer_counters(&peer.name).cloned());
         report.add(filtering::step(peer, &counters.unwrap_or_default()));
+    }
+}
+
+/// Whose certificate was looked at.
+fn trusted(peer: &Peer) -> &'static str {
+    match peer.relaxed() {
+        None => "both sides trust each other's certificate",
+        Some(_) => "its certificate is the registered one; whether it looked at ours is not known",
+    }
+}
+
+fn used(peer: &Peer) -> &'static str {
+    match peer.relaxed() {
+        None => "both certificates may be used by clients and servers",
+        Some(_) => "not looked at in its certificate",
+    }
+}
+
+fn health(peer: &Peer) -> &'static str {
+    match peer.protocol {
+        Protocol::V2 => "it says that it is well",
+        Protocol::V1 => {
+            "federation v1 cannot ask; the connection stands, as far as the kernel can tell"
+        }
     }
 }
 
@@ -245,6 +272,10 @@ fn add_proof(report: &mut CheckReport, peer: &Peer, proof: Result<Proof, Unprove
                 };
                 report.add(Step::new(Hindrance::Direction.word(), state, words));
             }
+            let why = match peer.protocol {
+                Protocol::V2 => why.to_string(),
+                Protocol::V1 => "federation v1 has no way to prove it".to_owned(),
+            };
             let words = format!(
                 "{why}. A second identity at the server, `probe` in its [[peer]], proves it there"
             );

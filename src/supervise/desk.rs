@@ -7,6 +7,10 @@ use tokio::sync::oneshot;
 
 use super::changes::{self, Changes};
 use super::{Order, Shared, Taken};
+use crate::access::Access;
+use crate::api::access;
+use crate::api::connection::ConnectionInfo;
+use crate::api::token::TokenEntry;
 use crate::api::{self, Committed, Control, ErrorCode, Fault, PeerEntry, Request, Response};
 use crate::config::edit::{add_peer, remove_peer, set_peer};
 use crate::config::{Config, ConfigError, EditError};
@@ -27,6 +31,10 @@ pub(super) struct Desk {
     changing: Mutex<()>,
     /// The machine that updates go to.
     machine: update::machine::Machine,
+    /// Who may come in over the network.
+    access: Access,
+    /// What others need to federate with us.
+    connection: ConnectionInfo,
 }
 
 impl Desk {
@@ -34,11 +42,15 @@ impl Desk {
         shared: Arc<Shared>,
         commands: Port,
         machine: update::machine::Machine,
+        access: Access,
+        connection: ConnectionInfo,
     ) -> Self {
         Self {
             shared,
             commands,
             machine,
+            access,
+            connection,
             changing: Mutex::default(),
         }
     }
@@ -128,6 +140,32 @@ impl Desk {
                 changes.give_up();
             }
         }
+    }
+
+    fn add_token(
+        &self,
+        name: &str,
+        scopes: &[String],
+        days: Option<u32>,
+    ) -> Result<Response, Fault> {
+        let now = self.shared.hub.now().wall_ms / 1000;
+        let (scopes, end) = (access::scopes(scopes)?, access::end(days, now)?);
+        let token = self.access.add_token(name, scopes, end, now)?;
+        Ok(Response::Secret(token))
+    }
+
+    fn set_password(
+        &self,
+        name: &str,
+        scopes: &[String],
+        password: Option<&str>,
+    ) -> Result<Response, Fault> {
+        let now = self.shared.hub.now().wall_ms / 1000;
+        let made = (self.access).set_password(name, access::scopes(scopes)?, password, now)?;
+        Ok(match made {
+            Some(made) => Response::Secret(made),
+            None => Response::Done(format!("\"{name}\" has a new password")),
+        })
     }
 
     fn inject(&self, events: &str) -> Response {
@@ -232,6 +270,24 @@ impl Control for Desk {
                     )),
                 })
             }
+            Request::TokenAdd { name, scopes, days } => {
+                answer(self.add_token(&name, &scopes, days))
+            }
+            Request::PasswordSet {
+                name,
+                scopes,
+                password,
+            } => answer(self.set_password(&name, &scopes, password.as_deref())),
+            Request::TokenList => {
+                let listed = self.access.list().into_iter();
+                Response::Tokens(listed.map(TokenEntry::from).collect())
+            }
+            Request::TokenRevoke { name } => answer(
+                (self.access.revoke(&name).map_err(Fault::from))
+                    .map(|()| Response::Done(format!("\"{name}\" is revoked"))),
+            ),
+            Request::FirstPassword => Response::First(self.access.first_password()),
+            Request::Connection => Response::Connection(Box::new(self.connection.clone())),
             Request::Log { lines } => Response::Log(log::recent::last(lines as usize)),
         }
     }

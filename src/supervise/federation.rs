@@ -189,6 +189,11 @@ impl Federation {
         self.node.routes.clone()
     }
 
+    /// The router.
+    pub(super) fn hub(&self) -> Hub {
+        self.node.hub.clone()
+    }
+
     /// Deadlines and pauses of links.
     pub(super) fn timing(&self) -> Timing {
         self.node.timing.clone()

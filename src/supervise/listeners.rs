@@ -13,10 +13,10 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use super::federation::Federation;
+use super::web;
 use crate::api::status::ListenStatus;
 use crate::config::{Config, Limits};
 use crate::link::clients::{self, ClientBounds, Security};
-use crate::link::hub::Hub;
 use crate::link::refusals::Refusals;
 use crate::link::tls::{self, Credentials};
 use crate::pki::Own;
@@ -60,6 +60,8 @@ pub(super) struct Listeners {
     clients_tcp: Option<TcpListener>,
     clients_tls: Option<TcpListener>,
     federation: Vec<TcpListener>,
+    api: Option<TcpListener>,
+    freetakserver: Option<TcpListener>,
     networks: Vec<InNetwork>,
 }
 
@@ -91,6 +93,8 @@ impl Listeners {
                 .iter()
                 .map(|&address| bind("listen.federation", address))
                 .collect::<Result<_, _>>()?,
+            api: one("listen.api", &listen.api)?,
+            freetakserver: one("listen.freetakserver", &listen.freetakserver)?,
             networks: (0..)
                 .zip(&config.networks)
                 .map(|(number, network)| {
@@ -111,6 +115,8 @@ impl Listeners {
             clients_tcp: self.clients_tcp.as_ref().and_then(address),
             clients_tls: self.clients_tls.as_ref().and_then(address),
             federation: self.federation.iter().filter_map(address).collect(),
+            api: self.api.as_ref().and_then(address),
+            freetakserver: self.freetakserver.as_ref().and_then(address),
         }
     }
 
@@ -126,17 +132,18 @@ impl Listeners {
         self,
         own: &Own,
         limits: &Limits,
-        hub: Hub,
         refusals: Refusals,
         federation: &Federation,
+        web: web::Settings,
         stop: &watch::Sender<bool>,
     ) -> Result<Vec<JoinHandle<()>>, rustls::Error> {
+        let hub = federation.hub();
         let bounds = ClientBounds {
             slots: Arc::new(Semaphore::new(usize::from(limits.max_clients))),
             door: federation.door(),
             intake: federation.intake(limits),
             handshake: Duration::from_secs(limits.handshake_seconds.into()),
-            refusals,
+            refusals: refusals.clone(),
             network: Network::LOCAL,
         };
         let mut tasks = Vec::new();
@@ -173,6 +180,17 @@ impl Listeners {
         for listener in self.federation {
             federation.listen(listener);
         }
+        let web = web::Web {
+            own,
+            limits,
+            federation,
+            hub: &hub,
+            refusals: &refusals,
+            clients: &bounds.slots,
+            stop,
+        }
+        .serve(web, self.api, self.freetakserver)?;
+        tasks.extend(web);
         Ok(tasks)
     }
 }

@@ -16,7 +16,7 @@ use crate::route::{Network, Role};
 pub(super) struct Meshes {
     shared: mesh::Shared,
     board: PeerBoard,
-    running: BTreeMap<String, (Mesh, mesh::Mesh)>,
+    running: BTreeMap<String, (mesh::Settings, mesh::Mesh)>,
 }
 
 impl Meshes {
@@ -40,39 +40,35 @@ impl Meshes {
     /// anything.
     pub(super) fn apply(&mut self, config: &Config) -> Option<String> {
         let mut changes = Vec::new();
-        let gone = |(name, (old, _)): &(&String, &(Mesh, mesh::Mesh))| {
-            !config
-                .meshes
-                .iter()
-                .any(|new| new == old && new.name == **name)
-        };
-        let gone: Vec<String> = (self.running.iter().filter(gone))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in gone {
+        let removed = |name: &&String| config.meshes.iter().all(|mesh| mesh.name != **name);
+        let removed: Vec<String> = self.running.keys().filter(removed).cloned().collect();
+        for name in removed {
             if let Some((_, running)) = self.running.remove(&name) {
                 tokio::spawn(running.stop());
             }
-            if config.meshes.iter().all(|mesh| mesh.name != name) {
-                self.board.forget(&name);
-                changes.push(format!("mesh {name} removed"));
-            } else {
-                changes.push(format!("mesh {name} changed"));
-            }
+            self.board.forget(&name);
+            changes.push(format!("mesh {name} removed"));
         }
         for mesh in &config.meshes {
-            if self.running.contains_key(&mesh.name) {
-                continue;
-            }
-            if !changes.contains(&format!("mesh {} changed", mesh.name)) {
-                changes.push(format!("mesh {} added", mesh.name));
-            }
             let network = (mesh.network.as_deref()).and_then(|name| config.network_number(name));
             let network = network.map_or(Network::LOCAL, Network);
             let settings = mesh::Settings::of(mesh, network);
-            let running = mesh::Mesh::spawn(settings, self.shared.clone());
-            self.running
-                .insert(mesh.name.clone(), (mesh.clone(), running));
+            let former = match self.running.remove(&mesh.name) {
+                Some((same, running)) if same == settings => {
+                    self.running.insert(mesh.name.clone(), (same, running));
+                    continue;
+                }
+                Some((_, former)) => {
+                    changes.push(format!("mesh {} changed", mesh.name));
+                    Some(former)
+                }
+                None => {
+                    changes.push(format!("mesh {} added", mesh.name));
+                    None
+                }
+            };
+            let running = mesh::Mesh::spawn(settings.clone(), self.shared.clone(), former);
+            self.running.insert(mesh.name.clone(), (settings, running));
         }
         (!changes.is_empty()).then(|| changes.join(", "))
     }

@@ -5,6 +5,7 @@ pub mod blackbox;
 pub mod changes;
 mod check;
 mod desk;
+mod error;
 mod federation;
 mod filtering;
 pub mod lamp;
@@ -22,9 +23,9 @@ mod spool;
 mod takeover;
 mod timekeeper;
 mod watch;
+mod web;
 mod why;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,7 +34,9 @@ use std::time::Duration;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{Notify, mpsc, oneshot, watch as channel};
 
-use crate::api::{self, BindError, Control, ControlListener};
+use crate::access::Access;
+use crate::api::connection::ConnectionInfo;
+use crate::api::{self, Control, ControlListener, Turns};
 use crate::budget::{self, Budget};
 use crate::config::Config;
 use crate::led::Signal;
@@ -46,15 +49,16 @@ use crate::link::refusals::Refusals;
 use crate::pki::store::PkiError;
 use crate::pki::{Fingerprint, KeyAlgorithm, Own};
 use crate::route::{LinkSpec, Router, Settings};
-use crate::state::{NodeState, Origin, StateError};
+use crate::state::{NodeState, Origin};
 use crate::system::{BootLog, Manager, Vitals};
 use announce::announce;
 use blackbox::BlackBox;
 use changes::Changes;
 use desk::Desk;
+pub use error::StartError;
 use federation::{Federation, Shares};
 use lamp::{Fitting, Shown};
-use listeners::{ListenError, Listeners};
+use listeners::Listeners;
 use machine::Machine;
 use meshes::Meshes;
 use rates::Rates;
@@ -99,38 +103,6 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// After a signal, what is under way may take this long to end; `systemd` and people expect less than 5 s.
 const DRAIN: Duration = Duration::from_secs(4);
-
-/// Why the box did not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// The state directory.
-    State(StateError),
-    /// Keys and certificates.
-    Pki(PkiError),
-    /// The control socket.
-    Control(BindError),
-    /// A listening address.
-    Listen(ListenError),
-    /// TLS does not take our identity.
-    Tls(rustls::Error),
-    /// The system refused something basic.
-    System(&'static str, std::io::Error),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::State(error) => error.fmt(f),
-            Self::Pki(error) => error.fmt(f),
-            Self::Control(error) => error.fmt(f),
-            Self::Listen(error) => error.fmt(f),
-            Self::Tls(error) => write!(f, "TLS does not take our certificate and key: {error}"),
-            Self::System(what, error) => write!(f, "{what}: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
 
 /// What all parts of the running box share.
 #[derive(Debug)]
@@ -217,6 +189,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     if origin == Origin::Replaced {
         tracing::warn!("the state files were damaged: this box has a new federate id");
     }
+    let access = Access::open(&state).map_err(StartError::State)?;
     let clock = Timekeeper::start(&state, &root);
     let own = open_identity(&state, &config, safe.is_some(), &clock).map_err(StartError::Pki)?;
     let federate_id = node.federate_id_hex();
@@ -299,22 +272,32 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         config: Mutex::new(Arc::new(config.clone())),
     });
     let mut meshes = Meshes::new(&shared, federation.routes());
-    announce(&shared, &own, &config);
+    announce(&shared, &own, &config, access.first_password());
 
     let commands = hub.attach(LinkSpec::Commands);
     let desk = Arc::new(Desk::new(
         Arc::clone(&shared),
         commands,
         crate::update::machine::Machine::new(&root, &state),
+        access.clone(),
+        ConnectionInfo::of(
+            &own,
+            &config,
+            &shared.federate_id,
+            shared.bound.federation_port(),
+        ),
     ));
-    let controlling = tokio::spawn(api::serve(control, Arc::clone(&desk) as Arc<dyn Control>));
+    let turns = Arc::new(Turns::new(Arc::clone(&desk) as Arc<dyn Control>));
+    let controlling = tokio::spawn(api::serve(control, Arc::clone(&turns)));
+    let web = web::Settings { turns, access };
+    networks::set(&hub, &config);
     let clients = listeners
         .serve(
             &own,
             &config.limits,
-            hub,
             refusals,
             &federation,
+            web,
             &shared.stop,
         )
         .map_err(StartError::Tls)?;

@@ -2,9 +2,8 @@
 
 use std::sync::PoisonError;
 
-use super::Shared;
-use super::filtering;
 use super::safe::Safe;
+use super::{Shared, filtering, networks};
 use crate::api::line::LineStatus;
 use crate::api::sending::SendingStatus;
 use crate::api::spool::SpoolStatus;
@@ -103,14 +102,21 @@ impl Shared {
             .board
             .status_with(&peer.name, counters, now_ms)
             .unwrap_or_default();
-        let still = filtering::standstill(peer);
+        let apart = networks::apart(&self.config(), peer);
+        let filtered = filtering::standstill(peer);
+        let hold = match (&apart, &filtered) {
+            (Some(_), _) => Some(Hindrance::Groups),
+            (None, Some(_)) => Some(Hindrance::Filter),
+            (None, None) => None,
+        };
+        let still = apart.or(filtered);
         let state = match PeerState::from(known.state) {
             _ if self.safe.is_some() => PeerState::Paused,
             PeerState::Connected | PeerState::Flowing if !peer.incoming && !peer.outgoing => {
                 PeerState::Paused
             }
             // Proven to reach the other box, and yet nothing can pass.
-            PeerState::Flowing if still.is_some() => PeerState::Connected,
+            PeerState::Flowing if hold == Some(Hindrance::Filter) => PeerState::Connected,
             state => state,
         };
         let reason = match state {
@@ -137,7 +143,7 @@ impl Shared {
                 round_trip_ms: proven.round_trip_ms,
                 count: proven.count,
             }),
-            stopped_by: stopped_by(peer, state, known.hindrance, still.is_some()),
+            stopped_by: stopped_by(peer, state, known.hindrance, hold),
             reason,
             address: Some(known.address)
                 .filter(|address| !address.is_empty())
@@ -162,7 +168,7 @@ impl Shared {
                 .collect(),
             clock: PeerClock::default(),
             sending: self.sending(peer),
-            groups: super::networks::groups(peer, known.groups),
+            groups: networks::groups(peer, known.groups),
             protocol: peer.protocol.word().to_owned(),
             relaxed: peer.relaxed().map(str::to_owned),
         }
@@ -223,13 +229,13 @@ fn stopped_by(
     peer: &Peer,
     state: PeerState,
     hindrance: Option<Hindrance>,
-    still: bool,
+    hold: Option<Hindrance>,
 ) -> Option<String> {
     let stopped = match state {
         PeerState::Disabled => return None,
         _ if !peer.incoming && !peer.outgoing => Some(Hindrance::Direction),
         PeerState::Waiting | PeerState::Connecting => hindrance,
-        PeerState::Connected | PeerState::Flowing if still => Some(Hindrance::Filter),
+        PeerState::Connected => hold,
         _ => None,
     };
     stopped.map(|stopped| stopped.word().to_owned())

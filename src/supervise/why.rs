@@ -7,9 +7,10 @@ use crate::api::{ErrorCode, Fault, words};
 use crate::clock::Now;
 use crate::cot::Class;
 use crate::counters::Reason;
-use crate::route::Router;
+use crate::route::policy::Ruling;
 use crate::route::recorder::LinkKind;
 use crate::route::trace::{self, Cell, Trace};
+use crate::route::{Role, Router};
 
 /// Other uids of a callsign that are named.
 const MOST_OTHERS: usize = 8;
@@ -107,7 +108,7 @@ fn refused(router: &Router, trace: &Trace<'_>, now: Now) -> Option<Arrived> {
     let words = match refused.ruling {
         Some(ruling) => {
             let rule = router.rule_words(refused.from, true, ruling, refused.at_ms);
-            words::filtered(rule.as_deref(), &arrived.from)
+            words::filtered(rule.as_deref(), table(router, refused.from), &arrived.from)
         }
         None => words::reason(refused.reason, &arrived.from),
     };
@@ -150,13 +151,20 @@ fn fates(router: &Router, trace: &Trace<'_>, peers: &[&str], now: Now) -> Vec<Fa
         .map_or(0, |taken| now.mono_ms.saturating_sub(taken.at_ms));
     let clients = trace.at_clients();
     let clients = clients.iter().filter(|cell| cell.count > 0);
+    let taken_ms = now.mono_ms.saturating_sub(age_ms);
     let mut fates: Vec<Fate> = clients
-        .map(|cell| fate("local clients", cell, age_ms))
+        .map(|cell| match cell.fate {
+            trace::Fate::Filtered(ruling) => Fate {
+                link: "local clients".to_owned(),
+                words: kept_from_neighbours(router, ruling, taken_ms),
+                ..filtered("", None, cell)
+            },
+            _ => fate("local clients", cell, age_ms),
+        })
         .collect();
     for peer in peers {
         let cell = router.column_of(peer).and_then(|column| trace.at(column));
         // A peer that is paused has no column before it was registered once.
-        let taken_ms = now.mono_ms.saturating_sub(age_ms);
         fates.extend(cell.map(|cell| match cell.fate {
             trace::Fate::Filtered(ruling) => {
                 let number = router.number_of(peer);
@@ -223,8 +231,39 @@ fn fate(link: &str, cell: &Cell, age_ms: u64) -> Fate {
     }
 }
 
+/// The table of the configuration in which a link's filter stands.
+fn table(router: &Router, link: u16) -> &'static str {
+    match router.link_name(link).0 {
+        LinkKind::Neighbour {
+            role: Role::Mesh, ..
+        } => "mesh",
+        LinkKind::Neighbour {
+            role: Role::Server, ..
+        } => "server",
+        _ => "peer",
+    }
+}
+
+/// What a filter kept from meshes and servers, which stand in one column with the clients. Where only one of them has a
+/// filter, its rule is known.
+fn kept_from_neighbours(router: &Router, ruling: Ruling, at_ms: u64) -> String {
+    let mut guarded = router.guarded_neighbours();
+    match (guarded.next(), guarded.next()) {
+        (Some(link), None) => {
+            let rule = router.rule_words(link, false, ruling, at_ms);
+            let (_, name) = router.link_name(link);
+            words::filtered(
+                rule.as_deref(),
+                table(router, link),
+                name.unwrap_or_default(),
+            )
+        }
+        _ => words::reason(Reason::Filtered, "a mesh or server"),
+    }
+}
+
 fn filtered(peer: &str, rule: Option<&str>, cell: &Cell) -> Fate {
-    let words = words::filtered(rule, peer);
+    let words = words::filtered(rule, "peer", peer);
     Fate {
         link: peer.to_owned(),
         fate: "dropped".to_owned(),

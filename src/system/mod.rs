@@ -4,6 +4,7 @@
 //! Everything is read below a root directory that is `/` on a real machine, so that tests bring a machine of their own.
 //! Nothing here is needed to run: without systemd, on another board or in a container, the answers are "unknown".
 
+pub mod address;
 pub mod boots;
 pub mod notify;
 pub mod power;

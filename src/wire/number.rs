@@ -12,12 +12,29 @@ const UNKNOWN_TEXT: &[u8; 9] = b"9999999.0";
 /// Reads a finite decimal number; surrounding blanks are forgiven, as Java's parser does.
 #[inline(never)]
 pub fn read(raw: &[u8]) -> Option<f64> {
-    if raw == UNKNOWN_TEXT {
-        return Some(UNKNOWN);
-    }
     match Decimal::read(raw) {
         Some(decimal) => Some(decimal.value()),
         None => read_any(raw),
+    }
+}
+
+/// The same, for a number that says how far off a position may be: often [`UNKNOWN`] or written to a tenth.
+#[inline]
+pub fn read_error(raw: &[u8]) -> Option<f64> {
+    let tenths = |digits: [u8; 3]| {
+        let [ten, one, tenth] = digits.map(|digit| u32::from(digit - b'0'));
+        Some(f64::from(100 * ten + 10 * one + tenth) / 10.0)
+    };
+    match *raw {
+        [one @ b'0'..=b'9', b'.', tenth @ b'0'..=b'9'] => tenths([b'0', one, tenth]),
+        [
+            ten @ b'0'..=b'9',
+            one @ b'0'..=b'9',
+            b'.',
+            tenth @ b'0'..=b'9',
+        ] => tenths([ten, one, tenth]),
+        _ if raw == UNKNOWN_TEXT => Some(UNKNOWN),
+        _ => read(raw),
     }
 }
 
@@ -146,7 +163,12 @@ impl Decimal {
             digits = digits * 100_000_000 + number(values);
             left -= 8;
         }
-        if left > 0 {
+        if left == 1 {
+            // Three digits before the point and fourteen behind it.
+            let last = u64::from(rest.last()? ^ b'0');
+            spoiled |= excess(last);
+            digits = digits.wrapping_mul(10).wrapping_add(last);
+        } else if left > 0 {
             // The last eight bytes, of which those count that are new.
             let values = last_of(u64::from_le_bytes(*rest.last_chunk()?), left);
             spoiled |= excess(values);
@@ -192,12 +214,17 @@ impl Decimal {
     #[inline(always)]
     fn is_canonical(self, raw: &[u8]) -> bool {
         let unsigned = &raw[usize::from(self.negative)..];
-        let leads = unsigned[0] == b'0' && unsigned[1] != b'.';
         let trails = raw.ends_with(b"0") && self.places > 1;
-        // Below this the shortest form has an exponent; so large that it has one is nothing that gets here.
-        let plain = self.digits >= POWERS[self.places.saturating_sub(3) as usize & 31]
-            || self.digits == 0 && !self.negative;
-        !leads && !trails && plain && unsigned.len() <= 18
+        let short = unsigned.len() <= 18;
+        match unsigned {
+            [b'0', second, ..] => {
+                // Below this the shortest form has an exponent; so large that it has one is nothing that gets here.
+                let plain = self.digits >= POWERS[self.places.saturating_sub(3) as usize & 31]
+                    || self.digits == 0 && !self.negative;
+                *second == b'.' && plain && !trails && short
+            }
+            _ => !trails && short,
+        }
     }
 }
 
@@ -220,10 +247,9 @@ fn excess(values: u64) -> u64 {
 /// The number that eight digit values make.
 #[inline]
 fn number(values: u64) -> u64 {
-    let pairs = values.wrapping_mul(10).wrapping_add(values >> 8);
-    let even = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(100 + (1_000_000 << 32));
-    let odd = (pairs >> 16 & 0x0000_00ff_0000_00ff).wrapping_mul(1 + (10_000 << 32));
-    even.wrapping_add(odd) >> 32
+    let pairs = values.wrapping_mul(1 + (10 << 8)) >> 8;
+    let fours = (pairs & 0x00ff_00ff_00ff_00ff).wrapping_mul(1 + (100 << 16)) >> 16;
+    (fours & 0x0000_ffff_0000_ffff).wrapping_mul(1 + (10_000 << 32)) >> 32
 }
 
 /// Powers of ten as far as a u64 goes.
@@ -254,20 +280,24 @@ static RECIPROCALS: [(u64, u32); 20] = {
 /// two doubles that the reciprocal does not tell which is nearer.
 #[inline(always)]
 fn nearly(digits: u64, places: u32) -> Option<f64> {
+    /// Of the bits below a double's 53.
+    const HALF: u64 = 1 << 10;
     let &(reciprocal, bits) = RECIPROCALS.get(places as usize)?;
     let zeros = digits.leading_zeros();
     // What is cut off here, and off the reciprocal, is less than two units of the last place together.
     let product = u128::from(digits << zeros) * u128::from(reciprocal);
     let high = (product >> 64) as u64;
-    let cut = 11 - high.leading_zeros();
-    let half = 1 << (cut - 1);
-    let rest = high & (2 * half - 1);
-    if rest.wrapping_sub(half - 1) < 2 {
+    // Its highest bit is set, or the next one; then the units count twice.
+    let lacking = 1 - (high >> 63) as u32;
+    let high = high << lacking;
+    let rest = high & (2 * HALF - 1);
+    if rest.wrapping_sub(HALF - 3) < 4 {
         return None;
     }
-    let mantissa = (high >> cut) + u64::from(rest >= half);
-    let exponent = 1024 + cut - bits - zeros;
-    Some(mantissa.cast_signed() as f64 * f64::from_bits(u64::from(exponent) << 52))
+    let mantissa = ((high >> 10) + 1) >> 1;
+    // The mantissa's highest bit, which a double does not write down, adds one to the exponent.
+    let exponent = 1023 + 63 - lacking - bits - zeros;
+    Some(f64::from_bits((u64::from(exponent) << 52) + mantissa))
 }
 
 /// `digits / power`, rounded once: the quotient is made with more bits than a double has, and its last bit tells of
@@ -394,6 +424,12 @@ mod tests {
             let out = written(|room| put_error(room, number));
             let plain = zmij::Buffer::new().format_finite(number).to_owned();
             prop_assert_eq!(String::from_utf8(out).unwrap(), plain);
+        }
+
+        #[test]
+        fn errors_are_read_as_all_numbers_are(text in "[0-9]{0,3}[.,:/]?[0-9]{0,2}") {
+            let text = text.as_bytes();
+            prop_assert_eq!(read_error(text).map(f64::to_bits), read(text).map(f64::to_bits));
         }
 
         #[test]

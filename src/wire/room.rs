@@ -46,7 +46,7 @@ fn append_more(out: &mut Vec<u8>, expected: usize, write: &dyn Fn(Room<'_>) -> R
 #[inline(always)]
 fn try_append(out: &mut Vec<u8>, expected: usize, write: impl Fn(Room<'_>) -> Room<'_>) -> usize {
     let start = out.len();
-    out.resize(start + expected + BEYOND, 0);
+    out.extend(std::iter::repeat_n(0, expected + BEYOND));
     let room = write(Room {
         rest: &mut out[start..],
         lacking: 0,
@@ -128,18 +128,7 @@ impl<'a> Room<'a> {
             return self.lack(length);
         };
         self.rest = rest;
-        if length > 2 * WIDE {
-            room.copy_from_slice(bytes);
-        } else if length > WIDE {
-            // Two copies that overlap do for every length between one and two of them.
-            overlapping::<WIDE>(room, bytes);
-        } else if length >= 8 {
-            overlapping::<8>(room, bytes);
-        } else if length >= 4 {
-            overlapping::<4>(room, bytes);
-        } else {
-            overlapping_bytes(room, bytes);
-        }
+        copy(room, bytes);
     }
 
     /// Puts bytes that are mostly more than a few, but not many.
@@ -186,8 +175,22 @@ impl<'a> Room<'a> {
     /// Puts a string, bytes or message field.
     #[inline(always)]
     pub fn put_bytes(&mut self, number: u32, content: &[u8]) {
-        self.put_header(number, content.len());
-        self.put(content);
+        let length = content.len();
+        if number >= 16 || length >= 0x80 {
+            self.put_header(number, length);
+            return self.put(content);
+        }
+        // Most are short strings: room is looked for once.
+        match std::mem::take(&mut self.rest).split_at_mut_checked(2 + length) {
+            Some((room, rest)) => {
+                self.rest = rest;
+                if let Some((head, room)) = room.split_first_chunk_mut() {
+                    *head = [(number << 3 | 2) as u8, length as u8];
+                    copy(room, content);
+                }
+            }
+            None => self.lack(2 + length),
+        }
     }
 
     /// Puts an integer field.
@@ -226,6 +229,24 @@ impl<'a> Room<'a> {
 
 /// Bytes that most processors copy at once.
 const WIDE: usize = 16;
+
+/// Copies bytes into as much room.
+#[inline(always)]
+fn copy(room: &mut [u8], bytes: &[u8]) {
+    let length = bytes.len();
+    if length > 2 * WIDE {
+        room.copy_from_slice(bytes);
+    } else if length > WIDE {
+        // Two copies that overlap do for every length between one and two of them.
+        overlapping::<WIDE>(room, bytes);
+    } else if length >= 8 {
+        overlapping::<8>(room, bytes);
+    } else if length >= 4 {
+        overlapping::<4>(room, bytes);
+    } else {
+        overlapping_bytes(room, bytes);
+    }
+}
 
 /// Copies `N` to `2 * N` bytes.
 #[inline(always)]

@@ -12,6 +12,9 @@ use crate::counters::Reason;
 const BEGIN: &[u8] = b"<event";
 const END: &[u8] = b"</event>";
 
+/// The rarest letter of the end stands so far behind its beginning.
+const LETTER: usize = 3;
+
 /// Most bytes kept while waiting for `<event`: enough for an XML declaration and an `<auth>` element
 /// (at most 1024 bytes, protocol reference 6.4).
 pub const PRELUDE_MAX: usize = 4096;
@@ -60,7 +63,31 @@ impl Scanner {
     }
 
     /// Looks for the next piece. After [`Found::Piece`] and [`Found::Skip`] the caller must take those bytes away.
+    #[inline]
     pub fn next(&mut self, buffer: &[u8]) -> Found {
+        match self.next_here(buffer) {
+            Some(end) => Found::Piece { start: 0, end },
+            None => self.search(buffer),
+        }
+    }
+
+    /// Where the piece ends that begins right here, if it is whole and the letter stands nowhere else in it, as in most.
+    #[inline(always)]
+    fn next_here(&mut self, buffer: &[u8]) -> Option<usize> {
+        if self.searched > 0 || !buffer.starts_with(BEGIN) {
+            return None;
+        }
+        let piece = buffer.get(..self.max_event).unwrap_or(buffer);
+        let begin = BEGIN.len() + memchr(END[LETTER], piece.get(BEGIN.len() + LETTER..)?)?;
+        let end = begin + END.len();
+        if piece.get(begin..end) == Some(END) {
+            return Some(end);
+        }
+        (self.start, self.searched) = (Some(0), begin);
+        None
+    }
+
+    fn search(&mut self, buffer: &[u8]) -> Found {
         let Some(start) = self.start.or_else(|| self.find_start(buffer)) else {
             if buffer.len() > PRELUDE_MAX {
                 let keep = BEGIN.len() - 1;
@@ -94,10 +121,7 @@ impl Scanner {
     /// Where the next `</event>` begins.
     ///
     /// Its rarest letter is looked for, which is faster than looking for all of it, unless it turns out not to be rare.
-    #[inline]
     fn find_end(&self, haystack: &[u8]) -> Option<usize> {
-        /// The letter stands so far behind the beginning.
-        const LETTER: usize = 3;
         let mut from = LETTER;
         for _ in 0..4 {
             let letter = from + memchr(END[LETTER], haystack.get(from..)?)?;
@@ -133,7 +157,16 @@ impl Scanner {
 ///
 /// # Errors
 /// [`Reason::Doctype`] when the event that follows must be refused with it, [`Reason::Garbage`] when it need not.
+#[inline]
 pub fn check_prelude(prelude: &[u8]) -> Result<(), Reason> {
+    // Back to back, as most streams are.
+    match prelude {
+        [] => Ok(()),
+        _ => check_some(prelude),
+    }
+}
+
+fn check_some(prelude: &[u8]) -> Result<(), Reason> {
     let mut rest = prelude;
     loop {
         rest = rest.trim_ascii_start();

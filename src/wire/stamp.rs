@@ -24,8 +24,8 @@ pub struct Reader {
     /// The last time in three words, and what it is: mostly two of an event are equal.
     last: [u64; 3],
     millis: i64,
-    /// Its day, in milliseconds: mostly all are of the same.
-    day: i64,
+    /// When its minute begins, in milliseconds: mostly the next one is of the same.
+    minute: i64,
 }
 
 impl Default for Reader {
@@ -33,7 +33,7 @@ impl Default for Reader {
         Self {
             last: words(b"1970-01-01T00:00:00.000Z"),
             millis: 0,
-            day: 0,
+            minute: 0,
         }
     }
 }
@@ -43,9 +43,7 @@ impl Reader {
     #[inline]
     pub fn read(&mut self, text: &[u8]) -> Option<i64> {
         match text.first_chunk() {
-            Some(common) if text.len() == WIDTH => {
-                self.read_common(common).or_else(|| read_any(text))
-            }
+            Some(common) if text.len() == WIDTH => self.read_common(common),
             _ => read_any(text),
         }
     }
@@ -53,30 +51,56 @@ impl Reader {
     /// The form that nearly every time has: milliseconds and `Z`. Digits are taken eight bytes at a time.
     #[inline(always)]
     fn read_common(&mut self, text: &[u8; WIDTH]) -> Option<i64> {
+        let words = words(text);
+        if words[0] != self.last[0] || words[1] != self.last[1] {
+            return self.read_minute(text);
+        }
+        if words[2] == self.last[2] {
+            return Some(self.millis);
+        }
+        let Some(of_minute) = of_minute(words[2]) else {
+            return read_any(text);
+        };
+        self.last[2] = words[2];
+        self.millis = self.minute + of_minute;
+        Some(self.millis)
+    }
+
+    /// A time of another minute.
+    #[inline(never)]
+    fn read_minute(&mut self, text: &[u8; WIDTH]) -> Option<i64> {
         /// The bytes of the second word that belong to the date, and the `T`.
         const OF_DATE: u64 = 0xff_ffff;
         let words = words(text);
-        let same_day = words[0] == self.last[0] && (words[1] ^ self.last[1]) & OF_DATE == 0;
-        if same_day && words[1] == self.last[1] && words[2] == self.last[2] {
-            return Some(self.millis);
-        }
-        let middle = digits::<MIDDLE>(words[1])?;
-        let end = digits::<END>(words[2])?;
-        let (pairs_middle, pairs_end) = (pairs(middle), pairs(end));
-        let (hour, minute) = (byte(pairs_middle, 3), byte(pairs_middle, 6));
-        let second = byte(pairs_end, 1);
-        let millis = i64::from((end >> 32) as u8) * 100 + byte(pairs_end, 5);
-        if hour > 23 || minute > 59 || second > 60 {
+        let (Some(middle), Some(of_minute)) = (digits::<MIDDLE>(words[1]), of_minute(words[2]))
+        else {
+            return read_any(text);
+        };
+        let pairs = pairs(middle);
+        let (hour, minute) = (byte(pairs, 3), byte(pairs, 6));
+        if hour > 23 || minute > 59 {
             return None;
         }
+        let same_day = words[0] == self.last[0] && (words[1] ^ self.last[1]) & OF_DATE == 0;
         let day = match same_day {
-            true => self.day,
-            false => read_day(words[0], byte(pairs_middle, 0))?,
+            true => self.minute - self.minute.rem_euclid(MILLIS_PER_DAY),
+            false => read_day(words[0], byte(pairs, 0))?,
         };
-        let of_day = ((hour * 60 + minute) * 60 + second) * 1000 + millis;
-        (self.last, self.day, self.millis) = (words, day, day + of_day);
+        self.last = words;
+        self.minute = day + (hour * 60 + minute) * 60_000;
+        self.millis = self.minute + of_minute;
         Some(self.millis)
     }
+}
+
+/// The milliseconds of a minute, as its last eight bytes tell them: `:56.789Z`.
+#[inline(always)]
+fn of_minute(word: u64) -> Option<i64> {
+    let values = digits::<END>(word)?;
+    let pairs = pairs(values);
+    let (second, hundredths, thousandths) = (byte(pairs, 1), byte(pairs, 4), byte(values, 6));
+    // 60 is a leap second.
+    (second <= 60).then_some(second * 1000 + hundredths * 10 + thousandths)
 }
 
 /// The milliseconds of a day: its first eight bytes, `2026-11-`, and its number in the month.

@@ -117,10 +117,12 @@ impl Found {
             openings: [0; LANES],
             quotes: [0; LANES],
         };
-        let (pairs, odd) = vectors.as_chunks::<2>();
-        for [one, other] in pairs {
+        let (fours, odd) = vectors.as_chunks::<4>();
+        for [one, two, three, four] in fours {
             lanes.add(one);
-            lanes.add(other);
+            lanes.add(two);
+            lanes.add(three);
+            lanes.add(four);
         }
         for vector in odd {
             lanes.add(vector);

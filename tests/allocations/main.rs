@@ -3,6 +3,7 @@
 //! "Passing" means that every link takes what it is offered; what must wait is copied once, which is an allocation
 //! by design.
 
+mod groups;
 mod tak;
 #[path = "../support/track.rs"]
 mod track;

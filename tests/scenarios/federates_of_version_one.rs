@@ -117,9 +117,16 @@ fn contacts_are_told_and_directed_traffic_finds_them() {
     // Whoever comes later is told who is there, before where they are.
     otter.send(position("otter-uid", "OTTER"));
     foreign.expect_event("the otter", |event| event["event"]["uid"] == "otter-uid");
+    otter.send(chat("otter-uid", "before it left", &[]));
+    foreign.expect_event("the chat", |event| {
+        event.to_string().contains("before it left")
+    });
+    // Time for the acknowledgements of the kernel to be seen.
+    std::thread::sleep(QUIET * 2);
     let before = foreign.events().len();
     foreign.tell(&json!({"do": "hang_up"}));
     alpha.wait_peer_gone("foreign");
+    otter.send(chat("otter-uid", "while it was away", &[]));
     foreign.tell(&json!({"do": "dial"}));
     let told = eventually("the replay", || {
         let events = foreign.events().split_off(before);
@@ -131,6 +138,14 @@ fn contacts_are_told_and_directed_traffic_finds_them() {
         Some((at("contact")?, at("event")?))
     });
     assert!(told.0 < told.1, "contacts first: {told:?}");
+    foreign.expect_event("what was said", |event| {
+        event.to_string().contains("while it was away")
+    });
+    let events = foreign.events().split_off(before);
+    let again = events
+        .iter()
+        .any(|event| event.to_string().contains("before it left"));
+    assert!(!again, "what was acknowledged is not sent again");
 }
 
 fn joined() -> (TomboloBox, TomboloBox) {

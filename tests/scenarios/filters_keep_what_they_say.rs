@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
+use crate::support::lan::{Lan, SA};
 use crate::support::{
     Authority, Device, Finished, Setup, TomboloBox, ask, chat, eventually, joined_pair, position,
     tombolo, track,
@@ -171,6 +172,45 @@ fn a_filter_that_lets_nothing_through_is_a_step_of_its_own() {
         text.contains("stopped by filter: its filter lets nothing"),
         "{text}"
     );
+}
+
+#[test]
+fn a_mesh_is_told_what_its_filter_leaves() {
+    let Some(lan) = Lan::new(2) else {
+        return;
+    };
+    let filter =
+        "[[mesh]]\nname = \"lan\"\ninterface = \"lan0\"\n[mesh.filter]\nblock_types = [\"a-h\"]\n";
+    let alpha = Setup::new("alpha")
+        .within(&lan.machine(1), "127.0.0.1:0")
+        .table(filter)
+        .start();
+    let hawk = lan.client(1, alpha.clients_tcp());
+    let handset = lan.handset(2, 0);
+    eventually("the mesh is joined", || {
+        let state = alpha.status().0["meshes"][0]["state"].clone();
+        (state == "connected" || state == "flowing").then_some(())
+    });
+    hawk.send(track("hostile", 1));
+    hawk.send(of_kind("friend", "a-f-G"));
+    eventually("the friend is said", || {
+        (!handset.heard_of("friend").is_empty()).then_some(())
+    });
+    assert!(handset.heard_of("hostile").is_empty());
+    let why = why(&alpha, "hostile", |_| true);
+    let words = fate(&why, "local clients")["words"]
+        .as_str()
+        .expect("words");
+    assert!(
+        words.contains("\"a-h\" in block_types ([mesh.filter] of \"lan\")"),
+        "{words}"
+    );
+    // What is said there is judged too.
+    handset.say(SA, track("theirs", 1));
+    handset.say(SA, of_kind("their-friend", "a-f-G"));
+    hawk.expect_uid("their-friend");
+    assert_eq!(hawk.count("theirs"), 0);
+    assert_eq!(alpha.status().0["meshes"][0]["dropped"]["filtered"], 2);
 }
 
 #[test]

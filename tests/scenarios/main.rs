@@ -33,6 +33,7 @@ mod links_that_are_cut_come_back;
 mod provisioning_takes_all_or_nothing;
 mod pure_layers_stay_pure;
 mod safe_mode_keeps_a_box_in_reach;
+mod seeds_commands_work_to_the_letter;
 mod servers_of_others;
 mod several_boxes_share_a_mesh;
 mod signals_stop_and_reload;
@@ -41,6 +42,9 @@ mod strangers_are_refused_in_the_handshake;
 mod strangers_at_the_door_keep_nobody_out;
 #[allow(dead_code, unused_imports, reason = "shared with the benchmark")]
 mod support;
+mod takproto_reads_and_writes_the_same;
+mod the_api_keeps_to_its_document;
+mod the_api_lets_in_who_may_come;
 mod the_box_knows_what_time_it_is;
 mod the_console_sets_a_box_up;
 mod the_corpus_passes_in_every_form;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &[
         "wire", "clock", "pki", "led", "config", "counters", "files", "state", "log", "slot",
-        "system",
+        "system", "access",
     ],
     &["cot", "budget"],
     &["route"],
@@ -31,11 +31,15 @@ const PURE_FILES: &[&str] = &[
     "clock::skew::source",
     "pki::dates",
     "link::keepalive",
+    "link::mesh::beacon",
+    "link::mesh::pace",
+    "link::mesh::speaker",
     "link::nat::search",
     "link::nat::table",
     "link::federate::plan",
     "link::federate::choice",
     "link::federate::latch",
+    "link::fed1::freetakserver",
 ];
 /// What a pure file never names. `std::task` is no more than a trait and stays allowed.
 const IMPURE: &[&str] = &[

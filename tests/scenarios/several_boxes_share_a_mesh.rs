@@ -381,4 +381,22 @@ fn who_was_heard_is_written_to_where_he_listens() {
     client.send(chat("OTTER", "for-kite", &[("uid", "uid-KITE")]));
     let heard = eventually("KITE hears it", || hawk.heard_of("for-kite").pop());
     assert_eq!(heard.to, CHAT);
+    // Another form takes no restart.
+    let file = std::fs::read_to_string(alpha.config()).expect("the configuration");
+    let file = file.replace(
+        "interface = \"lan0\"",
+        "interface = \"lan0\"\nform = \"protobuf\"",
+    );
+    std::fs::write(alpha.config(), file).expect("the configuration");
+    let words = alpha.call(["reload"], "").success();
+    assert!(words.contains("mesh lan changed"), "{words}");
+    wait_mesh(&alpha, "lan", true);
+    let heard = eventually("it is said in protobuf", || {
+        client.send(track("in-protobuf", 1));
+        std::thread::sleep(Duration::from_millis(200));
+        hawk.heard_of("in-protobuf").pop()
+    });
+    assert!(heard.bytes.starts_with(&[0xbf, 1, 0xbf]));
+    hawk.say(SA, track("after-reload", 1));
+    client.expect_uid("after-reload");
 }

@@ -26,7 +26,7 @@ install_tools() {
 # The standard library for the board's processor comes from rustup, or from Debian's packages where rustup has none. Those
 # must be of the very version of their compiler.
 build_program() {
-    local cargo=(cargo) newest upper
+    local cargo=(cargo) newest upper lld
     command -v cargo >/dev/null || die "no Rust: install it from https://rustup.rs, or give a built program with --binary"
     if ! rustup target list --installed 2>/dev/null | grep -qx "$RUST_TARGET" && ! rustup target add "$RUST_TARGET" >/dev/null 2>&1; then
         newest=$(debian_rust) || die "no Rust for $RUST_TARGET: neither rustup nor apt (rustc-web) has one. Give a built program with --binary."
@@ -43,6 +43,12 @@ build_program() {
         # No path of this machine in the program, and no tables for unwinding: the firmware profile aborts.
         export RUSTFLAGS="--remap-path-prefix=$project=/tombolo --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo -C force-unwind-tables=no"
         RUSTFLAGS+=" -C link-arg=-Wl,-T,$project/board/common/build/no-unwinding.ld -C link-arg=-Wl,--no-eh-frame-hdr"
+        # LLVM's linker, which rustup's Rust brings along, packs the relocations (glibc 2.36 and later read them: Debian 12) and
+        # keeps functions with the same code once: 0.27 of 4.85 MB.
+        lld=$("${RUSTC:-rustc}" --print sysroot)/lib/rustlib/$("${RUSTC:-rustc}" -vV | sed -n 's/^host: //p')/bin/gcc-ld
+        if [ -x "$lld/ld.lld" ]; then
+            RUSTFLAGS+=" -C link-arg=-B$lld -C link-arg=-fuse-ld=lld -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all"
+        fi
         "${cargo[@]}" build --locked --profile firmware --target "$RUST_TARGET" --bin tombolo
     )
     binary=$project/target/$RUST_TARGET/firmware/tombolo

@@ -174,6 +174,10 @@ impl<'a> Machine<'a> {
             hears_requests: system::hears_requests(),
             has_pin: pin::is_set(&self.places.state),
             wrong_pins: pin::wrong(&self.places.state),
+            first_password: match self.request(&Request::FirstPassword) {
+                Ok(Response::First(password)) => password,
+                _ => None,
+            },
         }
     }
 

@@ -2,10 +2,11 @@ use std::path::Path;
 
 use clap::Parser;
 use quick_xml::Reader;
+use quick_xml::events::Event;
 
 use super::*;
 use crate::config::Peer;
-use crate::pki::Store;
+use crate::pki::{Fingerprint, Store};
 
 #[derive(Parser)]
 struct Line {

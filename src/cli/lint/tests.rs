@@ -110,3 +110,15 @@ fn groups_that_no_network_has_are_named() {
         "{said:#?}"
     );
 }
+
+#[test]
+fn meshes_have_filters_too() {
+    let said = remarks(
+        "t.toml",
+        "[[mesh]]\nname = \"lan\"\ninterface = \"eth0\"\nfilter = { block_types = [\"b-\"] }\n",
+    );
+    assert!(
+        said[0].starts_with("t.toml:4: warning: mesh \"lan\": block_types \"b-\""),
+        "{said:#?}"
+    );
+}

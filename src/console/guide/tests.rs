@@ -71,11 +71,11 @@ fn later_needs_no_name_and_leaves_the_rest_as_it_is() {
     };
     assert_eq!(
         answers,
-        Answers {
+        Box::new(Answers {
             name: None,
             network: None,
             peer: None
-        }
+        })
     );
 }
 

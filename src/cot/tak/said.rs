@@ -3,7 +3,7 @@
 use super::cuts::Cuts;
 use crate::cot::encode;
 use crate::wire::proto::{bytes_length, put_bytes, put_double, put_header, put_int};
-use crate::wire::tak::message::{detail, event, message};
+use crate::wire::tak::message::{detail, event, outer};
 use crate::wire::{number, text};
 
 /// What protobuf has for an altitude or error that nobody knows; XML has [`number::UNKNOWN`] (protocol reference 6.2).
@@ -91,7 +91,7 @@ pub(super) fn put_message(out: &mut Vec<u8>, said: &Said<'_>, more: impl FnOnce(
     }
     said.caveat.put(out, event::CAVEAT);
     said.releasable_to.put(out, event::RELEASABLE_TO);
-    encode::put_head(out, message::EVENT, begin, 0);
+    encode::put_head(out, outer::EVENT, begin, 0);
 }
 
 /// Leaves room for the key and length of a field whose length is not known yet; tells where its content begins.

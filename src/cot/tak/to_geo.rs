@@ -39,7 +39,8 @@ pub fn put_event(
         room.put_bytes(geo::TYPE, event.kind);
         room.put_bytes(geo::COORD_SOURCE, event.how);
         if let Some(detail) = shown {
-            encode::put_detail(&mut room, detail, false);
+            let track = encode::track(&detail.track);
+            encode::put_detail(&mut room, detail, track, false);
         }
         for (number, text) in [
             (geo::ACCESS, event.access),

@@ -14,20 +14,36 @@ use crate::link::nat::Link;
 use super::session::Session;
 use super::signs::Signs;
 
-/// Runs a connection until it ends, is cut, or `stop` changes. `leaves` are the fingerprints of our certificate and of
-/// the peer's.
-pub async fn serve<S>(
-    node: Arc<Node>,
-    peer: PeerSettings,
-    leaves: (String, String),
-    address: String,
-    stream: S,
-    link: Option<Arc<Link>>,
-    cutter: Cutter,
-    mut stop: watch::Receiver<bool>,
-) where
+/// A connection that was accepted, after its handshake.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Shared by all links.
+    pub node: Arc<Node>,
+    /// Whose it is.
+    pub peer: PeerSettings,
+    /// Fingerprints of our certificate and of the peer's.
+    pub leaves: (String, String),
+    /// Where it comes from.
+    pub address: String,
+    /// Its socket; none if the process has no file descriptor left.
+    pub link: Option<Arc<Link>>,
+    /// Ends it from elsewhere.
+    pub cutter: Cutter,
+}
+
+/// Runs a connection until it ends, is cut, or `stop` changes.
+pub async fn serve<S>(accepted: Accepted, stream: S, mut stop: watch::Receiver<bool>)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
+    let Accepted {
+        node,
+        peer,
+        leaves,
+        address,
+        link,
+        cutter,
+    } = accepted;
     if !node.registry.is_live(&peer.name) {
         node.board.set_address(&peer.name, &address);
     }

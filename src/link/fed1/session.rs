@@ -21,15 +21,8 @@ use super::incoming::Incoming;
 use super::outgoing::{Outgoing, SharedDesk};
 use super::signs::Signs;
 
-/// Between two looks at how the connection is.
+/// Between two looks at how the connection is, at most.
 const LOOK: Duration = Duration::from_millis(500);
-/// A connection that we dialled, and on which nothing came, counts as well when nothing went wrong for so long: in TLS
-/// 1.3 a refusal of our certificate comes after the handshake.
-const QUIETLY_WELL: Duration = Duration::from_secs(2);
-/// A TAK Server does not serve a second connection of one certificate while it has heard of the first one in the last
-/// 30 s, and says nothing (protocol reference 2).
-const DEAF: Duration = Duration::from_secs(40);
-
 /// A connection to run.
 #[derive(Debug)]
 pub struct Session<'a> {
@@ -47,7 +40,8 @@ pub struct Session<'a> {
     pub gauge: Option<&'a Gauge>,
     /// How well it is.
     pub signs: &'a Signs,
-    /// The peer may take it for a second login: it follows another connection closely.
+    /// It follows another connection closely. A TAK Server takes it for a second login while it has heard of the first one
+    /// in the last 30 s, does not serve it, and says nothing (protocol reference 2).
     pub follows: bool,
 }
 
@@ -135,12 +129,13 @@ impl Session<'_> {
 
     /// Looks after the connection while it runs; returns why it is of no use.
     async fn look(&self, port: &Port) -> Trouble {
-        let mut looks = interval(LOOK);
+        let timing = &self.node.timing;
+        let mut looks = interval(LOOK.min(timing.look));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut shown = false;
         loop {
             looks.tick().await;
-            if self.side == Side::Accepted || self.signs.age() >= QUIETLY_WELL {
+            if self.side == Side::Accepted || self.signs.age() >= timing.quietly_well {
                 self.signs.well();
             }
             if !shown && self.signs.is_well() {
@@ -149,8 +144,8 @@ impl Session<'_> {
                 self.node.board.set(peer, PeerState::Connected, "", now);
                 tracing::info!(peer, "{peer}: connected (federation v1)");
             }
-            if self.follows && !self.signs.is_heard() && self.signs.age() >= DEAF {
-                return Trouble::Deaf(DEAF.as_secs());
+            if self.follows && !self.signs.is_heard() && self.signs.age() >= timing.deaf {
+                return Trouble::Deaf(timing.deaf.as_secs());
             }
             let line = self.gauge.and_then(Gauge::read);
             if line.is_some_and(|line| line.is_drained()) {

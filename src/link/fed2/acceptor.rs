@@ -276,10 +276,15 @@ async fn connection(
     let address = address.to_string();
     if peer.protocol == Protocol::V1 {
         let leaves = (shared.leaf.clone(), leaf_of(&stream));
-        return Box::pin(fed1::accepted::serve(
-            node, peer, leaves, address, stream, link, cutter, stop,
-        ))
-        .await;
+        let accepted = fed1::accepted::Accepted {
+            node,
+            peer,
+            leaves,
+            address,
+            link,
+            cutter,
+        };
+        return Box::pin(fed1::accepted::serve(accepted, stream, stop)).await;
     }
     Box::pin(accepted::serve(
         node, peer, address, stream, link, cutter, stop,

@@ -39,7 +39,7 @@ pub mod standby;
 pub mod time_exchange;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::link) mod tests;
 
 pub use acceptor::{Acceptor, AcceptorSettings};
 pub use companion::{Companion, Feature};

@@ -168,6 +168,10 @@ pub struct Timing {
     pub look: Duration,
     /// Events that wait and are not taken for this long, though the peer answers, mean that it has let go of them.
     pub latched: Duration,
+    /// Federation v1: a connection that we dialled counts as well when nothing went wrong for so long.
+    pub quietly_well: Duration,
+    /// Federation v1: a connection that follows another one closely is given up when nothing came for so long.
+    pub deaf: Duration,
     /// Pause after a link that was well went away.
     pub retry_at_once: Duration,
     /// First pause after a failed attempt; doubles each time.
@@ -198,6 +202,10 @@ impl Default for Timing {
             reopen: Duration::from_secs(10),
             look: Duration::from_secs(3),
             latched: Duration::from_secs(30),
+            // In TLS 1.3 a refusal of our certificate comes after the handshake.
+            quietly_well: Duration::from_secs(2),
+            // A TAK Server holds a dead connection for alive for 30 s (protocol reference 2).
+            deaf: Duration::from_secs(40),
             retry_at_once: Duration::from_millis(100),
             retry_first: Duration::from_secs(1),
             retry_most: Duration::from_secs(30),

@@ -2,9 +2,14 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
+use nix::sys::socket::SockaddrIn;
+
+/// Without news from the kernel an interface is looked at this often.
+pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// An interface that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +63,7 @@ pub fn look(name: &str, needs_address: bool) -> Result<Interface, Missing> {
             .address
             .as_ref()
             .and_then(|address| address.as_sockaddr_in());
-        address = address.or(own.map(|own| own.ip()));
+        address = address.or(own.map(SockaddrIn::ip));
     }
     if !flags.contains(InterfaceFlags::IFF_UP) {
         return Err(Missing::Off);

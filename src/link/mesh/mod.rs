@@ -46,6 +46,7 @@ use super::hub::Hub;
 use super::route_watch::Routes;
 use crate::budget;
 use crate::config::{self, MeshForm};
+use crate::route::policy::Policy;
 use crate::route::{Network, WATCHED_BYTES};
 
 /// One mesh, as it is configured.
@@ -69,6 +70,8 @@ pub struct Settings {
     pub incoming: bool,
     /// What we have is said.
     pub outgoing: bool,
+    /// What may cross; none = everything.
+    pub policy: Option<Policy>,
 }
 
 impl Settings {
@@ -84,6 +87,7 @@ impl Settings {
             form: mesh.form,
             incoming: mesh.incoming,
             outgoing: mesh.outgoing,
+            policy: Policy::of(&mesh.filters, mesh.data_packages_in, mesh.data_packages_out),
         }
     }
 }
@@ -133,10 +137,16 @@ pub struct Mesh {
 }
 
 impl Mesh {
-    /// Joins the groups, now or as soon as the interface is there.
-    pub fn spawn(settings: Settings, shared: Shared) -> Self {
+    /// Joins the groups, now or as soon as the interface is there; not before `instead_of`, whose place at the router it takes,
+    /// has left.
+    pub fn spawn(settings: Settings, shared: Shared, instead_of: Option<Self>) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(run::run(settings, shared, stopped));
+        let task = tokio::spawn(async move {
+            if let Some(former) = instead_of {
+                former.stop().await;
+            }
+            run::run(settings, shared, stopped).await;
+        });
         Self {
             stop,
             task: Some(task),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::interface::{self, Interface};
+use super::interface::{self, Interface, LOOK_EVERY};
 use super::pace::Pace;
 use super::serve::{End, Serving};
 use super::sockets::Sockets;
@@ -14,9 +14,6 @@ use crate::config::MeshForm;
 use crate::link::board::PeerState;
 use crate::link::hub::Port;
 use crate::route::{LinkSpec, Role, Wire};
-
-/// Without news from the kernel the interface is looked at this often.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// When the interface went, its people are kept this long: networks come and go.
 const KEPT_MS: u64 = 30_000;
@@ -93,6 +90,7 @@ fn attach(settings: &Settings, shared: &Shared) -> Port {
     if settings.form == MeshForm::Protobuf {
         port.set_wire(Wire::Tak);
     }
+    port.set_policy(settings.policy.clone());
     port
 }
 

@@ -304,3 +304,56 @@ fn a_refused_peer_is_recognised_when_only_one_it_can_be() {
     assert_eq!(suspect(both, &stranger.chain), None);
     assert_eq!(suspect(vec![by_ca("bravo")], &[]), None);
 }
+
+#[test]
+fn a_leaf_that_stands_for_itself_is_known_by_fingerprint_and_dates_alone() {
+    let World {
+        bravo_ca, stranger, ..
+    } = world();
+    // Nothing but its fingerprint is in order: alone, without clientAuth.
+    let lone = bravo_ca.issue(Leaf::good("fts").usages(&[ServerAuth]));
+    let alone = &lone.chain[..1];
+    let relaxed = TrustRule {
+        leaf_alone: true,
+        ..rule("fts", None, Some(&lone))
+    };
+    assert_eq!(relaxed.judge(alone, at(NOW)), Ok(None));
+    let strict = rule("fts", None, Some(&lone));
+    assert_eq!(strict.judge(alone, at(NOW)), Err(Refusal::OneCertificate));
+    assert_eq!(
+        relaxed.judge(&stranger.chain[..1], at(NOW)),
+        Err(Refusal::Unregistered)
+    );
+    assert_eq!(relaxed.judge(&[], at(NOW)), Err(Refusal::NoCertificate));
+    // Its dates count as ever.
+    let day = 86_400;
+    let short = bravo_ca.issue(Leaf::good("fts").dates(NOW - day, NOW + day));
+    let rule_of = |leaf: &Identity| TrustRule {
+        leaf_alone: true,
+        ..rule("fts", None, Some(leaf))
+    };
+    let judge = |moment: i64| rule_of(&short).judge(&short.chain[..1], at(moment));
+    assert_eq!(judge(NOW), Ok(None));
+    assert_eq!(judge(NOW + 2 * day), Err(Refusal::Expired));
+    assert_eq!(judge(NOW - 2 * day), Err(Refusal::NotYetValid));
+    let unsure = |now: i64, floor: i64| {
+        let moment = Moment {
+            now: at(now),
+            floor: Some(at(floor)),
+        };
+        rule_of(&short).judge(&short.chain[..1], moment)
+    };
+    assert_eq!(
+        unsure(NOW - 2 * day, NOW - 3 * day),
+        Ok(Some(Doubt::Behind))
+    );
+    assert_eq!(unsure(NOW, NOW - 3 * day), Ok(Some(Doubt::Unproven)));
+    assert_eq!(unsure(NOW, NOW), Ok(None));
+    // On the listener it lets in that leaf, and nobody else by it.
+    let roster = Roster::new(vec![rule_of(&lone), rule("bravo", Some(&bravo_ca), None)]);
+    assert_eq!(roster.identify(alone, at(NOW)), Ok("fts".to_owned()));
+    assert_eq!(
+        roster.identify(&stranger.chain[..1], at(NOW)),
+        Err(Refusal::OneCertificate)
+    );
+}

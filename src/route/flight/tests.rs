@@ -152,6 +152,30 @@ fn a_day() -> (Router, Vec<Verdict>) {
         &message("b", &event("m", "t-x-m-c", "", 74)),
         74,
     );
+    let tak = |bytes: &[u8]| {
+        let mut out = Vec::new();
+        crate::cot::tak::encode::put_event(&mut out, &xml::parse(bytes).unwrap()).unwrap();
+        out
+    };
+    let to = |uid: &str| format!("<marti><dest uid='{uid}'/></marti>");
+    for message in [
+        tak(&event(
+            "of-protobuf",
+            "a-h-G",
+            "<track speed='1' course='2'/>",
+            75,
+        )),
+        tak(&event(
+            "of-protobuf",
+            "a-h-G",
+            "<track speed='1' course='2'/>",
+            75,
+        )),
+        tak(&event("chat-3", "b-t-f", &to("GHOST"), 76)),
+        b"\x12\x7f".to_vec(),
+    ] {
+        verdicts.push(router.receive_tak(hawk, &message, at(77)));
+    }
     router.detach(bravo, at(80));
     let late = router.receive_xml(hawk, &event("a-track", "a-h-G", "", 81), at(81));
     verdicts.push(late);

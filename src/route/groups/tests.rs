@@ -71,6 +71,25 @@ fn what_has_no_known_name_falls_back_to_the_plain_list() {
 }
 
 #[test]
+fn a_federate_whose_groups_meet_nobodys_is_found() {
+    let of = |text: &str| groups(text, false).crossing("b");
+    assert_eq!(of("[[peer]]\nname = \"b\"\n"), [true, true]);
+    let blue = "[[peer]]\nname = \"b\"\noutbound_groups = [\"Blue\"]\ninbound_groups = []\n";
+    assert_eq!(of(blue), [false, false]);
+    let network = "[[network]]\nname = \"n\"\ninbound_groups = [\"Blue\"]\n";
+    assert_eq!(of(&format!("{network}{blue}")), [true, false]);
+    assert_eq!(
+        of(&format!("{blue}[[peer]]\nname = \"c\"\n")),
+        [true, false]
+    );
+    let mapped =
+        "[[peer]]\nname = \"b\"\ngroup_mapping = true\ninbound_group_mapping = [\"x:Red\"]\n";
+    assert_eq!(of(mapped), [true, false]);
+    let fallback = format!("{mapped}fallback_when_no_group_mappings = true\n");
+    assert_eq!(of(&fallback), [true, true]);
+}
+
+#[test]
 fn names_are_the_same_for_kin_and_only_those_that_are_known_here() {
     let text = "[[network]]\nname = \"range\"\ninbound_groups = [\"Blue\"]\n\
                 [[peer]]\nname = \"b\"\ngroup_mapping = true\nautomatic_group_mapping = true\n\

@@ -1,5 +1,7 @@
 //! An outbox and whoever fills and empties it.
 
+mod reframe;
+
 use super::*;
 use crate::route::queue::PLACE;
 use crate::route::trace::Mark;

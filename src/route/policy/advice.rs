@@ -1,6 +1,6 @@
 //! What is worth a word in a filter: rules that do something else than their writer expects, or nothing.
 
-use crate::config::filter::{Filter, Filters, type_prefix};
+use crate::config::filter::{Filter, Filters, Preset, type_prefix};
 use crate::cot::class;
 
 /// How much it matters.
@@ -135,10 +135,10 @@ fn blocked(filter: &Filter, all: &mut Vec<Advice>) {
 fn allowed(filter: &Filter, all: &mut Vec<Advice>) {
     let key = "allow_types";
     let preset: Vec<&str> = (filter.preset.iter())
-        .flat_map(|preset| preset.parts())
+        .flat_map(Preset::parts)
         .flat_map(|part| part.types().iter().copied())
         .collect();
-    let everything = (filter.preset.as_ref()).is_some_and(|preset| preset.is_everything());
+    let everything = (filter.preset.as_ref()).is_some_and(Preset::is_everything);
     let lists = || {
         preset.iter().copied().chain(
             filter
@@ -341,7 +341,6 @@ fn covers(prefix: &str, kind: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::filter::Preset;
 
     fn texts(list: &[&str]) -> Vec<String> {
         list.iter().map(|&text| text.to_owned()).collect()

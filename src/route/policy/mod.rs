@@ -18,7 +18,7 @@ mod rule;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::filter::{Filter, Filters, Part};
+use crate::config::filter::{Filter, Filters, Part, Preset};
 use crate::cot::class;
 
 pub use callsign::Callsigns;
@@ -163,9 +163,9 @@ impl Sieve {
             list.iter().filter_map(|text| Rule::new(of, text)).collect()
         };
         rules.extend(written(&filter.block_types, List::BlockTypes));
-        let open = (filter.preset.as_ref()).is_some_and(|preset| preset.is_everything());
+        let open = (filter.preset.as_ref()).is_some_and(Preset::is_everything);
         if !open {
-            let parts = (filter.preset.iter()).flat_map(|preset| preset.parts());
+            let parts = (filter.preset.iter()).flat_map(Preset::parts);
             let types = parts.flat_map(|part| part.types());
             rules.extend(types.filter_map(|text| Rule::new(List::Preset, text)));
             rules.extend(written(&filter.allow_types, List::AllowTypes));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::filter::{LONGEST_RULE, Preset};
+use crate::config::filter::LONGEST_RULE;
 use proptest::prelude::*;
 
 fn texts(list: &[&str]) -> Vec<String> {

@@ -334,7 +334,7 @@ impl Router {
         let mut out = std::mem::take(&mut self.scratch.xml);
         out.clear();
         if render::put_delete(&mut out, uid, kind, now.wall_ms).is_ok() {
-            let (mut copy, mut tak_copy) = (None, None);
+            let (mut copy, mut tak_copy, mut made) = (None, None, None);
             for (place, link) in self.links.iter_mut().enumerate() {
                 let hears = link.groups.hears.meets(groups);
                 if !link.up || !hears || place == usize::from(from.0) {
@@ -352,11 +352,15 @@ impl Router {
                 };
                 let (bytes, copy) = match link.wire {
                     Wire::Tak => {
+                        // Once for all of them; nothing else is written there meanwhile.
                         let (envelope, reader) = (&self.envelope, &mut self.reader);
-                        match tak_of(&out, envelope, reader, &mut self.scratch) {
-                            Ok(bytes) => (bytes, &mut tak_copy),
-                            Err(_) => continue,
+                        let scratch = &mut self.scratch;
+                        if !*made
+                            .get_or_insert_with(|| tak_of(&out, envelope, reader, scratch).is_ok())
+                        {
+                            continue;
                         }
+                        (scratch.tak.as_slice(), &mut tak_copy)
                     }
                     _ => (out.as_slice(), &mut copy),
                 };
@@ -384,13 +388,13 @@ impl Router {
                 };
                 let (envelope, reader) = (&self.envelope, &mut self.reader);
                 let bytes = match link.wire {
-                    Wire::Tak => {
-                        tak_of(&out, envelope, reader, &mut self.scratch).unwrap_or_default()
-                    }
-                    _ => &out,
+                    Wire::Tak => tak_of(&out, envelope, reader, &mut self.scratch),
+                    _ => Ok(out.as_slice()),
                 };
-                let parcel = meta.parcel(bytes, false);
-                (link.outbox).offer(parcel, &mut None, &mut self.pool, local, now.mono_ms);
+                if let Ok(bytes) = bytes {
+                    let parcel = meta.parcel(bytes, false);
+                    (link.outbox).offer(parcel, &mut None, &mut self.pool, local, now.mono_ms);
+                }
             }
         }
         self.scratch.xml = out;

@@ -271,6 +271,7 @@ impl<'a> Forms<'a> {
 }
 
 /// Gives an event that was just made for federates the end that the label wants; tells where that begins.
+#[inline(always)]
 fn relabelled(
     envelope: &Envelope,
     out: &mut Vec<u8>,

@@ -181,6 +181,16 @@ impl Router {
         }
     }
 
+    /// The numbers of the meshes and servers that have a policy.
+    pub fn guarded_neighbours(&self) -> impl Iterator<Item = u16> + '_ {
+        let guarded =
+            |link: &super::Link| link.guard.is_some() && matches!(link.kind, Kind::Neighbour(_));
+        let places = self.links.iter().enumerate();
+        places
+            .filter(move |(_, link)| guarded(link))
+            .map(|(place, _)| place as u16)
+    }
+
     /// The number of a federate's link.
     pub fn number_of(&self, peer: &str) -> Option<u16> {
         let named = |link: &super::Link| matches!(&link.kind, Kind::Federate(federate) if federate.name == peer);

@@ -253,8 +253,10 @@ impl Router {
         {
             return Err(Reason::BadTime);
         }
-        // A federate that comes back tells its alarms again, however long ago it told them first.
-        if class::is_emergency(event.kind)
+        // A federate that comes back tells again what it knows, however long ago it told it first; and the memory for
+        // contents may have given that one up. What is fresh is not looked up: it cannot be told again yet.
+        let age = now.wall_ms.saturating_sub(event.time);
+        if (class::is_emergency(event.kind) || age > FRESH_MS)
             && (self.latest).holds(self.hasher.hash_one(event.uid), event.bytes)
         {
             return Err(Reason::Duplicate);
@@ -483,6 +485,9 @@ pub(super) enum Spelling {
     /// As attribute text in an event in which all of that means itself, the callsign too.
     Plain,
 }
+
+/// An event younger than this is no repetition by a link that came back, milliseconds.
+const FRESH_MS: i64 = 500;
 
 /// Late joiners are shown positions and alarms that still hold.
 pub(super) fn keeps(kind: &[u8], targets: &Targets) -> bool {

@@ -9,6 +9,7 @@ mod policing;
 mod reach;
 mod server;
 mod seven_days;
+mod tak;
 mod told;
 
 use std::task::Waker;

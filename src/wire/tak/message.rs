@@ -8,7 +8,7 @@ use crate::wire::proto::{self, Value};
 use crate::wire::text;
 
 /// Field numbers of `TakMessage`.
-pub mod message {
+pub mod outer {
     /// `TakControl takControl`
     pub const CONTROL: u32 = 1;
     /// `CotEvent cotEvent`
@@ -141,7 +141,7 @@ pub fn read<'a>(message: &mut Message<'a>, bytes: &'a [u8]) -> Result<(), Reason
     for field in proto::fields(bytes) {
         let (number, value) = field?;
         match number {
-            message::CONTROL => {
+            outer::CONTROL => {
                 let control = message.control.get_or_insert_default();
                 for field in proto::fields(value.bytes().ok_or(Reason::BadMessage)?) {
                     match field? {
@@ -151,7 +151,7 @@ pub fn read<'a>(message: &mut Message<'a>, bytes: &'a [u8]) -> Result<(), Reason
                     }
                 }
             }
-            message::EVENT => {
+            outer::EVENT => {
                 let bytes = value.bytes().ok_or(Reason::BadMessage)?;
                 let event = message.event.get_or_insert(Event {
                     bytes,

@@ -15,6 +15,9 @@ use crate::wire::survey::{self, Survey};
 /// Shapes remembered at once.
 const SHAPES: usize = 8;
 
+/// What is left behind the last value must be a whole word, because no less is read.
+const WORD: usize = 8;
+
 /// When all places are taken, one in so many unknown shapes is learned: what never comes again costs little.
 const PATIENCE: u32 = 16;
 
@@ -27,7 +30,8 @@ const PATIENCE: u32 = 16;
 pub(super) struct Shapes {
     shapes: Vec<Box<Shape>>,
     unknown: u32,
-    stamps: stamp::Reader,
+    /// For when an event was made, and for when it grows stale, which is mostly of another minute.
+    stamps: [stamp::Reader; 2],
 }
 
 impl Shapes {
@@ -84,7 +88,6 @@ impl Shape {
     fn of(piece: &[u8], survey: &Survey, event: &Event<'_>, stamps: &Stamps<'_>) -> Option<Self> {
         let mut shape = Self {
             runs: Fixed::new(),
-            tail: Fixed::new(),
             openings: survey.openings,
             quotes: 0,
             parts: Parts::default(),
@@ -109,20 +112,36 @@ impl Shape {
                 tag = false;
                 continue;
             }
-            while at - start > LONGEST {
-                shape.add(&piece[start..start + LONGEST], 0)?;
-                start += LONGEST;
-                starts[shape.runs.len()] = u32::try_from(start).ok()?;
-            }
+            shape.add_up_to(at, piece, &mut start, &mut starts)?;
             shape.add(&piece[start..at], piece[found])?;
             start = at + memchr(piece[found], &piece[at..])?;
             starts[shape.runs.len()] = u32::try_from(start).ok()?;
             at = start + 1;
         }
-        shape.add_quotes(&piece[start..]);
-        shape.tail.extend_from_slice(&piece[start..]).ok()?;
+        if piece.len() - start < WORD {
+            return None;
+        }
+        shape.add_up_to(piece.len(), piece, &mut start, &mut starts)?;
+        shape.add(&piece[start..], 0)?;
         shape.note(&Original { piece, starts }, event, stamps)?;
         Some(shape)
+    }
+
+    /// Adds as many of the longest runs as there are before `end`; leaves a word or more for the last one.
+    fn add_up_to(
+        &mut self,
+        end: usize,
+        piece: &[u8],
+        start: &mut usize,
+        starts: &mut [u32; VALUES + 1],
+    ) -> Option<()> {
+        while end - *start > LONGEST {
+            let length = LONGEST.min(end - *start - WORD);
+            self.add(&piece[*start..*start + length], 0)?;
+            *start += length;
+            starts[self.runs.len()] = u32::try_from(*start).ok()?;
+        }
+        Some(())
     }
 
     fn add(&mut self, bytes: &[u8], quote: u8) -> Option<()> {
@@ -145,6 +164,7 @@ impl Shape {
             words,
             length: u16::try_from(length).ok()?,
             quote,
+            closes: self.runs.last().map_or(0, |before| before.quote),
         };
         self.runs.push(run).ok()
     }
@@ -224,12 +244,13 @@ impl Shape {
     /// Where an element of the original lies in every piece of the shape: from a `<` to a `>`, neither of which is
     /// ever in a value.
     fn span(&self, original: &Original<'_>, element: &[u8]) -> Option<Span> {
-        let starts = &original.starts[..=self.runs.len()];
+        let starts = &original.starts[..self.runs.len()];
         let mark = |at: usize| {
             let run = starts.iter().rposition(|&start| start as usize <= at)?;
+            let end = starts[run] as usize + usize::from(self.runs[run].length);
             Some(Mark {
-                run: run as u16,
-                offset: u16::try_from(at - starts[run] as usize).ok()?,
+                value: Value(run as u16 + 1),
+                before: u16::try_from(end.checked_sub(at)?).ok()?,
             })
         };
         let from = original.offset(element)?;

@@ -20,18 +20,14 @@ use crate::wire::stamp;
 use crate::wire::survey::Survey;
 
 /// Events with more values are not remembered.
-pub(super) const VALUES: usize = 48;
-
-/// Bytes that may follow the last value.
-pub(super) const TAIL: usize = 128;
+pub(super) const VALUES: usize = 52;
 
 /// A checked event without its values.
 #[derive(Debug)]
 pub(super) struct Shape {
-    /// The bytes before each value, from the closing quote of the value before to its own opening quote.
+    /// The bytes before each value, from the closing quote of the value before to its own opening quote, and what
+    /// follows the last value.
     pub(super) runs: Fixed<Run, VALUES>,
-    /// What follows the last value.
-    pub(super) tail: Fixed<u8, TAIL>,
     /// How often `<` stands in all that.
     pub(super) openings: usize,
     /// How often quotes stand in all that, and what a survey counts with them.
@@ -62,16 +58,18 @@ pub(super) struct Run {
     pub(super) length: u16,
     /// The quote that opens the value and closes it; 0 if there is none, because the run goes on.
     pub(super) quote: u8,
+    /// The quote that closes the value before; 0 if there is none.
+    pub(super) closes: u8,
 }
 
 /// Bytes of the longest run.
 pub(super) const LONGEST: usize = 32;
 
-/// A point in every piece of the shape: so many bytes behind the start of a run.
+/// A point in every piece of the shape: so many bytes before the end of a run, which is where its value begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Mark {
-    pub(super) run: u16,
-    pub(super) offset: u16,
+    pub(super) value: Value,
+    pub(super) before: u16,
 }
 
 /// Which value it is, counted from one; zero where the event says nothing.
@@ -128,24 +126,22 @@ impl Shape {
     // On its own, because its loop needs all registers there are.
     #[inline(never)]
     fn find_values<const SURE: bool>(&mut self, piece: &[u8]) -> Option<()> {
-        let (runs, values) = (self.runs.as_slice(), &mut self.values);
-        let mut rest = piece;
-        for (at, run) in runs.iter().enumerate() {
-            rest = match run.strip(rest) {
-                Some(behind) => behind,
-                None if SURE => again(piece, runs, values, at)?,
+        let (mut before, values) = self.values.split_first_mut()?;
+        let mut at = 0;
+        for (run, value) in self.runs.iter().zip(values) {
+            let begin = match run.ends(piece, at) {
+                Some(end) => end,
+                None if SURE => again(piece, run, before)?,
                 None => return None,
             };
-            let value = &mut values[(at + 1) % PLACES];
-            value.begin = (piece.len() - rest.len()) as u32;
-            rest = match rest.get(value.length as usize..) {
-                Some(behind) if SURE => behind,
-                _ => search(piece, runs, values, at + 1)?,
+            value.begin = begin;
+            at = match SURE {
+                true => begin.wrapping_add(value.length),
+                false => search(piece, run.quote, value)?,
             };
+            before = value;
         }
-        let ends = rest == self.tail.as_slice()
-            || SURE && search(piece, runs, values, runs.len())? == self.tail.as_slice();
-        ends.then_some(())
+        (at as usize == piece.len()).then_some(())
     }
 
     /// A value of the piece that matched last.
@@ -161,10 +157,9 @@ impl Shape {
     /// An element of the piece that matched last.
     #[inline(always)]
     fn span_in<'a>(&self, piece: &'a [u8], span: &Span) -> Result<&'a [u8], Reason> {
-        // A run begins where the value before it ends.
         let at = |mark: Mark| {
-            let before = self.values[usize::from(mark.run) % PLACES];
-            before.begin as usize + before.length as usize + usize::from(mark.offset)
+            let value = self.values[usize::from(mark.value.0) % PLACES];
+            value.begin.wrapping_sub(u32::from(mark.before)) as usize
         };
         let element = piece.get(at(span.from)..at(span.to));
         element.ok_or(Reason::Malformed)
@@ -176,19 +171,13 @@ impl Shape {
         &self,
         event: &mut Event<'a>,
         piece: &'a [u8],
-        stamps: &mut stamp::Reader,
+        stamps: &mut [stamp::Reader; 2],
     ) -> Result<(), Reason> {
         let parts = &self.parts;
-        let mut read = |stamp: Option<Value>| match stamp {
-            Some(stamp) => {
-                let time = stamps.read(self.value_in(piece, stamp)?);
-                time.map(Some).ok_or(Reason::BadTime)
-            }
-            None => Ok(None),
-        };
-        event.time = read(parts.stamps[0])?;
-        event.start = read(parts.stamps[1])?;
-        event.stale = read(parts.stamps[2])?;
+        let [made, stale] = stamps;
+        event.time = self.stamp_in(piece, parts.stamps[0], made)?;
+        event.start = self.stamp_in(piece, parts.stamps[1], made)?;
+        event.stale = self.stamp_in(piece, parts.stamps[2], stale)?;
         event.bytes = piece;
         event.uid = self.value_in(piece, parts.uid)?;
         event.kind = self.value_in(piece, parts.kind)?;
@@ -224,6 +213,18 @@ impl Shape {
     }
 
     #[inline(always)]
+    fn stamp_in(
+        &self,
+        piece: &[u8],
+        stamp: Option<Value>,
+        reader: &mut stamp::Reader,
+    ) -> Result<Option<i64>, Reason> {
+        let Some(stamp) = stamp else { return Ok(None) };
+        let time = reader.read(self.value_in(piece, stamp)?);
+        time.map(Some).ok_or(Reason::BadTime)
+    }
+
+    #[inline(always)]
     fn write_child<'a>(
         &self,
         child: &mut Child<'a>,
@@ -241,63 +242,48 @@ impl Shape {
     }
 }
 
-/// What follows a run that is not where the value before it ended last time: one digit less or more is tried first.
+/// Where a run ends that is not where the value before it ended last time: one digit less or more is tried first.
 #[inline(never)]
-fn again<'a>(
-    piece: &'a [u8],
-    runs: &[Run],
-    values: &mut [Place; PLACES],
-    at: usize,
-) -> Option<&'a [u8]> {
-    let (before, run) = (runs.get(at.wrapping_sub(1))?, runs.get(at)?);
-    let value = &mut values[at % PLACES];
-    if before.quote == 0 {
+fn again(piece: &[u8], run: &Run, before: &mut Place) -> Option<u32> {
+    if run.closes == 0 {
         // There is no value that could be longer.
         return None;
     }
-    for length in [value.length.wrapping_sub(1), value.length + 1] {
-        let end = value.begin as usize + length as usize;
-        if let Some(behind) = piece.get(end..).and_then(|rest| run.strip(rest)) {
-            value.length = length;
-            return Some(behind);
+    for length in [before.length.wrapping_sub(1), before.length.wrapping_add(1)] {
+        if let Some(end) = run.ends(piece, before.begin.wrapping_add(length)) {
+            before.length = length;
+            return Some(end);
         }
     }
-    run.strip(search(piece, runs, values, at)?)
+    run.ends(piece, search(piece, run.closes, before)?)
 }
 
-/// Seeks the end of a value and notes its length; gives what follows it.
+/// Seeks the end of a value and notes its length; tells where that is.
 #[inline(never)]
-fn search<'a>(
-    piece: &'a [u8],
-    runs: &[Run],
-    values: &mut [Place; PLACES],
-    at: usize,
-) -> Option<&'a [u8]> {
-    let run = runs.get(at.wrapping_sub(1))?;
-    let value = &mut values[at % PLACES];
+fn search(piece: &[u8], quote: u8, value: &mut Place) -> Option<u32> {
     let rest = piece.get(value.begin as usize..)?;
-    let length = match run.quote {
+    let length = match quote {
         0 => 0,
         quote => find_quote(rest, quote),
     };
-    let behind = rest.get(length..)?;
-    value.length = length as u32;
-    Some(behind)
+    value.length = u32::try_from(length).ok()?;
+    value.begin.checked_add(value.length)
 }
 
 impl Run {
-    /// What follows the run, if `rest` begins with it.
+    /// Where the run ends, if it stands at `at`.
     #[inline(always)]
-    fn strip<'a>(&self, rest: &'a [u8]) -> Option<&'a [u8]> {
-        let length = usize::from(self.length);
+    fn ends(&self, piece: &[u8], at: u32) -> Option<u32> {
+        let length = u32::from(self.length);
         let [first, second, third, fourth] = self.words;
         let word = |bytes: [u8; 8]| u64::from_le_bytes(bytes);
+        let from = at as usize;
         if length <= 8 {
             // Near the end of a piece there may be no whole word left; such a piece goes the long way.
-            let here = word(*rest.first_chunk()?);
-            return (here & second == first).then(|| rest.get(length..))?;
+            let here = piece.get(from..from + 8)?.first_chunk()?;
+            return (word(*here) & second == first).then_some(at.wrapping_add(length));
         }
-        let (run, behind) = rest.split_at_checked(length)?;
+        let run = piece.get(from..from + length as usize)?;
         let mut other = word(*run.first_chunk()?) ^ first;
         if length <= 16 {
             other |= word(*run.last_chunk()?) ^ second;
@@ -307,8 +293,7 @@ impl Run {
             let [end, last] = halves(end);
             other |= begin ^ second | end ^ third | last ^ fourth;
         }
-        let same = other == 0;
-        same.then_some(behind)
+        (other == 0).then_some(at.wrapping_add(length))
     }
 }
 

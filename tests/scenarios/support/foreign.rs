@@ -78,7 +78,7 @@ impl Foreign {
             std::fs::write(&path, text).expect("a file");
             path
         };
-        let mut child = Command::new(python())
+        let mut child = Command::new(peer_python())
             .arg(
                 Path::new(env!("CARGO_MANIFEST_DIR"))
                     .join("tests/peers")
@@ -170,7 +170,8 @@ impl Drop for Foreign {
 }
 
 /// The interpreter that has grpcio.
-fn python() -> PathBuf {
+/// The Python with the peers' libraries, which `scripts/test` makes.
+pub fn peer_python() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin/python");
     let python = std::env::var_os("TOMBOLO_PEER_PYTHON").map_or(here, PathBuf::from);
     assert!(

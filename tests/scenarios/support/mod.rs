@@ -1,5 +1,6 @@
 //! What the scenarios are made of: real boxes, real devices, certificates good and bad, a foreign federate.
 
+mod api;
 mod cable;
 mod canonical;
 mod certificates;
@@ -25,6 +26,7 @@ mod status;
 mod tak;
 mod terminal;
 
+pub use api::{Answer, Api, Watcher};
 pub use cable::{Cables, Cut};
 pub use canonical::Element;
 pub use certificates::{Authority, Leaf, Profile};
@@ -33,7 +35,7 @@ pub use cot::{Event, chat, now_ms, position, stamp, stamp_of_now, track};
 pub use datagram::tak_datagram;
 pub use device::{Device, RawDevice, client_config, tls_stream};
 pub use faked_clock::{FakedClock, days};
-pub use foreign::{FOREIGN_ID, Foreign};
+pub use foreign::{FOREIGN_ID, Foreign, peer_python};
 pub use freetakserver::FreeTakServer;
 pub use machine::Machine;
 pub use manager::Managed;

@@ -158,6 +158,16 @@ impl TomboloBox {
         self.first.address("/listen/federation/0")
     }
 
+    /// Where its HTTPS API is.
+    pub fn api(&self) -> SocketAddr {
+        self.first.address("/listen/api")
+    }
+
+    /// Where FreeTAKServer's routes are.
+    pub fn freetakserver(&self) -> SocketAddr {
+        self.first.address("/listen/freetakserver")
+    }
+
     /// A certificate for a device of this box, of the box's own authority.
     pub fn issue(&self, callsign: &str) -> Leaf {
         Authority::of_box(&self.state()).issue(callsign)

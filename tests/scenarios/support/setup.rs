@@ -79,6 +79,7 @@ pub struct Setup {
     peers: String,
     namespace: Option<String>,
     federation: String,
+    api: &'static str,
 }
 
 impl Setup {
@@ -99,7 +100,15 @@ impl Setup {
             peers: String::new(),
             namespace: None,
             federation: "127.0.0.1:0".into(),
+            api: "api = \"\"",
         }
+    }
+
+    /// With the HTTPS API and FreeTAKServer's routes, on free ports of loopback.
+    #[must_use]
+    pub fn api(mut self) -> Self {
+        self.api = "api = \"127.0.0.1:0\"\nfreetakserver = \"127.0.0.1:0\"";
+        self
     }
 
     /// Runs it in a namespace of the network, with federates coming to that address.
@@ -230,8 +239,8 @@ impl Setup {
         };
         let text = format!(
             "[node]\nname = \"{}\"\n\n{identity}[listen]\nclients_tcp = \"127.0.0.1:0\"\n\
-             clients_tls = \"127.0.0.1:0\"\nfederation = [\"{}\"]\napi = \"\"\n\n[led]\n{}\n[clock]\n{}\n[limits]\n{}{}",
-            self.name, self.federation, self.led, self.clock, self.limits, self.peers
+             clients_tls = \"127.0.0.1:0\"\nfederation = [\"{}\"]\n{}\n\n[led]\n{}\n[clock]\n{}\n[limits]\n{}{}",
+            self.name, self.federation, self.api, self.led, self.clock, self.limits, self.peers
         );
         fs::write(self.config(), text).expect("tombolo.toml");
     }

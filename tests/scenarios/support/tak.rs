@@ -201,7 +201,7 @@ impl TakDevice {
     #[track_caller]
     pub fn switched(address: SocketAddr, leaf: &Leaf) -> Self {
         let mut device = Self::connect(address, leaf);
-        device.send(&request(1));
+        device.send(request(1));
         device.expect_answer(true);
         device
     }

@@ -147,7 +147,7 @@ impl Pki {
 }
 
 /// The protocol's intervals, a dozen times faster.
-fn quick() -> Timing {
+pub(in crate::link) fn quick() -> Timing {
     Timing {
         groups: Duration::from_secs(3),
         health_every: Duration::from_millis(100),
@@ -162,10 +162,10 @@ fn quick() -> Timing {
     }
 }
 
-const ALPHA: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-const BRAVO: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+pub(in crate::link) const ALPHA: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+pub(in crate::link) const BRAVO: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-fn node(name: &str, federate_id: &str, timing: Timing) -> Arc<Node> {
+pub(in crate::link) fn node(name: &str, federate_id: &str, timing: Timing) -> Arc<Node> {
     let router = Router::new(Settings::of(&Limits::default(), federate_id.to_owned(), 1));
     let hub = Hub::new(router, Arc::new(SystemClock::new()));
     node_with(name, federate_id, timing, hub)
@@ -189,7 +189,7 @@ fn node_with(name: &str, federate_id: &str, timing: Timing, hub: Hub) -> Arc<Nod
     })
 }
 
-fn peer(name: &str, address: Option<SocketAddr>) -> PeerSettings {
+pub(in crate::link) fn peer(name: &str, address: Option<SocketAddr>) -> PeerSettings {
     PeerSettings {
         name: name.into(),
         address: address.map(|address| address.to_string()),
@@ -231,7 +231,7 @@ async fn acceptor_of(
 }
 
 /// Waits until `condition` holds.
-async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(in crate::link) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let waits = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -243,14 +243,14 @@ async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     );
 }
 
-fn state(node: &Node, peer: &str) -> PeerState {
+pub(in crate::link) fn state(node: &Node, peer: &str) -> PeerState {
     node.board
         .status(peer)
         .map(|status| status.state)
         .unwrap_or_default()
 }
 
-fn reason(node: &Node, peer: &str) -> String {
+pub(in crate::link) fn reason(node: &Node, peer: &str) -> String {
     node.board
         .status(peer)
         .map(|status| status.reason)
@@ -258,10 +258,10 @@ fn reason(node: &Node, peer: &str) -> String {
 }
 
 /// A local client of a node: what it says, and what it is told.
-struct Local(Port);
+pub(in crate::link) struct Local(Port);
 
 impl Local {
-    fn of(node: &Node) -> Self {
+    pub(in crate::link) fn of(node: &Node) -> Self {
         let address = "test".to_owned();
         Self(node.hub.attach(LinkSpec::Client {
             address,
@@ -270,7 +270,7 @@ impl Local {
     }
 
     /// Says an event that lives for a day, with a contact of that callsign.
-    fn says(&self, uid: &str) {
+    pub(in crate::link) fn says(&self, uid: &str) {
         let clock = SystemClock::new().now().wall_ms;
         let stamp = |offset: i64| {
             let bytes = wire::stamp::write(clock + offset).unwrap();
@@ -287,7 +287,7 @@ impl Local {
     }
 
     /// Waits until it has been told something that contains `text`.
-    async fn hears(&self, text: &str) -> String {
+    pub(in crate::link) async fn hears(&self, text: &str) -> String {
         let mut heard = String::new();
         let hearing = async {
             while !heard.contains(text) {

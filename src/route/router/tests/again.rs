@@ -36,6 +36,30 @@ fn an_alarm_that_a_federate_tells_again_much_later_is_known() {
 }
 
 #[test]
+fn a_position_that_a_federate_tells_again_much_later_is_known() {
+    let (mut a, mut b) = (router(ID_A), router(ID_B));
+    let (sender, near) = (client(&mut a), client(&mut b));
+    let (to_b, to_a) = (federate(&mut a, "b"), federate(&mut b, "a"));
+    a.receive_xml(sender, event("t", "a-f-G", "<detail/>").as_bytes(), NOW);
+    let first = messages(&mut a, to_b).remove(0);
+    assert_eq!(b.receive_federated(to_a, &first, NOW), Verdict::Routed(1));
+    assert!(text(&mut b, near).contains("uid=\"t\""));
+    let later = Now {
+        mono_ms: NOW.mono_ms + 60_000,
+        wall_ms: NOW.wall_ms + 60_000,
+    };
+    a.detach(to_b, later);
+    let to_b = federate(&mut a, "b");
+    let again = messages(&mut a, to_b);
+    assert!(again.contains(&first), "late joiners are told where it is");
+    assert_eq!(
+        b.receive_federated(to_a, &first, later),
+        Verdict::Dropped(Reason::Duplicate)
+    );
+    assert_eq!(text(&mut b, near), "");
+}
+
+#[test]
 fn an_emergency_goes_aside_too_and_is_passed_on_once() {
     let (mut a, mut b) = (router(ID_A), router(ID_B));
     let (sender, near) = (client(&mut a), client(&mut b));

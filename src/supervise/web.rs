@@ -1,0 +1,101 @@
+//! The HTTPS API and FreeTAKServer's routes, on their listeners.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use super::federation::Federation;
+use crate::access::Access;
+use crate::api::{Turns, web};
+use crate::budget;
+use crate::config::Limits;
+use crate::link::http::places::Places;
+use crate::link::http::server::{Identify, Security, Server, serve};
+use crate::link::hub::Hub;
+use crate::link::refusals::Refusals;
+use crate::link::tls::{self, Credentials};
+use crate::pki::Own;
+use crate::pki::trust::judge_client;
+
+/// Who answers, and who may ask.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) turns: Arc<Turns>,
+    pub(super) access: Access,
+}
+
+/// What the listeners take from the rest of the box.
+pub(super) struct Web<'a> {
+    pub(super) own: &'a Own,
+    pub(super) limits: &'a Limits,
+    pub(super) federation: &'a Federation,
+    pub(super) hub: &'a Hub,
+    pub(super) refusals: &'a Refusals,
+    /// Places of local clients.
+    pub(super) clients: &'a Arc<Semaphore>,
+    pub(super) stop: &'a watch::Sender<bool>,
+}
+
+impl Web<'_> {
+    /// Serves both; the tasks end when the box stops.
+    ///
+    /// # Errors
+    /// If TLS does not take our identity.
+    pub(super) fn serve(
+        self,
+        settings: Settings,
+        api: Option<TcpListener>,
+        freetakserver: Option<TcpListener>,
+    ) -> Result<Vec<JoinHandle<()>>, rustls::Error> {
+        let shared = Arc::new(web::Shared {
+            turns: settings.turns,
+            access: settings.access,
+            hub: self.hub.clone(),
+            clients: Arc::clone(self.clients),
+            watchers: Arc::new(Semaphore::new(self.limits.max_watchers.into())),
+            longest: usize::try_from(budget::control_line(self.limits)).unwrap_or(usize::MAX),
+            stop: self.stop.subscribe(),
+            signing_in: Semaphore::new(1),
+        });
+        // Both together: the memory is the same.
+        let places = Places::new(self.limits.max_api_connections.into());
+        let server = |answer, security| Server {
+            answer: Arc::new(answer),
+            security,
+            places: places.clone(),
+            refusals: self.refusals.clone(),
+            hub: self.hub.clone(),
+        };
+        let mut tasks = Vec::new();
+        if let Some(listener) = api {
+            let server = server(web::Web::new(Arc::clone(&shared)), self.security()?);
+            tasks.push(tokio::spawn(serve(listener, server, self.stop.subscribe())));
+        }
+        if let Some(listener) = freetakserver {
+            let server = server(web::Web::local(shared), Security::Plain);
+            tasks.push(tokio::spawn(serve(listener, server, self.stop.subscribe())));
+        }
+        Ok(tasks)
+    }
+
+    fn security(&self) -> Result<Security, rustls::Error> {
+        let credentials = Credentials::new(&self.own.identity)?;
+        let authorities = self.own.client_authorities();
+        let tls = tls::api_server(&credentials, &authorities)?;
+        let moments = self.federation.clock().moments();
+        let identify: Identify = Arc::new(move |chain| {
+            let judged = judge_client(chain, &authorities, moments());
+            judged.ok().map(|(name, _)| name)
+        });
+        Ok(Security::Tls {
+            acceptor: TlsAcceptor::from(tls),
+            door: self.federation.door(),
+            identify,
+            within: Duration::from_secs(self.limits.handshake_seconds.into()),
+        })
+    }
+}
