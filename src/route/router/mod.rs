@@ -12,6 +12,7 @@ mod notes;
 mod places;
 mod policing;
 mod questions;
+mod reading;
 mod receive;
 mod receive_tak;
 mod reference;

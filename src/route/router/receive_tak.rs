@@ -6,7 +6,7 @@ use super::Router;
 use super::deliver::Meta;
 use super::forms::Source;
 use super::notes::Seen;
-use super::receive::{Spelling, deadline, keeps};
+use super::reading::{Spelling, deadline, keeps};
 use super::server::{Arrived, Known};
 use crate::clock::Now;
 use crate::cot::class::{self, Class};

@@ -198,11 +198,21 @@ fn a_private_word_stays_private_when_the_server_took_its_address_out() {
     );
     assert!(text(&mut a, hawk).contains("<marti><dest uid=\"h\"/></marti>"));
     assert_eq!(text(&mut a, otter), "");
-    let nobody = a.receive_xml(ots, chat(&group("gone")).replace("GeoChat.x", "GeoChat.y").as_bytes(), NOW);
+    let nobody = a.receive_xml(
+        ots,
+        chat(&group("gone"))
+            .replace("GeoChat.x", "GeoChat.y")
+            .as_bytes(),
+        NOW,
+    );
     assert_eq!(nobody, Verdict::Dropped(Reason::NoDestination));
     let all = group("All Chat Rooms");
     assert_eq!(
-        a.receive_xml(ots, chat(&all).as_bytes(), NOW),
+        a.receive_xml(
+            ots,
+            chat(&all).replace("GeoChat.x", "GeoChat.z").as_bytes(),
+            NOW
+        ),
         Verdict::Routed(3)
     );
     take(&mut a, otter);
