@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use super::deliver::{Meta, Targets};
+use super::deliver::Meta;
 use super::forms::Source;
 use super::notes::Seen;
 use super::reading::{Spelling, deadline, keeps};
