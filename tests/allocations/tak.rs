@@ -99,7 +99,7 @@ fn nothing_is_allocated_from_every_kind_of_link_to_a_tak_client() {
                 message.clear();
                 // A contact entry may stand before it.
                 drain(&mut far, out, number, |batch| {
-                    last_message(batch, &mut message)
+                    last_message(batch, &mut message);
                 });
             }
             let (mut bytes, before) = (0, allocations());

@@ -164,7 +164,7 @@ impl Net {
             let dropped = |name: &&str| {
                 status.dropped_peer(name, "duplicate") + status.dropped_peer(name, "loop")
             };
-            self.names.iter().map(|name| dropped(&name)).sum::<u64>()
+            self.names.iter().map(dropped).sum::<u64>()
         };
         self.boxes.iter().map(peers).sum()
     }

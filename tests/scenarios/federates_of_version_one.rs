@@ -62,7 +62,10 @@ fn events_both_ways_when_it_dials() {
     let (alpha, mut foreign) = it_dials(&["--tls12"]);
     let ready = foreign.expect("that it is ready", |said| said["report"] == "ready");
     assert_eq!(ready["tls"], "TLSv1.2");
-    assert_eq!(alpha.status().peer("foreign").unwrap()["protocol"], "v1");
+    assert_eq!(
+        alpha.status().peer("foreign").expect("as the test says")["protocol"],
+        "v1"
+    );
     ours_arrive_field_by_field(&alpha, &foreign);
     theirs_arrive_field_by_field(&alpha, &mut foreign);
 }
@@ -192,7 +195,7 @@ fn two_boxes_are_joined_by_version_one() {
         &[("callsign", "HAWK")],
     ));
     hawk.expect("the chat", |event| event.xml.contains("to the hawk alone"));
-    assert!(alpha.status().peer("bravo").unwrap()["state"] == "flowing");
+    assert!(alpha.status().peer("bravo").expect("as the test says")["state"] == "flowing");
     assert!(
         alpha
             .call(["status"], "")
@@ -265,10 +268,10 @@ fn stream(
 ) -> StreamOwned<ClientConnection, TcpStream> {
     let mut config = client_config(leaf);
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-    let name = ServerName::try_from("localhost").unwrap();
-    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    let socket = TcpStream::connect(address).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let name = ServerName::try_from("localhost").expect("a name");
+    let connection = ClientConnection::new(Arc::new(config), name).expect("a client");
+    let socket = TcpStream::connect(address).expect("a listener");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
     StreamOwned::new(connection, socket)
 }
 
@@ -289,7 +292,7 @@ fn whoever_is_not_registered_for_it_is_refused_with_its_own_words() {
         (alpha.status().refused("speaks_v1") == 1).then_some(())
     });
     let status = alpha.status();
-    let peer = status.peer("foreign").unwrap();
+    let peer = status.peer("foreign").expect("as the test says");
     assert_eq!(
         (&peer["state"], &peer["stopped_by"]),
         (&json!("waiting"), &json!("version"))
@@ -336,7 +339,7 @@ fn bad_frames_end_the_connection_are_counted_and_hurt_nobody() {
     let counts = |reason: &str, bytes: &[u8], hang_up: bool| {
         let before = alpha.status().dropped_peer("foreign", reason);
         let mut stream = stream(alpha.federation(), &theirs, &[]);
-        stream.write_all(bytes).unwrap();
+        stream.write_all(bytes).expect("as the test says");
         if hang_up {
             drop(stream);
         } else {
@@ -361,14 +364,14 @@ fn bad_frames_end_the_connection_are_counted_and_hurt_nobody() {
         &[0, 0, 0, 0],
         &[0, 0, 0, 2, 0x0a, 0x05],
     ] {
-        link.write_all(garbage).unwrap();
+        link.write_all(garbage).expect("as the test says");
     }
     eventually("garbage is counted", || {
         (alpha.status().dropped_peer("foreign", "bad_message") >= 2).then_some(())
     });
     alpha.wait_peer("foreign");
     hawk.send(position("hawk-uid", "HAWK"));
-    link.flush().unwrap();
+    link.flush().expect("as the test says");
     let (mut heard, mut buffer) = (Vec::new(), [0; 4096]);
     while !heard.windows(8).any(|part| part == b"hawk-uid") {
         let count = link.read(&mut buffer).expect("the link goes on");
@@ -378,7 +381,7 @@ fn bad_frames_end_the_connection_are_counted_and_hurt_nobody() {
     // Slowly, byte by byte, an event within its time is an event.
     let frame = frame(&json!({"uid": "fox-uid"}));
     for byte in frame {
-        link.write_all(&[byte]).unwrap();
+        link.write_all(&[byte]).expect("as the test says");
         std::thread::sleep(Duration::from_millis(2));
     }
     hawk.expect_uid("fox-uid");
@@ -386,8 +389,8 @@ fn bad_frames_end_the_connection_are_counted_and_hurt_nobody() {
 
 /// A frame with a position of that uid, written by hand.
 fn frame(event: &Value) -> Vec<u8> {
-    let uid = event["uid"].as_str().unwrap().as_bytes();
-    let now = u64::try_from(crate::support::now_ms()).unwrap();
+    let uid = event["uid"].as_str().expect("a uid").as_bytes();
+    let now = u64::try_from(crate::support::now_ms()).expect("as the test says");
     let varint = |mut value: u64| {
         let mut out = Vec::new();
         while value >= 0x80 {
@@ -404,13 +407,15 @@ fn frame(event: &Value) -> Vec<u8> {
     }
     for (key, text) in [(0x4a, uid), (0x52, b"a-f-G"), (0x5a, b"m-g")] {
         geo.push(key);
-        geo.push(u8::try_from(text.len()).unwrap());
+        geo.push(u8::try_from(text.len()).expect("as the test says"));
         geo.extend_from_slice(text);
     }
-    let mut message = vec![0x0a, u8::try_from(geo.len()).unwrap()];
+    let mut message = vec![0x0a, u8::try_from(geo.len()).expect("as the test says")];
     message.extend(geo);
     [
-        &u32::try_from(message.len()).unwrap().to_be_bytes()[..],
+        &u32::try_from(message.len())
+            .expect("as the test says")
+            .to_be_bytes()[..],
         &message,
     ]
     .concat()
@@ -469,7 +474,10 @@ fn a_peer_that_asks_for_no_certificate_needs_the_key_that_says_so() {
             .contains("does not ask for our certificate")
             .then_some(())
     });
-    assert_eq!(strict.status().peer("open").unwrap()["stopped_by"], "tls");
+    assert_eq!(
+        strict.status().peer("open").expect("as the test says")["stopped_by"],
+        "tls"
+    );
     drop((strict, asks_nobody));
 
     let registration = |leaf: &Leaf| {
@@ -484,7 +492,7 @@ fn a_peer_that_asks_for_no_certificate_needs_the_key_that_says_so() {
         .start();
     alpha.wait_peer("fts");
     let peer = alpha.status();
-    let relaxed = peer.peer("fts").unwrap()["relaxed"]
+    let relaxed = peer.peer("fts").expect("as the test says")["relaxed"]
         .as_str()
         .expect("loud")
         .to_owned();
@@ -568,7 +576,7 @@ fn a_server_like_freetakserver_is_spared_what_it_cannot_bear() {
             came["contact"]["callsign"], "HAWK",
             "the contact goes along"
         );
-        let other = came["event"]["other"].as_str().unwrap();
+        let other = came["event"]["other"].as_str().expect("as the test says");
         for part in [
             "<track speed=\"1.5\" course=\"90.25\"/>",
             "<status battery=\"87\"/>",

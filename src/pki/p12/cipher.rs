@@ -1,5 +1,10 @@
 //! Keys made from passwords, and what is done with them.
 
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method of a reader with two lifetimes does not fit where its closure does"
+)]
+
 use std::num::NonZeroU32;
 
 use cbc::cipher::block_padding::Pkcs7;

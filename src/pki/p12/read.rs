@@ -1,5 +1,10 @@
 //! Reading: DER, and the older BER with its open lengths, as BouncyCastle writes it.
 
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method of a reader with two lifetimes does not fit where its closure does"
+)]
+
 use ring::hmac;
 use yasna::{ASN1Error, ASN1ErrorKind, ASN1Result, BERReader, Tag};
 
