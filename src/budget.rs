@@ -282,9 +282,10 @@ fn heap(limits: &Limits) -> Vec<Row> {
         row(
             "API connection",
             FEDERATE + TLS_RECORD + visitors::EACH,
-            limits.max_api_connections.into(),
-            Some("max_api_connections"),
-            "TLS and HTTP/2 49 (measured), records 18, windows 16, frame 16, answer 32; a watcher takes a client's place",
+            1,
+            None,
+            "TLS and HTTP/2 49 (measured), records 18, windows 16, frame 16, answer 32; further ones and watchers take the \
+             places of clients",
         ),
         row(
             "login at a server",

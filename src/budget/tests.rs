@@ -80,10 +80,10 @@ fn every_limit_that_takes_memory_is_in_the_sum() {
     for limit in Limits::TABLE {
         // One outbox can take no more than all may, whatever its own bounds.
         // The spool lies on the disk; what it has in memory is part of the waiting events.
-        // A watcher takes the place of a client.
+        // Watchers and connections to the API take the places of clients.
         let free = matches!(
             limit.key,
-            "memory_mib" | "outbox_kib" | "outbox_events" | "max_watchers"
+            "memory_mib" | "outbox_kib" | "outbox_events" | "max_watchers" | "max_api_connections"
         ) || limit.key.starts_with("spool_")
             || limit.key.ends_with("_seconds");
         let more = limits.with(limit.key, limit.default + 1).unwrap();

@@ -94,8 +94,9 @@ limits! {
     max_event_kib: u32 = 256 in 4..=4096;
     /// Local clients at once.
     max_clients: u16 = 32 in 1..=2048;
-    /// Connections to the HTTPS API at once; one that rests makes room for another.
-    max_api_connections: u16 = 2 in 1..=64;
+    /// Connections to the HTTPS API at once; one that rests makes room for another. All but one take the places of three
+    /// clients each, while there are any.
+    max_api_connections: u16 = 4 in 1..=64;
     /// Watchers at once: those to whom the HTTPS API streams events. Each takes the place of a client.
     max_watchers: u16 = 4 in 0..=64;
     /// Registered federates.

@@ -62,7 +62,8 @@ impl Web<'_> {
             signing_in: Semaphore::new(1),
         });
         // Both together: the memory is the same.
-        let places = Places::new(self.limits.max_api_connections.into());
+        let most = self.limits.max_api_connections.into();
+        let places = Places::new(most, Arc::clone(self.clients));
         let server = |answer, security| Server {
             answer: Arc::new(answer),
             security,

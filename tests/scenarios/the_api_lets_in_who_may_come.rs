@@ -155,8 +155,7 @@ fn a_certificate_of_ours_may_look_and_nothing_else() {
     // A stranger's certificate is no fault; it is worth nothing.
     let stranger = with_certificate("stranger", &Authority::new("other").issue("HAWK"));
     assert_eq!(stranger.read("/api/federation").status, 401);
-    let mut watcher =
-        Watcher::open_with(alpha.api(), Some(&hawk), "").unwrap_or_else(|_| panic!("a watcher"));
+    let mut watcher = Watcher::open_with(alpha.api(), Some(&hawk), "").expect("a watcher");
     let device = Device::plain(alpha.clients_tcp());
     alpha.wait_clients(2);
     device.send(position("otter", "OTTER"));
@@ -256,10 +255,9 @@ fn watchers_hear_each_event_and_lose_their_place_with_their_right() {
     let operator = Api::with_scopes(&alpha, "operator", "operator");
     let viewer = Api::with_scopes(&bravo, "viewer", "viewer");
     assert_eq!(Watcher::open(&bravo, "tmb_wrong").err(), Some(401));
-    let mut watcher = Watcher::open(&bravo, viewer.token()).unwrap_or_else(|_| panic!("a watcher"));
+    let mut watcher = Watcher::open(&bravo, viewer.token()).expect("a watcher");
     let header = format!("Sec-WebSocket-Protocol: cot, bearer.{}\r\n", viewer.token());
-    let mut browser =
-        Watcher::open_with(bravo.api(), None, &header).unwrap_or_else(|_| panic!("a browser"));
+    let mut browser = Watcher::open_with(bravo.api(), None, &header).expect("a browser");
     assert_eq!(
         Watcher::open(&bravo, viewer.token()).err(),
         Some(503),

@@ -1,5 +1,6 @@
 //! Places for connections. Few may be open at once; those too many wait, and strangers keep nobody out:
 //!
+//! - One place is always there. Further ones are lent: each takes [`LENT`] places of local clients while those are free.
 //! - When all places are taken, the one that has been idle for longest makes room: first those who have not shown who
 //!   they are, after [`YOUNG`]; then the others, after [`RESTED`]. Who is being answered stays.
 //! - Few wait ([`WAITING`]); next is who came first from the address that has the fewest inside. One more, and the latest of the address that waits most goes.
@@ -8,9 +9,11 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
+/// So many places of local clients have the memory of one connection.
+pub const LENT: u32 = 3;
 /// A stranger's connection younger than this stays.
 const YOUNG: Duration = Duration::from_secs(2);
 /// A known one that had an answer within this stays.
@@ -29,6 +32,7 @@ pub struct Places(Arc<Mutex<Table>>);
 #[derive(Debug)]
 struct Table {
     places: usize,
+    lender: Arc<Semaphore>,
     serial: u64,
     guests: Vec<Guest>,
 }
@@ -41,7 +45,7 @@ struct Guest {
     notify: Arc<Notify>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Inside {
     /// It has shown who it is.
     known: bool,
@@ -49,6 +53,8 @@ struct Inside {
     busy: u32,
     /// When it came in, or had its last answer.
     since: Instant,
+    /// What it took of the clients' places; none: it has the one that is always there.
+    lent: Option<OwnedSemaphorePermit>,
 }
 
 /// A place, or one who waits for it. Dropping it makes room.
@@ -64,10 +70,11 @@ pub struct Seat {
 pub struct Busy<'a>(&'a Seat);
 
 impl Places {
-    /// So many.
-    pub fn new(places: usize) -> Self {
+    /// So many at most; all but one take places of local clients from `lender`.
+    pub fn new(places: usize, lender: Arc<Semaphore>) -> Self {
         Self(Arc::new(Mutex::new(Table {
             places: places.max(1),
+            lender,
             serial: 0,
             guests: Vec::new(),
         })))
@@ -133,7 +140,7 @@ impl Seat {
     /// How long nothing was answered; none while something is.
     pub fn idle(&self) -> Option<Duration> {
         let table = self.places.lock();
-        let inside = table.guests[table.position(self.serial)?].inside?;
+        let inside = table.guests[table.position(self.serial)?].inside.as_ref()?;
         (inside.busy == 0).then(|| inside.since.elapsed())
     }
 
@@ -198,19 +205,39 @@ impl Table {
         if self.next() != Some(serial) {
             return Some(false);
         }
-        if self.guests.len() - self.waiting().count() >= self.places {
-            let Some(idle) = self.idlest(now) else {
-                return Some(false);
-            };
-            self.remove(idle);
-        }
+        let lent = loop {
+            match self.free() {
+                Some(lent) => break lent,
+                None => {
+                    let idle = self.idlest(now);
+                    let Some(idle) = idle else {
+                        return Some(false);
+                    };
+                    self.remove(idle);
+                }
+            }
+        };
         let place = self.position(serial)?;
         self.guests[place].inside = Some(Inside {
             known: false,
             busy: 0,
             since: now,
+            lent,
         });
         Some(true)
+    }
+
+    /// A place that nobody has, with what it takes of the clients' places.
+    fn free(&self) -> Option<Option<OwnedSemaphorePermit>> {
+        let inside = || self.guests.iter().filter_map(|guest| guest.inside.as_ref());
+        if inside().all(|inside| inside.lent.is_some()) {
+            return Some(None);
+        }
+        if inside().count() >= self.places {
+            return None;
+        }
+        let lent = Arc::clone(&self.lender).try_acquire_many_owned(LENT);
+        lent.ok().map(Some)
     }
 
     /// Whose turn it is: of the address with the fewest inside, whoever came first.
@@ -228,7 +255,7 @@ impl Table {
     /// Who makes room for another one.
     fn idlest(&self, now: Instant) -> Option<u64> {
         let inside = self.guests.iter().filter_map(|guest| {
-            let inside = guest.inside?;
+            let inside = guest.inside.as_ref()?;
             let rest = if inside.known { RESTED } else { YOUNG };
             let idle = inside.busy == 0 && now.duration_since(inside.since) >= rest;
             idle.then_some((inside.known, inside.since, guest.serial))
@@ -263,13 +290,39 @@ mod tests {
         IpAddr::V4(Ipv4Addr::new(10, 0, 0, last))
     }
 
+    fn clients(free: usize) -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(free))
+    }
+
+    #[tokio::test]
+    async fn all_but_one_take_places_of_clients_and_give_them_back() {
+        let lender = clients(7);
+        let places = Places::new(8, Arc::clone(&lender));
+        let own = places.enter(address(1)).await.unwrap();
+        assert_eq!(lender.available_permits(), 7);
+        let lent = places.enter(address(2)).await.unwrap();
+        let _more = places.enter(address(3)).await.unwrap();
+        assert_eq!(lender.available_permits(), 1);
+        let waiting = places.arrive(address(4)).unwrap();
+        assert_eq!(look(&places, &waiting, Duration::ZERO), Some(false));
+        drop(own);
+        assert_eq!(look(&places, &waiting, Duration::ZERO), Some(true));
+        assert_eq!(
+            lender.available_permits(),
+            1,
+            "it has the one that is always there"
+        );
+        drop(lent);
+        assert_eq!(lender.available_permits(), 4);
+    }
+
     fn look(places: &Places, seat: &Seat, after: Duration) -> Option<bool> {
         places.lock().look(seat.serial, Instant::now() + after)
     }
 
     #[tokio::test]
     async fn strangers_make_room_and_who_is_being_answered_stays() {
-        let places = Places::new(2);
+        let places = Places::new(2, clients(9));
         let stranger = places.enter(address(1)).await.unwrap();
         let working = places.enter(address(2)).await.unwrap();
         working.known();
@@ -295,7 +348,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_that_is_left_is_taken_at_once_and_in_turn() {
-        let places = Places::new(1);
+        let places = Places::new(1, clients(9));
         let first = places.enter(address(1)).await.unwrap();
         let second = tokio::spawn({
             let places = places.clone();
@@ -310,7 +363,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_sends_many_loses_his_own_turns() {
-        let places = Places::new(1);
+        let places = Places::new(1, clients(9));
         let inside = places.enter(address(9)).await.unwrap();
         let _busy = inside.busy();
         let many: Vec<_> = (0..20).map(|_| places.arrive(address(1))).collect();

@@ -143,6 +143,7 @@ impl Api {
 }
 
 /// A watcher of the stream of events: a WebSocket by hand, so that it shares nothing with the box.
+#[derive(Debug)]
 pub struct Watcher {
     stream: BufReader<StreamOwned<ClientConnection, TcpStream>>,
 }
