@@ -236,6 +236,19 @@ mod tests {
     }
 
     #[test]
+    fn an_opening_quote_closes_nothing() {
+        let mut reader = Reader::default();
+        agree(&mut reader, event(VALUES, "<x a='' b='3'/>").as_bytes());
+        // One quote too few, and as many as ever, because a value holds another one.
+        let mut values = VALUES;
+        values[3] = "\"";
+        for _ in 0..3 {
+            agree(&mut reader, event(values, "<x a=' b='3'/>").as_bytes());
+            agree(&mut reader, event(VALUES, "<x a='' b='3'/>").as_bytes());
+        }
+    }
+
+    #[test]
     fn shapes_that_never_come_again_do_not_pile_up() {
         const { assert!(Reader::BYTES <= 64 * 1024) };
         let mut reader = Reader::default();

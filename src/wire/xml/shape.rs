@@ -249,7 +249,9 @@ fn again(piece: &[u8], run: &Run, before: &mut Place) -> Option<u32> {
         // There is no value that could be longer.
         return None;
     }
-    for length in [before.length.wrapping_sub(1), before.length.wrapping_add(1)] {
+    // An empty value has no shorter one: before it stands its own opening quote, which is no closing one.
+    let nearly = [before.length.checked_sub(1), before.length.checked_add(1)];
+    for length in nearly.into_iter().flatten() {
         if let Some(end) = run.ends(piece, before.begin.wrapping_add(length)) {
             before.length = length;
             return Some(end);
