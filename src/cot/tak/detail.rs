@@ -105,7 +105,9 @@ fn takv<'a>(children: &'a [u8], detail: &Detail<'_>) -> Option<(&'a [u8], [&'a [
     end += blanks + 2;
     let element = tag.get(..end).filter(|element| element.ends_with(b"/>"))?;
     let twice = memmem::find(&tag[end..], b"<takv").is_some();
-    (!twice && is_named(tag, b"takv") && is_direct(before, children, detail))
+    // A tag without attributes ends before the next one's begin, and no value holds a `<`.
+    let one_tag = memchr::memchr(b'<', &element[1..]).is_none();
+    (!twice && one_tag && is_named(tag, b"takv") && is_direct(before, children, detail))
         .then_some((element, [device, platform, os, version]))
 }
 

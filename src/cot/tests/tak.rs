@@ -159,6 +159,23 @@ fn error(value: Option<f64>) -> f64 {
     }
 }
 
+#[test]
+fn attributes_of_the_next_tag_are_no_takv() {
+    let event = "<event version='2.0' uid='a' type='a-f-G' how='m-g' time='2026-01-01T00:00:00Z' \
+                 start='2026-01-01T00:00:00Z' stale='2026-01-01T00:01:00Z'><point lat='0' lon='0' hae='0' ce='0' \
+                 le='0'/><detail><takv></takv>REST</detail></event>";
+    for rest in [
+        "<takv device='' platform='' os='' version=''/>",
+        "<x device='a' platform='b' os='c' version='d'/>",
+    ] {
+        let before = event.replace("REST", rest);
+        let message = TakMessage::decode(&*of_xml(&before).unwrap()).expect("a message");
+        let detail = message.event.unwrap().detail.unwrap();
+        assert_eq!(detail.takv, None);
+        assert_eq!(detail.xml, format!("<takv></takv>{rest}"));
+    }
+}
+
 proptest! {
     #[test]
     fn what_prost_finds_in_a_tak_message_is_what_the_event_says(model in model::model()) {
