@@ -250,12 +250,16 @@ fn again(piece: &[u8], run: &Run, before: &mut Place) -> Option<u32> {
         return None;
     }
     // An empty value has no shorter one: before it stands its own opening quote, which is no closing one.
-    let nearly = [before.length.checked_sub(1), before.length.checked_add(1)];
-    for length in nearly.into_iter().flatten() {
-        if let Some(end) = run.ends(piece, before.begin.wrapping_add(length)) {
-            before.length = length;
-            return Some(end);
-        }
+    let nearly = before.begin.wrapping_add(before.length);
+    if before.length > 0
+        && let Some(end) = run.ends(piece, nearly.wrapping_sub(1))
+    {
+        before.length -= 1;
+        return Some(end);
+    }
+    if let Some(end) = run.ends(piece, nearly.wrapping_add(1)) {
+        before.length += 1;
+        return Some(end);
     }
     run.ends(piece, search(piece, run.closes, before)?)
 }
