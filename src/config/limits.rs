@@ -122,9 +122,9 @@ limits! {
     /// Events waiting for one link.
     outbox_events: u16 = 2048 in 16..=16384;
     /// Bytes waiting for one link, KiB, each event charged 128 bytes beside its own. Not below max_event_kib.
-    outbox_kib: u32 = 736 in 4..=65536;
+    outbox_kib: u32 = 576 in 4..=65536;
     /// Bytes waiting for all links together, KiB. Not below outbox_kib.
-    waiting_kib: u32 = 736 in 4..=262144;
+    waiting_kib: u32 = 576 in 4..=262144;
     /// Rules of all filters together: each type, callsign pattern or part of a preset is one.
     max_filter_rules: u16 = 128 in 0..=4096;
     /// Memory of the flight recorder and of `why`, KiB. 0 keeps none.

@@ -316,7 +316,7 @@ compress = false
             ),
             (
                 "[limits]\n# big\nmax_event_kib = 4096\n".into(),
-                ":3: `outbox_kib`: 736 is below max_event_kib, which is 4096",
+                ":3: `outbox_kib`: 576 is below max_event_kib, which is 4096",
             ),
             (
                 "[listen]\nclients_tcp = \"localhost:1\"\n".into(),
