@@ -125,6 +125,7 @@ class Page:
 
     def press(self, selector):
         """With the mouse, as people do."""
+        self.until(selector, f"document.readyState === 'complete' && !!document.querySelector({json.dumps(selector)})")
         where = self.ask(
             f"(() => {{ const one = document.querySelector({json.dumps(selector)}); one.scrollIntoView({{block: 'center'}});"
             " const box = one.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; })()"
@@ -133,8 +134,9 @@ class Page:
             self.call("Input.dispatchMouseEvent", type=kind, x=where[0], y=where[1], button="left", clickCount=1)
 
     def key(self, name, code):
-        for kind in ("rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code)
+        text = {"text": "\r"} if name == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code, **text)
 
     def picture(self, path):
         height = self.ask("Math.ceil(document.documentElement.getBoundingClientRect().height)")
@@ -151,7 +153,7 @@ class Page:
         self.press("#token")
         self.call("Input.insertText", text=token)
         self.key("Enter", 13)
-        self.until("signed in", "location.pathname === '/' && !!document.getElementById('live')")
+        self.until("signed in", "location.pathname === '/' && !!document.getElementById('live') && document.readyState === 'complete'")
 
 
 # Every text whose contrast to what is behind it is below 4.5 (3 where it is large).
@@ -244,11 +246,11 @@ def main(base, peer, admin, viewer, folder):
         desk = Page(browser, 1280, 900)
         desk.sign_in(base, admin)
         desk.press(of_card("button[value=in_off]"))
-        desk.until("in is off", f"{card}?.querySelector('button[value=in_on]')")
+        desk.until("in is off", f"!!{card}?.querySelector('button[value=in_on]')")
         looks_right(desk, "the status on a desk")
         desk.picture(f"{folder}/desk-in-off.png")
         desk.press(of_card("button[value=in_on]"))
-        desk.until("in is on", f"{card}?.querySelector('button[value=in_off]')")
+        desk.until("in is on", f"!!{card}?.querySelector('button[value=in_off]')")
         desk.until("the link carries", says("Flowing"))
         desk.picture(f"{folder}/desk-admin.png")
         desk.press(of_card("form[action='/check'] button"))

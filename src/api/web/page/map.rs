@@ -10,8 +10,8 @@ use crate::api::status::{PeerState, Status};
 /// Rows on either side.
 const MOST: usize = 12;
 /// Height of a row, and of what is drawn in it.
-const ROW: usize = 46;
-const HEIGHT: usize = 36;
+const ROW: usize = 52;
+const HEIGHT: usize = 42;
 
 /// One neighbour.
 struct Node {
@@ -108,13 +108,13 @@ fn side(html: &mut Html, nodes: &[Node], rows: usize, is_left: bool) {
             .raw(" width=\"110\"")
             .attribute("height", HEIGHT)
             .raw(" rx=\"8\"/>");
-        text(html, "name", middle, y + 15, short(&node.name, 15));
-        text(html, "about", middle, y + 29, short(&node.about, 20));
+        text(html, "name", middle, y + 18, short(&node.name, 14));
+        text(html, "about", middle, y + 33, short(&node.about, 19));
     }
 }
 
 fn rates(into: f64, out: f64) -> String {
-    format!("{} in · {} out", Rate(into), Rate(out))
+    format!("↓ {}  ↑ {} /s", Rate(into), Rate(out))
 }
 
 fn federates(status: &Status) -> Vec<Node> {

@@ -64,7 +64,8 @@ impl Display for Bytes {
         match self.0 {
             small @ 0..10_240 => write!(f, "{small} B"),
             medium @ 10_240..10_485_760 => write!(f, "{} KiB", medium / KIB),
-            large => write!(f, "{} MiB", large / (KIB * KIB)),
+            large @ 10_485_760..10_737_418_240 => write!(f, "{} MiB", large / (KIB * KIB)),
+            huge => write!(f, "{} GiB", huge / (KIB * KIB * KIB)),
         }
     }
 }
