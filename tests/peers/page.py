@@ -139,6 +139,7 @@ class Page:
             self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code, **text)
 
     def picture(self, path):
+        self.ask("scrollTo(0, 0)")
         height = self.ask("Math.ceil(document.documentElement.getBoundingClientRect().height)")
         clip = {"x": 0, "y": 0, "width": self.width, "height": min(height, 8000), "scale": 1}
         data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)["data"]

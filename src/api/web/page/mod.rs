@@ -195,10 +195,11 @@ async fn act(
                 ..frame("")
             };
             let html = frame.around(|html| {
-                html.raw("<p id=\"stale\" class=\"alert\" role=\"status\"></p><div id=\"live\">");
+                html.raw("<p id=\"stale\" class=\"alert\" role=\"status\"></p><div id=\"live\" class=\"halves\">");
                 overview::live(html, &view);
-                html.raw("</div>");
+                html.raw("</div><div class=\"halves\">");
                 overview::still(html, &view, update.as_deref());
+                html.raw("</div>");
             });
             Ok(frame::reply(200, html))
         }

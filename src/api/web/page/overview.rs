@@ -1,7 +1,7 @@
 //! The status page itself: what is wrong, the map, the links, the box.
 
 use super::html::Html;
-use super::say::{Bytes, Count, Span, clock, plural, up};
+use super::say::{Bytes, Count, Span, clock, plural, source, up};
 use super::view::View;
 use super::{map, neighbours, peers};
 use crate::access::Scope;
@@ -17,11 +17,8 @@ pub fn live(html: &mut Html, view: &View<'_>) {
         "draining" => ("busy", "Stopping"),
         _ => ("good", "Running"),
     };
-    html.raw("<section class=\"lead\"><h1>")
-        .text(&node.name)
-        .raw("</h1><p class=\"pill ")
-        .raw(class)
-        .raw("\">");
+    html.raw("<section class=\"lead\"><h1>Status</h1><p class=\"pill ");
+    html.raw(class).raw("\">");
     html.raw(words)
         .raw("</p><p class=\"sum\">")
         .text(sum(view))
@@ -105,7 +102,7 @@ fn trouble(html: &mut Html, view: &View<'_>) {
 fn this_box(html: &mut Html, view: &View<'_>) {
     let status = &view.status;
     let (node, clock_status, memory) = (&status.node, &status.clock, &status.memory);
-    html.raw("<section><h2>This box</h2><div class=\"card\"><dl class=\"facts\">");
+    html.raw("<section class=\"half\"><h2>This box</h2><div class=\"card\"><dl class=\"facts\">");
     html.fact("Uptime", Span(node.uptime_seconds));
     let within = (clock_status.error_ms)
         .map_or_else(String::new, |error| format!(", within {}", span(error)));
@@ -116,7 +113,7 @@ fn this_box(html: &mut Html, view: &View<'_>) {
     };
     html.fact(
         "Clock",
-        format!("{}{within}{trusted}", clock_status.quality),
+        format!("{}{within}{trusted}", source(&clock_status.quality)),
     );
     html.raw("<div><dt>Memory</dt><dd><meter min=\"0\"")
         .attribute("max", memory.ceiling_kib.max(1))
@@ -172,7 +169,7 @@ impl std::fmt::Display for Mib {
 }
 
 fn certificates(html: &mut Html, view: &View<'_>) {
-    html.raw("<section><h2>Certificates</h2><div class=\"card\"><table><thead><tr><th scope=\"col\">Certificate</th>")
+    html.raw("<section class=\"half\"><h2>Certificates</h2><div class=\"card\"><table><thead><tr><th scope=\"col\">Certificate</th>")
         .raw("<th scope=\"col\">Good until</th><th scope=\"col\" class=\"number\">Days left</th></tr></thead><tbody>");
     for dated in view.dates() {
         if html.is_full() {
@@ -205,7 +202,7 @@ pub fn still(html: &mut Html, view: &View<'_>, update: Option<&UpdateReport>) {
     }
     html.raw("</select></div><button>Ask</button></form></section>");
     let ours = &view.connection;
-    html.raw("<section><h2>For those who want to federate with this box</h2><div class=\"card\"><dl class=\"facts long\">");
+    html.raw("<section class=\"half\"><h2>For those who want to federate with this box</h2><div class=\"card\"><dl class=\"facts long\">");
     html.fact("Address", format!("{}:{}", ours.hostname, ours.port));
     html.fact("Fingerprint (SHA-256)", &ours.fingerprint);
     html.raw("</dl><p class=\"actions\"><a class=\"button\" href=\"/api/connection/federation.pem\">Our certificate</a>")
@@ -215,7 +212,7 @@ pub fn still(html: &mut Html, view: &View<'_>, update: Option<&UpdateReport>) {
     for missing in &ours.missing {
         html.raw("<p class=\"hint\">").text(missing).raw("</p>");
     }
-    html.raw("</div></section><section><h2>Updates</h2><div class=\"card\">");
+    html.raw("</div></section><section class=\"half\"><h2>Updates</h2><div class=\"card\">");
     match update {
         Some(report) => {
             html.raw("<dl class=\"facts\">");

@@ -48,7 +48,7 @@
       }
       if (!answer.ok) throw new Error(answer.statusText);
       const text = await answer.text();
-      const fresh = new DOMParser().parseFromString('<div id="live">' + text + "</div>", "text/html");
+      const fresh = new DOMParser().parseFromString('<div id="live" class="halves">' + text + "</div>", "text/html");
       become(live, document.importNode(fresh.getElementById("live"), true));
       wait = EVERY;
       since = new Date();

@@ -106,6 +106,19 @@ pub fn clock(utc: &str) -> String {
     }
 }
 
+/// Where the time comes from, for people.
+pub fn source(quality: &str) -> &str {
+    match quality {
+        "gps" => "GPS",
+        "ntp" => "NTP",
+        "peers" => "the federates",
+        "rtc" => "its battery-backed clock",
+        "last_known" => "the last known time",
+        "build" => "the date of this release",
+        other => other,
+    }
+}
+
 /// At most so many letters of a name; what is cut off shows.
 pub fn short(name: &str, most: usize) -> String {
     match name.chars().count() {
