@@ -115,8 +115,10 @@ fn hostile_names_stay_names() {
             .next()
             .unwrap_or_default();
         assert!(allowed.contains(&name), "<{tag}>");
+        // What stands between the quoted values.
+        let bare: String = tag.split('"').step_by(2).collect();
         assert!(
-            !tag.contains(" style=") && !tag.contains(" on"),
+            !bare.contains(" style=") && !bare.contains(" on"),
             "the policy refuses <{tag}>"
         );
     }
