@@ -1,6 +1,6 @@
 # Signed update bundles. Sourced by scripts/image.
 
-# A key for development: made once beside the cache, accepted by every image built here without --keyring. Never ship it.
+# A key for development: made once in $keys, accepted by every image built here without --keyring. Never ship it.
 development_key() {
     [ ! -s "$keys/development.cert.pem" ] || return 0
     mkdir -p "$keys"
