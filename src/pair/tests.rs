@@ -103,7 +103,7 @@ fn who_knows_the_code_is_paired_once() {
 fn a_wrong_code_costs_a_try_and_five_cost_the_code() {
     let (mut holder, code) = holding();
     for left in (0..TRIES).rev() {
-        let step = begin(&mut holder, &other_code(), left, 1000);
+        let step = begin(&mut holder, &other_code(), 10 + left, 1000);
         // One that gives up after the first step has learned nothing.
         let given_up = begin(&mut holder, &other_code(), 100 + left, 1000);
         assert_eq!(refused(&mut holder, &step, 1000), Some(left));
