@@ -207,6 +207,20 @@ pub struct PairingStatus {
     pub tries_left: u8,
 }
 
+impl PairingStatus {
+    /// For people; empty when no code waits.
+    pub fn in_words(of: Option<Self>) -> String {
+        of.map_or_else(String::new, |waiting| {
+            format!(
+                "a code waits, for {} min {:02} s more, and bears {} wrong guesses",
+                waiting.remaining_seconds / 60,
+                waiting.remaining_seconds % 60,
+                waiting.tries_left
+            )
+        })
+    }
+}
+
 /// Bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;

@@ -63,9 +63,9 @@ impl fmt::Display for LineFault {
             ),
             Self::Tls(failure) => write!(f, "no TLS: {failure}"),
             Self::TimedOut => write!(f, "no answer within {} s", WITHIN.as_secs()),
-            Self::Garbled => {
-                f.write_str("what answers there is no box of this kind; give the port of its HTTPS API")
-            }
+            Self::Garbled => f.write_str(
+                "what answers there is no box of this kind; give the port of its HTTPS API",
+            ),
         }
     }
 }
@@ -97,7 +97,8 @@ impl Line {
             until,
         };
         while tls.is_handshaking() {
-            tls.complete_io(&mut timed).map_err(|error| failed(&error))?;
+            tls.complete_io(&mut timed)
+                .map_err(|error| failed(&error))?;
         }
         let leaf = tls.peer_certificates().and_then(|chain| chain.first());
         let certificate = leaf.map(|leaf| Fingerprint::of(leaf));
@@ -181,11 +182,15 @@ impl<'a> Answer<'a> {
         let head = std::str::from_utf8(&bytes[..end]).map_err(|_| LineFault::Garbled)?;
         let mut lines = head.split("\r\n");
         let first = lines.next().unwrap_or_default();
-        let status = first.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
+        let status = first
+            .strip_prefix("HTTP/1.1 ")
+            .and_then(|rest| rest.get(..3));
         let status = status.and_then(|status| status.parse().ok());
         let length = lines.filter_map(|line| line.split_once(':'));
         let mut length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-        let length = length.next().and_then(|(_, value)| value.trim().parse::<usize>().ok());
+        let length = length
+            .next()
+            .and_then(|(_, value)| value.trim().parse::<usize>().ok());
         let (Some(status), Some(length)) = (status, length) else {
             return Err(LineFault::Garbled);
         };
@@ -324,15 +329,24 @@ mod tests {
 
     #[test]
     fn what_is_no_box_is_told_in_words() {
-        assert!(matches!(Line::open("127.0.0.1", 1), Err(LineFault::Unreachable(_))));
-        assert!(matches!(Line::open("no such name", 1), Err(LineFault::Name(_))));
+        assert!(matches!(
+            Line::open("127.0.0.1", 1),
+            Err(LineFault::Unreachable(_))
+        ));
+        assert!(matches!(
+            Line::open("no such name", 1),
+            Err(LineFault::Name(_))
+        ));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let answering = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let _ = stream.write_all(b"220 mail.example.org ESMTP\r\n");
         });
-        assert!(matches!(Line::open("127.0.0.1", port), Err(LineFault::Tls(_))));
+        assert!(matches!(
+            Line::open("127.0.0.1", port),
+            Err(LineFault::Tls(_))
+        ));
         answering.join().unwrap();
     }
 }

@@ -123,15 +123,15 @@ mod tests {
         ] {
             assert_eq!(Code::read(text), Ok(code.clone()), "{text}");
         }
-        assert_eq!(
-            Code::read("oO00-0000").unwrap().to_string(),
-            "0000-0000"
-        );
+        assert_eq!(Code::read("oO00-0000").unwrap().to_string(), "0000-0000");
         assert_eq!(Code::read("1111-ZZZ"), Err(NotACode::Short(7)));
         assert_eq!(Code::read(""), Err(NotACode::Short(0)));
         assert_eq!(Code::read("1111-ZZZZ1"), Err(NotACode::Long));
         assert_eq!(Code::read("U111-ZZZZ"), Err(NotACode::Letter('U')));
-        assert_eq!(Code::read("\u{e9}111-ZZZZ"), Err(NotACode::Letter('\u{e9}')));
+        assert_eq!(
+            Code::read("\u{e9}111-ZZZZ"),
+            Err(NotACode::Letter('\u{e9}'))
+        );
         assert_eq!(format!("{code:?}"), "Code");
     }
 

@@ -232,11 +232,7 @@ impl Opening {
     ///
     /// # Errors
     /// When the joiner's share is none.
-    pub fn reckon(
-        self,
-        share: &[u8; SHARE],
-        certificate: &[u8; 32],
-    ) -> Result<Reckoned, BadShare> {
+    pub fn reckon(self, share: &[u8; SHARE], certificate: &[u8; 32]) -> Result<Reckoned, BadShare> {
         let side = Side::new(Role::B, self.secret, &self.randomness.own);
         let begun = Begun {
             number: self.randomness.number,

@@ -28,11 +28,7 @@ impl Joiner {
     ///
     /// # Errors
     /// When it is none.
-    pub fn hear(
-        self,
-        share: &[u8; SHARE],
-        certificate: &[u8; 32],
-    ) -> Result<Confirming, BadShare> {
+    pub fn hear(self, share: &[u8; SHARE], certificate: &[u8; 32]) -> Result<Confirming, BadShare> {
         let about = About {
             a: JOINER,
             b: certificate,

@@ -72,7 +72,10 @@ mod tests {
     #[test]
     fn what_is_sealed_is_opened_by_the_same_key_and_direction_only() {
         let sealed = seal(&[1; 16], From::Joiner, b"hello").unwrap();
-        assert_eq!(open(&[1; 16], From::Joiner, &sealed), Some(b"hello".to_vec()));
+        assert_eq!(
+            open(&[1; 16], From::Joiner, &sealed),
+            Some(b"hello".to_vec())
+        );
         assert_eq!(open(&[2; 16], From::Joiner, &sealed), None);
         assert_eq!(open(&[1; 16], From::Holder, &sealed), None);
         for place in 0..sealed.len() {

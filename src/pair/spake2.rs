@@ -77,7 +77,9 @@ fn reduced(wide: &[u8; 64]) -> Scalar {
     let base = Scalar::from(u64::from(u32::MAX) + 1);
     let words = wide.chunks_exact(4);
     words.fold(Scalar::ZERO, |sum, word| {
-        let word = word.iter().fold(0, |word, &byte| word << 8 | u32::from(byte));
+        let word = word
+            .iter()
+            .fold(0, |word, &byte| word << 8 | u32::from(byte));
         sum * base + Scalar::from(word)
     })
 }
@@ -344,10 +346,26 @@ mod tests {
         };
         assert_eq!(agree(b"x", b"x", about), (true, true));
         assert_eq!(agree(b"x", b"y", about), (false, false));
-        assert_eq!(agree(b"x", b"x", About { b: b"c", ..about }), (false, false));
-        assert_eq!(agree(b"x", b"x", About { a: b"c", ..about }), (false, false));
+        assert_eq!(
+            agree(b"x", b"x", About { b: b"c", ..about }),
+            (false, false)
+        );
+        assert_eq!(
+            agree(b"x", b"x", About { a: b"c", ..about }),
+            (false, false)
+        );
         // What is no part of the transcript still has its say in the confirmation.
-        assert_eq!(agree(b"x", b"x", About { more: b"c", ..about }), (false, true));
+        assert_eq!(
+            agree(
+                b"x",
+                b"x",
+                About {
+                    more: b"c",
+                    ..about
+                }
+            ),
+            (false, true)
+        );
     }
 
     #[test]

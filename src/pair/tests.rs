@@ -90,7 +90,10 @@ fn who_knows_the_code_is_paired_once() {
     let proven = finish(&mut holder, &step, 2000).unwrap_or_else(|_| panic!("not paired"));
     assert_eq!(proven.theirs, introduction("bravo"));
     let (confirmation, sealed) = proven.answer(&introduction("alpha")).unwrap();
-    let theirs = step.0.end(&confirmation, &sealed).expect("it knows the code");
+    let theirs = step
+        .0
+        .end(&confirmation, &sealed)
+        .expect("it knows the code");
     assert_eq!(theirs, Ok(introduction("alpha")));
     // One use: neither an exchange that was under way nor a new one comes to anything.
     assert_eq!(holder.standing(2000), None);

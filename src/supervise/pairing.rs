@@ -393,7 +393,10 @@ impl Desk {
                     enabled: Some(true),
                     incoming: Some(terms.incoming),
                     outgoing: Some(terms.outgoing),
-                    more: more.into_iter().map(|(key, one)| (key, Some(one))).collect(),
+                    more: more
+                        .into_iter()
+                        .map(|(key, one)| (key, Some(one)))
+                        .collect(),
                     ..PeerChange::of(name)
                 };
                 return set_peer(file, &change);
@@ -476,7 +479,8 @@ fn check_name(terms: &Terms) -> Result<(), Fault> {
 /// Host and port of the other box's HTTPS API.
 fn api_address(text: &str) -> Result<(String, u16), Fault> {
     let bad = |fault: &str| {
-        let words = format!("host: \"{text}\" {fault}; write a host name or an IP address, or host:port");
+        let words =
+            format!("host: \"{text}\" {fault}; write a host name or an IP address, or host:port");
         Fault::new(ErrorCode::Argument, words)
     };
     let whole = address_with(text, API_PORT).map_err(bad)?;

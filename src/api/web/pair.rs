@@ -34,7 +34,11 @@ pub const TERMS: &[Field] = &[NAME, INCOMING, OUTGOING, PACKAGES_IN, PACKAGES_OU
 
 /// What it takes to join.
 pub const JOIN: &[Field] = &[
-    must("code", Kind::Text(64), "the code, as the other box shows it"),
+    must(
+        "code",
+        Kind::Text(64),
+        "the code, as the other box shows it",
+    ),
     must(
         "host",
         Kind::Text(255),
