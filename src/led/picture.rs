@@ -55,6 +55,8 @@ pub struct Picture {
     pub under_voltage: bool,
     /// The box is not up yet.
     pub booting: bool,
+    /// A code waits for another box to pair with.
+    pub pairing: bool,
     /// The last provisioning had mistakes.
     pub provisioning_mistakes: bool,
     /// The system clock cannot be right, and no source says what time it is.
@@ -72,6 +74,7 @@ pub struct Picture {
 /// | storage fault | the data partition is read-only or full |
 /// | under-voltage | the supply is too weak, now |
 /// | booting | the program is not up yet |
+/// | pairing | a code waits: somebody made it within the last ten minutes, and stands there |
 /// | provisioning | the last provisioning had mistakes (somebody stands there with a stick), or no peer is configured |
 /// | paused | every peer is disabled or paused |
 /// | flowing, connected | every enabled peer is up; connected if one of them has proven nothing |
@@ -95,6 +98,9 @@ pub fn signal(picture: &Picture) -> Signal {
     }
     if picture.booting {
         return Signal::Booting;
+    }
+    if picture.pairing {
+        return Signal::Pairing;
     }
     if picture.provisioning_mistakes || picture.peers.is_empty() {
         return Signal::Provisioning;

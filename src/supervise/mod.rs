@@ -13,6 +13,7 @@ mod listeners;
 mod machine;
 mod meshes;
 mod networks;
+mod pairing;
 mod rates;
 mod report;
 pub mod safe;
@@ -61,6 +62,7 @@ use lamp::{Fitting, Shown};
 use listeners::Listeners;
 use machine::Machine;
 use meshes::Meshes;
+use pairing::Pairing;
 use rates::Rates;
 use safe::Safe;
 use servers::Servers;
@@ -125,6 +127,7 @@ struct Shared {
     echo: EchoDesk,
     black_box: BlackBox,
     checks: check::SharedChecks,
+    pairing: Pairing,
     shown: Shown,
     federate_id: String,
     fingerprint: Fingerprint,
@@ -259,6 +262,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         echo: federation.echo(),
         black_box,
         checks: check::SharedChecks::default(),
+        pairing: Pairing::new(hub.now().mono_ms),
         shown: Shown::default(),
         federate_id,
         fingerprint: own.identity.fingerprint(),

@@ -178,7 +178,7 @@ FAINT = """(() => {
   return [...new Set(found)].join('; ');
 })()"""
 # What can be pressed and is smaller than a finger wants it, and what has no name.
-SMALL = """[...document.querySelectorAll('button, .button, input:not([type=hidden]), select, summary')]
+SMALL = """[...document.querySelectorAll('button, .button, input:not([type=hidden], [type=checkbox]), select, summary, .tick')]
   .filter((one) => one.checkVisibility() && (one.getBoundingClientRect().height < 36 || !(one.ariaLabel || one.textContent.trim() || one.labels?.length)))
   .map((one) => one.outerHTML.slice(0, 80)).join('; ')"""
 
@@ -254,6 +254,12 @@ def main(base, peer, admin, viewer, folder):
         desk.until("in is on", f"!!{card}?.querySelector('button[value=in_off]')")
         desk.until("the link carries", says("Flowing"))
         desk.picture(f"{folder}/desk-admin.png")
+        desk.press("form[action='/pair'] button[value=code]")
+        code = desk.until("a code", "document.querySelector('#pair output')?.textContent")
+        desk.picture(f"{folder}/desk-code.png")
+        check(len(code.replace("-", "").replace(" ", "")) == 8, f"a code of eight characters: {code}")
+        desk.press("form[action='/pair'] button[value=clear]")
+        desk.until("no code any more", "!document.querySelector('#pair output') && document.readyState === 'complete'")
         desk.press(of_card("form[action='/check'] button"))
         desk.until("checked", "document.querySelector('h1').textContent.startsWith('Check of') && /proven/.test(document.body.innerText)")
         looks_right(desk, "a check")

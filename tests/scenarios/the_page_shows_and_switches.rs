@@ -70,7 +70,9 @@ impl Browser {
 }
 
 fn token_of(tombolo: &TomboloBox, name: &str, scopes: &str) -> String {
-    let made = tombolo.call(["token", "add", name, "--scope", scopes], "");
+    let scopes = scopes.split(' ').flat_map(|scope| ["--scope", scope]);
+    let words: Vec<&str> = ["token", "add", name].into_iter().chain(scopes).collect();
+    let made = tombolo.call(&words, "");
     format!("token={}", made.success().trim())
 }
 
@@ -246,6 +248,20 @@ fn who_may_switches_pauses_checks_and_removes() {
         told.status == 200 && told.body.contains("otter-1"),
         "{told:?}"
     );
+    // Who may federate with others makes a code, and nobody else sees it.
+    let partner = Browser::of(&alpha).sign_in(&token_of(&alpha, "partner", "view federate_across"));
+    assert_eq!(operator.post("/pair", "do=code").status, 403);
+    assert_eq!(partner.post("/pair", "do=code&incoming=on").status, 303);
+    let page = partner.read("/").body;
+    let (_, after) = page.split_once("<output>").expect("the code");
+    let (code, _) = after.split_once('<').expect("its end");
+    assert!(
+        code.len() >= 8 && !operator.read("/").body.contains(code),
+        "{code}"
+    );
+    assert_eq!(partner.post("/pair", "do=clear").status, 303);
+    assert!(!partner.read("/").body.contains("<output>"));
+    assert_eq!(partner.post("/pair", "do=join&code=x&host=").status, 422);
     // An operator may not stop a federation; who may is asked before.
     assert_eq!(operator.read("/remove?peer=bravo").status, 403);
     let admin = Browser::of(&alpha).sign_in(&token_of(&alpha, "admin", "administrator"));

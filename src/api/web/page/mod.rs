@@ -10,6 +10,7 @@ mod html;
 mod map;
 mod neighbours;
 mod overview;
+mod pairing;
 mod peers;
 mod say;
 mod view;
@@ -27,6 +28,7 @@ use super::route::{Who, encode};
 use super::signing::bearer;
 use super::{Shared, diagnosis};
 use crate::access::{Grant, Scope};
+use crate::api::pairing::{PairRequest, PairResponse};
 use crate::api::request::{Request, Response};
 use crate::api::turns::Control;
 use crate::budget::CONTROL_SMALL;
@@ -58,6 +60,7 @@ const PATHS: &[(&str, &str)] = &[
     ("/remove", "GET, POST"),
     ("/check", "POST"),
     ("/why", "GET"),
+    ("/pair", "POST"),
 ];
 
 /// It is one of ours.
@@ -180,6 +183,17 @@ async fn act(
             let report = diagnosis::check(peer, control).await?;
             Ok(answers::checked(frame("Check"), &report))
         }
+        ("/pair", _) => {
+            may(grant, &[Scope::FederateAcross])?;
+            let request = Request::Pair(pairing::asked(form)?);
+            match shared.turns.carry_out(request).await.into_result()? {
+                Response::Pair(PairResponse::Code(_) | PairResponse::Cleared(_)) => {
+                    Ok(see_other("/#pair".to_owned()))
+                }
+                Response::Pair(answer) => Ok(pairing::done(frame("Pairing"), &answer)),
+                _ => Err(Problem::internal()),
+            }
+        }
         ("/why", _) => {
             let report = diagnosis::explain(form.text("uid"), peer, control)?;
             Ok(answers::explained(frame("Why"), &report))
@@ -190,6 +204,14 @@ async fn act(
                 _ => None,
             };
             let view = view(grant, peer, control)?;
+            // Who may not make a code does not see it.
+            let waiting = match view.may(Scope::FederateAcross) {
+                false => None,
+                true => match control.handle(Request::Pair(PairRequest::Show)) {
+                    Response::Pair(PairResponse::Code(waiting)) => waiting,
+                    _ => None,
+                },
+            };
             let frame = Frame {
                 is_live: true,
                 ..frame("")
@@ -198,6 +220,9 @@ async fn act(
                 html.raw("<p id=\"stale\" class=\"alert\" role=\"status\"></p><div id=\"live\" class=\"halves\">");
                 overview::live(html, &view);
                 html.raw("</div><div class=\"halves\">");
+                if view.may(Scope::FederateAcross) {
+                    pairing::forms(html, waiting.as_ref());
+                }
                 overview::still(html, &view, update.as_deref());
                 html.raw("</div>");
             });

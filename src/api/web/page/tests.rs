@@ -106,7 +106,7 @@ fn hostile_names_stay_names() {
         "header", "div", "img", "span", "form", "button", "main", "section", "h1", "h2", "h3", "p",
         "ul", "li", "svg", "g", "rect", "path", "text", "article", "input", "b", "dl", "dt", "dd",
         "small", "details", "summary", "meter", "table", "thead", "tbody", "tr", "th", "td",
-        "label", "select", "option", "code", "footer",
+        "label", "select", "option", "fieldset", "legend", "output", "code", "footer",
     ];
     for tag in tags(&page) {
         let name = tag
