@@ -28,8 +28,8 @@ pub fn forms(html: &mut Html, waiting: Option<&WaitingCode>) {
                 .raw("</b>. It counts for ")
                 .text(super::say::Span(waiting.expires_seconds.into()))
                 .raw(", once, and bears ")
-                .text(super::say::plural(waiting.tries_left.into(), "wrong guess"))
-                .raw(".</p><form method=\"post\" action=\"/pair\" class=\"actions\"><button name=\"do\" value=\"clear\">Clear the code</button></form>");
+                .text(waiting.tries_left)
+                .raw(" wrong guesses.</p><form method=\"post\" action=\"/pair\" class=\"actions\"><button name=\"do\" value=\"clear\">Clear the code</button></form>");
         }
         None => {
             html.raw("<form method=\"post\" action=\"/pair\" class=\"fields\"><p class=\"hint\">Makes a code of eight characters ")
@@ -49,14 +49,14 @@ pub fn forms(html: &mut Html, waiting: Option<&WaitingCode>) {
 }
 
 fn terms(html: &mut Html) {
-    html.raw("<fieldset><legend>What may cross</legend>");
+    html.raw("<details><summary>What may cross</summary><fieldset><legend>Directions and data packages</legend>");
     for (name, words) in TERMS {
         html.raw("<label class=\"tick\"><input type=\"checkbox\" value=\"on\" checked name=\"")
             .raw(name)
             .raw("\"> ");
         html.raw(words).raw("</label>");
     }
-    html.raw("</fieldset>");
+    html.raw("</fieldset></details>");
 }
 
 /// What a form asks for.
