@@ -70,7 +70,7 @@ pub fn is_token(text: &str) -> bool {
 /// The form was filled in on a page of this box. Browsers say so by themselves with everything but `GET`.
 pub fn is_ours<B>(request: &Request<B>) -> bool {
     let text = |name| request.headers().get(name)?.to_str().ok();
-    let host = (request.uri().authority().map(|host| host.as_str())).or_else(|| text(HOST));
+    let host = (request.uri().authority().map(http::uri::Authority::as_str)).or_else(|| text(HOST));
     match (request.headers().get(ORIGIN), host) {
         (Some(_), Some(host)) => {
             let origin = text(ORIGIN).and_then(|origin| origin.strip_prefix("https://"));

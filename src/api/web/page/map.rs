@@ -53,7 +53,7 @@ pub fn draw(html: &mut Html, status: &Status) {
         "hubname",
         180,
         middle + 4,
-        &short(&status.node.name, 8),
+        short(&status.node.name, 8),
     );
     html.raw("</g></svg></div></section>");
 }
