@@ -70,7 +70,11 @@ impl Led {
         }
         let bytes = files::read_bounded(file, MOST_BYTES).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
-        let reader = Reader { text: &text, file };
+        let reader = Reader {
+            text: &text,
+            file,
+            parts: &[],
+        };
         let read = toml::from_str::<OnlyLed>(&text).ok();
         read.and_then(|raw| reader.led(&raw.led).ok())
             .unwrap_or_else(|| Self {
