@@ -108,7 +108,8 @@ pub fn value(text: &str, key: &str) -> Result<Option<String>, CandidateError> {
         .get(table)
         .and_then(|table| table.get(key))
         .and_then(Item::as_value);
-    Ok(value.map(|value| value.to_string().trim().to_owned()))
+    // Without the remark behind it.
+    Ok(value.map(|value| value.clone().decorated("", "").to_string()))
 }
 
 /// The text without a key: its default counts again.

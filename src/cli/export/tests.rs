@@ -173,7 +173,7 @@ fn a_peer_that_we_dial_must_not_dial_us() {
     let error = export(state.path(), &["nobody"]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "no peer \"nobody\": registered are hq, bravo"
+        "no peer \"nobody\": registered are hq, bravo, old, older"
     );
 }
 

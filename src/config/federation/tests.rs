@@ -136,7 +136,7 @@ fn every_mistake_has_its_line_key_and_cure() {
         ),
         (
             r#""filters":{"direction":"up"}"#,
-            "`direction`: is not known; write \"in\" or \"out\" or \"both\"",
+            "`direction`: \"up\" is not known; write \"in\" or \"out\" or \"both\"",
         ),
         (
             r#""enabled":"yes""#,

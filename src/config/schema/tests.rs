@@ -108,10 +108,7 @@ fn what_the_reader_takes_the_schema_takes_and_nothing_else() {
             &format!("{peer}filter = {{ block_type = [\"a-h\"] }}\n"),
             false,
         ),
-        (
-            &format!("{peer}filter = {{ block_types = \"a-h\" }}\n"),
-            false,
-        ),
+        (&format!("{peer}filter = {{ block_types = 1 }}\n"), false),
         (
             &format!("{peer}probe = {{ address = \"x\", p12 = \"x\" }}\n"),
             true,
