@@ -12,9 +12,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::environment;
 use super::error::{ConfigError, Place};
-use super::parse::MOST_BYTES;
 use crate::files;
 
+/// Largest text, bytes.
+pub(super) const MOST_BYTES: u64 = 1024 * 1024;
 /// The folder beside the configuration file.
 const FOLDER: &str = "conf.d";
 /// Most files in it.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::ConfigError;
-use super::parse::MOST_BYTES;
+use super::layers::MOST_BYTES;
 use super::reader::Reader;
 use crate::files;
 

@@ -7,15 +7,12 @@ use toml::Spanned;
 
 use super::address::host_fault;
 use super::error::{ConfigError, Place};
-use super::layers;
+use super::layers::{self, MOST_BYTES};
 use super::limits::Limits;
 use super::raw::{RawConfig, RawIdentity};
 use super::reader::Reader;
 use super::settings::{Config, IdentityFiles};
 use crate::files;
-
-/// Largest configuration file, bytes.
-pub(super) const MOST_BYTES: u64 = 1024 * 1024;
 
 impl Config {
     /// Reads a configuration file, and the certificates it names.
