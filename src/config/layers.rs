@@ -1,8 +1,8 @@
 //! The texts that make up the configuration: `tombolo.toml`, the files of `conf.d/` beside it in the order of their
 //! names, and below all of them what the environment says.
 //!
-//! Each text is parsed with as many spaces before it as all texts before it have bytes. So every value has a place of
-//! its own among all texts, and a place leads back to its file.
+//! Every value of a text is moved by as many bytes as all texts before it have. So it has a place of its own among all
+//! texts, and a place leads back to its file.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,21 +28,49 @@ pub(super) struct Part {
     pub(super) file: PathBuf,
     /// Its first byte among all texts.
     pub(super) begins: usize,
-    /// The text behind that many spaces.
+    /// What stands in it.
     pub(super) text: String,
     /// What it says counts only where nothing else says it.
     pub(super) is_below: bool,
 }
 
 impl Part {
-    fn behind(begins: usize, file: PathBuf, text: &str, is_below: bool) -> Self {
-        Self {
-            file,
-            begins,
-            text: " ".repeat(begins) + text,
-            is_below,
+    /// Its table, moved to its place.
+    ///
+    /// # Errors
+    /// Where it is no TOML, among all texts, and why.
+    pub(super) fn table(&self) -> Result<DeTable<'_>, (usize, toml::de::Error)> {
+        match DeTable::parse(&self.text) {
+            Ok(table) => Ok(moved(table.into_inner(), self.begins)),
+            Err(error) => {
+                let at = error.span().map_or(0, |span| span.start);
+                Err((self.begins + at, error))
+            }
         }
     }
+}
+
+fn moved(table: DeTable<'_>, by: usize) -> DeTable<'_> {
+    let mut all = DeTable::new();
+    for (key, value) in table {
+        let span = key.span();
+        let key = Spanned::new(span.start + by..span.end + by, key.into_inner());
+        all.insert(key, moved_value(value, by));
+    }
+    all
+}
+
+fn moved_value(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
+    let span = value.span();
+    let inner = match value.into_inner() {
+        DeValue::Table(table) => DeValue::Table(moved(table, by)),
+        DeValue::Array(items) => {
+            let items = items.into_iter().map(|item| moved_value(item, by));
+            DeValue::Array(items.collect())
+        }
+        plain => plain,
+    };
+    Spanned::new(span.start + by..span.end + by, inner)
 }
 
 /// The files of `conf.d/`, in order; none without such a folder.
@@ -106,13 +134,24 @@ pub(super) fn beside(text: &str, file: &Path) -> Result<Vec<Part>, ConfigError> 
                 2 * MOST_BYTES / 1024
             )));
         }
-        parts.push(Part::behind(begins, path, &more, false));
-        begins += more.len() + 1;
+        let ends = begins + more.len() + 1;
+        parts.push(Part {
+            file: path,
+            begins,
+            text: more,
+            is_below: false,
+        });
+        begins = ends;
     }
     let environment = environment::read(&environment::variable)?;
     if !environment.settings.is_empty() {
         let file = PathBuf::from(environment::PLACE);
-        parts.push(Part::behind(begins, file, &environment.text(), true));
+        parts.push(Part {
+            file,
+            begins,
+            text: environment.text(),
+            is_below: true,
+        });
     }
     Ok(parts)
 }

@@ -24,7 +24,7 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     pub(super) fn place(&self, byte: usize) -> Place {
         match self.parts.iter().rfind(|part| part.begins <= byte) {
-            Some(part) => Place::of(&part.file, &part.text, byte),
+            Some(part) => Place::of(&part.file, &part.text, byte - part.begins),
             None => Place::of(self.file, self.text, byte),
         }
     }
@@ -64,18 +64,25 @@ impl Reader<'_> {
 
     /// All texts as one.
     fn document(&self) -> Result<DeTable<'_>, ConfigError> {
-        let parse = |text| DeTable::parse(text).map_err(|error| self.syntax(&error));
-        let mut whole = parse(self.text)?.into_inner();
+        let mut whole = DeTable::parse(self.text)
+            .map_err(|error| self.syntax(&error))?
+            .into_inner();
         for part in self.parts {
-            let more = parse(part.text.as_str())?.into_inner();
+            let more = part
+                .table()
+                .map_err(|(at, error)| self.syntax_at(at, &error))?;
             layers::join(&mut whole, more, part.is_below, &|byte| self.place(byte))?;
         }
         Ok(whole)
     }
 
     fn syntax(&self, error: &toml::de::Error) -> ConfigError {
+        self.syntax_at(error.span().map_or(0, |span| span.start), error)
+    }
+
+    fn syntax_at(&self, byte: usize, error: &toml::de::Error) -> ConfigError {
         ConfigError::Syntax {
-            place: self.place(error.span().map_or(0, |span| span.start)),
+            place: self.place(byte),
             cause: error.message().lines().collect::<Vec<_>>().join(", "),
         }
     }

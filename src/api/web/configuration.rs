@@ -1,12 +1,13 @@
 //! The configuration as a whole: shown without its passwords, changed, confirmed, taken back, read again.
 
+use http::StatusCode;
 use serde_json::json;
 
 use super::fields::{Field, Kind, may, must};
 use super::problem::Problem;
 use super::reply::Reply;
 use super::route::Call;
-use crate::api::request::{Committed, ConfigText, Request, Response};
+use crate::api::request::{Committed, ConfigText, ErrorCode, Fault, Request, Response};
 use crate::api::turns::Control;
 use crate::config::candidate::CandidateError;
 use crate::config::{layers, schema, secrets};
@@ -63,8 +64,21 @@ pub fn show(_: &Call<'_>, control: &dyn Control) -> Result<Reply, Problem> {
     Ok(Reply::json(200, &shown))
 }
 
+/// A configuration that is not valid is nothing that stands in the way: it cannot be used.
+fn not_valid(fault: Fault) -> Problem {
+    let is_config = fault.code == ErrorCode::Config;
+    let problem = Problem::from(fault);
+    match is_config {
+        true => Problem {
+            status: StatusCode::UNPROCESSABLE_ENTITY.as_u16(),
+            ..problem
+        },
+        false => problem,
+    }
+}
+
 fn committed(control: &dyn Control, request: Request) -> Result<Reply, Problem> {
-    let done: Committed = match control.handle(request).into_result()? {
+    let done: Committed = match control.handle(request).into_result().map_err(not_valid)? {
         Response::Committed(done) => done,
         _ => return Err(Problem::internal()),
     };
@@ -79,6 +93,16 @@ pub fn commit(call: &Call<'_>, control: &dyn Control) -> Result<Reply, Problem> 
     let members = super::fields::Members::read(call.body, COMMIT)?;
     let written = members.text("text").unwrap_or_default();
     let text = secrets::shown(written, &text(control)?.text).map_err(unreadable)?;
+    let check = Request::ConfigCheck { text: text.clone() };
+    if let Response::Checked(faults) = control.handle(check)
+        && let Some(fault) = faults.into_iter().next()
+    {
+        let problem = not_valid(Fault::new(ErrorCode::Config, fault.message));
+        return Err(Problem {
+            key: fault.key,
+            ..problem
+        });
+    }
     let request = Request::ConfigCommit {
         text,
         confirm_seconds: members
@@ -110,7 +134,11 @@ pub fn rollback(_: &Call<'_>, control: &dyn Control) -> Result<Reply, Problem> {
 /// # Errors
 /// What is wrong with the configuration; the one in use goes on.
 pub fn reload(_: &Call<'_>, control: &dyn Control) -> Result<Reply, Problem> {
-    match control.handle(Request::Reload).into_result()? {
+    match control
+        .handle(Request::Reload)
+        .into_result()
+        .map_err(not_valid)?
+    {
         Response::Done(words) => Ok(Reply::json(200, &json!({"words": words}))),
         _ => Err(Problem::internal()),
     }

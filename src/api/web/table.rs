@@ -207,7 +207,7 @@ pub const API: &[Route] = &[
         summary: "The text of tombolo.toml without its passwords, and how it stands",
         takes: Takes::Nothing,
         gives: gives(200, JSON, Shape::Object),
-        faults: &[],
+        faults: &[422],
         does: Does::Changes(configuration::show),
     },
     Route {
