@@ -47,6 +47,7 @@ use crate::link::hub::Hub;
 use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
+use crate::link::tls::Credentials;
 use crate::pki::store::PkiError;
 use crate::pki::{Fingerprint, KeyAlgorithm, Own};
 use crate::route::{LinkSpec, Router, Settings};
@@ -262,7 +263,10 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         echo: federation.echo(),
         black_box,
         checks: check::SharedChecks::default(),
-        pairing: Pairing::new(hub.now().mono_ms),
+        pairing: Pairing::new(
+            Credentials::new(&own.identity).map_err(StartError::Tls)?,
+            hub.now().mono_ms,
+        ),
         shown: Shown::default(),
         federate_id,
         fingerprint: own.identity.fingerprint(),
