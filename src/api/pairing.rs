@@ -45,6 +45,9 @@ pub enum PairRequest {
     Finish {
         /// Where it asks from.
         from: IpAddr,
+        /// SHA-256 of the certificate that it shows to our TLS.
+        #[serde(default)]
+        certificate: Option<String>,
         /// The number of the exchange, hexadecimal.
         session: String,
         /// Its confirmation, hexadecimal.

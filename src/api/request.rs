@@ -331,6 +331,7 @@ impl From<EditError> for Fault {
         let code = match error {
             EditError::Exists(_) => ErrorCode::Exists,
             EditError::NotFound { .. } => ErrorCode::NotFound,
+            EditError::Elsewhere { .. } => ErrorCode::Conflict,
             EditError::Argument { .. } => ErrorCode::Argument,
             EditError::Authority(_) => ErrorCode::Invalid,
             EditError::Io { .. } => ErrorCode::Io,

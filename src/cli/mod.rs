@@ -87,11 +87,11 @@ enum Command {
     Export(export::ExportArgs),
     /// Make, list and revoke tokens and passwords for the HTTPS API
     Token(token::Arguments),
-    /// Take over peers that a federation.json declares
+    /// Take over what a federation.json, CoreConfig.xml, federation-server.xml, FTSConfig.yaml or the environment says
     Import(import::Arguments),
     /// Read a configuration without a box, and say what is worth a word in it
     Lint(lint::Arguments),
-    /// Print a commented configuration, or check one
+    /// Print a commented configuration, check one, change it as a whole, print its JSON Schema
     #[command(subcommand)]
     Config(config::ConfigArgs),
     /// Set the box up and look after it at a serial line, or by a script

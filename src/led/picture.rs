@@ -288,6 +288,7 @@ mod tests {
             storage: true,
             under_voltage: true,
             booting: true,
+            pairing: true,
             provisioning_mistakes: true,
             clock: false,
             peers: vec![failing(Fault::Certificate, 0)],
@@ -302,6 +303,8 @@ mod tests {
         picture.under_voltage = false;
         assert_eq!(signal(&picture), Signal::Booting);
         picture.booting = false;
+        assert_eq!(signal(&picture), Signal::Pairing);
+        picture.pairing = false;
         assert_eq!(signal(&picture), Signal::Provisioning);
         picture.provisioning_mistakes = false;
         assert_eq!(signal(&picture), Signal::Fault(Fault::Certificate));
@@ -313,10 +316,10 @@ mod tests {
     proptest! {
         #[test]
         fn dark_is_dark_whatever_happens(
-            flags in any::<[bool; 6]>(),
+            flags in any::<[bool; 7]>(),
             peers in proptest::collection::vec((0_usize..5, 0_usize..9, any::<u64>()), 0..6),
         ) {
-            let [safe_mode, storage, under_voltage, booting, provisioning_mistakes, clock] = flags;
+            let [safe_mode, storage, under_voltage, booting, pairing, provisioning_mistakes, clock] = flags;
             let links = [Link::Off, Link::Waiting, Link::Connecting, Link::Connected, Link::Flowing];
             let peers = peers.into_iter().map(|(link, fault, failing_ms)| PeerPicture {
                 link: links[link],
@@ -324,7 +327,7 @@ mod tests {
                 failing_ms,
             }).collect();
             let mut picture = Picture {
-                dark: true, safe_mode, storage, under_voltage, booting, provisioning_mistakes, clock, peers,
+                dark: true, safe_mode, storage, under_voltage, booting, pairing, provisioning_mistakes, clock, peers,
             };
             prop_assert_eq!(signal(&picture).pattern(), super::super::pattern::Pattern::Off);
             picture.dark = false;

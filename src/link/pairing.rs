@@ -1,8 +1,8 @@
 //! The joiner's connection to the HTTPS API of the box that made a code: TLS to whoever answers there, and two requests.
 //!
 //! Blocking, on a thread of its own, with one deadline for everything. Who answers cannot be judged yet, so nobody is
-//! refused; but it must prove that it holds the key of the certificate it shows, for that certificate is what SPAKE2 binds
-//! the exchange to.
+//! refused; but it must prove that it holds the key of the certificate it shows ([`super::tls::pairing_client`]), for that
+//! certificate is what SPAKE2 binds the exchange to. We show ours, and prove the same.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -10,17 +10,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{
-    WebPkiSupportedAlgorithms, ring::default_provider, verify_tls12_signature,
-    verify_tls13_signature,
-};
-use rustls::version::{TLS12, TLS13};
-use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned,
-};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use tokio::time::Instant;
 
 use super::handshake::Failure;
@@ -84,13 +74,13 @@ impl Line {
     ///
     /// # Errors
     /// Which step failed, and how.
-    pub fn open(host: &str, port: u16) -> Result<Self, LineFault> {
+    pub fn open(tls: Arc<ClientConfig>, host: &str, port: u16) -> Result<Self, LineFault> {
         let until = Instant::now() + WITHIN;
         let failed = |error: &io::Error| match error.kind() {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => LineFault::TimedOut,
             _ => LineFault::Tls(Failure::of(error)),
         };
-        let mut tls = ClientConnection::new(Arc::new(config()?), server_name(host))
+        let mut tls = ClientConnection::new(tls, server_name(host))
             .map_err(|error| LineFault::Tls(Failure::Other(error.to_string())))?;
         let mut timed = Timed {
             stream: connect(host, port)?,
@@ -237,64 +227,17 @@ impl Write for Timed {
     }
 }
 
-fn config() -> Result<ClientConfig, LineFault> {
-    let provider = Arc::new(default_provider());
-    let anybody = Arc::new(Anybody(provider.signature_verification_algorithms));
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13, &TLS12])
-        .map_err(|error| LineFault::Tls(Failure::Other(error.to_string())))?;
-    let mut config = config
-        .dangerous()
-        .with_custom_certificate_verifier(anybody)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config.resumption = Resumption::disabled();
-    Ok(config)
-}
-
-/// Believes every certificate, and nobody who does not hold its key.
-#[derive(Debug)]
-struct Anybody(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::tls::{Credentials, pairing_client};
+    use crate::pki::testing;
     use proptest::prelude::*;
+
+    fn tls() -> Arc<ClientConfig> {
+        let identity = testing::Authority::new("x").issue(testing::Leaf::good("x"));
+        pairing_client(&Credentials::new(&identity).unwrap()).unwrap()
+    }
 
     #[test]
     fn an_answer_is_read_when_it_is_whole() {
@@ -330,11 +273,11 @@ mod tests {
     #[test]
     fn what_is_no_box_is_told_in_words() {
         assert!(matches!(
-            Line::open("127.0.0.1", 1),
+            Line::open(tls(), "127.0.0.1", 1),
             Err(LineFault::Unreachable(_))
         ));
         assert!(matches!(
-            Line::open("no such name", 1),
+            Line::open(tls(), "no such name", 1),
             Err(LineFault::Name(_))
         ));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -344,7 +287,7 @@ mod tests {
             let _ = stream.write_all(b"220 mail.example.org ESMTP\r\n");
         });
         assert!(matches!(
-            Line::open("127.0.0.1", port),
+            Line::open(tls(), "127.0.0.1", port),
             Err(LineFault::Tls(_))
         ));
         answering.join().unwrap();

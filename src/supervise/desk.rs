@@ -12,6 +12,7 @@ use crate::api::access;
 use crate::api::connection::ConnectionInfo;
 use crate::api::token::TokenEntry;
 use crate::api::{self, Committed, Control, ErrorCode, Fault, PeerEntry, Request, Response};
+use crate::budget::Budget;
 use crate::config::edit::{add_peer, remove_peer, set_peer};
 use crate::config::{Config, ConfigError, EditError};
 use crate::files;
@@ -57,8 +58,11 @@ impl Desk {
 
     /// Reads the configuration again and has it taken over. Runs on a thread that may block.
     fn reload(&self) -> Result<Taken, Fault> {
-        let config = load(&self.shared.setup_file)
-            .map_err(|error| Fault::new(ErrorCode::Config, error.to_string()))?;
+        let wrong = |words| Fault::new(ErrorCode::Config, words);
+        let file = &self.shared.setup_file;
+        let config = load(file).map_err(|error| wrong(error.to_string()))?;
+        let over = |over| wrong(format!("{}: {over}", file.display()));
+        Budget::of(&config.limits).check().map_err(over)?;
         let (done, answer) = oneshot::channel();
         let order = Order {
             config: Box::new(config),
@@ -70,6 +74,17 @@ impl Desk {
             .blocking_send(order)
             .map_err(|_| stopping())?;
         answer.blocking_recv().map_err(|_| stopping())
+    }
+
+    /// The same, with the peers that a `federation.json` declares.
+    pub(super) fn read_again(&self) -> Result<Taken, Fault> {
+        let _changing = self.lock();
+        let declared = self.shared.changes.declared()?;
+        let mut taken = self.reload()?;
+        if let Some(declared) = declared {
+            taken.words = format!("{declared}; {}", taken.words);
+        }
+        Ok(taken)
     }
 
     fn edit(&self, edit: impl FnOnce(&Path) -> Result<(), EditError>) -> Response {
@@ -200,7 +215,7 @@ impl Control for Desk {
             Request::PeerSet { change } => self.edit(|file| set_peer(file, &change)),
             Request::PeerRemove { name } => self.edit(|file| remove_peer(file, &name)),
             Request::Inject { events } => self.inject(&events),
-            Request::Reload => match self.reload() {
+            Request::Reload => match self.read_again() {
                 Ok(taken) => Response::Done(taken.words),
                 Err(fault) => fault.into(),
             },
@@ -319,6 +334,6 @@ fn answer(done: Result<Response, Fault>) -> Response {
 pub(super) fn load(file: &Path) -> Result<Config, ConfigError> {
     match file.exists() {
         true => Config::load(file),
-        false => Ok(Config::default()),
+        false => Config::read("", file),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -62,7 +61,7 @@ fn from_nothing_to_flowing_with_one_command_each() {
     assert!(waiting["remaining_seconds"].as_u64().expect("seconds") > 500);
     let people = alpha.call(["status"], "").success();
     assert!(
-        people.contains("pairing         a code waits, for 9 min"),
+        people.contains("pairing         a code waits, for "),
         "{people}"
     );
     // As it is typed by somebody who heard it over a radio.
@@ -127,8 +126,12 @@ fn who_stands_in_the_middle_fails_and_costs_a_try() {
     assert_eq!(tries_left(&alpha), 4);
     for one in [&alpha, &bravo] {
         assert_eq!(peers(one), json!([]));
-        assert!(traces(one).contains("pairing") || std::ptr::eq(one, &bravo));
     }
+    assert!(
+        alpha
+            .log()
+            .contains("does not know the code; 4 tries are left")
+    );
     let overheard = middle.overheard();
     assert!(
         overheard.contains("/api/pair/finish"),
@@ -287,19 +290,6 @@ fn the_api_asks_for_the_scope_and_tells_strangers_nothing() {
         &json!({"share": "00"}).to_string(),
     );
     assert_eq!(bad.expect(422)["key"], "share");
-    // Too many from one address are slowed down, whatever they say.
-    let statuses: Vec<u16> = (0..6)
-        .map(|_| {
-            nobody
-                .ask(
-                    "POST",
-                    "/api/pair/begin",
-                    &json!({"share": share}).to_string(),
-                )
-                .status
-        })
-        .collect();
-    assert!(statuses.contains(&429), "{statuses:?}");
     assert_eq!(across.ask("DELETE", "/api/pair", "").status, 204);
     assert_eq!(alpha.status().0["pairing"], Value::Null);
     // Joining, by the API of another box.
@@ -318,16 +308,24 @@ fn the_api_asks_for_the_scope_and_tells_strangers_nothing() {
     );
     let made = across.ask("POST", "/api/pair", "{}").expect(201);
     let body = json!({"code": made["code"], "host": alpha.api().to_string(), "incoming": false});
-    let paired = eventually("the tries of this address come back", || {
-        let answer = other.ask("POST", "/api/pair/join", &body.to_string());
-        if answer.status != 201 {
-            std::thread::sleep(Duration::from_millis(500));
-        }
-        (answer.status == 201).then(|| answer.json())
-    });
+    let paired = other.ask("POST", "/api/pair/join", &body.to_string());
+    let paired = paired.expect(201);
     assert_eq!(paired["name"], "alpha");
     assert_eq!(peers(&bravo)[0]["incoming"], false);
     alpha.wait_peer("bravo");
+    // Too many from one address are slowed down, whatever they say.
+    let statuses: Vec<u16> = (0..6)
+        .map(|_| {
+            nobody
+                .ask(
+                    "POST",
+                    "/api/pair/begin",
+                    &json!({"share": share}).to_string(),
+                )
+                .status
+        })
+        .collect();
+    assert!(statuses.contains(&429), "{statuses:?}");
 }
 
 #[test]

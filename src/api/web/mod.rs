@@ -1,6 +1,7 @@
 //! The HTTPS API: who asks, what is asked, and the answer. The requests are those of the control socket.
 
 pub mod about;
+pub mod configuration;
 mod described;
 pub mod diagnosis;
 pub mod federation;

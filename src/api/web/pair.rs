@@ -161,6 +161,7 @@ pub fn finish(call: &Call<'_>, control: &dyn Control) -> Result<Reply, Problem> 
     let members = Members::read(call.body, FINISH)?;
     let request = PairRequest::Finish {
         from: call.visitor.address.ip(),
+        certificate: call.visitor.leaf.map(|leaf| leaf.to_string()),
         session: text(&members, "session"),
         confirmation: text(&members, "confirmation"),
         introduction: text(&members, "introduction"),

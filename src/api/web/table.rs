@@ -1,6 +1,7 @@
 //! Every route. The server goes by these tables, and so does `/openapi.json`.
 
 use super::about::{self, PEM, XML};
+use super::configuration;
 use super::described;
 use super::diagnosis;
 use super::federation;
@@ -290,6 +291,68 @@ pub const API: &[Route] = &[
         faults: &[],
         does: Does::Changes(tokens::revoke),
     },
+    Route {
+        method: "GET",
+        path: "/api/config",
+        who: ADMIN,
+        summary: "The text of tombolo.toml without its passwords, and how it stands",
+        takes: Takes::Nothing,
+        gives: gives(200, JSON, Shape::Object),
+        faults: &[422],
+        does: Does::Changes(configuration::show),
+    },
+    Route {
+        method: "POST",
+        path: "/api/config",
+        who: ADMIN,
+        summary: "Make a text the configuration, for good or until nobody confirms it",
+        takes: Takes::Json(configuration::COMMIT),
+        gives: gives(200, JSON, Shape::Of(committed)),
+        faults: &[409],
+        does: Does::Changes(configuration::commit),
+    },
+    Route {
+        method: "POST",
+        path: "/api/config/confirm",
+        who: ADMIN,
+        summary: "Keep the configuration that waits for it",
+        takes: Takes::Nothing,
+        gives: gives(200, JSON, Shape::Of(committed)),
+        faults: &[],
+        does: Does::Changes(configuration::confirm),
+    },
+    Route {
+        method: "POST",
+        path: "/api/config/rollback",
+        who: ADMIN,
+        summary: "Go back to the configuration before",
+        takes: Takes::Nothing,
+        gives: gives(200, JSON, Shape::Of(committed)),
+        faults: &[422],
+        does: Does::Changes(configuration::rollback),
+    },
+    Route {
+        method: "POST",
+        path: "/api/reload",
+        who: ADMIN,
+        summary: "Read the configuration again; one that is not valid is refused whole",
+        takes: Takes::Nothing,
+        gives: gives(200, JSON, Shape::Of(words)),
+        faults: &[422],
+        does: Does::Changes(configuration::reload),
+    },
+    asks(
+        "/api/schema/configuration",
+        "JSON Schema of tombolo.toml",
+        gives(200, JSON, Shape::Object),
+        Does::Changes(configuration::configuration_schema),
+    ),
+    asks(
+        "/api/schema/federation",
+        "JSON Schema of federation.json",
+        gives(200, JSON, Shape::Object),
+        Does::Asks(configuration::federation_schema),
+    ),
     asks(
         "/metrics",
         "For Prometheus",
@@ -345,6 +408,28 @@ fn login() -> serde_json::Value {
             "how long it lasts",
         ),
     ])
+}
+
+fn words() -> serde_json::Value {
+    schema(&[must("words", Kind::Text(65_535), "what came of it")])
+}
+
+fn committed() -> serde_json::Value {
+    let mut shape = schema(&[
+        must("words", Kind::Text(65_535), "what came of it"),
+        must(
+            "restarts",
+            Kind::Flag,
+            "the box starts again for it, within a second",
+        ),
+        may(
+            "unconfirmed_seconds",
+            Kind::Number(0, u32::MAX),
+            "until it is taken back; null: it stays",
+        ),
+    ]);
+    shape["properties"]["unconfirmed_seconds"]["type"] = serde_json::json!(["integer", "null"]);
+    shape
 }
 
 fn injected() -> serde_json::Value {
