@@ -229,7 +229,7 @@ pub const API: &[Route] = &[
         summary: "Pair with the box that made this code",
         takes: Takes::Json(pair::JOIN),
         gives: gives(201, JSON, Shape::Of(pair::paired)),
-        faults: &[409],
+        faults: &[409, 429],
         does: Does::TakesLong(pair::join),
     },
     Route {
