@@ -10,6 +10,7 @@ use super::clock::ClockStatus;
 use super::groups::{NetworkStatus, PeerGroupsStatus};
 use super::line::LineStatus;
 use super::meshes::MeshStatus;
+use super::packages::PackagesStatus;
 use super::sending::SendingStatus;
 use super::servers::ServerStatus;
 use super::spool::SpoolStatus;
@@ -53,6 +54,9 @@ pub struct Status {
     pub storage: StorageStatus,
     /// The power supply.
     pub power: PowerStatus,
+    /// Data packages; none: they are off.
+    #[serde(default)]
+    pub packages: Option<PackagesStatus>,
 }
 
 /// The box itself.
@@ -363,6 +367,7 @@ pub(crate) mod tests {
                 under_voltage: Some(false),
                 under_voltage_seen: Some(true),
             },
+            packages: Some(PackagesStatus::default()),
         }
     }
 

@@ -23,6 +23,7 @@ pub mod local;
 mod meshes;
 pub mod output;
 pub mod own;
+pub mod packages;
 pub mod pages;
 pub mod paths;
 pub mod peer;
@@ -83,6 +84,8 @@ enum Command {
     Token(token::Arguments),
     /// Take over peers that a federation.json declares
     Import(import::Arguments),
+    /// Show, add and remove the data packages that the box keeps
+    Packages(packages::Arguments),
     /// Read a configuration without a box, and say what is worth a word in it
     Lint(lint::Arguments),
     /// Print a commented configuration, or check one
@@ -160,6 +163,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Export(arguments) => own::export(arguments, &places()?),
         Command::Token(arguments) => token::run(arguments, &places()?),
         Command::Import(arguments) => import::run(arguments, &places()?),
+        Command::Packages(arguments) => packages::run(arguments, &places()?),
         Command::Lint(arguments) => lint::run(arguments, &places()?),
         Command::Config(arguments) => config::run(arguments, &places()?),
         Command::Console(arguments) => console::run(arguments, &places()?),
