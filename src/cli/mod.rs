@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+#[cfg(any(feature = "pages", test))]
+use clap::CommandFactory;
+use clap::{Parser, Subcommand};
 
 pub mod cert;
 pub mod check;
@@ -24,6 +26,7 @@ mod meshes;
 pub mod output;
 pub mod own;
 pub mod packages;
+#[cfg(feature = "pages")]
 pub mod pages;
 pub mod paths;
 pub mod peer;
@@ -111,8 +114,10 @@ enum Command {
     /// Show and change which slot of the card boots
     Slot(slot::Arguments),
     /// Print a completion script
+    #[cfg(feature = "pages")]
     Completions(pages::Completions),
     /// Print the manual page
+    #[cfg(feature = "pages")]
     Man(pages::Man),
 }
 
@@ -174,7 +179,9 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Update(arguments) => update::run(arguments, &places()?),
         Command::Provision(arguments) => provision::run(arguments, &cli.global, &places()?),
         Command::Slot(arguments) => slot::run(arguments),
+        #[cfg(feature = "pages")]
         Command::Completions(arguments) => pages::completions(arguments, Cli::command()),
+        #[cfg(feature = "pages")]
         Command::Man(arguments) => pages::man(arguments, Cli::command()),
     }
 }

@@ -3,149 +3,19 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body::Body as _;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::support::{
-    Api, Authority, Leaf, Registration, Setup, TomboloBox, client_config, eventually,
+    Api, Authority, Leaf, Registration, Setup, TomboloBox, Visitor, bytes, client_config,
+    eventually, hash_of,
 };
-
-/// One who comes with curl.
-struct Visitor {
-    folder: TempDir,
-    base: String,
-    more: Vec<String>,
-}
-
-/// What curl brought back.
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    headers: String,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-impl Visitor {
-    fn new(address: SocketAddr, leaf: Option<&Leaf>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut more = vec!["--http1.1".to_owned()];
-        if let Some(leaf) = leaf {
-            for (option, name, text) in [
-                ("--cert", "chain.pem", &leaf.chain_pem),
-                ("--key", "key.pem", &leaf.key_pem),
-            ] {
-                let file = folder.path().join(name);
-                fs::write(&file, text).unwrap();
-                more.extend([option.to_owned(), file.display().to_string()]);
-            }
-        }
-        let base = format!("https://{address}/Marti/");
-        Self { folder, base, more }
-    }
-
-    fn http2(mut self) -> Self {
-        self.more[0] = "--http2".to_owned();
-        self
-    }
-
-    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let file = self.folder.path().join(name);
-        fs::write(&file, bytes).unwrap();
-        file
-    }
-
-    fn curl(&self, path: &str, arguments: &[&str]) -> Command {
-        let mut curl = Command::new("curl");
-        curl.args(["-s", "-k", "-m", "60"])
-            .args(&self.more)
-            .args(arguments);
-        curl.arg(format!("{}{path}", self.base));
-        curl
-    }
-
-    fn ask(&self, path: &str, arguments: &[&str]) -> Answer {
-        let (head, body) = (
-            self.folder.path().join("head"),
-            self.folder.path().join("body"),
-        );
-        let _ = fs::remove_file(&body);
-        let files = [
-            "-D",
-            head.to_str().unwrap(),
-            "-o",
-            body.to_str().unwrap(),
-            "-w",
-            "%{http_code}",
-        ];
-        let output = self
-            .curl(path, &[&files[..], arguments].concat())
-            .output()
-            .expect("curl");
-        Answer {
-            status: String::from_utf8_lossy(&output.stdout).parse().unwrap_or(0),
-            headers: fs::read_to_string(head)
-                .unwrap_or_default()
-                .to_ascii_lowercase(),
-            body: fs::read(body).unwrap_or_default(),
-        }
-    }
-
-    /// As ATAK brings a data package.
-    fn bring(&self, name: &str, bytes: &[u8], hash: &str) -> Answer {
-        let file = self.file("upload", bytes);
-        let form = format!(
-            "assetfile=@{};type=application/x-zip-compressed;filename={name}",
-            file.display()
-        );
-        let path = format!("sync/missionupload?hash={hash}&filename={name}&creatorUid=ANDROID-1");
-        self.ask(&path, &["-F", &form])
-    }
-
-    fn fetch(&self, hash: &str, arguments: &[&str]) -> Answer {
-        self.ask(&format!("sync/content?hash={hash}"), arguments)
-    }
-}
-
-fn bytes(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = 2 * seed + 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    (0..length.div_ceil(8))
-        .flat_map(|_| next())
-        .take(length)
-        .collect()
-}
-
-fn hash_of(bytes: &[u8]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
 
 /// Files in the store, without parts.
 fn files(alpha: &TomboloBox) -> usize {
@@ -612,20 +482,4 @@ async fn some(address: SocketAddr, leaf: &Leaf, hash: &str, at: usize, end: usiz
     drop(response);
     driver.abort();
     got
-}
-
-/// The whole file or none, whoever reads along: no path outside the store is ever made.
-#[test]
-fn the_store_is_private() {
-    use std::os::unix::fs::PermissionsExt;
-    let alpha = Setup::new("alpha").api().start();
-    let hawk = Visitor::new(alpha.api(), Some(&alpha.issue("HAWK")));
-    let one = bytes(1, 10);
-    assert_eq!(hawk.bring("x.zip", &one, &hash_of(&one)).status, 200);
-    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    let folder = alpha.state().join("packages");
-    assert_eq!(mode(&folder), 0o700);
-    for entry in fs::read_dir(&folder).unwrap() {
-        assert_eq!(mode(&entry.unwrap().path()), 0o600);
-    }
 }

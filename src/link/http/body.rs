@@ -244,7 +244,6 @@ async fn collect<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_body::Body as _;
 
     async fn all(mut body: Body) -> Result<Vec<u8>, CutShort> {
         let mut bytes = Vec::new();
