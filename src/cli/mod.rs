@@ -27,6 +27,7 @@ pub mod output;
 pub mod own;
 #[cfg(feature = "pages")]
 pub mod pages;
+pub mod pair;
 pub mod paths;
 pub mod peer;
 mod probe;
@@ -67,6 +68,8 @@ enum Command {
     Status(status::Arguments),
     /// Register, change, pause, forget or list federates
     Peer(Box<peer::Arguments>),
+    /// Pair with a box of another owner by a code of eight characters
+    Pair(Box<pair::Arguments>),
     /// Say step by step how far a federate's link comes, and prove that what is sent comes out
     Check(check::Arguments),
     /// Tell what became of a track, and which rule stopped it
@@ -157,6 +160,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         }
         Command::Status(arguments) => status::run(arguments, &places()?),
         Command::Peer(arguments) => peer::run(arguments, &places()?),
+        Command::Pair(arguments) => pair::run(arguments, &places()?),
         Command::Check(arguments) => check::run(arguments, &places()?),
         Command::Why(arguments) => why::run(arguments, &places()?),
         Command::Recorder(arguments) => recorder::run(arguments, &places()?),
@@ -234,6 +238,8 @@ mod tests {
             &["tombolo", "config", "check", "c.toml"],
             &["tombolo", "peer", "set", "bravo", "--no-address"],
             &["tombolo", "peer", "pause", "bravo"],
+            &["tombolo", "pair", "code", "--incoming", "no", "--json"],
+            &["tombolo", "pair", "join", "k7qm 2xwd", "bravo:8443"],
             &["tombolo", "run", "--safe"],
             &["tombolo", "safe-mode", "leave"],
         ] {

@@ -41,7 +41,7 @@ pub mod transaction;
 pub mod uplinks;
 pub mod written;
 
-pub use address::peer_address;
+pub use address::{address_with, peer_address};
 pub use clock::ClockSources;
 pub use edit::EditError;
 pub use error::ConfigError;

@@ -25,7 +25,7 @@ use crate::update::{self, UpdateError, install};
 /// The desk that requests come to.
 #[derive(Debug)]
 pub(super) struct Desk {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// Where injected events enter.
     commands: Port,
     /// Held while the configuration is changed: by a request, or because nobody confirmed it.
@@ -35,7 +35,7 @@ pub(super) struct Desk {
     /// Who may come in over the network.
     access: Access,
     /// What others need to federate with us.
-    connection: ConnectionInfo,
+    pub(super) connection: ConnectionInfo,
 }
 
 impl Desk {
@@ -88,19 +88,27 @@ impl Desk {
     }
 
     fn edit(&self, edit: impl FnOnce(&Path) -> Result<(), EditError>) -> Response {
-        let _changing = self.lock();
-        let done = self.shared.changes.edit(edit).and_then(|()| self.reload());
-        match done {
-            Ok(taken) => Response::Done(taken.words),
+        match self.edited(edit) {
+            Ok(words) => Response::Done(words),
             Err(fault) => fault.into(),
         }
+    }
+
+    /// Changes the peers of the file, and has them taken over.
+    pub(super) fn edited(
+        &self,
+        edit: impl FnOnce(&Path) -> Result<(), EditError>,
+    ) -> Result<String, Fault> {
+        let _changing = self.lock();
+        let done = self.shared.changes.edit(edit).and_then(|()| self.reload());
+        done.map(|taken| taken.words)
     }
 
     fn lock(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now_ms(&self) -> u64 {
+    pub(super) fn now_ms(&self) -> u64 {
         self.shared.hub.now().mono_ms
     }
 
@@ -302,6 +310,7 @@ impl Control for Desk {
                     .map(|()| Response::Done(format!("\"{name}\" is revoked"))),
             ),
             Request::FirstPassword => Response::First(self.access.first_password()),
+            Request::Pair(pair) => answer(self.pair(pair).map(Response::Pair)),
             Request::Connection => Response::Connection(Box::new(self.connection.clone())),
             Request::Log { lines } => Response::Log(log::recent::last(lines as usize)),
         }

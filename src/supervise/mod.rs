@@ -13,6 +13,7 @@ mod listeners;
 mod machine;
 mod meshes;
 mod networks;
+mod pairing;
 mod rates;
 mod report;
 pub mod safe;
@@ -46,6 +47,7 @@ use crate::link::hub::Hub;
 use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
+use crate::link::tls::Credentials;
 use crate::pki::store::PkiError;
 use crate::pki::{Fingerprint, KeyAlgorithm, Own};
 use crate::route::{LinkSpec, Router, Settings};
@@ -61,6 +63,7 @@ use lamp::{Fitting, Shown};
 use listeners::Listeners;
 use machine::Machine;
 use meshes::Meshes;
+use pairing::Pairing;
 use rates::Rates;
 use safe::Safe;
 use servers::Servers;
@@ -125,6 +128,7 @@ struct Shared {
     echo: EchoDesk,
     black_box: BlackBox,
     checks: check::SharedChecks,
+    pairing: Pairing,
     shown: Shown,
     federate_id: String,
     fingerprint: Fingerprint,
@@ -259,6 +263,10 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         echo: federation.echo(),
         black_box,
         checks: check::SharedChecks::default(),
+        pairing: Pairing::new(
+            Credentials::new(&own.identity).map_err(StartError::Tls)?,
+            hub.now().mono_ms,
+        ),
         shown: Shown::default(),
         federate_id,
         fingerprint: own.identity.fingerprint(),

@@ -8,6 +8,7 @@
 
 mod a_box_proves_and_records;
 mod a_broken_configuration_is_refused_with_file_and_key;
+mod a_code_pairs_two_boxes;
 mod a_slow_client_delays_nobody;
 mod a_track_crosses_from_client_to_client_over_federation;
 mod bad_input_is_counted_and_hurts_nobody;

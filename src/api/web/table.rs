@@ -7,6 +7,7 @@ use super::federation;
 use super::fields::{Kind, may, must, schema};
 use super::freetakserver;
 use super::metrics;
+use super::pair;
 use super::reply::JSON;
 use super::route::{Does, Gives, Route, Shape, Takes, Who};
 use super::shown;
@@ -15,6 +16,7 @@ use crate::access::Scope;
 
 const VIEW: Who = Who::May(&[Scope::View]);
 const ADMIN: Who = Who::May(&[Scope::Admin]);
+const ACROSS: Who = Who::May(&[Scope::FederateAcross]);
 
 const fn gives(status: u16, kind: &'static str, shape: Shape) -> Gives {
     Gives {
@@ -161,6 +163,65 @@ pub const API: &[Route] = &[
         gives(200, XML, Shape::Opaque),
         Does::Asks(about::federate),
     ),
+    Route {
+        who: ACROSS,
+        ..asks(
+            "/api/pair",
+            "The code that waits for another box to pair with",
+            gives(200, JSON, Shape::Of(pair::waiting)),
+            Does::Asks(pair::show),
+        )
+    },
+    Route {
+        method: "POST",
+        path: "/api/pair",
+        who: ACROSS,
+        summary: "Make a code, to be typed on another box within ten minutes; the one before counts no more",
+        takes: Takes::Json(pair::TERMS),
+        gives: gives(201, JSON, Shape::Of(pair::waiting)),
+        faults: &[],
+        does: Does::Asks(pair::make),
+    },
+    Route {
+        method: "DELETE",
+        path: "/api/pair",
+        who: ACROSS,
+        summary: "Take the code back; what was paired before stays",
+        takes: Takes::Nothing,
+        gives: NOTHING,
+        faults: &[],
+        does: Does::Asks(pair::clear),
+    },
+    Route {
+        method: "POST",
+        path: "/api/pair/join",
+        who: ACROSS,
+        summary: "Pair with the box that made this code",
+        takes: Takes::Json(pair::JOIN),
+        gives: gives(201, JSON, Shape::Of(pair::paired)),
+        faults: &[409],
+        does: Does::TakesLong(pair::join),
+    },
+    Route {
+        method: "POST",
+        path: "/api/pair/begin",
+        who: Who::Everybody,
+        summary: "First step of a box at which the code was typed (SPAKE2, RFC 9382)",
+        takes: Takes::Json(pair::BEGIN),
+        gives: gives(200, JSON, Shape::Of(pair::begun)),
+        faults: &[429],
+        does: Does::TakesLong(pair::begin),
+    },
+    Route {
+        method: "POST",
+        path: "/api/pair/finish",
+        who: Who::Everybody,
+        summary: "Second step: both confirm, then each tells the other who it is",
+        takes: Takes::Json(pair::FINISH),
+        gives: gives(200, JSON, Shape::Of(pair::finished)),
+        faults: &[403, 409],
+        does: Does::TakesLong(pair::finish),
+    },
     Route {
         who: ADMIN,
         ..asks(
