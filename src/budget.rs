@@ -3,6 +3,7 @@
 //! Figures marked "measured" are those of the architecture study, sections 2.1 and 5.8; the others follow from the
 //! limits. Pure arithmetic: the same limits give the same table.
 
+pub mod parcels;
 mod row;
 pub mod visitors;
 mod words;
@@ -341,6 +342,8 @@ fn heap(limits: &Limits) -> Vec<Row> {
             Some("waiting_kib"),
             "all outboxes together, with 128 bytes beside each event's own",
         ),
+        parcels::KEPT,
+        parcels::ON_ITS_WAY,
         row(
             "TAK protocol v1",
             TAK_FORM,

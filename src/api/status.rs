@@ -10,6 +10,7 @@ use super::clock::ClockStatus;
 use super::groups::{NetworkStatus, PeerGroupsStatus};
 use super::line::LineStatus;
 use super::meshes::MeshStatus;
+use super::packages::PackagesStatus;
 use super::pairing::PairingStatus;
 use super::sending::SendingStatus;
 use super::servers::ServerStatus;
@@ -57,6 +58,9 @@ pub struct Status {
     pub storage: StorageStatus,
     /// The power supply.
     pub power: PowerStatus,
+    /// Data packages; none: they are off.
+    #[serde(default)]
+    pub packages: Option<PackagesStatus>,
 }
 
 /// The box itself.
@@ -243,6 +247,7 @@ pub(crate) mod tests {
                 federation: vec!["0.0.0.0:9001".parse().unwrap()],
                 api: "0.0.0.0:8443".parse().ok(),
                 freetakserver: None,
+                packages: None,
             },
             peers: vec![PeerStatus {
                 name: "bravo".into(),
@@ -371,6 +376,7 @@ pub(crate) mod tests {
                 under_voltage: Some(false),
                 under_voltage_seen: Some(true),
             },
+            packages: Some(PackagesStatus::default()),
         }
     }
 

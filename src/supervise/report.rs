@@ -81,6 +81,7 @@ impl Shared {
             led: self.shown.status(),
             storage: StorageStatus::from(&vitals.storage),
             power: PowerStatus::from(vitals.power),
+            packages: self.packages.status(),
         }
     }
 

@@ -17,6 +17,7 @@ mod clients_may_speak_protobuf;
 mod clients_of_others;
 mod configuration_changes_are_taken_back;
 mod configurations_of_other_servers;
+mod data_packages_are_kept_and_given;
 mod directed_chat_reaches_only_its_addressee;
 mod every_box_hears_once;
 mod every_break_has_its_own_words;

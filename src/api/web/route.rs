@@ -95,6 +95,8 @@ pub enum Does {
     Checks,
     /// Streams events over a WebSocket.
     Watches,
+    /// Lists data packages, piece by piece.
+    ListsPackages,
     /// Tells of the API itself.
     Describes,
 }

@@ -8,6 +8,7 @@ use super::federation;
 use super::fields::{Kind, may, must, schema};
 use super::freetakserver;
 use super::metrics;
+use super::packages;
 use super::pair;
 use super::reply::JSON;
 use super::route::{Does, Gives, Route, Shape, Takes, Who};
@@ -353,6 +354,22 @@ pub const API: &[Route] = &[
         gives(200, JSON, Shape::Object),
         Does::Asks(configuration::federation_schema),
     ),
+    asks(
+        "/api/packages",
+        "The data packages that the box keeps",
+        gives(200, JSON, Shape::ListOf(packages::shape)),
+        Does::ListsPackages,
+    ),
+    Route {
+        method: "DELETE",
+        path: "/api/packages/{name}",
+        who: ADMIN,
+        summary: "Remove a data package, by its SHA-256",
+        takes: Takes::Nothing,
+        gives: NOTHING,
+        faults: &[],
+        does: Does::Changes(packages::remove),
+    },
     asks(
         "/metrics",
         "For Prometheus",
