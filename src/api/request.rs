@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::check::CheckReport;
 use super::connection::ConnectionInfo;
 use super::packages::{PackageEntry, PackagePiece};
+use super::pairing::{PairRequest, PairResponse};
 use super::status::{PeerState, Status};
 use super::token::TokenEntry;
 use super::update::UpdateReport;
 use super::why::WhyReport;
 use crate::config::{EditError, Peer, PeerChange, PeerSpec};
 use crate::pki::Fingerprint;
+use crate::pki::certificate::{Facts, stamp};
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +147,8 @@ pub enum Request {
     FirstPassword,
     /// What does another server need to federate with us?
     Connection,
+    /// About pairing by a code.
+    Pair(PairRequest),
     /// Which data packages are kept? A page of them, by hash.
     Packages {
         /// Behind this one; none = from the beginning.
@@ -169,6 +173,11 @@ pub enum Request {
 }
 
 impl Request {
+    /// It waits for another box or reckons for long: on a thread of its own, beside whatever touches files.
+    pub fn takes_long(&self) -> bool {
+        matches!(self, Self::Pair(pair) if pair.takes_long())
+    }
+
     /// It reads or writes files, so it must not hold up the traffic.
     pub fn touches_files(&self) -> bool {
         matches!(
@@ -241,6 +250,8 @@ pub enum Response {
     First(Option<String>),
     /// To [`Request::Connection`].
     Connection(Box<ConnectionInfo>),
+    /// To [`Request::Pair`].
+    Pair(PairResponse),
     /// Done; what happened, in words.
     Done(String),
     /// Not done.
@@ -344,6 +355,7 @@ impl From<EditError> for Fault {
         let code = match error {
             EditError::Exists(_) => ErrorCode::Exists,
             EditError::NotFound { .. } => ErrorCode::NotFound,
+            EditError::Elsewhere { .. } => ErrorCode::Conflict,
             EditError::Argument { .. } => ErrorCode::Argument,
             EditError::Authority(_) => ErrorCode::Invalid,
             EditError::Io { .. } => ErrorCode::Io,
@@ -372,6 +384,10 @@ pub enum ErrorCode {
     Exists,
     /// Something was changed meanwhile, or waits for its confirmation.
     Conflict,
+    /// Whoever asks did not prove what it must.
+    Refused,
+    /// Asked too often; again later.
+    TooMany,
     /// The configuration is not valid.
     Config,
     /// A file cannot be read or written.
@@ -391,6 +407,9 @@ pub struct PeerEntry {
     pub address: Option<String>,
     /// SHA-256 of each certificate of its CA.
     pub authorities: Vec<String>,
+    /// When the first of those certificates ends, RFC 3339.
+    #[serde(default)]
+    pub authority_until: Option<String>,
     /// SHA-256 of its leaf.
     pub fingerprint: Option<String>,
     /// Not paused.
@@ -422,6 +441,7 @@ impl PeerEntry {
                 .iter()
                 .map(|certificate| Fingerprint::of(certificate).to_string())
                 .collect(),
+            authority_until: first_end(peer),
             fingerprint: peer.fingerprint.map(|fingerprint| fingerprint.to_string()),
             enabled: peer.enabled,
             incoming: peer.incoming,
@@ -433,6 +453,13 @@ impl PeerEntry {
             state,
         }
     }
+}
+
+/// When the first certificate of a peer's CA ends.
+fn first_end(peer: &Peer) -> Option<String> {
+    let certificates = peer.authorities.iter();
+    let ends = certificates.filter_map(|one| Some(Facts::read(one).ok()?.not_after));
+    Some(stamp(ends.min()?))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 
 mod a_box_proves_and_records;
 mod a_broken_configuration_is_refused_with_file_and_key;
+mod a_code_pairs_two_boxes;
 mod a_slow_client_delays_nobody;
 mod a_track_crosses_from_client_to_client_over_federation;
 mod bad_input_is_counted_and_hurts_nobody;
@@ -15,6 +16,7 @@ mod boxes_with_wrong_clocks;
 mod clients_may_speak_protobuf;
 mod clients_of_others;
 mod configuration_changes_are_taken_back;
+mod configurations_of_other_servers;
 mod data_packages_are_kept_and_given;
 mod directed_chat_reaches_only_its_addressee;
 mod every_box_hears_once;
@@ -52,6 +54,7 @@ mod the_console_sets_a_box_up;
 mod the_corpus_passes_in_every_form;
 mod the_demo_shows_everything_crossing;
 mod the_led_tells_what_the_box_does;
+mod the_page_shows_and_switches;
 mod the_service_manager_is_told;
 mod thin_links_carry_what_matters;
 mod time_comes_from_gpsd_and_chrony;
