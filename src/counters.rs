@@ -98,8 +98,14 @@ reasons! {
     Overheard = "overheard",
     /// Longer than 64 KiB as a `TakMessage`, which is more than a neighbour that speaks TAK protocol v1 takes.
     NotInTak = "not_in_tak",
-    /// A resource message (data package, mission), which this release does not carry.
+    /// A resource message (data package, mission) that nobody here takes.
     Resource = "resource",
+    /// A data package longer than may cross.
+    ResourceTooLarge = "resource_too_large",
+    /// A resource message that cannot be read, or whose bytes are not those of its hash.
+    BadResource = "bad_resource",
+    /// The store, or the queue of a federate, had no room for a resource.
+    ResourceRefused = "resource_refused",
 }
 
 impl fmt::Display for Reason {

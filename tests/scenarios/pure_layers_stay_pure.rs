@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &[
         "wire", "clock", "pki", "led", "config", "counters", "files", "state", "log", "slot",
-        "system", "access",
+        "system", "access", "packages",
     ],
     &["cot", "budget"],
     &["route"],
