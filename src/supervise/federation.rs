@@ -25,6 +25,7 @@ use crate::link::hub::Hub;
 use crate::link::ingest::Intake;
 use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
+use crate::link::packages::Packages;
 use crate::link::refusals::Refusals;
 use crate::link::route_watch::{Routes, Watching};
 use crate::link::tls::{self, Credentials, Moments, Observer};
@@ -112,6 +113,7 @@ impl Federation {
             board,
             large_events: Arc::new(Semaphore::new(LARGE_EVENTS as usize)),
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
+            packages: Packages::default(),
             timing,
         });
         let echo = EchoDesk::open(Arc::clone(&node), &own.identity)?;
@@ -458,6 +460,7 @@ mod tests {
             meters: Meters::default(),
             large_events: Arc::new(Semaphore::new(1)),
             message_limit: 1024,
+            packages: Packages::default(),
             timing,
         };
         let observer = tell_refused(&node);
