@@ -420,7 +420,7 @@ fn resource(program: &str) -> Result<Resource, Refusal> {
 }
 
 fn read_resource(json: &str) -> Result<Resource, Refusal> {
-    Resource::read(json).map_err(|_| Refusal::Unreadable("the parameters are no resource"))
+    Resource::read(json).map_err(Refusal::Unreadable)
 }
 
 /// What is kept of a file. Hash and size are the store's to say.
