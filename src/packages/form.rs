@@ -1,0 +1,1 @@
+//! `multipart/form-data`, read as it comes. Pure.
