@@ -2,6 +2,7 @@
 
 pub mod board;
 pub mod clients;
+pub mod courier;
 pub mod door;
 pub mod fed1;
 pub mod fed2;

@@ -31,6 +31,7 @@ use super::names::{Introduction, MethodName};
 use super::standby;
 use crate::link::federate::node::{Node, PeerSettings};
 use crate::link::federate::registry::{Candidate, Cutter, Side};
+use crate::link::federate::trickle::Trickle;
 use crate::link::federate::trouble;
 
 /// ServerEventStreams of one connection. TAK opens a newer one beside the old one; more have no use.
@@ -81,13 +82,13 @@ impl Methods {
         readers: TaskScope,
     ) -> Arc<Self> {
         let companion = node.companions.companion(&peer.name, peer.is_packed());
+        let meter = node.meters.connection(&peer.name);
+        if let Some(rate) = peer.rate {
+            companion.set_trickle(Trickle::new(rate, meter.clone()));
+        }
         Arc::new(Self {
             introduction: Introduction::new(&node),
-            flow: Flow::limited(
-                peer.rate,
-                node.meters.connection(&peer.name),
-                companion.packing().clone(),
-            ),
+            flow: Flow::limited(peer.rate, meter, companion.packing().clone()),
             companion,
             node,
             peer,
