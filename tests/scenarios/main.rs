@@ -30,6 +30,7 @@ mod inject_and_peer_commands;
 mod late_joiners_get_the_latest_events;
 mod links_stay_alive_behind_a_nat;
 mod links_that_are_cut_come_back;
+mod peers_like_freetakserver;
 mod provisioning_takes_all_or_nothing;
 mod pure_layers_stay_pure;
 mod safe_mode_keeps_a_box_in_reach;
