@@ -108,8 +108,14 @@ reasons! {
     PackageBlocked = "package_blocked",
     /// The other end does not take the data package, or cannot.
     PackageRefused = "package_refused",
-    /// A resource message (data package, mission), which this release does not carry.
+    /// A resource message (data package, mission) that nobody here takes.
     Resource = "resource",
+    /// A data package longer than may cross.
+    ResourceTooLarge = "resource_too_large",
+    /// A resource message that cannot be read, or whose bytes are not those of its hash.
+    BadResource = "bad_resource",
+    /// The store, or the queue of a federate, had no room for a resource.
+    ResourceRefused = "resource_refused",
 }
 
 impl fmt::Display for Reason {

@@ -23,6 +23,7 @@ pub mod mesh;
 pub mod meter;
 pub mod narrow;
 pub mod nat;
+pub mod packages;
 pub mod refusals;
 pub mod route_watch;
 pub mod server;
