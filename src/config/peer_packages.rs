@@ -25,6 +25,8 @@ pub struct PeerPackages {
     pub block_extensions: Vec<String>,
     /// Port of its HTTPS service for federates; of federation v1.
     pub port: u16,
+    /// Missions and data feeds go between it and other federates.
+    pub relay_missions: bool,
 }
 
 impl Default for PeerPackages {
@@ -33,6 +35,7 @@ impl Default for PeerPackages {
             limit_mib: None,
             block_extensions: Vec::new(),
             port: PACKAGE_PORT,
+            relay_missions: true,
         }
     }
 }
@@ -48,6 +51,7 @@ impl Reader<'_> {
             limit_mib: number("package_limit_mib", &raw.package_limit_mib, LIMIT_RANGE)?,
             block_extensions: self.extensions(&raw.package_block_extensions)?,
             port: (port.and_then(|port| u16::try_from(port).ok())).unwrap_or(PACKAGE_PORT),
+            relay_missions: raw.relay_missions.unwrap_or(true),
         })
     }
 

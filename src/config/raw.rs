@@ -87,6 +87,7 @@ const PEER_KEYS: &[&str] = &[
     "package_limit_mib",
     "package_block_extensions",
     "package_port",
+    "relay_missions",
     "filter",
     "filters",
     "federation_filter",
@@ -201,6 +202,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
             | "compress"
             | "data_packages_in"
             | "data_packages_out"
+            | "relay_missions"
             | "legacy_no_client_certificate",
         )
         | ("server", "enabled" | "incoming" | "outgoing" | "tls")
@@ -324,6 +326,7 @@ pub(super) struct RawPeer {
     pub(super) package_limit_mib: Option<Spanned<i64>>,
     pub(super) package_block_extensions: Option<Spanned<Vec<String>>>,
     pub(super) package_port: Option<Spanned<i64>>,
+    pub(super) relay_missions: Option<bool>,
     #[serde(alias = "filters", alias = "federation_filter")]
     pub(super) filter: Option<Spanned<RawFilters>>,
 }

@@ -69,6 +69,7 @@ keys! {
     "package_limit_mib" "package-limit-mib" Number;
     "package_block_extensions" "package-block-extensions" List;
     "package_port" "package-port" Number;
+    "relay_missions" "relay-missions" Switch;
     "addresses" "addresses" List;
     "uplinks" "uplinks" List;
     "fallback_of" "fallback-of" Text;

@@ -40,6 +40,9 @@ pub(super) struct MoreKeys {
     /// Let it have data packages and files of ours: true or false
     #[arg(long, value_name = "BOOL", group = "changes", help_heading = "Traffic")]
     data_packages_out: Option<bool>,
+    /// Pass missions and data feeds between it and other federates: true or false
+    #[arg(long, value_name = "BOOL", group = "changes", help_heading = "Traffic")]
+    relay_missions: Option<bool>,
     /// Largest data package either way, MiB, 1 to 4096
     #[arg(long, value_name = "MIB", group = "changes", help_heading = "Traffic")]
     package_limit_mib: Option<u32>,
@@ -202,6 +205,7 @@ impl MoreKeys {
             ("compress", self.compress),
             ("data-packages-in", self.data_packages_in),
             ("data-packages-out", self.data_packages_out),
+            ("relay-missions", self.relay_missions),
             ("group-mapping", self.group_mapping),
             ("automatic-group-mapping", self.automatic_group_mapping),
             (

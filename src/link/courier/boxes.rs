@@ -5,7 +5,6 @@
 
 use bytes::Bytes;
 use prost::Message;
-use tokio::task::spawn_blocking;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -257,7 +256,7 @@ impl Courier {
             .await
             .ok_or_else(|| gone("it is not in the store any more"))?;
         let size = reading.size();
-        let read = spawn_blocking(move || {
+        let read = self.0.clerk.run(move || {
             let mut piece = vec![0; length];
             let got = reading.read_at(wanted.offset, &mut piece)?;
             piece.truncate(got);
@@ -286,7 +285,10 @@ impl Courier {
             return Some(Arc::clone(open));
         }
         let store = self.0.store.clone();
-        let opened = spawn_blocking(move || store.read(&hash).ok())
+        let opened = self
+            .0
+            .clerk
+            .run(move || store.read(&hash).ok())
             .await
             .ok()??;
         let opened = Arc::new(opened);

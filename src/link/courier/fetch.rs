@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use prost::Message;
-use tokio::task::spawn_blocking;
 
 use crate::counters::Reason;
+use crate::link::clerk::NoClerk;
 use crate::link::fed2::companion::Companion;
 use crate::link::grpc::status::{Code, Status};
 use crate::packages::{Receiving, StoreError};
@@ -77,7 +77,7 @@ impl Courier {
 
     async fn pieces(&self, errand: &Errand, companion: &Companion) -> Result<(), Stop> {
         let (store, hash, size) = (self.0.store.clone(), errand.hash(), errand.size);
-        let opened = blocking(move || store.resume(hash, size)).await?;
+        let opened = self.blocking(move || store.resume(hash, size)).await?;
         let mut receiving = match opened {
             Ok(receiving) => receiving,
             Err(StoreError::Kept(_)) => return Ok(()),
@@ -121,33 +121,37 @@ impl Courier {
                 piece = first.len().max(LEAST_PIECE);
             }
             let second = second.filter(|_| whole);
-            receiving = write(receiving, first, second).await?;
+            receiving = self.write(receiving, first, second).await?;
             if let Some(known) = self.table().find(errand.key) {
                 known.done = receiving.at();
             }
         }
         let about = details(errand, self.0.node.hub.now().wall_ms);
-        blocking(move || receiving.finish(about)).await??;
+        self.blocking(move || receiving.finish(about)).await??;
         Ok(())
     }
-}
 
-async fn write(
-    mut receiving: Receiving,
-    first: Bytes,
-    second: Option<Bytes>,
-) -> Result<Receiving, Stop> {
-    blocking(move || {
-        receiving.write(&first)?;
-        if let Some(second) = second {
-            receiving.write(&second)?;
-        }
-        Ok(receiving)
-    })
-    .await?
-}
+    async fn write(
+        &self,
+        mut receiving: Receiving,
+        first: Bytes,
+        second: Option<Bytes>,
+    ) -> Result<Receiving, Stop> {
+        self.blocking(move || {
+            receiving.write(&first)?;
+            if let Some(second) = second {
+                receiving.write(&second)?;
+            }
+            Ok(receiving)
+        })
+        .await?
+    }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
-    let ended = |_| Stop::Again("the work on the disk was broken off".to_owned());
-    spawn_blocking(work).await.map_err(ended)
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Stop> {
+        let gone = |error: NoClerk| Stop::Again(error.to_string());
+        self.0.clerk.run(work).await.map_err(gone)
+    }
 }

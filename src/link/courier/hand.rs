@@ -3,6 +3,7 @@
 use tokio::task::spawn_blocking;
 
 use crate::counters::Reason;
+use crate::link::packages::Refusal;
 use crate::packages::Details;
 
 use super::boxes::{self, Answered};
@@ -16,6 +17,8 @@ enum Tried {
     Ended(End),
     /// The peer has not said yet, or has no room: it is asked again.
     Waits,
+    /// It is on its way; the link says how it ends.
+    Offered,
     /// It is tried again after a pause.
     Failed(String),
 }
@@ -28,6 +31,7 @@ impl Courier {
         let now = self.0.node.hub.now().mono_ms;
         match tried {
             Tried::Ended(end) => self.ended(key, peer, end),
+            Tried::Offered => self.table().release(key, peer),
             Tried::Waits => self.table().put_off_target(key, peer, false, now),
             Tried::Failed(words) => {
                 tracing::info!(
@@ -72,7 +76,12 @@ impl Courier {
         match path {
             Path::Box => self.offer(peer, message, &details).await,
             Path::Upload => self.upload(errand, peer, message, &details).await,
-            Path::Resource | Path::Away | Path::None => Tried::Waits,
+            Path::Resource => match self.offer_resource(errand, peer, &message, &details) {
+                Ok(()) => Tried::Offered,
+                Err(Refusal::LinkDown | Refusal::QueueFull | Refusal::NoStream) => Tried::Waits,
+                Err(refusal) => Tried::Ended(Err((refusal.reason(), refusal.to_string()))),
+            },
+            Path::Away | Path::None => Tried::Waits,
         }
     }
 
@@ -117,7 +126,7 @@ impl Courier {
             .send(
                 peer,
                 host.as_deref(),
-                (&self.0.store, details),
+                (&self.0.store, &self.0.clerk, details),
                 &self.0.node,
                 done,
             )

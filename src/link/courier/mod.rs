@@ -5,6 +5,7 @@
 //! | [`table`] | what is under way, and what is to be done next; pure |
 //! | [`rules`] [`listing`] | what may cross, by size and by names; the names in an archive; pure |
 //! | [`boxes`] [`fetch`] | another box is offered a package, and fetches it piece by piece |
+//! | [`resources`] | federation v2: bytes and announcement as resource messages |
 //! | [`upload`] | federation v1: by HTTPS to the peer's own server |
 //! | [`told`] | what is shown to people |
 //!
@@ -17,6 +18,7 @@ mod ending;
 pub mod fetch;
 mod hand;
 pub mod listing;
+mod resources;
 pub mod rules;
 pub mod table;
 pub mod told;
@@ -31,11 +33,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::cot::fileshare::{self, Fileshare};
 use crate::counters::Reason;
+use crate::link::clerk::Clerk;
 use crate::link::fed2::companion::Feature;
 use crate::link::federate::Node;
 use crate::packages::{Hash, Origin, Reading, Store};
@@ -60,6 +62,7 @@ pub struct Courier(Arc<Inner>);
 struct Inner {
     node: Arc<Node>,
     store: Store,
+    clerk: Clerk,
     /// `https://host:port` of our own service for clients.
     base: String,
     uploads: Uploads,
@@ -67,6 +70,8 @@ struct Inner {
     table: Mutex<Table>,
     refused: Mutex<VecDeque<(u64, Reason, String)>>,
     recent: Mutex<VecDeque<Ended>>,
+    /// The federates that take resources.
+    carriers: Mutex<Vec<resources::Attached>>,
     /// The package that a box fetches just now.
     reading: Mutex<Option<Arc<Reading>>>,
     saved: Arc<Mutex<TwoGenerations<Vec<Errand>>>>,
@@ -82,7 +87,7 @@ impl Courier {
     pub fn open(
         state: &FilePath,
         node: Arc<Node>,
-        store: Store,
+        (store, clerk): (Store, Clerk),
         base: String,
         uploads: Uploads,
     ) -> Result<Self, StateError> {
@@ -101,12 +106,14 @@ impl Courier {
         let courier = Self(Arc::new(Inner {
             node,
             store,
+            clerk,
             base,
             uploads,
             rules: Mutex::default(),
             table: Mutex::new(table),
             refused: Mutex::default(),
             recent: Mutex::default(),
+            carriers: Mutex::default(),
             reading: Mutex::default(),
             saved: Arc::new(Mutex::new(saved)),
             changed: AtomicBool::new(false),
@@ -180,6 +187,7 @@ impl Courier {
         match node.companions.of(peer) {
             Some(companion) if companion.has(Feature::Package) => Path::Box,
             Some(_) => Path::None,
+            None if self.takes_resources(peer) => Path::Resource,
             None if !self.0.uploads.knows(peer) => Path::Away,
             None if node.registry.is_live(peer) => Path::Upload,
             None => Path::Away,
@@ -278,7 +286,7 @@ impl Courier {
         let rules = lock(&self.0.rules).get(peer).cloned().unwrap_or_default();
         let (store, hash, filename) =
             (self.0.store.clone(), errand.hash(), errand.filename.clone());
-        let judged = spawn_blocking(move || {
+        let judged = self.0.clerk.run(move || {
             let reading = store.read(&hash).ok()?;
             let size = reading.size();
             if let Err(stop) = rules.judge(&filename, size) {
@@ -297,7 +305,7 @@ impl Courier {
     /// What a peer sent and may not send does not stay, unless somebody else has brought it.
     async fn throw_away(&self, hash: &Hash, peer: &str) {
         let (store, hash, peer) = (self.0.store.clone(), *hash, peer.to_owned());
-        let gone = spawn_blocking(move || match store.peek(&hash) {
+        let gone = self.0.clerk.run(move || match store.peek(&hash) {
             Some(details) if details.from == Origin::Peer(peer) => store.remove(&hash).is_ok(),
             _ => false,
         });
@@ -316,7 +324,7 @@ impl Courier {
         }
         let errands = self.table().all().to_vec();
         let saved = Arc::clone(&self.0.saved);
-        let done = spawn_blocking(move || lock(&saved).save(&errands)).await;
+        let done = self.0.clerk.run(move || lock(&saved).save(&errands)).await;
         if let Ok(Err(error)) = done {
             tracing::warn!(%error, "data packages on their way are not remembered over a restart");
         }

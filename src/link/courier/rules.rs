@@ -13,6 +13,8 @@ pub struct Rules {
     pub limit: Option<u64>,
     /// Extensions that do not cross, lower case, without a dot.
     pub blocked: Vec<String>,
+    /// Missions and data feeds of other federates are not passed on, either way.
+    pub holds_missions: bool,
 }
 
 /// Why a package does not cross.
@@ -131,6 +133,7 @@ mod tests {
         let rules = Rules {
             limit: Some(10),
             blocked: vec!["pref".into(), "tar.gz".into()],
+            ..Rules::default()
         };
         assert_eq!(rules.judge("a.zip", 10), Ok(()));
         assert!(matches!(

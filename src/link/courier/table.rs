@@ -339,6 +339,13 @@ impl Table {
         }
     }
 
+    /// What was done for a federate is over, and when it is looked at again is set.
+    pub fn release(&mut self, key: u64, peer: &str) {
+        if let Some(target) = self.target(key, peer) {
+            target.busy = false;
+        }
+    }
+
     /// The same for one federate.
     pub fn put_off_target(&mut self, key: u64, peer: &str, failed: bool, now_ms: u64) {
         if let Some(target) = self.target(key, peer) {
@@ -356,6 +363,25 @@ impl Table {
         if let Some(target) = self.offered(hash, peer) {
             target.next_ms = at_ms;
         }
+    }
+
+    /// All that is on its way to a federate is to be tried again.
+    pub fn ask_all_soon(&mut self, peer: &str, at_ms: u64) {
+        let targets = self
+            .errands
+            .iter_mut()
+            .flat_map(|errand| &mut errand.targets);
+        for target in targets.filter(|target| target.peer == peer) {
+            target.next_ms = target.next_ms.min(at_ms);
+        }
+    }
+
+    /// The errand by which a federate gets a package.
+    pub fn key_of(&self, hash: &Hash, peer: &str) -> Option<u64> {
+        let gets = |errand: &&Errand| {
+            errand.hash() == *hash && errand.targets.iter().any(|target| target.peer == peer)
+        };
+        self.errands.iter().find(gets).map(|errand| errand.key)
     }
 
     /// Nothing more is to be done for a federate. Gives its target.

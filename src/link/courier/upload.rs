@@ -18,12 +18,13 @@ use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::config::{Rate, Uplink};
 use crate::cot::fileshare;
+use crate::link::clerk::Clerk;
 use crate::link::federate::connect::{host, tcp};
 use crate::link::federate::node::Node;
 use crate::link::federate::trickle::Trickle;
@@ -92,7 +93,7 @@ impl Uploads {
         &self,
         peer: &str,
         known: Option<&str>,
-        (store, details): (&Store, &Details),
+        (store, clerk, details): (&Store, &Clerk, &Details),
         node: &Node,
         done: impl Fn(u64) + Send + 'static,
     ) -> Result<String, Trouble> {
@@ -125,7 +126,7 @@ impl Uploads {
             true => connection,
             false => service.connect(node).await?,
         };
-        let file = Multipart::new(store, details);
+        let file = Multipart::new(store, clerk, details);
         let path = format!(
             "/Marti/sync/missionupload?hash={hash}&filename={}&creatorUid={}",
             encoded(&details.filename),
@@ -292,13 +293,14 @@ const BOUNDARY: &str = "tombolo-7d6e1c5a90b34f28";
 /// One file as a form.
 struct Multipart {
     store: Store,
+    clerk: Clerk,
     details: Details,
     head: String,
     tail: String,
 }
 
 impl Multipart {
-    fn new(store: &Store, details: &Details) -> Self {
+    fn new(store: &Store, clerk: &Clerk, details: &Details) -> Self {
         let safe = |letter: char| match letter {
             '"' | '\\' => '_',
             letter => letter,
@@ -306,6 +308,7 @@ impl Multipart {
         let filename: String = details.filename.chars().map(safe).collect();
         Self {
             store: store.clone(),
+            clerk: clerk.clone(),
             head: format!(
                 "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"assetfile\"; \
                  filename=\"{filename}\"\r\nContent-Type: application/zip\r\n\r\n"
@@ -326,8 +329,8 @@ impl Multipart {
         paced: Option<(crate::link::meter::Meter, Rate)>,
         done: impl Fn(u64) + Send,
     ) {
-        let (store, hash) = (self.store, self.details.hash);
-        let opened = spawn_blocking(move || store.read(&hash).ok()).await;
+        let (store, clerk, hash) = (self.store, self.clerk, self.details.hash);
+        let opened = clerk.run(move || store.read(&hash).ok()).await;
         let Some(reading) = opened.ok().flatten().map(Arc::new) else {
             return;
         };
@@ -343,7 +346,7 @@ impl Multipart {
                 trickle.turn(length, Duration::from_secs(600)).await;
             }
             let reading = Arc::clone(&reading);
-            let read = spawn_blocking(move || {
+            let read = clerk.run(move || {
                 let mut piece = vec![0; length];
                 let got = reading.read_at(offset, &mut piece)?;
                 piece.truncate(got);
