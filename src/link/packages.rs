@@ -5,13 +5,15 @@
 //! once the consignee has admitted them. The consignee decides which package goes to whom; a link knows only how.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cot::groups::GroupSet;
 use crate::counters::Reason;
-use crate::packages::{Details, Hash, Store};
+use crate::packages::{Details, Hash, Store, StoreError};
 pub use crate::wire::rol::{Destinations, Resource, ResourceDetails};
 
 /// Which groups something is in, and what other federates wrote around it on its way to us.
@@ -55,7 +57,7 @@ pub trait Carrier: fmt::Debug + Send + Sync {
     /// Why it was not taken.
     fn announce(&self, details: &Details, to: &Destinations, way: &Way) -> Result<(), Refusal>;
 
-    /// A whole ROL message of another federate as it came ([`Consignee::other`]); provenance and hops are added here.
+    /// Another federate's message as it came ([`Consignee::other`]); provenance and hops are added here.
     ///
     /// # Errors
     /// Why it was not taken: also [`Refusal::Loop`], [`Refusal::HopLimit`] and [`Refusal::Group`].
@@ -83,7 +85,8 @@ pub trait Consignee: Send + Sync {
     /// A package was announced, before or after its bytes, or without them ever.
     fn announced(&self, federate: &str, details: ResourceDetails, way: Way);
 
-    /// Something that is no package (a mission, a data feed): the whole message as it came.
+    /// Something that is no package (a mission, a data feed), for [`Carrier::relay`]: the message as it came, without its
+    /// envelope, which is in `way`. Whoever keeps these bytes keeps their place among what may wait.
     fn other(&self, federate: &str, rol: Bytes, way: Way);
 
     /// A resource did not come in, for a reason that [`Consignee::admits`] did not give: it is too large to be asked
@@ -136,6 +139,8 @@ pub enum Refusal {
     Loop,
     /// The hop limit is reached.
     HopLimit,
+    /// A message of another federate that is no package and too long to be passed on.
+    RelayTooLarge,
     /// In no group that the federate hears, or in none at all.
     Group,
     /// The message cannot be read; the words say where.
@@ -148,7 +153,7 @@ impl Refusal {
         match self {
             Self::Disabled | Self::RelayOff | Self::Known | Self::Extension(_) => Reason::Resource,
             Self::IncomingOff | Self::OutgoingOff => Reason::DataPackagesOff,
-            Self::TooLarge { .. } => Reason::ResourceTooLarge,
+            Self::TooLarge { .. } | Self::RelayTooLarge => Reason::ResourceTooLarge,
             Self::NoHash | Self::NoPayload | Self::WrongBytes | Self::Unreadable(_) => {
                 Reason::BadResource
             }
@@ -157,6 +162,21 @@ impl Refusal {
             Self::Loop => Reason::Loop,
             Self::HopLimit => Reason::HopLimit,
             Self::Group => Reason::NoGroup,
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::TooLarge { size, largest } => Self::TooLarge {
+                size,
+                limit: largest,
+            },
+            StoreError::Kept(_) => Self::Known,
+            StoreError::WrongHash { .. } | StoreError::WrongSize { .. } => Self::WrongBytes,
+            StoreError::Missing(_) => Self::Gone,
+            error => Self::Store(error.to_string()),
         }
     }
 }
@@ -188,6 +208,9 @@ impl fmt::Display for Refusal {
             Self::LinkDown => f.write_str("the link went away"),
             Self::Loop => f.write_str("it passed there already"),
             Self::HopLimit => f.write_str("its hop limit is reached"),
+            Self::RelayTooLarge => {
+                f.write_str("it is no package and longer than the 32 KiB that are passed on")
+            }
             Self::Group => f.write_str("it is in no group that this peer hears"),
             Self::Unreadable(what) => write!(f, "the message cannot be read: {what}"),
         }
@@ -196,10 +219,23 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+/// Most bytes of short resource messages that are being read, all federates together.
+pub const READING: usize = 8 * 1024;
+/// Most bytes of announcements and of other federates' messages that wait to be sent, all federates together.
+pub const WAITING: usize = 32 * 1024;
+
 /// The store and the consignee, as the links find them. Empty until they are there, and for ever in a box that keeps no
 /// packages. Clones share it.
-#[derive(Clone, Default)]
-pub struct Packages(Arc<OnceLock<Desk>>);
+#[derive(Clone)]
+pub struct Packages(Arc<Shared>);
+
+struct Shared {
+    desk: OnceLock<Desk>,
+    connections: AtomicU64,
+    reading: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    piece: Arc<Semaphore>,
+}
 
 /// Where packages go.
 #[derive(Clone)]
@@ -208,19 +244,69 @@ pub struct Desk {
     pub store: Store,
     /// Who decides.
     pub consignee: Arc<dyn Consignee>,
-    /// Longest package taken or sent, bytes (`[packages] max_package_mib`).
-    pub longest: u64,
+}
+
+impl Default for Packages {
+    fn default() -> Self {
+        Self(Arc::new(Shared {
+            desk: OnceLock::new(),
+            connections: AtomicU64::new(1),
+            reading: Arc::new(Semaphore::new(READING)),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+            piece: Arc::new(Semaphore::new(1)),
+        }))
+    }
 }
 
 impl Packages {
     /// From now on packages are taken and sent. A second call changes nothing.
     pub fn open(&self, desk: Desk) {
-        let _ = self.0.set(desk);
+        let _ = self.0.desk.set(desk);
     }
 
     /// Where packages go, if this box keeps any.
     pub fn desk(&self) -> Option<&Desk> {
-        self.0.get()
+        self.0.desk.get()
+    }
+
+    /// A number for a new connection.
+    pub(in crate::link) fn next_connection(&self) -> u64 {
+        self.0.connections.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Places for what is being read, by the byte.
+    pub(in crate::link) fn reading(&self) -> &Arc<Semaphore> {
+        &self.0.reading
+    }
+
+    /// The place of the one piece that is being read from the disk to be sent.
+    pub(in crate::link) fn piece(&self) -> &Arc<Semaphore> {
+        &self.0.piece
+    }
+
+    /// The same bytes with a place among those that may wait, which they have until the last of their clones is gone.
+    ///
+    /// # Errors
+    /// [`Refusal::QueueFull`].
+    pub(in crate::link) fn placed(&self, bytes: Bytes) -> Result<Bytes, Refusal> {
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let place = Arc::clone(&self.0.waiting).try_acquire_many_owned(length);
+        let place = place.map_err(|_| Refusal::QueueFull)?;
+        Ok(Bytes::from_owner(Placed {
+            bytes,
+            _place: place,
+        }))
+    }
+}
+
+struct Placed {
+    bytes: Bytes,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Placed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

@@ -25,6 +25,7 @@ use crate::link::hub::Hub;
 use crate::link::ingest::Intake;
 use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
+use crate::link::packages::Packages;
 use crate::link::refusals::Refusals;
 use crate::link::route_watch::{Routes, Watching};
 use crate::link::tls::{self, Credentials, Moments, Observer};
@@ -33,7 +34,7 @@ use crate::route::PeerSpec;
 use crate::route::groups::Groups;
 
 use super::filtering;
-use super::packages::Packages;
+use super::packages::Depot;
 use super::spool;
 use super::timekeeper::Timekeeper;
 
@@ -58,7 +59,7 @@ pub(super) struct Federation {
     acceptor: Acceptor,
     echo: EchoDesk,
     clock: Timekeeper,
-    packages: Option<Packages>,
+    depot: Option<Depot>,
     /// Hears of changes of the network for as long as there is federation.
     _watching: Option<Watching>,
 }
@@ -114,6 +115,7 @@ impl Federation {
             board,
             large_events: Arc::new(Semaphore::new(LARGE_EVENTS as usize)),
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
+            packages: Packages::default(),
             timing,
         });
         let echo = EchoDesk::open(Arc::clone(&node), &own.identity)?;
@@ -153,7 +155,7 @@ impl Federation {
             acceptor,
             echo,
             clock,
-            packages: None,
+            depot: None,
             _watching: watching.ok(),
         })
     }
@@ -169,8 +171,8 @@ impl Federation {
     }
 
     /// Who carries data packages.
-    pub(super) fn set_packages(&mut self, packages: Option<Packages>) {
-        self.packages = packages;
+    pub(super) fn set_depot(&mut self, depot: Option<Depot>) {
+        self.depot = depot;
     }
 
     /// Accepts federates on one more socket.
@@ -262,8 +264,8 @@ impl Federation {
             router.note_directions(now);
         });
         self.node.groups.set(groups);
-        if let Some(packages) = &self.packages {
-            packages.apply(config, |peer| uploads::destination(self, peer));
+        if let Some(depot) = &self.depot {
+            depot.apply(config, |peer| uploads::destination(self, peer));
         }
 
         let uplinks_changed = self.uplinks != config.uplinks;

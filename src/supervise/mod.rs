@@ -62,7 +62,7 @@ use lamp::{Fitting, Shown};
 use listeners::Listeners;
 use machine::Machine;
 use meshes::Meshes;
-use packages::Packages;
+use packages::Depot;
 use rates::Rates;
 use safe::Safe;
 use servers::Servers;
@@ -125,7 +125,7 @@ struct Shared {
     /// The same for servers.
     server_rates: Mutex<Rates>,
     echo: EchoDesk,
-    packages: Option<Packages>,
+    depot: Option<Depot>,
     black_box: BlackBox,
     checks: check::SharedChecks,
     shown: Shown,
@@ -231,11 +231,11 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     let mut federation =
         Federation::new(&config, &own, &federate_id, shares).map_err(StartError::Tls)?;
     let api_port = bound.api.map(|api| api.port());
-    let packages = match safe {
-        None => Packages::open(&state, &config, federation.node(), api_port),
+    let depot = match safe {
+        None => Depot::open(&state, &config, federation.node(), api_port),
         Some(_) => None,
     };
-    federation.set_packages(packages.clone());
+    federation.set_depot(depot.clone());
     let mut servers = Servers::new(
         &config,
         &federate_id,
@@ -266,7 +266,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         rates: Mutex::default(),
         server_rates: Mutex::default(),
         echo: federation.echo(),
-        packages,
+        depot,
         black_box,
         checks: check::SharedChecks::default(),
         shown: Shown::default(),

@@ -11,6 +11,7 @@ use crate::link::courier::rules::Rules;
 use crate::link::courier::told::Carriage;
 use crate::link::courier::upload::{Destination, Uploads};
 use crate::link::federate::Node;
+use crate::link::packages::Desk;
 use crate::packages::Store;
 use crate::system::address::own_address;
 
@@ -18,7 +19,7 @@ const MIB: u64 = 1024 * 1024;
 
 /// What there is for data packages. Clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct Packages {
+pub(super) struct Depot {
     /// Where their bytes are.
     pub(super) store: Store,
     /// The thread that works on the store.
@@ -27,7 +28,7 @@ pub(super) struct Packages {
     pub(super) courier: Courier,
 }
 
-impl Packages {
+impl Depot {
     /// Opens the store and starts the courier; none if the configuration wants none, or the disk refuses: the box then
     /// does without. `api_port` is that of our own service.
     pub(super) fn open(
@@ -55,8 +56,12 @@ impl Packages {
             }
         };
         let parts = (store.clone(), clerk.clone());
-        let courier = Courier::open(state, node, parts, base, Uploads::default());
+        let courier = Courier::open(state, Arc::clone(&node), parts, base, Uploads::default());
         let courier = courier.map_err(|error| failed(&error)).ok()?;
+        node.packages.open(Desk {
+            store: store.clone(),
+            consignee: Arc::new(courier.clone()),
+        });
         tokio::spawn(courier.clone().run());
         Some(Self {
             store,

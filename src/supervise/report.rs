@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use super::packages::Packages;
+use super::packages::Depot;
 use super::safe::Safe;
 use super::{Shared, filtering, networks};
 use crate::api::line::LineStatus;
@@ -81,11 +81,7 @@ impl Shared {
             led: self.shown.status(),
             storage: StorageStatus::from(&vitals.storage),
             power: PowerStatus::from(vitals.power),
-            packages: self
-                .packages
-                .as_ref()
-                .map(Packages::carriage)
-                .unwrap_or_default(),
+            packages: self.depot.as_ref().map(Depot::carriage).unwrap_or_default(),
         }
     }
 

@@ -46,7 +46,7 @@ pub fn thin(rate: Rate, packed: bool) -> Thin {
 
 /// What of the rate is used, bytes per second: a tenth is left to the acknowledgements of what the peer sends, which
 /// nobody here sees, and to a radio that is a little slower than its name.
-pub(super) fn share(rate: Rate) -> u64 {
+pub fn share(rate: Rate) -> u64 {
     rate.bytes() * 9 / 10
 }
 

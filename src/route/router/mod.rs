@@ -18,6 +18,7 @@ mod receive;
 mod receive_tak;
 mod reference;
 mod replay;
+mod resources;
 mod scratch;
 mod server;
 mod spooling;

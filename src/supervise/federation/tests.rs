@@ -24,6 +24,7 @@ fn a_refused_peer_reads_why_at_its_own_state_unless_it_is_connected() {
         meters: Meters::default(),
         large_events: Arc::new(Semaphore::new(1)),
         message_limit: 1024,
+        packages: Packages::default(),
         timing,
     };
     let observer = tell_refused(&node);

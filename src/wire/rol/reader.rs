@@ -41,8 +41,9 @@ pub struct Rol {
     pub program: String,
     /// Groups, provenance, hops and short unknown fields, as they stand in the message.
     pub envelope: Bytes,
-    /// The message as it came, if it is [`Meaning::Other`] and not longer than [`RELAY_LIMIT`].
-    pub whole: Option<Bytes>,
+    /// All other fields as they stand there, if it is [`Meaning::Other`] and not longer than [`RELAY_LIMIT`]: the body,
+    /// behind which a relay puts what it makes of the envelope.
+    pub body: Option<Bytes>,
     /// The first payload, where it stood before the program in a short message.
     pub payload: Option<Bytes>,
     /// How many payloads it had.
@@ -59,7 +60,7 @@ enum State {
     Field,
     /// Inside a string that is kept as the program.
     Program(u64),
-    /// Inside a field that goes into the envelope, or nowhere.
+    /// Inside any other field; whether it goes into the envelope.
     Other(u64, bool),
     /// Inside the data of a payload that is given on.
     Data(u64),
@@ -83,7 +84,7 @@ pub struct Reader {
     text: Vec<u8>,
     meaning: Option<Meaning>,
     envelope: Vec<u8>,
-    whole: Option<Vec<u8>>,
+    body: Option<Vec<u8>>,
     kept: Option<(usize, usize)>,
     payloads: u32,
 }
@@ -110,7 +111,7 @@ impl Reader {
             text: Vec::new(),
             meaning: None,
             envelope: Vec::new(),
-            whole: is_short.then(Vec::new),
+            body: is_short.then(Vec::new),
             kept: None,
             payloads: 0,
         }
@@ -124,6 +125,16 @@ impl Reader {
     /// The program, once it is known.
     pub fn program(&self) -> Option<&str> {
         self.program.as_deref()
+    }
+
+    /// The program, once it is known; from now on it is not kept here, and empty at the end.
+    pub fn take_program(&mut self) -> Option<String> {
+        self.program.as_mut().map(std::mem::take)
+    }
+
+    /// Which payload it is that was told of last, from 1.
+    pub fn payload_number(&self) -> u32 {
+        self.payloads
     }
 
     /// What it means, once it is known.
@@ -215,12 +226,12 @@ impl Reader {
         if let Some(left) = &mut self.in_blob {
             *left -= length as u64;
         }
-        let gives_on = matches!(self.state, State::Data(_));
-        if let Some(whole) = self.whole.as_mut().filter(|_| !gives_on) {
-            if whole.capacity() == 0 {
-                whole.reserve_exact(length + self.left as usize);
+        let goes_elsewhere = matches!(self.state, State::Data(_) | State::Other(_, true));
+        if let Some(body) = self.body.as_mut().filter(|_| !goes_elsewhere) {
+            if body.capacity() == 0 {
+                body.reserve_exact(length + self.left as usize);
             }
-            whole.extend_from_slice(&piece);
+            body.extend_from_slice(&piece);
         }
         piece
     }
@@ -298,14 +309,14 @@ impl Reader {
             return Err(Unreadable("a payload has its data twice"));
         }
         let keeps =
-            self.whole.is_some() && self.meaning.is_none_or(|meaning| meaning == Meaning::Other);
+            self.body.is_some() && self.meaning.is_none_or(|meaning| meaning == Meaning::Other);
         if !keeps {
             self.state = State::Data(length);
             return Ok(Some(Step::Payload(length)));
         }
         self.state = State::Kept(length);
-        if let (Some(whole), 1) = (&self.whole, self.payloads) {
-            self.kept = Some((whole.len(), length as usize));
+        if let (Some(body), 1) = (&self.body, self.payloads) {
+            self.kept = Some((body.len(), length as usize));
         }
         Ok(None)
     }
@@ -325,6 +336,9 @@ impl Reader {
         if !fits {
             return Ok(None);
         }
+        if let Some(body) = &mut self.body {
+            body.truncate(body.len().saturating_sub(head_length));
+        }
         let room = self.more_room(head_length + length as usize);
         self.envelope.extend_from_slice(&self.head[..head_length]);
         Ok(room)
@@ -336,7 +350,7 @@ impl Reader {
         let program = Program::read(&text).map_err(|error| Unreadable(error.words()))?;
         self.meaning = Some(program.meaning());
         if program.meaning() != Meaning::Other && self.kept.is_none() {
-            self.whole = None;
+            self.body = None;
         }
         self.program = Some(text);
         Ok(())
@@ -345,11 +359,11 @@ impl Reader {
     fn end(&mut self) -> Result<Rol, Unreadable> {
         let program = self.program.take();
         let program = program.ok_or(Unreadable("it has no program"))?;
-        let whole = self.whole.take().map(Bytes::from);
-        let payload = match (&whole, self.kept) {
-            (Some(whole), Some((at, length))) => whole
+        let body = self.body.take().map(Bytes::from);
+        let payload = match (&body, self.kept) {
+            (Some(body), Some((at, length))) => body
                 .get(at..at + length)
-                .map(|_| whole.slice(at..at + length)),
+                .map(|_| body.slice(at..at + length)),
             _ => None,
         };
         let is_other = self.meaning == Some(Meaning::Other);
@@ -357,7 +371,7 @@ impl Reader {
             program,
             envelope: std::mem::take(&mut self.envelope).into(),
             payload: payload.filter(|_| !is_other),
-            whole: whole.filter(|_| is_other),
+            body: body.filter(|_| is_other),
             payloads: self.payloads,
         })
     }
