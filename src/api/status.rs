@@ -56,7 +56,7 @@ pub struct Status {
     pub power: PowerStatus,
     /// Data packages between federates.
     #[serde(default)]
-    pub packages: Carriage,
+    pub carriage: Carriage,
 }
 
 /// The box itself.
@@ -367,7 +367,7 @@ pub(crate) mod tests {
                 under_voltage: Some(false),
                 under_voltage_seen: Some(true),
             },
-            packages: Carriage::default(),
+            carriage: Carriage::default(),
         }
     }
 

@@ -131,7 +131,7 @@ fn table(status: &Status) -> String {
     }
     text.push_str(&servers::table(&status.servers, &status.clock.utc, WIDTH));
     text.push_str(&meshes::table(&status.meshes, &status.clock.utc, WIDTH));
-    text.push_str(&carriage::table(&status.packages));
+    text.push_str(&carriage::table(&status.carriage));
     text
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use crate::budget::LARGE_EVENTS;
 use crate::config::{Config, Limits, Peer, Protocol, Uplink};
 use crate::link::board::{PeerBoard, PeerState};
+use crate::link::courier::Courier;
 use crate::link::door::Door;
 use crate::link::fed1;
 use crate::link::fed2::companion::Feature;
@@ -33,8 +34,8 @@ use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
 use crate::route::groups::Groups;
 
+use super::courier;
 use super::filtering;
-use super::packages::Depot;
 use super::spool;
 use super::timekeeper::Timekeeper;
 
@@ -59,7 +60,7 @@ pub(super) struct Federation {
     acceptor: Acceptor,
     echo: EchoDesk,
     clock: Timekeeper,
-    depot: Option<Depot>,
+    courier: Option<Courier>,
     /// Hears of changes of the network for as long as there is federation.
     _watching: Option<Watching>,
 }
@@ -155,7 +156,7 @@ impl Federation {
             acceptor,
             echo,
             clock,
-            depot: None,
+            courier: None,
             _watching: watching.ok(),
         })
     }
@@ -171,8 +172,8 @@ impl Federation {
     }
 
     /// Who carries data packages.
-    pub(super) fn set_depot(&mut self, depot: Option<Depot>) {
-        self.depot = depot;
+    pub(super) fn set_courier(&mut self, courier: Option<Courier>) {
+        self.courier = courier;
     }
 
     /// Accepts federates on one more socket.
@@ -264,8 +265,8 @@ impl Federation {
             router.note_directions(now);
         });
         self.node.groups.set(groups);
-        if let Some(depot) = &self.depot {
-            depot.apply(config, |peer| uploads::destination(self, peer));
+        if let Some(courier) = &self.courier {
+            courier::apply(courier, config, |peer| uploads::destination(self, peer));
         }
 
         let uplinks_changed = self.uplinks != config.uplinks;

@@ -4,6 +4,7 @@ mod announce;
 pub mod blackbox;
 pub mod changes;
 mod check;
+mod courier;
 mod desk;
 mod error;
 mod federation;
@@ -13,7 +14,6 @@ mod listeners;
 mod machine;
 mod meshes;
 mod networks;
-mod packages;
 mod rates;
 mod report;
 pub mod safe;
@@ -42,6 +42,7 @@ use crate::budget::{self, Budget};
 use crate::config::Config;
 use crate::led::Signal;
 use crate::link::board::PeerBoard;
+use crate::link::courier::Courier;
 use crate::link::fed2::echo::EchoDesk;
 use crate::link::hub::Hub;
 use crate::link::meter::Meters;
@@ -62,7 +63,6 @@ use lamp::{Fitting, Shown};
 use listeners::Listeners;
 use machine::Machine;
 use meshes::Meshes;
-use packages::Depot;
 use rates::Rates;
 use safe::Safe;
 use servers::Servers;
@@ -125,7 +125,7 @@ struct Shared {
     /// The same for servers.
     server_rates: Mutex<Rates>,
     echo: EchoDesk,
-    depot: Option<Depot>,
+    courier: Option<Courier>,
     black_box: BlackBox,
     checks: check::SharedChecks,
     shown: Shown,
@@ -230,12 +230,11 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     };
     let mut federation =
         Federation::new(&config, &own, &federate_id, shares).map_err(StartError::Tls)?;
-    let api_port = bound.api.map(|api| api.port());
-    let depot = match safe {
-        None => Depot::open(&state, &config, federation.node(), api_port),
-        Some(_) => None,
-    };
-    federation.set_depot(depot.clone());
+    let courier = kept.as_ref().and_then(|packages| {
+        let port = bound.api.map(|api| api.port());
+        courier::open(&state, &config, federation.node(), packages, port)
+    });
+    federation.set_courier(courier.clone());
     let mut servers = Servers::new(
         &config,
         &federate_id,
@@ -266,7 +265,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         rates: Mutex::default(),
         server_rates: Mutex::default(),
         echo: federation.echo(),
-        depot,
+        courier,
         black_box,
         checks: check::SharedChecks::default(),
         shown: Shown::default(),

@@ -2,7 +2,6 @@
 
 use std::sync::PoisonError;
 
-use super::packages::Depot;
 use super::safe::Safe;
 use super::{Shared, filtering, networks};
 use crate::api::line::LineStatus;
@@ -15,6 +14,7 @@ use crate::api::status::{
 use crate::clock::skew::Offset;
 use crate::config::Peer;
 use crate::counters::Counters;
+use crate::link::courier::Courier;
 use crate::link::hindrance::Hindrance;
 
 impl Shared {
@@ -81,7 +81,7 @@ impl Shared {
             led: self.shown.status(),
             storage: StorageStatus::from(&vitals.storage),
             power: PowerStatus::from(vitals.power),
-            packages: self.depot.as_ref().map(Depot::carriage).unwrap_or_default(),
+            carriage: (self.courier.as_ref().map(Courier::carriage)).unwrap_or_default(),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::route::trace::Mark;
 /// Errands under way at once.
 pub const MOST_ERRANDS: usize = 12;
 /// All their requests together, bytes.
-pub const MOST_BYTES: usize = 16 * 1024;
+pub const MOST_BYTES: usize = 12 * 1024;
 /// Announcements that are remembered against coming again.
 pub const REMEMBERED: usize = 64;
 /// Federates that a package is handed to at once.

@@ -23,6 +23,8 @@ use crate::wire::fig;
 
 /// Requests that may wait for the carrier.
 pub const MOST_PACKAGES: usize = 6;
+/// All of them together, bytes.
+pub const PACKAGES_BYTES: usize = 6 * 1024;
 /// Longest request, as a `FederatedEvent`, bytes.
 pub const PACKAGE_REQUEST: usize = 4 * 1024 - 512;
 
@@ -40,6 +42,18 @@ pub struct Package {
     pub to: Vec<Onward>,
     /// Where what becomes of it is noted.
     pub mark: Mark,
+}
+
+impl Package {
+    fn bytes(&self) -> usize {
+        let own = |onward: &&Onward| onward.message != self.message;
+        let others = self
+            .to
+            .iter()
+            .filter(own)
+            .map(|onward| onward.message.len());
+        self.message.len() + others.sum::<usize>()
+    }
 }
 
 /// A federate that may have a package.
@@ -109,6 +123,17 @@ impl Packages {
         }
     }
 
+    /// Puts a request into the queue, if there is room.
+    fn queue(&mut self, package: Package) -> Result<(), Package> {
+        let bytes: usize = self.waiting.iter().map(Package::bytes).sum();
+        if self.waiting.len() >= MOST_PACKAGES || bytes + package.bytes() > PACKAGES_BYTES {
+            return Err(package);
+        }
+        self.waiting.push_back(package);
+        self.wake();
+        Ok(())
+    }
+
     fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -159,26 +184,21 @@ impl Router {
             return 0;
         }
         let from = self.federate_name(from).map(str::to_owned);
-        match message {
-            Some(message) if self.packages.waiting.len() < MOST_PACKAGES => {
-                let count = u16::try_from(to.len()).unwrap_or(u16::MAX);
-                self.packages.waiting.push_back(Package {
-                    from,
-                    message,
-                    groups,
-                    to,
-                    mark,
-                });
-                self.packages.wake();
-                count
-            }
-            _ => {
-                for onward in to {
-                    self.package_ended(&onward.peer, mark, Err(Reason::PackageQueue));
-                }
-                0
-            }
+        let count = u16::try_from(to.len()).unwrap_or(u16::MAX);
+        let package = Package {
+            from,
+            message: message.unwrap_or_default(),
+            groups,
+            to,
+            mark,
+        };
+        let Err(package) = self.packages.queue(package) else {
+            return count;
+        };
+        for onward in package.to {
+            self.package_ended(&onward.peer, mark, Err(Reason::PackageQueue));
         }
+        0
     }
 
     /// A federate's request, as an event: it waits for its bytes.
@@ -196,18 +216,17 @@ impl Router {
         if message.len() > PACKAGE_REQUEST {
             return Err(Reason::Oversize);
         }
-        if self.packages.waiting.len() >= MOST_PACKAGES {
-            return Err(Reason::PackageQueue);
-        }
-        self.packages.waiting.push_back(Package {
+        let package = Package {
             from: Some(peer),
             message: Bytes::copy_from_slice(message),
             groups,
             to: Vec::new(),
             mark: Mark::default(),
-        });
-        self.packages.wake();
-        Ok(Verdict::Consumed)
+        };
+        match self.packages.queue(package) {
+            Ok(()) => Ok(Verdict::Consumed),
+            Err(_) => Err(Reason::PackageQueue),
+        }
     }
 
     /// Judges a federate's request before its bytes are fetched, by what a peer's settings say of its events. What is
