@@ -165,6 +165,21 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::NotInTak => {
             "longer than 64 KiB as a TakMessage, which is more than clients on TAK protocol v1 take; those on XML got it"
         }
+        Reason::PackageQueue => {
+            "more data packages were announced than are carried at once: wait until those under way are over"
+        }
+        Reason::PackageMissing => {
+            "a data package was announced and its bytes never came: its sender must upload it to this box first"
+        }
+        Reason::PackageTooLarge => {
+            "the data package is larger than `package_limit_mib` of {of}, or `max_package_mib` of [packages], allows"
+        }
+        Reason::PackageBlocked => {
+            "the data package holds a file that `package_block_extensions` of {of} names"
+        }
+        Reason::PackageRefused => {
+            "the other end does not take the data package: `status` has its words"
+        }
         Reason::Resource => {
             "a data package, mission or data feed that nobody here takes: see data_packages_in and relay_missions"
         }

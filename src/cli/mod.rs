@@ -5,8 +5,11 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+#[cfg(any(feature = "pages", test))]
+use clap::CommandFactory;
+use clap::{Parser, Subcommand};
 
+mod carriage;
 pub mod cert;
 pub mod check;
 pub mod config;
@@ -23,6 +26,7 @@ pub mod local;
 mod meshes;
 pub mod output;
 pub mod own;
+#[cfg(feature = "pages")]
 pub mod pages;
 pub mod paths;
 pub mod peer;
@@ -108,8 +112,10 @@ enum Command {
     /// Show and change which slot of the card boots
     Slot(slot::Arguments),
     /// Print a completion script
+    #[cfg(feature = "pages")]
     Completions(pages::Completions),
     /// Print the manual page
+    #[cfg(feature = "pages")]
     Man(pages::Man),
 }
 
@@ -170,7 +176,9 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Update(arguments) => update::run(arguments, &places()?),
         Command::Provision(arguments) => provision::run(arguments, &cli.global, &places()?),
         Command::Slot(arguments) => slot::run(arguments),
+        #[cfg(feature = "pages")]
         Command::Completions(arguments) => pages::completions(arguments, Cli::command()),
+        #[cfg(feature = "pages")]
         Command::Man(arguments) => pages::man(arguments, Cli::command()),
     }
 }

@@ -11,6 +11,7 @@ use super::filter::{FILTER_KEYS, RawFilters};
 use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
 use super::mesh::{MESH_KEYS, RawMesh};
+use super::packages::written::{PACKAGES_KEYS, RawPackages};
 use super::probe::RawProbe;
 use super::server::{RawServer, SERVER_KEYS};
 use super::uplinks::{RawUplink, UPLINK_KEYS};
@@ -22,6 +23,7 @@ pub(super) const TOP_KEYS: &[&str] = &[
     "listen",
     "led",
     "clock",
+    "packages",
     "limits",
     "console",
     "keepalive",
@@ -82,6 +84,10 @@ const PEER_KEYS: &[&str] = &[
     "legacy_no_client_certificate",
     "data_packages_in",
     "data_packages_out",
+    "package_limit_mib",
+    "package_block_extensions",
+    "package_port",
+    "relay_missions",
     "filter",
     "filters",
     "federation_filter",
@@ -100,6 +106,7 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "listen" => Some(("[listen]", LISTEN_KEYS)),
         "led" => Some(("[led]", LED_KEYS)),
         "clock" => Some(("[clock]", CLOCK_KEYS)),
+        "packages" => Some(("[packages]", PACKAGES_KEYS)),
         "limits" => Some(("[limits]", Limits::KEYS)),
         "console" => Some(("[console]", CONSOLE_KEYS)),
         "uplink" => Some(("[[uplink]]", UPLINK_KEYS)),
@@ -179,6 +186,9 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         (_, "allow_types" | "block_types" | "cot_types") => {
             "write a list of types such as [\"a-f\", \"b-t-f\"]".into()
         }
+        ("peer", "package_block_extensions") => {
+            "write a list of extensions such as [\"pref\", \"exe\"]".into()
+        }
         (_, "allow_callsigns" | "block_callsigns") => {
             "write a list of callsigns such as [\"ALPHA*\"]".into()
         }
@@ -192,12 +202,14 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
             | "compress"
             | "data_packages_in"
             | "data_packages_out"
+            | "relay_missions"
             | "legacy_no_client_certificate",
         )
         | ("server", "enabled" | "incoming" | "outgoing" | "tls")
         | ("led", "active_low")
         | ("uplink", "metered")
         | ("mesh", "incoming" | "outgoing" | "data_packages_in" | "data_packages_out")
+        | ("packages", "enabled")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
         ("clock", "gpsd") => {
             "write host:port in quotes such as \"127.0.0.1:2947\", or \"\" for off".into()
@@ -207,6 +219,10 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
             "write an address in quotes such as \"0.0.0.0:9001\", a list of them, or \"\" for off"
                 .into()
         }
+        ("packages", "federation_port") => {
+            "write a port without quotes such as 8444, or false for off".into()
+        }
+        ("packages", key) if key != table => "write a whole number without quotes".into(),
         ("mesh", "ttl") => "write a whole number without quotes, 1 to 255".into(),
         ("mesh", "mesh") => "begin each mesh with a line [[mesh]]".into(),
         ("uplink", "uplink") => "begin each uplink with a line [[uplink]]".into(),
@@ -227,6 +243,7 @@ pub(super) struct RawConfig {
     pub(super) listen: RawListen,
     pub(super) led: RawLed,
     pub(super) clock: RawClock,
+    pub(super) packages: RawPackages,
     pub(super) limits: RawLimits,
     pub(super) console: RawConsole,
     pub(super) uplink: Vec<Spanned<RawUplink>>,
@@ -306,6 +323,10 @@ pub(super) struct RawPeer {
     pub(super) legacy_no_client_certificate: Option<Spanned<bool>>,
     pub(super) data_packages_in: Option<bool>,
     pub(super) data_packages_out: Option<bool>,
+    pub(super) package_limit_mib: Option<Spanned<i64>>,
+    pub(super) package_block_extensions: Option<Spanned<Vec<String>>>,
+    pub(super) package_port: Option<Spanned<i64>>,
+    pub(super) relay_missions: Option<bool>,
     #[serde(alias = "filters", alias = "federation_filter")]
     pub(super) filter: Option<Spanned<RawFilters>>,
 }

@@ -14,6 +14,8 @@ use super::led::Led;
 use super::limits::Limits;
 use super::mesh::Mesh;
 use super::network::{LOCAL_NETWORK, NetworkSettings};
+use super::packages::Packages;
+use super::peer_packages::PeerPackages;
 use super::probe::Probe;
 use super::protocol::{Flavour, Protocol};
 use super::rate::Rate;
@@ -44,6 +46,8 @@ pub struct Config {
     pub led: Led,
     /// Where the time of day comes from.
     pub clock: ClockSources,
+    /// Data packages.
+    pub packages: Packages,
     /// Every bound of the box.
     pub limits: Limits,
     /// Side connections to other boxes may be opened, and answered, to learn how long networks remember idle links.
@@ -136,6 +140,8 @@ pub struct Peer {
     pub data_packages_in: bool,
     /// Let it have data packages and files of ours.
     pub data_packages_out: bool,
+    /// How large they may be, what they may hold, and where they are uploaded.
+    pub packages: PeerPackages,
     /// What may cross the link, each way.
     pub filters: Filters,
 }
@@ -166,6 +172,7 @@ impl Default for Config {
             listen: Listen::default(),
             led: Led::default(),
             clock: ClockSources::default(),
+            packages: Packages::default(),
             limits: Limits::default(),
             keepalive_discovery: true,
             console_idle_minutes: CONSOLE_IDLE_MINUTES,

@@ -492,7 +492,7 @@ impl Inner {
             }
         }
         packages.sort_unstable();
-        for half in halves.iter().filter(|half| unlink(half).is_ok()) {
+        for half in halves.iter().filter(|half| fs::remove_file(half).is_ok()) {
             tracing::debug!("removed {}: half done", half.display());
             self.tallies.settled.fetch_add(1, Ordering::Relaxed);
         }

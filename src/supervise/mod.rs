@@ -4,6 +4,7 @@ mod announce;
 pub mod blackbox;
 pub mod changes;
 mod check;
+mod courier;
 mod desk;
 mod error;
 mod federation;
@@ -41,6 +42,7 @@ use crate::budget::{self, Budget};
 use crate::config::Config;
 use crate::led::Signal;
 use crate::link::board::PeerBoard;
+use crate::link::courier::Courier;
 use crate::link::fed2::echo::EchoDesk;
 use crate::link::hub::Hub;
 use crate::link::meter::Meters;
@@ -123,6 +125,7 @@ struct Shared {
     /// The same for servers.
     server_rates: Mutex<Rates>,
     echo: EchoDesk,
+    courier: Option<Courier>,
     black_box: BlackBox,
     checks: check::SharedChecks,
     shown: Shown,
@@ -227,6 +230,11 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     };
     let mut federation =
         Federation::new(&config, &own, &federate_id, shares).map_err(StartError::Tls)?;
+    let courier = kept.as_ref().and_then(|packages| {
+        let port = bound.api.map(|api| api.port());
+        courier::open(&state, &config, federation.node(), packages, port)
+    });
+    federation.set_courier(courier.clone());
     let mut servers = Servers::new(
         &config,
         &federate_id,
@@ -257,6 +265,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         rates: Mutex::default(),
         server_rates: Mutex::default(),
         echo: federation.echo(),
+        courier,
         black_box,
         checks: check::SharedChecks::default(),
         shown: Shown::default(),

@@ -32,6 +32,7 @@ use super::rol;
 use super::standby;
 use crate::link::federate::node::{Node, PeerSettings};
 use crate::link::federate::registry::{Candidate, Cutter, Side};
+use crate::link::federate::trickle::Trickle;
 use crate::link::federate::trouble;
 
 /// ServerEventStreams of one connection. TAK opens a newer one beside the old one; more have no use.
@@ -83,11 +84,11 @@ impl Methods {
         readers: TaskScope,
     ) -> Arc<Self> {
         let companion = node.companions.companion(&peer.name, peer.is_packed());
-        let flow = Flow::limited(
-            peer.rate,
-            node.meters.connection(&peer.name),
-            companion.packing().clone(),
-        );
+        let meter = node.meters.connection(&peer.name);
+        if let Some(rate) = peer.rate {
+            companion.set_trickle(Trickle::new(rate, meter.clone()));
+        }
+        let flow = Flow::limited(peer.rate, meter, companion.packing().clone());
         Arc::new(Self {
             introduction: Introduction::new(&node),
             rol: rol::Outgoing::new(&node, &peer.name, &flow, readers.clone()),

@@ -53,6 +53,11 @@ pub fn share(rate: Rate) -> u64 {
 /// So much longer is a batch that is packed.
 pub const PACKED_BATCHES: usize = 4;
 
+/// Longest piece of something large, bytes: a tenth of a second of the rate, so that no event waits for long behind it.
+pub(super) fn record(rate: Rate) -> usize {
+    (rate.bytes() / 10).max(LEAST_BATCH) as usize
+}
+
 fn batch(rate: Rate) -> usize {
     (rate.bytes() / BATCHES_PER_SECOND).max(LEAST_BATCH) as usize
 }
