@@ -77,8 +77,12 @@ impl Consignee for Clerk {
         self.note(Told::Detached(federate.into()));
     }
 
-    fn admits(&self, _: &str, _: &Resource, _: u64) -> Result<(), Refusal> {
-        self.refuses.lock().unwrap().clone().map_or(Ok(()), Err)
+    fn admits(&self, federate: &str, _: &Resource, _: u64) -> Result<(), Refusal> {
+        let Some(why) = self.refuses.lock().unwrap().clone() else {
+            return Ok(());
+        };
+        self.note(Told::Refused(federate.into(), why.clone()));
+        Err(why)
     }
 
     fn arrived(&self, federate: &str, details: Details, _: Way) {
