@@ -3,11 +3,14 @@
 //! Figures marked "measured" are those of the architecture study, sections 2.1 and 5.8; the others follow from the
 //! limits. Pure arithmetic: the same limits give the same table.
 
+pub mod parcels;
+mod row;
 pub mod visitors;
 mod words;
 
 use std::fmt;
 
+pub use row::Row;
 pub use words::OverBudget;
 
 use crate::clock::gps;
@@ -104,28 +107,6 @@ const SLACK_PERCENT: u64 = 15;
 /// envelope.
 pub fn control_line(limits: &Limits) -> u64 {
     kib(limits.max_event_kib) * 5 / 4 + 16 * KIB
-}
-
-/// One line of the sum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
-    /// What needs the memory.
-    pub item: &'static str,
-    /// Bytes for one.
-    pub each: u64,
-    /// How many at most.
-    pub count: u64,
-    /// The limit that makes it smaller, if one does.
-    pub key: Option<&'static str>,
-    /// What is in it.
-    pub why: &'static str,
-}
-
-impl Row {
-    /// Bytes for all.
-    pub fn total(&self) -> u64 {
-        self.each * self.count
-    }
 }
 
 /// The whole sum. Displays as a table.
@@ -359,6 +340,8 @@ fn heap(limits: &Limits) -> Vec<Row> {
             Some("waiting_kib"),
             "all outboxes together, with 128 bytes beside each event's own",
         ),
+        parcels::KEPT,
+        parcels::ON_ITS_WAY,
         row(
             "TAK protocol v1",
             TAK_FORM,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::CheckReport;
 use super::connection::ConnectionInfo;
+use super::packages::{PackageEntry, PackagePiece};
 use super::status::{PeerState, Status};
 use super::token::TokenEntry;
 use super::update::UpdateReport;
@@ -144,6 +145,22 @@ pub enum Request {
     FirstPassword,
     /// What does another server need to federate with us?
     Connection,
+    /// Which data packages are kept? A page of them, by hash.
+    Packages {
+        /// Behind this one; none = from the beginning.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+    },
+    /// Take a piece of a data package.
+    PackagePiece {
+        /// The piece.
+        piece: PackagePiece,
+    },
+    /// Remove a data package.
+    PackageRemove {
+        /// Its SHA-256.
+        hash: String,
+    },
     /// The latest lines of the log.
     Log {
         /// At most so many.
@@ -172,6 +189,9 @@ impl Request {
                 | Self::TokenAdd { .. }
                 | Self::PasswordSet { .. }
                 | Self::TokenRevoke { .. }
+                | Self::Packages { .. }
+                | Self::PackagePiece { .. }
+                | Self::PackageRemove { .. }
         )
     }
 }
@@ -197,6 +217,10 @@ pub enum Response {
     Checked(Vec<ConfigFault>),
     /// To [`Request::ConfigCommit`], [`Request::ConfigConfirm`], [`Request::ConfigRollback`].
     Committed(Committed),
+    /// To [`Request::Packages`]; empty behind the last one.
+    Packages(Vec<PackageEntry>),
+    /// To [`Request::PackagePiece`]: so many bytes are there.
+    PackageAt(u64),
     /// To [`Request::Log`], the oldest first.
     Log(Vec<String>),
     /// To [`Request::Check`] and [`Request::CheckAgain`].

@@ -10,6 +10,7 @@ use super::clock::ClockStatus;
 use super::groups::{NetworkStatus, PeerGroupsStatus};
 use super::line::LineStatus;
 use super::meshes::MeshStatus;
+use super::packages::PackagesStatus;
 use super::sending::SendingStatus;
 use super::servers::ServerStatus;
 use super::spool::SpoolStatus;
@@ -57,6 +58,9 @@ pub struct Status {
     /// Data packages between federates.
     #[serde(default)]
     pub carriage: Carriage,
+    /// Data packages; none: they are off.
+    #[serde(default)]
+    pub packages: Option<PackagesStatus>,
 }
 
 /// The box itself.
@@ -368,6 +372,7 @@ pub(crate) mod tests {
                 under_voltage_seen: Some(true),
             },
             carriage: Carriage::default(),
+            packages: Some(PackagesStatus::default()),
         }
     }
 

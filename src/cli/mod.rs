@@ -26,6 +26,7 @@ pub mod local;
 mod meshes;
 pub mod output;
 pub mod own;
+pub mod packages;
 #[cfg(feature = "pages")]
 pub mod pages;
 pub mod paths;
@@ -87,6 +88,8 @@ enum Command {
     Token(token::Arguments),
     /// Take over peers that a federation.json declares
     Import(import::Arguments),
+    /// Show, add and remove the data packages that the box keeps
+    Packages(packages::Arguments),
     /// Read a configuration without a box, and say what is worth a word in it
     Lint(lint::Arguments),
     /// Print a commented configuration, or check one
@@ -166,6 +169,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Export(arguments) => own::export(arguments, &places()?),
         Command::Token(arguments) => token::run(arguments, &places()?),
         Command::Import(arguments) => import::run(arguments, &places()?),
+        Command::Packages(arguments) => packages::run(arguments, &places()?),
         Command::Lint(arguments) => lint::run(arguments, &places()?),
         Command::Config(arguments) => config::run(arguments, &places()?),
         Command::Console(arguments) => console::run(arguments, &places()?),

@@ -50,6 +50,22 @@ impl Clerk {
         self.0.send(work).await.map_err(|_| NoClerk)?;
         answer.await.map_err(|_| NoClerk)
     }
+
+    /// Leaves something to be done some time; where too much waits, it is done at once.
+    pub fn leave(&self, act: impl FnOnce() + Send + 'static) {
+        let work: Work = Box::new(act);
+        if let Err(
+            mpsc::error::TrySendError::Full(work) | mpsc::error::TrySendError::Closed(work),
+        ) = self.0.try_send(work)
+        {
+            work();
+        }
+    }
+
+    /// Drops something on the thread.
+    pub fn let_go<T: Send + 'static>(&self, what: T) {
+        self.leave(move || drop(what));
+    }
 }
 
 impl fmt::Debug for Clerk {

@@ -220,6 +220,11 @@ impl Federation {
         self.credentials.clone()
     }
 
+    /// Whose certificates are registered.
+    pub(super) fn roster(&self) -> Roster {
+        self.roster.clone()
+    }
+
     /// The door, which the local clients share.
     pub(super) fn door(&self) -> Door {
         self.door.clone()

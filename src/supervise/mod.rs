@@ -14,6 +14,7 @@ mod listeners;
 mod machine;
 mod meshes;
 mod networks;
+mod packages;
 mod rates;
 mod report;
 pub mod safe;
@@ -134,6 +135,7 @@ struct Shared {
     bound: api::status::ListenStatus,
     /// Of each local network, its plain listener and its TLS listener.
     bound_in_networks: Vec<[Option<SocketAddr>; 2]>,
+    packages: packages::Kept,
     stop: channel::Sender<bool>,
     orders: mpsc::Sender<Order>,
     changes: Changes,
@@ -219,6 +221,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         listeners = Listeners::default();
         tracing::error!("safe mode, no peers and no clients: {safe}");
     }
+    let packages = packages::Kept::open(&state, &config, safe.is_some());
     let bound = listeners.bound();
     let bound_in_networks = listeners.bound_in_networks();
     let shares = Shares {
@@ -230,7 +233,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     };
     let mut federation =
         Federation::new(&config, &own, &federate_id, shares).map_err(StartError::Tls)?;
-    let courier = kept.as_ref().and_then(|packages| {
+    let courier = packages.as_ref().and_then(|packages| {
         let port = bound.api.map(|api| api.port());
         courier::open(&state, &config, federation.node(), packages, port)
     });
@@ -273,6 +276,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         fingerprint: own.identity.fingerprint(),
         bound,
         bound_in_networks,
+        packages,
         stop,
         orders,
         refusals: refusals.clone(),
@@ -298,7 +302,12 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     ));
     let turns = Arc::new(Turns::new(Arc::clone(&desk) as Arc<dyn Control>));
     let controlling = tokio::spawn(api::serve(control, Arc::clone(&turns)));
-    let web = web::Settings { turns, access };
+    let web = web::Settings {
+        turns,
+        access,
+        packages: shared.packages.as_ref().cloned(),
+        base: web::base(&config, &shared.bound),
+    };
     networks::set(&hub, &config);
     let clients = listeners
         .serve(
@@ -335,6 +344,9 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
                 shared.clock.look(&shared.hub);
                 watch.look(&shared);
                 machine.look(&shared);
+                if let Some(packages) = shared.packages.as_ref() {
+                    packages.look(&shared);
+                }
                 if shared.changes.is_due(shared.hub.now().mono_ms) {
                     drop(tokio::task::spawn_blocking({
                         let desk = Arc::clone(&desk);

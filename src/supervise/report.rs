@@ -82,6 +82,7 @@ impl Shared {
             storage: StorageStatus::from(&vitals.storage),
             power: PowerStatus::from(vitals.power),
             carriage: (self.courier.as_ref().map(Courier::carriage)).unwrap_or_default(),
+            packages: self.packages.status(),
         }
     }
 

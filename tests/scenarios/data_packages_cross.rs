@@ -85,7 +85,7 @@ pub fn kept(at: &TomboloBox, hash: &Hash) -> Option<Vec<u8>> {
 }
 
 fn carriage(at: &TomboloBox) -> Value {
-    at.status().value("/packages")
+    at.status().value("/carriage")
 }
 
 /// How the carriage of a package ended there.

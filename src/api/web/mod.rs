@@ -6,8 +6,10 @@ pub mod federation;
 mod fields;
 mod filters;
 pub mod freetakserver;
+pub mod marti;
 pub mod metrics;
 pub mod openapi;
+mod packages;
 mod problem;
 mod reply;
 mod route;
@@ -55,6 +57,8 @@ pub struct Shared {
     pub longest: usize,
     /// Tells when the box stops.
     pub stop: watch::Receiver<bool>,
+    /// Data packages; none: they are off.
+    pub marti: Option<Arc<marti::Marti>>,
     /// One password is looked at at a time.
     pub signing_in: Semaphore,
 }
@@ -94,6 +98,12 @@ impl Answer for Web {
         mut request: HttpRequest<Incoming>,
         visitor: Visitor,
     ) -> HttpResponse<Body> {
+        if let Some(marti) = self.shared.marti.as_ref().filter(|_| !self.is_local)
+            && request.uri().path().starts_with(marti::PREFIX)
+        {
+            let caller = visitor.certificate.map(marti::Caller::Client);
+            return marti.answer(&mut request, caller).await;
+        }
         let mut grant = None;
         let answered = self.dispatch(&mut request, &visitor, &mut grant).await;
         if answered.is_err() {
@@ -140,6 +150,10 @@ impl Web {
             let grant = grant.ok_or_else(Problem::internal)?;
             return stream::open(&self.shared, request, token, grant, visitor);
         }
+        if matches!(route.does, Does::ListsPackages) {
+            let marti = self.shared.marti.as_ref();
+            return Ok(marti.ok_or_else(packages::off)?.packages());
+        }
         let (body, _large) = self.body(route, request).await?;
         let reply = match route.does {
             Does::Asks(does) => {
@@ -175,7 +189,7 @@ impl Web {
                 200,
                 &openapi::document(self.table, env!("CARGO_PKG_VERSION")),
             ),
-            Does::Watches => return Err(Problem::internal()),
+            Does::Watches | Does::ListsPackages => return Err(Problem::internal()),
         };
         Ok(reply.into_response())
     }

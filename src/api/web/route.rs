@@ -89,6 +89,8 @@ pub enum Does {
     SignsOut,
     /// Streams events over a WebSocket.
     Watches,
+    /// Lists data packages, piece by piece.
+    ListsPackages,
     /// Tells of the API itself.
     Describes,
 }

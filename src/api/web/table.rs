@@ -6,6 +6,7 @@ use super::federation;
 use super::fields::{Kind, may, must, schema};
 use super::freetakserver;
 use super::metrics;
+use super::packages;
 use super::reply::JSON;
 use super::route::{Does, Gives, Route, Shape, Takes, Who};
 use super::shown;
@@ -198,6 +199,22 @@ pub const API: &[Route] = &[
         gives: NOTHING,
         faults: &[],
         does: Does::Changes(tokens::revoke),
+    },
+    asks(
+        "/api/packages",
+        "The data packages that the box keeps",
+        gives(200, JSON, Shape::ListOf(packages::shape)),
+        Does::ListsPackages,
+    ),
+    Route {
+        method: "DELETE",
+        path: "/api/packages/{name}",
+        who: ADMIN,
+        summary: "Remove a data package, by its SHA-256",
+        takes: Takes::Nothing,
+        gives: NOTHING,
+        faults: &[],
+        does: Does::Changes(packages::remove),
     },
     asks(
         "/metrics",

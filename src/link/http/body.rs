@@ -21,7 +21,8 @@ pub struct Body(Content);
 #[derive(Debug)]
 enum Content {
     Piece(Option<Bytes>),
-    Pieces(mpsc::Receiver<Bytes>, u64, Under),
+    /// What is left of a known length.
+    Pieces(mpsc::Receiver<Bytes>, Option<u64>, Under),
 }
 
 impl Default for Content {
@@ -70,8 +71,8 @@ impl Drop for Feed {
 }
 
 impl Body {
-    /// A body of `length` bytes, more than none, that comes in pieces; one waits, and one is on its way.
-    pub fn pieces(length: u64) -> (Feed, Self) {
+    /// A body that comes in pieces, of a length above 0 where it is known; one waits, and one is on its way.
+    pub fn pieces(length: Option<u64>) -> (Feed, Self) {
         let (pieces, receiver) = mpsc::channel(1);
         let under = Under::default();
         let feed = Feed {
@@ -118,10 +119,10 @@ impl http_body::Body for Body {
             Content::Pieces(pieces, left, _) => {
                 pieces.poll_recv(context).map(|piece| match piece {
                     Some(piece) => {
-                        *left = left.saturating_sub(piece.len() as u64);
+                        *left = left.map(|left| left.saturating_sub(piece.len() as u64));
                         Some(Ok(Frame::data(piece)))
                     }
-                    None if *left == 0 => None,
+                    None if left.is_none_or(|left| left == 0) => None,
                     None => Some(Err(CutShort)),
                 })
             }
@@ -131,15 +132,19 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Content::Piece(piece) => piece.is_none(),
-            Content::Pieces(_, left, _) => *left == 0,
+            Content::Pieces(_, left, _) => *left == Some(0),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(match &self.0 {
-            Content::Piece(piece) => piece.as_ref().map_or(0, |bytes| bytes.len() as u64),
-            Content::Pieces(_, left, _) => *left,
-        })
+        match &self.0 {
+            Content::Piece(piece) => {
+                SizeHint::with_exact(piece.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Content::Pieces(_, left, _) => {
+                left.map_or_else(SizeHint::default, SizeHint::with_exact)
+            }
+        }
     }
 }
 
