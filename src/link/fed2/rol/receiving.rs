@@ -218,7 +218,8 @@ impl Intake<'_> {
                     let program = reader.take_program().unwrap_or_default();
                     let resource = resource(&program)?;
                     let hash = self.admitted(desk, &resource, length);
-                    begun.by_consignee = hash.as_ref().is_err_and(|(_, by_consignee)| *by_consignee);
+                    begun.by_consignee =
+                        hash.as_ref().is_err_and(|(_, by_consignee)| *by_consignee);
                     begun.resource = Some(resource);
                     hash.map_err(|(why, _)| why)?
                 }

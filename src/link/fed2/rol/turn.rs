@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::budget::parcels;
 use crate::config::Rate;
 use crate::link::fed2::flow::Flow;
 use crate::link::federate::pace::{share, thin};
@@ -20,7 +21,7 @@ use crate::link::meter::Meter;
 use crate::route::rate::Account;
 
 /// Longest piece, bytes. One of all federates together is in memory beside those that are on their way.
-pub const PIECE: usize = 8 * 1024;
+pub const PIECE: usize = parcels::RESOURCE_PIECE as usize;
 
 /// Least piece on a link with a byte budget, bytes.
 const LEAST_PIECE: usize = 256;
