@@ -11,7 +11,7 @@ use crate::support::{
     track,
 };
 
-const MIB: u64 = 1024 * 1024;
+pub const MIB: u64 = 1024 * 1024;
 
 /// A store's bounds as the box has them by default.
 fn bounds() -> Bounds {
@@ -25,7 +25,7 @@ fn bounds() -> Bounds {
 }
 
 /// Bytes that no compression makes less.
-fn noise(bytes: usize, seed: u64) -> Vec<u8> {
+pub fn noise(bytes: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     let mut out = Vec::with_capacity(bytes + 8);
     while out.len() < bytes {
@@ -39,7 +39,7 @@ fn noise(bytes: usize, seed: u64) -> Vec<u8> {
 }
 
 /// Puts a package into the store of a box that does not run yet: what an upload does.
-fn stored(setup: &Setup, filename: &str, bytes: &[u8]) -> Hash {
+pub fn stored(setup: &Setup, filename: &str, bytes: &[u8]) -> Hash {
     fs::create_dir_all(setup.state()).expect("its state directory");
     let store = Store::open(&setup.state().join("packages"), bounds()).expect("a store");
     let hash = Hash::of(bytes);
@@ -60,7 +60,7 @@ fn stored(setup: &Setup, filename: &str, bytes: &[u8]) -> Hash {
 }
 
 /// What a device says when it sends a package.
-fn request(uid: &str, filename: &str, hash: &Hash, size: usize, to: &[&str]) -> String {
+pub fn request(uid: &str, filename: &str, hash: &Hash, size: usize, to: &[&str]) -> String {
     let (now, stale) = stamp_of_now(20_000);
     let dests: String = to
         .iter()
@@ -80,7 +80,7 @@ fn request(uid: &str, filename: &str, hash: &Hash, size: usize, to: &[&str]) -> 
 }
 
 /// The package in the box's store.
-fn kept(at: &TomboloBox, hash: &Hash) -> Option<Vec<u8>> {
+pub fn kept(at: &TomboloBox, hash: &Hash) -> Option<Vec<u8>> {
     fs::read(at.state().join("packages").join(hash.to_string())).ok()
 }
 
@@ -90,7 +90,7 @@ fn carriage(at: &TomboloBox) -> Value {
 
 /// How the carriage of a package ended there.
 #[track_caller]
-fn ended(at: &TomboloBox, hash: &Hash) -> Value {
+pub fn ended(at: &TomboloBox, hash: &Hash) -> Value {
     let hash = hash.to_string();
     eventually("the package's end is told", || {
         let carriage = carriage(at);
@@ -113,20 +113,20 @@ fn done(at: &TomboloBox, hash: &Hash) -> u64 {
     found.and_then(|one| one["done"].as_u64()).unwrap_or(0)
 }
 
-fn setup(name: &str, authority: &Authority) -> Setup {
+pub fn setup(name: &str, authority: &Authority) -> Setup {
     Setup::new(name)
         .identity(&authority.issue(name))
         .api()
         .table("[packages]\nfederation_port = 0\nfree_space_mib = 1")
 }
 
-fn boxes() -> (Setup, Setup) {
+pub fn boxes() -> (Setup, Setup) {
     let (alpha, bravo) = (Authority::new("alpha-ca"), Authority::new("bravo-ca"));
     (setup("alpha", &alpha), setup("bravo", &bravo))
 }
 
 /// Sends a track every few milliseconds for as long as `more` says so; gives how long each took, sorted, milliseconds.
-fn latencies(from: &Device, to: &Device, pause: Duration, more: impl Fn() -> bool) -> Vec<u64> {
+pub fn latencies(from: &Device, to: &Device, pause: Duration, more: impl Fn() -> bool) -> Vec<u64> {
     let mut times = Vec::new();
     let mut number = 0;
     while more() {
@@ -142,7 +142,7 @@ fn latencies(from: &Device, to: &Device, pause: Duration, more: impl Fn() -> boo
     times
 }
 
-fn p99(times: &[u64]) -> f64 {
+pub fn p99(times: &[u64]) -> f64 {
     let place = (times.len() * 99 / 100).min(times.len().saturating_sub(1));
     times.get(place).copied().unwrap_or(0) as f64 / 1000.0
 }
