@@ -247,6 +247,7 @@ pub(crate) mod tests {
                 federation: vec!["0.0.0.0:9001".parse().unwrap()],
                 api: "0.0.0.0:8443".parse().ok(),
                 freetakserver: None,
+                packages: None,
             },
             peers: vec![PeerStatus {
                 name: "bravo".into(),

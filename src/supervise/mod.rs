@@ -221,7 +221,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         listeners = Listeners::default();
         tracing::error!("safe mode, no peers and no clients: {safe}");
     }
-    let packages = packages::Kept::open(&state, &config, safe.is_some());
+    let kept = packages::Kept::open(&state, &config, safe.is_some());
     let bound = listeners.bound();
     let bound_in_networks = listeners.bound_in_networks();
     let shares = Shares {
@@ -276,7 +276,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         fingerprint: own.identity.fingerprint(),
         bound,
         bound_in_networks,
-        packages,
+        packages: kept,
         stop,
         orders,
         refusals: refusals.clone(),

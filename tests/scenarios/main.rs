@@ -15,6 +15,7 @@ mod boxes_with_wrong_clocks;
 mod clients_may_speak_protobuf;
 mod clients_of_others;
 mod configuration_changes_are_taken_back;
+mod data_packages_are_kept_and_given;
 mod data_packages_by_https;
 mod data_packages_cross;
 mod directed_chat_reaches_only_its_addressee;
