@@ -17,6 +17,7 @@ use crate::clock::gps;
 use crate::config::Limits;
 use crate::log::recent;
 use crate::wire::pack;
+use row::row;
 use words::tenths;
 
 const KIB: u64 = 1024;
@@ -100,6 +101,9 @@ pub const MESH_SAID: u64 = 8 * KIB;
 pub const MESH: u64 = 8 * KIB + 16 * KIB;
 /// One datagram of the kernel about links, addresses and routes.
 pub const ROUTE_MESSAGES: u64 = 4 * KIB;
+/// Pairing by a code: four exchanges under way, the tries of 64 addresses, and what two boxes tell each other, once as it
+/// is and twice as it is written.
+const PAIRING: u64 = 8 * KIB;
 /// Per cent of the heap that the allocator loses to its own bookkeeping and to holes.
 const SLACK_PERCENT: u64 = 15;
 
@@ -448,6 +452,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             "its line and the event decoded from it",
         ),
         row(
+            "pairing",
+            PAIRING,
+            1,
+            None,
+            "exchanges under way, tries of addresses, what two boxes tell each other",
+        ),
+        row(
             "line of gpsd",
             gps::LINE_BYTES as u64,
             1,
@@ -462,22 +473,6 @@ fn heap(limits: &Limits) -> Vec<Row> {
             "for the console: its text and its place",
         ),
     ]
-}
-
-fn row(
-    item: &'static str,
-    each: u64,
-    count: u64,
-    key: Option<&'static str>,
-    why: &'static str,
-) -> Row {
-    Row {
-        item,
-        each,
-        count,
-        key,
-        why,
-    }
 }
 
 fn kib(value: u32) -> u64 {
