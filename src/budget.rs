@@ -346,6 +346,7 @@ fn heap(limits: &Limits) -> Vec<Row> {
         ),
         parcels::KEPT,
         parcels::ON_ITS_WAY,
+        parcels::RESOURCES,
         row(
             "TAK protocol v1",
             TAK_FORM,

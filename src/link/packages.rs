@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::budget::parcels;
 use crate::cot::groups::GroupSet;
 use crate::counters::Reason;
 use crate::packages::{Details, Hash, Store, StoreError};
@@ -220,9 +221,9 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 /// Most bytes of short resource messages that are being read, all federates together.
-pub const READING: usize = 8 * 1024;
+pub const READING: usize = parcels::RESOURCES_READ as usize;
 /// Most bytes of announcements and of other federates' messages that wait to be sent, all federates together.
-pub const WAITING: usize = 32 * 1024;
+pub const WAITING: usize = parcels::RESOURCES_WAITING as usize;
 
 /// The store and the consignee, as the links find them. Empty until they are there, and for ever in a box that keeps no
 /// packages. Clones share it.

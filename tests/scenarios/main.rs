@@ -38,6 +38,7 @@ mod links_that_are_cut_come_back;
 mod peers_like_freetakserver;
 mod provisioning_takes_all_or_nothing;
 mod pure_layers_stay_pure;
+mod resources_cross_on_another_stack;
 mod safe_mode_keeps_a_box_in_reach;
 mod seeds_commands_work_to_the_letter;
 mod servers_of_others;

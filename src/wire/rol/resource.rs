@@ -70,8 +70,8 @@ impl Resource {
     ///
     /// # Errors
     /// When they are not such JSON.
-    pub fn read(json: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(json)
+    pub fn read(json: &str) -> Result<Self, &'static str> {
+        object(json).ok_or("the parameters are no resource")
     }
 
     /// The parameters of `create resource`.
@@ -185,15 +185,13 @@ impl ResourceDetails {
     /// # Errors
     /// What is wrong with them.
     pub fn read(json: &str) -> Result<Self, &'static str> {
-        let read: Announcement =
-            serde_json::from_str(json).map_err(|_| "the parameters are no announcement")?;
+        let read: Announcement = object(json).ok_or("the parameters are no announcement")?;
         if read.kind.as_deref().is_some_and(|kind| kind != KIND) {
             return Err("type is not ResourceDetails");
         }
         let sender = read.sender_uid.unwrap_or_default();
         let destinations: Destinations = match sender.trim_start().starts_with('{') {
-            true => serde_json::from_str(&sender)
-                .map_err(|_| "senderUid begins like JSON and is none")?,
+            true => object(&sender).ok_or("senderUid begins like JSON and is none")?,
             false => Destinations::default(),
         };
         let most = destinations.callsigns.len().max(destinations.uids.len());
@@ -226,6 +224,12 @@ impl ResourceDetails {
             sender_callsign: Some(self.sender_callsign.clone()),
         })
     }
+}
+
+/// A list would be taken for the fields in their order.
+fn object<'de, T: Deserialize<'de>>(json: &'de str) -> Option<T> {
+    let is_object = json.trim_start().starts_with('{');
+    serde_json::from_str(json).ok().filter(|_| is_object)
 }
 
 /// Strings, numbers and lists of them: this cannot fail.

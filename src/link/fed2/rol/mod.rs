@@ -15,9 +15,6 @@ pub mod receiving;
 pub mod sending;
 pub mod turn;
 
-#[cfg(test)]
-mod tests;
-
 pub use queue::Outgoing;
 
 /// Longest message that a program other than a box is sent, bytes: a TAK Server takes 256 MiB, and half of it after its

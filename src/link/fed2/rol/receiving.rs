@@ -66,6 +66,8 @@ struct Begun {
     /// Its bytes are here already.
     is_known: bool,
     refused: Option<Refusal>,
+    /// The consignee itself refused it.
+    by_consignee: bool,
 }
 
 impl Intake<'_> {
@@ -82,15 +84,15 @@ impl Intake<'_> {
         let read = self.parts(desk, &mut reader, &mut begun).await;
         let left = reader.left();
         let refused = match read {
-            Ok(rol) => self.judged(desk, rol, begun).await,
+            Ok(rol) => self.settled(desk, rol, &mut begun).await,
             Err(Stop::Ended(ended)) => return Err(ended),
             Err(Stop::Refused(why)) => {
                 drop(begun.receiving.take());
-                Err((begun.resource, why))
+                Err(why)
             }
         };
-        if let Err((resource, why)) = refused {
-            self.refused(desk, resource.as_ref(), &why);
+        if let Err(why) = refused {
+            self.refused(desk, &begun, &why);
         }
         self.skip(left).await
     }
@@ -216,8 +218,10 @@ impl Intake<'_> {
                     let program = reader.take_program().unwrap_or_default();
                     let resource = resource(&program)?;
                     let hash = self.admitted(desk, &resource, length);
+                    begun.by_consignee =
+                        hash.as_ref().is_err_and(|(_, by_consignee)| *by_consignee);
                     begun.resource = Some(resource);
-                    hash?
+                    hash.map_err(|(why, _)| why)?
                 }
                 // What it belongs to comes behind it.
                 None => None,
@@ -243,48 +247,27 @@ impl Intake<'_> {
         }
     }
 
-    /// Whether a file may come in; its hash, if it says.
+    /// Whether a file may come in; its hash, if it says. Of a refusal, whether it is the consignee's.
     fn admitted(
         &self,
         desk: &Desk,
         resource: &Resource,
         length: u64,
-    ) -> Result<Option<Hash>, Refusal> {
-        let hash = match &resource.hash {
-            Some(hash) => Some(hash.parse().map_err(|_| Refusal::NoHash)?),
-            None => None,
-        };
+    ) -> Result<Option<Hash>, (Refusal, bool)> {
+        let hash = resource.hash.as_ref().map(|hash| hash.parse());
+        let hash = hash.transpose().map_err(|_| (Refusal::NoHash, false))?;
         if length == 0 {
-            return Err(Refusal::NoPayload);
+            return Err((Refusal::NoPayload, false));
         }
         if resource.size.is_some_and(|size| size != length) {
-            return Err(Refusal::WrongBytes);
+            return Err((Refusal::WrongBytes, false));
         }
-        desk.consignee.admits(self.peer, resource, length)?;
-        Ok(hash)
+        let admitted = desk.consignee.admits(self.peer, resource, length);
+        admitted.map(|()| hash).map_err(|why| (why, true))
     }
 
     /// The message is whole: what becomes of it.
-    async fn judged(
-        &self,
-        desk: &Desk,
-        rol: Rol,
-        mut begun: Begun,
-    ) -> Result<(), (Option<Resource>, Refusal)> {
-        let resource = begun.resource.take();
-        match self.settled(desk, rol, begun, resource.as_ref()).await {
-            Ok(()) => Ok(()),
-            Err(why) => Err((resource, why)),
-        }
-    }
-
-    async fn settled(
-        &self,
-        desk: &Desk,
-        rol: Rol,
-        mut begun: Begun,
-        known: Option<&Resource>,
-    ) -> Result<(), Refusal> {
+    async fn settled(&self, desk: &Desk, rol: Rol, begun: &mut Begun) -> Result<(), Refusal> {
         if let Some(why) = begun.refused.take() {
             return Err(why);
         }
@@ -295,8 +278,8 @@ impl Intake<'_> {
             groups: groups.unwrap_or(Err(Reason::LinkDown)).map_err(refusal)?,
             envelope: Some(rol.envelope.clone()),
         };
-        if let Some(resource) = known {
-            return self.file(desk, resource, begun, way).await;
+        if begun.resource.is_some() {
+            return self.file(desk, begun, way).await;
         }
         let program =
             Program::read(&rol.program).map_err(|error| Refusal::Unreadable(error.words()))?;
@@ -308,7 +291,10 @@ impl Intake<'_> {
                     (None, Some(payload)) => payload.len() as u64,
                     (None, None) => return Err(Refusal::NoPayload),
                 };
-                let hash = self.admitted(desk, &resource, length)?;
+                let hash = self.admitted(desk, &resource, length);
+                begun.by_consignee = hash.as_ref().is_err_and(|(_, by_consignee)| *by_consignee);
+                begun.resource = Some(resource);
+                let hash = hash.map_err(|(why, _)| why)?;
                 if begun.receiving.is_none() {
                     let (store, payload) = (desk.store.clone(), rol.payload.unwrap_or_default());
                     let whole = spawn_blocking(move || {
@@ -323,7 +309,7 @@ impl Intake<'_> {
                         Err(_) => return Err(Refusal::Store("the store is closing".into())),
                     }
                 }
-                self.file(desk, &resource, begun, way).await
+                self.file(desk, begun, way).await
             }
             Meaning::AnnouncePackage => {
                 let details = ResourceDetails::read(program.json).map_err(Refusal::Unreadable)?;
@@ -341,17 +327,14 @@ impl Intake<'_> {
     }
 
     /// All bytes of a file are here.
-    async fn file(
-        &self,
-        desk: &Desk,
-        resource: &Resource,
-        begun: Begun,
-        way: Way,
-    ) -> Result<(), Refusal> {
+    async fn file(&self, desk: &Desk, begun: &mut Begun, way: Way) -> Result<(), Refusal> {
+        let Some(resource) = &begun.resource else {
+            return Err(Refusal::NoPayload);
+        };
         let said: Option<Hash> = resource.hash.as_ref().and_then(|hash| hash.parse().ok());
         let store = desk.store.clone();
         let details = details(resource, self.peer, self.node.hub.now().wall_ms);
-        let (is_known, receiving) = (begun.is_known, begun.receiving);
+        let (is_known, receiving) = (begun.is_known, begun.receiving.take());
         let settled = spawn_blocking(move || match (receiving, said) {
             (Some(receiving), said) => {
                 let was_there = |hash: &Hash| store.size(hash).is_some();
@@ -380,10 +363,10 @@ impl Intake<'_> {
         }
     }
 
-    fn refused(&self, desk: &Desk, resource: Option<&Resource>, why: &Refusal) {
+    fn refused(&self, desk: &Desk, begun: &Begun, why: &Refusal) {
         self.flow.count(why.reason());
         tracing::debug!(peer = self.peer, %why, "a resource message is not taken");
-        if let Some(resource) = resource {
+        if let (Some(resource), false) = (&begun.resource, begun.by_consignee) {
             desk.consignee.refused(self.peer, resource, why);
         }
     }
@@ -420,7 +403,7 @@ fn resource(program: &str) -> Result<Resource, Refusal> {
 }
 
 fn read_resource(json: &str) -> Result<Resource, Refusal> {
-    Resource::read(json).map_err(|_| Refusal::Unreadable("the parameters are no resource"))
+    Resource::read(json).map_err(Refusal::Unreadable)
 }
 
 /// What is kept of a file. Hash and size are the store's to say.

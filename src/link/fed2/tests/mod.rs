@@ -8,6 +8,7 @@ mod clocks;
 mod companions;
 mod dialling;
 mod keeping;
+mod packages;
 mod pair;
 mod peers;
 mod refused;

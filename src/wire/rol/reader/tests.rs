@@ -38,10 +38,7 @@ fn read(message: &[u8], cuts: &[usize]) -> Result<Read, Unreadable> {
             Step::PayloadEnd => {}
             Step::End(rol) => {
                 assert_eq!(reader.left(), 0);
-                assert_eq!(
-                    &stream[at - input.len()..],
-                    b"behind"[..stream.len() - at + input.len()].as_ref()
-                );
+                assert_eq!([&input[..], &stream[at..]].concat(), b"behind");
                 read.end = Some(rol);
                 return Ok(read);
             }
@@ -226,11 +223,7 @@ fn lengths_that_lie_are_refused_before_anything_is_kept() {
     assert_eq!(lies(&[0xff; 11], 100), "a number is too long");
     assert_eq!(lies(&[0x0a], 1), "a field is cut off");
     assert_eq!(lies(&[], 0), "it has no program");
-    assert_eq!(
-        lies(&[0x12, 1, 0x12, 0x0a, 0], 5),
-        longer,
-        "data of no length has no room for it"
-    );
+    assert_eq!(lies(&[0x12, 1, 0x12, 0x0a, 0], 5), "a field is cut off");
 }
 
 #[test]
