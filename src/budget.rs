@@ -79,8 +79,6 @@ pub const SPOOL_SEGMENTS: [u64; 2] = [128, 18];
 pub const SPOOL_SEGMENT: u64 = 64;
 /// The alarms, and the emergencies and chat of federates, that are remembered against repeats.
 pub const SPOOL_REPEATS: u64 = 11 * KIB;
-/// Data packages under way: their requests waiting and in work, four pieces of 4 KiB.
-pub const COURIER: u64 = 32 * KIB;
 /// Control connections served at once.
 pub const CONTROL_CONNECTIONS: u64 = 8;
 /// A control request up to this size is read at once; of larger ones, one at a time.
@@ -431,13 +429,7 @@ fn heap(limits: &Limits) -> Vec<Row> {
             Some("recorder_kib"),
             "what became of each uid's newest event, and what happened last, half each",
         ),
-        row(
-            "packages under way",
-            COURIER,
-            1,
-            None,
-            "their requests, and pieces between disk and link",
-        ),
+        parcels::COURIER,
         row(
             "control connection",
             2 * CONTROL_SMALL,

@@ -325,8 +325,7 @@ fn the_switches_mean_it_in_all_combinations() {
             &alpha,
             "bravo",
             &[
-                "--outgoing",
-                word(on(0)),
+                if on(0) { "--outgoing" } else { "--no-outgoing" },
                 "--data-packages-out",
                 word(on(1)),
             ],
@@ -334,7 +333,11 @@ fn the_switches_mean_it_in_all_combinations() {
         set(
             &bravo,
             "alpha",
-            &["--incoming", word(on(2)), "--data-packages-in", word(on(3))],
+            &[
+                if on(2) { "--incoming" } else { "--no-incoming" },
+                "--data-packages-in",
+                word(on(3)),
+            ],
         );
         let (uid, name) = (format!("package-{number}"), format!("{number}.zip"));
         hawk.send(request(&uid, &name, hash, 5000, &[]));
