@@ -1,4 +1,5 @@
-//! Data packages by HTTPS: a device uploads and another one fetches, and between boxes of federation version 1.
+//! Data packages by HTTPS: a device uploads and another one fetches, and between boxes of federation version 1. And
+//! those that are refused.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use tombolo::packages::Hash;
 
 use crate::data_packages_cross::{MIB, boxes, ended, kept, latencies, noise, p99, request, stored};
-use crate::support::{Device, Leaf, TomboloBox, joined, track};
+use crate::support::{Device, Leaf, TomboloBox, eventually, joined, track};
 
 /// Runs curl as a device with that certificate; gives the status and what came.
 fn curl(leaf: &Leaf, url: &str, more: &[&str]) -> (String, Vec<u8>) {
@@ -138,4 +139,86 @@ fn version_one_uploads_first_and_then_tells() {
     let end = ended(&alpha, &refused);
     assert_eq!(end["reason"], "package_refused", "{end}");
     assert_eq!(otter.count("v1-refused"), 0);
+}
+
+#[test]
+fn what_is_refused_says_why_at_both_ends() {
+    let (alpha, bravo) = boxes();
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    zip.start_file("settings/secret.PREF", options)
+        .expect("an entry");
+    let zip = zip.finish().expect("an archive").into_inner();
+    let inside = stored(&alpha, "inside.zip", &zip);
+    let named = stored(&alpha, "tool.exe", &noise(2000, 4));
+    let large = stored(&alpha, "large.zip", &noise(2 * MIB as usize, 5));
+    let (alpha, bravo) = joined(alpha, bravo);
+    bravo
+        .call(
+            [
+                "peer",
+                "set",
+                "alpha",
+                "--package-limit-mib",
+                "1",
+                "--package-block-extensions",
+                "pref,exe",
+            ],
+            "",
+        )
+        .success();
+    let hawk = Device::plain(alpha.clients_tcp());
+    let otter = Device::plain(bravo.clients_tcp());
+    alpha.wait_clients(1);
+    bravo.wait_clients(1);
+    let never = Hash::of(b"never uploaded");
+    for (uid, name, hash, size, reason) in [
+        ("in", "inside.zip", &inside, zip.len(), "package_blocked"),
+        ("na", "tool.exe", &named, 2000, "package_blocked"),
+        (
+            "la",
+            "large.zip",
+            &large,
+            2 * MIB as usize,
+            "package_too_large",
+        ),
+    ] {
+        hawk.send(request(uid, name, hash, size, &[]));
+        let there = ended(&bravo, hash);
+        assert_eq!(there["reason"], reason, "{there}");
+        let here = ended(&alpha, hash);
+        assert_eq!(here["reason"], "package_refused", "{here}");
+        let words = here["words"].as_str().expect("words");
+        assert!(
+            words.contains("bravo refuses it") && words.contains(reason),
+            "{words}"
+        );
+        assert!(kept(&bravo, hash).is_none(), "{name} stays");
+        let why = alpha.call(["why", uid, "--json"], "").stdout;
+        assert!(why.contains("package_refused"), "{why}");
+        assert!(alpha.status().dropped_peer("bravo", "package_refused") > 0);
+        assert!(bravo.status().dropped_peer("alpha", reason) > 0);
+    }
+    hawk.send(request("never", "never.zip", &never, 10, &[]));
+    eventually("it waits for its bytes", || {
+        alpha
+            .call(["status"], "")
+            .stdout
+            .contains("never.zip")
+            .then_some(())
+    });
+    assert_eq!(
+        otter
+            .events()
+            .iter()
+            .filter(|event| event.kind() == "b-f-t-r")
+            .count(),
+        0
+    );
+    let told = bravo.call(["packages", "log"], "").success();
+    assert!(
+        told.contains("DATA PACKAGES") && told.contains("secret.PREF"),
+        "{told}"
+    );
 }
