@@ -17,6 +17,7 @@ use crate::clock::gps;
 use crate::config::Limits;
 use crate::log::recent;
 use crate::wire::pack;
+use row::row;
 use words::tenths;
 
 const KIB: u64 = 1024;
@@ -78,8 +79,6 @@ pub const SPOOL_SEGMENTS: [u64; 2] = [128, 18];
 pub const SPOOL_SEGMENT: u64 = 64;
 /// The alarms, and the emergencies and chat of federates, that are remembered against repeats.
 pub const SPOOL_REPEATS: u64 = 11 * KIB;
-/// Data packages under way: their requests waiting and in work, four pieces of 4 KiB.
-pub const COURIER: u64 = 32 * KIB;
 /// Control connections served at once.
 pub const CONTROL_CONNECTIONS: u64 = 8;
 /// A control request up to this size is read at once; of larger ones, one at a time.
@@ -100,6 +99,9 @@ pub const MESH_SAID: u64 = 8 * KIB;
 pub const MESH: u64 = 8 * KIB + 16 * KIB;
 /// One datagram of the kernel about links, addresses and routes.
 pub const ROUTE_MESSAGES: u64 = 4 * KIB;
+/// Pairing by a code: four exchanges under way, the tries of 64 addresses, and what two boxes tell each other, once as it
+/// is and twice as it is written.
+const PAIRING: u64 = 8 * KIB;
 /// Per cent of the heap that the allocator loses to its own bookkeeping and to holes.
 const SLACK_PERCENT: u64 = 15;
 
@@ -427,13 +429,7 @@ fn heap(limits: &Limits) -> Vec<Row> {
             Some("recorder_kib"),
             "what became of each uid's newest event, and what happened last, half each",
         ),
-        row(
-            "packages under way",
-            COURIER,
-            1,
-            None,
-            "their requests, and pieces between disk and link",
-        ),
+        parcels::COURIER,
         row(
             "control connection",
             2 * CONTROL_SMALL,
@@ -447,6 +443,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             1,
             Some("max_event_kib"),
             "its line and the event decoded from it",
+        ),
+        row(
+            "pairing",
+            PAIRING,
+            1,
+            None,
+            "exchanges under way, tries of addresses, what two boxes tell each other",
         ),
         row(
             "line of gpsd",
@@ -463,22 +466,6 @@ fn heap(limits: &Limits) -> Vec<Row> {
             "for the console: its text and its place",
         ),
     ]
-}
-
-fn row(
-    item: &'static str,
-    each: u64,
-    count: u64,
-    key: Option<&'static str>,
-    why: &'static str,
-) -> Row {
-    Row {
-        item,
-        each,
-        count,
-        key,
-        why,
-    }
 }
 
 fn kib(value: u32) -> u64 {

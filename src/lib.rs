@@ -5,7 +5,7 @@
 //!
 //! | floor | modules | owns |
 //! |---|---|---|
-//! | 1 | [`wire`] [`clock`] [`pki`] [`led`] [`config`] [`counters`] [`files`] [`state`] [`log`] [`slot`] [`system`] [`access`] [`packages`] | bytes, time, keys, light, settings, tallies, disk, words, card, machine, who may ask, data packages |
+//! | 1 | [`wire`] [`clock`] [`pki`] [`led`] [`config`] [`counters`] [`files`] [`state`] [`log`] [`slot`] [`system`] [`access`] [`pair`] [`packages`] | bytes, time, keys, light, settings, tallies, disk, words, card, machine, who may ask, pairing by a code, data packages |
 //! | 2 | [`cot`] [`budget`] | one event in its forms; the memory sum |
 //! | 3 | [`route`] | who gets an event, and what waits |
 //! | 4 | [`link`] | everything with a socket |
@@ -13,7 +13,7 @@
 //! | 6 | [`console`] [`supervise`] [`update`] [`provision`] | what is typed; start, reload, drain, stop; new systems; sticks |
 //! | 7 | [`cli`] | one file per subcommand |
 //!
-//! `wire`, `cot`, `route` and `led` are pure: same inputs, same outputs, no sockets, files, clock or environment.
+//! `wire`, `cot`, `route`, `led` and `pair` are pure: same inputs, same outputs, no sockets, files, clock or environment.
 
 // Allowed in one file: `clock/kernel.rs`.
 #![deny(unsafe_code)]
@@ -32,6 +32,7 @@ pub mod led;
 pub mod link;
 pub mod log;
 pub mod packages;
+pub mod pair;
 pub mod pki;
 pub mod provision;
 pub mod route;

@@ -17,6 +17,7 @@ pub mod listen;
 pub mod memory;
 pub mod meshes;
 pub mod packages;
+pub mod pairing;
 pub mod parts;
 mod peer_clock;
 pub mod request;

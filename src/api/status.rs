@@ -11,6 +11,7 @@ use super::groups::{NetworkStatus, PeerGroupsStatus};
 use super::line::LineStatus;
 use super::meshes::MeshStatus;
 use super::packages::PackagesStatus;
+use super::pairing::PairingStatus;
 use super::sending::SendingStatus;
 use super::servers::ServerStatus;
 use super::spool::SpoolStatus;
@@ -47,6 +48,9 @@ pub struct Status {
     pub refused: Counts,
     /// Traffic of all local clients together.
     pub local: LocalStatus,
+    /// A code that waits for another box to pair with; none while none does.
+    #[serde(default)]
+    pub pairing: Option<PairingStatus>,
     /// What it takes and what it may take.
     pub memory: MemoryStatus,
     /// What its LED says.
@@ -247,6 +251,7 @@ pub(crate) mod tests {
                 federation: vec!["0.0.0.0:9001".parse().unwrap()],
                 api: "0.0.0.0:8443".parse().ok(),
                 freetakserver: None,
+                packages: None,
             },
             peers: vec![PeerStatus {
                 name: "bravo".into(),
@@ -352,6 +357,10 @@ pub(crate) mod tests {
             clients: 3,
             refused: Counts::from([("unknown_ca".into(), 2)]),
             local: LocalStatus::default(),
+            pairing: Some(PairingStatus {
+                remaining_seconds: 540,
+                tries_left: 5,
+            }),
             memory: MemoryStatus::measure(&Budget::of(&Limits::default())),
             led: LedStatus {
                 signal: "flowing".into(),

@@ -1,4 +1,4 @@
-//! One line of the sum.
+//! One line of the memory sum.
 
 /// One line of the sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,5 +19,22 @@ impl Row {
     /// Bytes for all.
     pub fn total(&self) -> u64 {
         self.each * self.count
+    }
+}
+
+/// A line.
+pub(super) fn row(
+    item: &'static str,
+    each: u64,
+    count: u64,
+    key: Option<&'static str>,
+    why: &'static str,
+) -> Row {
+    Row {
+        item,
+        each,
+        count,
+        key,
+        why,
     }
 }

@@ -29,6 +29,7 @@ pub mod own;
 pub mod packages;
 #[cfg(feature = "pages")]
 pub mod pages;
+pub mod pair;
 pub mod paths;
 pub mod peer;
 mod probe;
@@ -69,6 +70,8 @@ enum Command {
     Status(status::Arguments),
     /// Register, change, pause, forget or list federates
     Peer(Box<peer::Arguments>),
+    /// Pair with a box of another owner by a code of eight characters
+    Pair(Box<pair::Arguments>),
     /// Say step by step how far a federate's link comes, and prove that what is sent comes out
     Check(check::Arguments),
     /// Tell what became of a track, and which rule stopped it
@@ -86,13 +89,13 @@ enum Command {
     Export(export::ExportArgs),
     /// Make, list and revoke tokens and passwords for the HTTPS API
     Token(token::Arguments),
-    /// Take over peers that a federation.json declares
+    /// Take over what a federation.json, CoreConfig.xml, federation-server.xml, FTSConfig.yaml or the environment says
     Import(import::Arguments),
     /// Show, add and remove the data packages that the box keeps
     Packages(packages::Arguments),
     /// Read a configuration without a box, and say what is worth a word in it
     Lint(lint::Arguments),
-    /// Print a commented configuration, or check one
+    /// Print a commented configuration, check one, change it as a whole, print its JSON Schema
     #[command(subcommand)]
     Config(config::ConfigArgs),
     /// Set the box up and look after it at a serial line, or by a script
@@ -161,6 +164,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         }
         Command::Status(arguments) => status::run(arguments, &places()?),
         Command::Peer(arguments) => peer::run(arguments, &places()?),
+        Command::Pair(arguments) => pair::run(arguments, &places()?),
         Command::Check(arguments) => check::run(arguments, &places()?),
         Command::Why(arguments) => why::run(arguments, &places()?),
         Command::Recorder(arguments) => recorder::run(arguments, &places()?),
@@ -239,6 +243,8 @@ mod tests {
             &["tombolo", "config", "check", "c.toml"],
             &["tombolo", "peer", "set", "bravo", "--no-address"],
             &["tombolo", "peer", "pause", "bravo"],
+            &["tombolo", "pair", "code", "--incoming", "no", "--json"],
+            &["tombolo", "pair", "join", "k7qm 2xwd", "bravo:8443"],
             &["tombolo", "run", "--safe"],
             &["tombolo", "safe-mode", "leave"],
         ] {

@@ -24,6 +24,7 @@ pub mod meter;
 pub mod narrow;
 pub mod nat;
 pub mod packages;
+pub mod pairing;
 pub mod refusals;
 pub mod route_watch;
 pub mod server;

@@ -252,6 +252,18 @@ pub fn login_client(
     Ok(Arc::new(config))
 }
 
+/// For pairing by a code at the HTTPS API of a box that is not known yet: whoever answers is believed as far as it holds
+/// the key of the certificate it shows, and shown ours.
+///
+/// # Errors
+/// Only when the crypto provider lacks what TLS needs.
+pub fn pairing_client(credentials: &Credentials) -> Result<Arc<ClientConfig>, Error> {
+    let anybody = Admission::Visitors(Vec::new());
+    let mut config = client(credentials, anybody, unobserved(), VERSIONS)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
 /// The name to dial with. It is only sent, never compared; what is no DNS name is not sent.
 pub fn server_name(host: &str) -> ServerName<'static> {
     ServerName::try_from(host.to_owned()).unwrap_or(ServerName::IpAddress(

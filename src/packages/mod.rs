@@ -16,6 +16,7 @@ mod hash;
 mod reading;
 mod receiving;
 mod shelf;
+mod standing;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -26,4 +27,5 @@ pub use hash::{Hash, NotAHash};
 pub use reading::Reading;
 pub use receiving::Receiving;
 pub use shelf::{Bounds, COMING_IN, PARTS, PLACE};
-pub use store::{Standing, Store};
+pub use standing::Standing;
+pub use store::Store;

@@ -5,9 +5,6 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
-
-use serde::{Deserialize, Serialize};
 
 use super::details::{Details, Origin};
 use super::error::StoreError;
@@ -16,6 +13,7 @@ use super::hash::Hash;
 use super::reading::Reading;
 use super::receiving::Receiving;
 use super::shelf::{Bounds, Shelf, Victim};
+use super::standing::{Standing, Tallies};
 use crate::files;
 
 /// A part that nobody went on with for so long goes, milliseconds of running time.
@@ -28,35 +26,6 @@ type Hearer = Arc<dyn Fn(&Details) + Send + Sync>;
 #[derive(Debug, Clone)]
 pub struct Store(Arc<Inner>);
 
-/// How the store stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
-    /// Packages.
-    pub packages: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Bytes of packages that came in part.
-    pub part_bytes: u64,
-    /// Packages coming in.
-    pub coming_in: u64,
-    /// Most bytes.
-    pub most_bytes: u64,
-    /// Most packages.
-    pub most_packages: u64,
-    /// Packages that came in whole, since the start.
-    pub kept: u64,
-    /// Packages that gave way to others.
-    pub evicted: u64,
-    /// Packages that became too old.
-    pub expired: u64,
-    /// Packages refused: too large, no room, wrong bytes.
-    pub refused: u64,
-    /// Times that the disk refused.
-    pub disk_errors: u64,
-    /// Halves that a power cut left, removed at the start.
-    pub settled: u64,
-}
-
 /// What the clones share.
 pub(super) struct Inner {
     pub(super) folder: Folder,
@@ -65,18 +34,8 @@ pub(super) struct Inner {
     disk: Mutex<()>,
     hearers: Mutex<Vec<Hearer>>,
     tallies: Tallies,
-    started: Instant,
-}
-
-#[derive(Debug, Default)]
-struct Tallies {
-    number: AtomicU64,
-    kept: AtomicU64,
-    evicted: AtomicU64,
-    expired: AtomicU64,
-    refused: AtomicU64,
-    disk_errors: AtomicU64,
-    settled: AtomicU64,
+    /// Running time that was told last, milliseconds.
+    told_ms: AtomicU64,
 }
 
 /// What [`Inner::keep`] made of a file.
@@ -126,7 +85,7 @@ impl Store {
             disk: Mutex::default(),
             hearers: Mutex::default(),
             tallies: Tallies::default(),
-            started: Instant::now(),
+            told_ms: AtomicU64::new(0),
         };
         inner.settle().map_err(fault)?;
         let excess = inner.index().excess();
@@ -256,12 +215,11 @@ impl Store {
         Ok(Some(details))
     }
 
-    /// Lets go of what is too old: packages, if the wall clock's time is sure (ms since 1970), and parts. Now and then.
-    pub fn tidy(&self, wall_ms: Option<u64>) {
-        let parts = {
-            let now = self.0.now_ms();
-            self.0.index().stale_parts(now, PART_AGE_MS)
-        };
+    /// Lets go of what is too old, now and then: parts, at `running_ms` of a clock that never goes back; packages, if the
+    /// time of day is sure (ms since 1970).
+    pub fn tidy(&self, running_ms: u64, wall_ms: Option<u64>) {
+        self.0.told_ms.store(running_ms, Ordering::Relaxed);
+        let parts = self.0.index().stale_parts(running_ms, PART_AGE_MS);
         let _ = self.0.let_go(&parts, &self.0.tallies.expired);
         if let Some(now) = wall_ms {
             let old = self.0.index().outdated(now);
@@ -327,7 +285,7 @@ impl Inner {
     }
 
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.told_ms.load(Ordering::Relaxed)
     }
 
     /// A number that no other file on its way in has.

@@ -170,7 +170,7 @@ fn what_was_used_longest_ago_makes_room_and_what_is_read_stays() {
     }
     assert_eq!(store.hashes().len(), BOUNDS.count);
     assert!(is_tidy(&store, folder.path()));
-    store.tidy(Some(1_002));
+    store.tidy(5, Some(1_002));
     assert_eq!(store.hashes().len(), 0, "older than a second");
 }
 
@@ -203,6 +203,19 @@ fn a_part_is_gone_on_with_even_after_a_restart() {
     receiving.finish(details("x", 1)).unwrap();
     assert_eq!(read(&store, &hash), content);
     assert_eq!(store.standing().part_bytes, 0);
+    drop(
+        store
+            .resume(Hash::of(b"part"), 4)
+            .and_then(|mut part| part.write(b"par")),
+    );
+    store.tidy(24 * 3600 * 1000, None);
+    assert_eq!(store.standing().part_bytes, 3);
+    store.tidy(24 * 3600 * 1000 + 1, None);
+    assert_eq!(
+        store.standing().part_bytes,
+        0,
+        "nobody went on with it for a day"
+    );
     // Of other bytes nothing is kept to be gone on with.
     let mut receiving = store.resume(Hash::of(b"else"), 4).unwrap();
     receiving.write(b"else"[..3].as_ref()).unwrap();

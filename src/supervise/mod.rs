@@ -15,6 +15,7 @@ mod machine;
 mod meshes;
 mod networks;
 mod packages;
+mod pairing;
 mod rates;
 mod report;
 pub mod safe;
@@ -34,7 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::{Notify, mpsc, oneshot, watch as channel};
+use tokio::sync::{Notify, mpsc, watch as channel};
 
 use crate::access::Access;
 use crate::api::connection::ConnectionInfo;
@@ -49,6 +50,7 @@ use crate::link::hub::Hub;
 use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
+use crate::link::tls::Credentials;
 use crate::pki::store::PkiError;
 use crate::pki::{Fingerprint, KeyAlgorithm, Own};
 use crate::route::{LinkSpec, Router, Settings};
@@ -64,6 +66,7 @@ use lamp::{Fitting, Shown};
 use listeners::Listeners;
 use machine::Machine;
 use meshes::Meshes;
+use pairing::Pairing;
 use rates::Rates;
 use safe::Safe;
 use servers::Servers;
@@ -129,6 +132,7 @@ struct Shared {
     courier: Option<Courier>,
     black_box: BlackBox,
     checks: check::SharedChecks,
+    pairing: Pairing,
     shown: Shown,
     federate_id: String,
     fingerprint: Fingerprint,
@@ -221,7 +225,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         listeners = Listeners::default();
         tracing::error!("safe mode, no peers and no clients: {safe}");
     }
-    let packages = packages::Kept::open(&state, &config, safe.is_some());
+    let kept = packages::Kept::open(&state, &config, safe.is_some());
     let bound = listeners.bound();
     let bound_in_networks = listeners.bound_in_networks();
     let shares = Shares {
@@ -271,12 +275,16 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         courier,
         black_box,
         checks: check::SharedChecks::default(),
+        pairing: Pairing::new(
+            Credentials::new(&own.identity).map_err(StartError::Tls)?,
+            hub.now().mono_ms,
+        ),
         shown: Shown::default(),
         federate_id,
         fingerprint: own.identity.fingerprint(),
         bound,
         bound_in_networks,
-        packages,
+        packages: kept,
         stop,
         orders,
         refusals: refusals.clone(),
@@ -365,7 +373,10 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
                 let _ = order.done.send(taken);
             }
             () = shared.restart.notified() => break Ended::Restart,
-            _ = signals.hangup.recv() => drop(tokio::spawn(reload(Arc::clone(&shared)))),
+            _ = signals.hangup.recv() => drop(tokio::spawn(reload(
+                Arc::clone(&shared),
+                Arc::clone(&desk),
+            ))),
             _ = signals.power.recv() => shared.black_box.power_fails(&shared.hub),
             _ = signals.terminate.recv() => break Ended::Stopped,
             _ = signals.interrupt.recv() => break Ended::Stopped,
@@ -430,33 +441,17 @@ fn open_identity(
 }
 
 /// After SIGHUP. Files are read beside the event loop, and the loop takes the result over.
-async fn reload(shared: Arc<Shared>) {
+async fn reload(shared: Arc<Shared>, desk: Arc<Desk>) {
     shared.manager.reloading();
-    read_again(&shared).await;
+    match tokio::task::spawn_blocking(move || desk.read_again()).await {
+        Ok(Ok(taken)) => tracing::info!("configuration read again: {}", taken.words),
+        Ok(Err(fault)) => {
+            tracing::error!("configuration not read again, the old one stays in use: {fault}");
+        }
+        Err(error) => tracing::error!("configuration not read again: {error}"),
+    }
     // Whatever came of it, the box goes on.
     shared.manager.ready();
-}
-
-async fn read_again(shared: &Shared) {
-    let file = shared.setup_file.clone();
-    let loaded = tokio::task::spawn_blocking(move || desk::load(&file)).await;
-    let config = match loaded {
-        Ok(Ok(config)) => Box::new(config),
-        Ok(Err(error)) => {
-            tracing::error!("configuration not read again, the old one stays in use: {error}");
-            return;
-        }
-        Err(error) => {
-            tracing::error!("configuration not read again: {error}");
-            return;
-        }
-    };
-    let (done, answer) = oneshot::channel();
-    if shared.orders.send(Order { config, done }).await.is_ok()
-        && let Ok(taken) = answer.await
-    {
-        tracing::info!("configuration read again: {}", taken.words);
-    }
 }
 
 fn seed() -> Result<u64, StartError> {

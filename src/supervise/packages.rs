@@ -223,7 +223,7 @@ impl Packages {
                 *adding = None;
             }
             drop(adding);
-            packages.store.tidy(wall);
+            packages.store.tidy(seconds * 1000, wall);
         });
     }
 

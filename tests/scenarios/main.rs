@@ -8,6 +8,7 @@
 
 mod a_box_proves_and_records;
 mod a_broken_configuration_is_refused_with_file_and_key;
+mod a_code_pairs_two_boxes;
 mod a_slow_client_delays_nobody;
 mod a_track_crosses_from_client_to_client_over_federation;
 mod bad_input_is_counted_and_hurts_nobody;
@@ -15,6 +16,9 @@ mod boxes_with_wrong_clocks;
 mod clients_may_speak_protobuf;
 mod clients_of_others;
 mod configuration_changes_are_taken_back;
+mod configurations_of_other_servers;
+mod data_packages_are_kept_and_given;
+mod data_packages_by_https;
 mod data_packages_cross;
 mod directed_chat_reaches_only_its_addressee;
 mod every_box_hears_once;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &[
         "wire", "clock", "pki", "led", "config", "counters", "files", "state", "log", "slot",
-        "system", "access", "packages",
+        "system", "access", "pair", "packages",
     ],
     &["cot", "budget"],
     &["route"],
@@ -18,7 +18,7 @@ const FLOORS: &[&[&str]] = &[
     &["cli"],
 ];
 const PURE: &[&str] = &[
-    "wire", "cot", "route", "led", "counters", "budget", "console",
+    "wire", "cot", "route", "led", "counters", "budget", "console", "pair",
 ];
 /// Pure files of folders that are not.
 const PURE_FILES: &[&str] = &[

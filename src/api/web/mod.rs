@@ -1,6 +1,7 @@
 //! The HTTPS API: who asks, what is asked, and the answer. The requests are those of the control socket.
 
 pub mod about;
+pub mod configuration;
 mod described;
 pub mod federation;
 mod fields;
@@ -10,6 +11,7 @@ pub mod marti;
 pub mod metrics;
 pub mod openapi;
 mod packages;
+mod pair;
 mod problem;
 mod reply;
 mod route;
@@ -59,7 +61,7 @@ pub struct Shared {
     pub stop: watch::Receiver<bool>,
     /// Data packages; none: they are off.
     pub marti: Option<Arc<marti::Marti>>,
-    /// One password is looked at at a time.
+    /// One password is looked at at a time, and one step of a pairing.
     pub signing_in: Semaphore,
 }
 
@@ -168,6 +170,23 @@ impl Web {
             Does::Changes(does) => {
                 let visitor = visitor.clone();
                 let done = self.shared.turns.beside(move |control| {
+                    let call = Call {
+                        name: &name,
+                        body: &body,
+                        grant: grant.as_ref(),
+                        visitor: &visitor,
+                    };
+                    does(&call, control)
+                });
+                done.await??
+            }
+            Does::TakesLong(does) => {
+                let _turn = match route.who {
+                    Who::Everybody => Some(self.shared.signing_in.acquire().await),
+                    _ => None,
+                };
+                let visitor = visitor.clone();
+                let done = self.shared.turns.apart(move |control| {
                     let call = Call {
                         name: &name,
                         body: &body,

@@ -46,7 +46,7 @@ use crate::state::{Found, StateError, TwoGenerations};
 use crate::wire::fig;
 
 use rules::Rules;
-use table::{Begun, Errand, Path, Step, Table, Target};
+use table::{Begun, Errand, Path, Saved, Step, Table, Target};
 use told::{Ended, RECENT};
 use upload::Uploads;
 
@@ -74,7 +74,7 @@ struct Inner {
     carriers: Mutex<Vec<resources::Attached>>,
     /// The package that a box fetches just now.
     reading: Mutex<Option<Arc<Reading>>>,
-    saved: Arc<Mutex<TwoGenerations<Vec<Errand>>>>,
+    saved: Arc<Mutex<TwoGenerations<Saved>>>,
     changed: AtomicBool,
     wake: Arc<Notify>,
 }
@@ -93,7 +93,7 @@ impl Courier {
     ) -> Result<Self, StateError> {
         let (saved, found) = TwoGenerations::open(state, "courier")?;
         let table = match found {
-            Found::Value(errands) => Table::of(errands),
+            Found::Value(saved) => Table::of(saved, node.hub.now().mono_ms),
             Found::Nothing => Table::default(),
             Found::Damaged => {
                 tracing::warn!("what was known of data packages on their way is damaged, and lost");
@@ -322,9 +322,9 @@ impl Courier {
         if !self.0.changed.swap(false, Ordering::Relaxed) {
             return;
         }
-        let errands = self.table().all().to_vec();
+        let state = self.table().saved();
         let saved = Arc::clone(&self.0.saved);
-        let done = self.0.clerk.run(move || lock(&saved).save(&errands)).await;
+        let done = self.0.clerk.run(move || lock(&saved).save(&state)).await;
         if let Ok(Err(error)) = done {
             tracing::warn!(%error, "data packages on their way are not remembered over a restart");
         }

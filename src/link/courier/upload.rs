@@ -168,8 +168,19 @@ impl Uploads {
         feeding.abort();
         match answered? {
             (StatusCode::OK, url) => address_of(&url),
-            (StatusCode::FORBIDDEN, _) => {
-                Err(again("it says that it has it already; asking again"))
+            // It has it already, or does not want it: asked once more, it says which.
+            (StatusCode::FORBIDDEN, words) => {
+                let mut connection = service.connect(node).await?;
+                let asked = service
+                    .request(Method::GET, &question)
+                    .body(Upload::empty());
+                match connection.ask(asked, PATIENCE).await? {
+                    (StatusCode::OK, url) => address_of(&url),
+                    _ => Err(Trouble::Refused(format!(
+                        "{} {words}",
+                        StatusCode::FORBIDDEN
+                    ))),
+                }
             }
             (status, words) if status.is_client_error() => {
                 Err(Trouble::Refused(format!("{status} {words}")))

@@ -240,3 +240,51 @@ async fn collect<'a>(
         bytes.extend_from_slice(&data);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn all(mut body: Body) -> Result<Vec<u8>, CutShort> {
+        let mut bytes = Vec::new();
+        loop {
+            let frame =
+                std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+            match frame {
+                None => return Ok(bytes),
+                Some(frame) => bytes.extend(frame?.into_data().unwrap_or_default()),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_in_pieces_is_whole_or_cut() {
+        for (length, fed, came) in [
+            (Some(6), 2, Ok(6)),
+            (Some(7), 2, Err(CutShort)),
+            (None, 2, Ok(6)),
+            (None, 0, Ok(0)),
+        ] {
+            let (feed, body) = Body::pieces(length);
+            assert_eq!(body.size_hint().exact(), length);
+            let reader = tokio::spawn(all(body));
+            for _ in 0..fed {
+                assert!(feed.feed(Bytes::from_static(b"abc")).await);
+            }
+            drop(feed);
+            assert_eq!(reader.await.unwrap().map(|bytes| bytes.len()), came);
+        }
+    }
+
+    #[test]
+    fn what_stands_for_an_answer_goes_when_all_was_fed() {
+        let kept = Arc::new(());
+        let (feed, body) = Body::pieces(Some(1));
+        body.keep(Arc::clone(&kept));
+        assert_eq!(Arc::strong_count(&kept), 2);
+        drop(feed);
+        assert_eq!(Arc::strong_count(&kept), 1);
+        Body::from(String::from("x")).keep(Arc::clone(&kept));
+        assert_eq!(Arc::strong_count(&kept), 1);
+    }
+}

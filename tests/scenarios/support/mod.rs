@@ -16,6 +16,7 @@ pub mod lan;
 pub mod led;
 mod machine;
 mod manager;
+mod middle;
 pub mod netns;
 pub mod peer_programs;
 mod process;
@@ -25,6 +26,7 @@ mod source;
 mod status;
 mod tak;
 mod terminal;
+mod visitor;
 
 pub use api::{Answer, Api, Watcher};
 pub use cable::{Cables, Cut};
@@ -39,6 +41,7 @@ pub use foreign::{FOREIGN_ID, Foreign, peer_python};
 pub use freetakserver::FreeTakServer;
 pub use machine::Machine;
 pub use manager::Managed;
+pub use middle::Middle;
 pub use process::{Finished, TomboloBox, ask, peak_kib, tombolo};
 pub use relay::Relay;
 pub use setup::{Registration, Setup};
@@ -46,6 +49,7 @@ pub use source::{NETWORK, TOML, World};
 pub use status::Status;
 pub use tak::{Detail, TakDevice, TakMessage, request};
 pub use terminal::Terminal;
+pub use visitor::{Visitor, bytes, hash_of};
 
 use std::time::{Duration, Instant};
 

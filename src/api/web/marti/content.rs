@@ -128,7 +128,7 @@ fn disposition(filename: &str) -> String {
         for byte in filename.bytes() {
             match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => {
-                    text.push(char::from(byte))
+                    text.push(char::from(byte));
                 }
                 byte => text.push_str(&format!("%{byte:02X}")),
             }

@@ -88,22 +88,26 @@ impl Marti {
         request: &mut HttpRequest<Incoming>,
         caller: Option<Caller>,
     ) -> HttpResponse<Body> {
-        let Some(caller) = caller else {
-            let words = "only clients with a certificate of this box reach /Marti; `tombolo cert` makes one";
-            return text(403, words).into_response();
-        };
-        let answered = self.dispatch(request, &caller).await;
-        let mut response = answered.unwrap_or_else(|refused| refused.into_response());
-        if response.status().is_client_error() || response.status().is_server_error() {
-            // Who waits to be told to go on with the body is told not to.
-            if !request.headers().contains_key(EXPECT) {
-                drain(request.body_mut()).await;
+        let answered = match &caller {
+            Some(caller) => self.dispatch(request, caller).await,
+            None => {
+                let words = "only clients with a certificate of this box reach /Marti; `tombolo cert issue` makes one";
+                Err(text(403, words))
             }
+        };
+        let mut response = answered.unwrap_or_else(Reply::into_response);
+        let is_fine = response.status().is_success();
+        // Who waits to be told to go on with the body is told not to.
+        if !is_fine && !request.headers().contains_key(EXPECT) {
+            drain(request.body_mut()).await;
         }
-        response.extensions_mut().insert(Known);
+        let name = caller.as_ref().map_or("a stranger", Caller::name);
+        if caller.is_some() {
+            response.extensions_mut().insert(Known);
+        }
         tracing::info!(
             "data packages: {:?} {} {:?}: {}",
-            caller.name(),
+            name,
             request.method(),
             request.uri().path(),
             response.status().as_u16()
