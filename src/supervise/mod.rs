@@ -237,7 +237,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     };
     let mut federation =
         Federation::new(&config, &own, &federate_id, shares).map_err(StartError::Tls)?;
-    let courier = packages.as_ref().and_then(|packages| {
+    let courier = kept.as_ref().and_then(|packages| {
         let port = bound.api.map(|api| api.port());
         courier::open(&state, &config, federation.node(), packages, port)
     });
