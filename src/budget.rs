@@ -269,7 +269,7 @@ fn heap(limits: &Limits) -> Vec<Row> {
             FEDERATE + TLS_RECORD + visitors::EACH,
             1,
             None,
-            "TLS and HTTP/2 49 (measured), records 18, windows 16, frame 16, answer 32; further ones and watchers take the \
+            "TLS and HTTP/2 49 (measured), records 18, windows 16, frame 16, answer 48; further ones and watchers take the \
              places of clients",
         ),
         row(

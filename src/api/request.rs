@@ -14,6 +14,7 @@ use super::update::UpdateReport;
 use super::why::WhyReport;
 use crate::config::{EditError, Peer, PeerChange, PeerSpec};
 use crate::pki::Fingerprint;
+use crate::pki::certificate::{Facts, stamp};
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +147,8 @@ pub enum Request {
     FirstPassword,
     /// What does another server need to federate with us?
     Connection,
+    /// About pairing by a code.
+    Pair(PairRequest),
     /// Which data packages are kept? A page of them, by hash.
     Packages {
         /// Behind this one; none = from the beginning.
@@ -162,8 +165,6 @@ pub enum Request {
         /// Its SHA-256.
         hash: String,
     },
-    /// About pairing by a code.
-    Pair(PairRequest),
     /// The latest lines of the log.
     Log {
         /// At most so many.
@@ -406,6 +407,9 @@ pub struct PeerEntry {
     pub address: Option<String>,
     /// SHA-256 of each certificate of its CA.
     pub authorities: Vec<String>,
+    /// When the first of those certificates ends, RFC 3339.
+    #[serde(default)]
+    pub authority_until: Option<String>,
     /// SHA-256 of its leaf.
     pub fingerprint: Option<String>,
     /// Not paused.
@@ -437,6 +441,7 @@ impl PeerEntry {
                 .iter()
                 .map(|certificate| Fingerprint::of(certificate).to_string())
                 .collect(),
+            authority_until: first_end(peer),
             fingerprint: peer.fingerprint.map(|fingerprint| fingerprint.to_string()),
             enabled: peer.enabled,
             incoming: peer.incoming,
@@ -448,6 +453,13 @@ impl PeerEntry {
             state,
         }
     }
+}
+
+/// When the first certificate of a peer's CA ends.
+fn first_end(peer: &Peer) -> Option<String> {
+    let certificates = peer.authorities.iter();
+    let ends = certificates.filter_map(|one| Some(Facts::read(one).ok()?.not_after));
+    Some(stamp(ends.min()?))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::limits::Limits;
 use super::settings::Config;
 
 const HEAD: &str = r#"# tombolo.toml: every key is optional; what is commented out is the default.
+# Files conf.d/*.toml beside it belong to it, in the order of their names; a key stands in one of them only.
 
 [node]
 # name = "alpha"                      # what other federates see; default: the host's name

@@ -57,6 +57,7 @@ mod the_console_sets_a_box_up;
 mod the_corpus_passes_in_every_form;
 mod the_demo_shows_everything_crossing;
 mod the_led_tells_what_the_box_does;
+mod the_page_shows_and_switches;
 mod the_service_manager_is_told;
 mod thin_links_carry_what_matters;
 mod time_comes_from_gpsd_and_chrony;

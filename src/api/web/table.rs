@@ -3,6 +3,7 @@
 use super::about::{self, PEM, XML};
 use super::configuration;
 use super::described;
+use super::diagnosis;
 use super::federation;
 use super::fields::{Kind, may, must, schema};
 use super::freetakserver;
@@ -134,6 +135,35 @@ pub const API: &[Route] = &[
         gives(200, JSON, Shape::Object),
         Does::Asks(about::show),
     ),
+    Route {
+        takes: Takes::Query(diagnosis::WHY),
+        faults: &[404],
+        ..asks(
+            "/api/why",
+            "What became of a track, and which rule stopped it",
+            gives(200, JSON, Shape::Object),
+            Does::Asks(diagnosis::why),
+        )
+    },
+    Route {
+        method: "POST",
+        path: "/api/check/{name}",
+        who: Who::May(&[Scope::Change, Scope::Inject]),
+        summary: "Does what is sent to a federate come out there? Takes up to 25 seconds",
+        takes: Takes::Nothing,
+        gives: gives(200, JSON, Shape::Of(diagnosis::checked)),
+        faults: &[],
+        does: Does::Checks,
+    },
+    Route {
+        faults: &[404],
+        ..asks(
+            "/api/update",
+            "How updates of the system stand; 404 where the machine has no two slots",
+            gives(200, JSON, Shape::Object),
+            Does::Changes(about::updates),
+        )
+    },
     asks(
         "/api/connection",
         "What another server needs to federate with this box",
@@ -200,7 +230,7 @@ pub const API: &[Route] = &[
         summary: "Pair with the box that made this code",
         takes: Takes::Json(pair::JOIN),
         gives: gives(201, JSON, Shape::Of(pair::paired)),
-        faults: &[409],
+        faults: &[409, 429],
         does: Does::TakesLong(pair::join),
     },
     Route {
