@@ -61,6 +61,10 @@ fn packages_cross(alpha: &TomboloBox, foreign: &mut Foreign, own: (&Hash, usize)
     let hawk = Device::plain(alpha.clients_tcp());
     let local = Device::plain(alpha.clients_tcp());
     alpha.wait_clients(2);
+    // Whom ours will be for.
+    foreign.tell(
+        &json!({"do": "send_contact", "operation": "CREATE", "uid": "FOX-UID", "callsign": "FOX"}),
+    );
     let url = |hash: &Hash| {
         let port = alpha.api().port();
         format!(":{port}/Marti/sync/content?hash={hash}")

@@ -119,22 +119,6 @@ pub fn announce_package(json: &str) -> String {
     Program { verb, object, json }.text()
 }
 
-/// What a program means, as soon as its two words are there; none while they are not, or if it has none.
-pub fn early_meaning(begun: &[u8]) -> Option<Meaning> {
-    let text = match str::from_utf8(begun) {
-        Ok(text) => text,
-        Err(error) => str::from_utf8(&begun[..error.valid_up_to()]).ok()?,
-    };
-    let (verb, rest) = word(text).ok()?;
-    let (object, rest) = word(rest).ok()?;
-    if rest.is_empty() {
-        // The second word may go on.
-        return None;
-    }
-    let json = "";
-    Some(Program { verb, object, json }.meaning())
-}
-
 fn word(text: &str) -> Result<(&str, &str), ProgramError> {
     let text = text.trim_start();
     let is_letter = |letter: char| letter.is_ascii_alphabetic() || letter == '_';
@@ -258,27 +242,11 @@ mod tests {
         assert_eq!(Program::read(&word), Err(ProgramError::Words));
     }
 
-    #[test]
-    fn the_meaning_is_known_from_the_first_words() {
-        assert_eq!(early_meaning(b"create res"), None);
-        assert_eq!(early_meaning(b"create resource"), None);
-        assert_eq!(
-            early_meaning(b"create resource\n"),
-            Some(Meaning::CreateResource)
-        );
-        assert_eq!(
-            early_meaning(b"create resource_x {\xc3"),
-            Some(Meaning::Other)
-        );
-        assert_eq!(early_meaning(b"\xff"), None);
-    }
-
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in ".{0,200}", bytes: Vec<u8>) {
+        fn no_text_makes_it_panic(text in ".{0,200}") {
             let _ = Program::read(&text);
             let _ = Program::read(&format!("create resource {text};"));
-            let _ = early_meaning(&bytes);
         }
 
         #[test]
