@@ -136,7 +136,7 @@ mod tests {
                 .unwrap();
             zip.write_all(&[7; 50]).unwrap();
         }
-        zip.set_comment("r".repeat(remark));
+        zip.set_comment("r".repeat(remark)).unwrap();
         zip.finish().unwrap().into_inner()
     }
 
