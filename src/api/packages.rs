@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::status::time;
 use crate::packages::{Details, Origin, Standing};
+use crate::wire::stamp;
 
 /// Bytes in one [`PackagePiece`], at most.
 pub const PIECE: usize = 12 * 1024;
@@ -50,7 +50,10 @@ impl PackageEntry {
             tool: details.tool.clone(),
             creator_uid: details.creator_uid.clone(),
             submitter: details.submitter.clone(),
-            submitted: time(i64::try_from(details.submitted).unwrap_or_default()),
+            submitted: i64::try_from(details.submitted)
+                .ok()
+                .and_then(stamp::write)
+                .map(|stamp| String::from_utf8_lossy(&stamp).into_owned()),
             peer: match &details.from {
                 Origin::Local => None,
                 Origin::Peer(name) => Some(name.clone()),

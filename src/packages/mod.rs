@@ -13,6 +13,7 @@ mod error;
 mod files;
 pub mod form;
 mod hash;
+mod inner;
 mod reading;
 mod receiving;
 mod shelf;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::hash::Hash;
-use super::store::Pin;
+use super::inner::Pin;
 
 /// A package that is being read: it stays for as long as this does.
 #[derive(Debug)]

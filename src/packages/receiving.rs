@@ -11,7 +11,7 @@ use super::details::Details;
 use super::error::StoreError;
 use super::files::{open, unlink};
 use super::hash::Hash;
-use super::store::Inner;
+use super::inner::Inner;
 
 /// Room is asked for in steps of this, bytes.
 const STEP: u64 = 1024 * 1024;

@@ -141,7 +141,10 @@ impl Packages {
     }
 
     pub(super) fn remove(&self, written: &str) -> Result<Response, Fault> {
-        let hash = hash(written)?;
+        let hash = hash(written).map_err(|_| {
+            let words = format!("there is no package {written:?}; give its SHA-256, 64 hex digits");
+            Fault::new(ErrorCode::NotFound, words)
+        })?;
         match self.store.remove(&hash) {
             Ok(true) => Ok(Response::Done(format!("the package {hash} is removed"))),
             Ok(false) => Err(fault(&StoreError::Missing(hash))),
