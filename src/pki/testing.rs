@@ -107,8 +107,11 @@ pub(crate) fn rule(
             .map(|authority| authority.certificate.clone())
             .into_iter()
             .collect(),
-        fingerprint: leaf.map(|identity| Fingerprint::of(&identity.chain[0])),
-        leaf_alone: false,
+        fingerprints: leaf
+            .map(|identity| Fingerprint::of(&identity.chain[0]))
+            .into_iter()
+            .collect(),
+        ..TrustRule::default()
     }
 }
 

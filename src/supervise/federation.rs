@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::budget::LARGE_EVENTS;
 use crate::config::{Config, Limits, Peer, Protocol, Uplink};
-use crate::link::board::{PeerBoard, PeerState};
+use crate::link::board::{Hindrance, PeerBoard, PeerState};
 use crate::link::door::Door;
 use crate::link::fed1;
 use crate::link::fed2::companion::Feature;
@@ -19,22 +19,22 @@ use crate::link::fed2::groups::Announced;
 use crate::link::fed2::{self, receipts, standby};
 use crate::link::fed2::{Acceptor, AcceptorSettings, Companions, time_exchange};
 use crate::link::federate::node::MESSAGE_OVERHEAD;
-use crate::link::federate::{Dialler, Identify, Node, PeerSettings, Registry, Timing};
-use crate::link::handshake::Failure;
+use crate::link::federate::{Dialler, Node, PeerSettings, Registry, Timing};
 use crate::link::hub::Hub;
 use crate::link::ingest::Intake;
 use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::link::route_watch::{Routes, Watching};
-use crate::link::tls::{self, Credentials, Moments, Observer};
-use crate::pki::{Own, Roster, TrustRule};
+use crate::link::tls::{self, Credentials};
+use crate::pki::{Own, Revocations};
 use crate::route::PeerSpec;
 use crate::route::groups::Groups;
 
 use super::filtering;
 use super::spool;
 use super::timekeeper::Timekeeper;
+use super::trust::{Trust, identify, tell_refused};
 
 /// All federation of the box.
 #[derive(Debug)]
@@ -43,9 +43,7 @@ pub(super) struct Federation {
     credentials: Credentials,
     /// The CA of our own certificate; peers of the same one are kin.
     issuer: CertificateDer<'static>,
-    /// Fingerprint of our certificate.
-    leaf: String,
-    roster: Roster,
+    trust: Trust,
     /// The enabled peers, as the accepting side looks them up.
     enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>>,
     /// Every configured peer as it was applied last.
@@ -114,7 +112,8 @@ impl Federation {
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
             timing,
         });
-        let echo = EchoDesk::open(Arc::clone(&node), &own.identity)?;
+        let credentials = Credentials::new(&own.identity)?.judging_at(clock.moments());
+        let echo = EchoDesk::open(Arc::clone(&node), credentials.clone());
         tokio::spawn(echo.clone().run());
         (node.companions).allow_packing(usize::from(config.limits.compressed_links));
         time_exchange::register(&node.companions, node.hub.clone(), node.keeper.clone());
@@ -123,26 +122,27 @@ impl Federation {
         let watching = node.routes.watch().map_err(|error| {
             tracing::warn!(%error, "changes of routes are not heard of: links come back when their pauses are over");
         });
-        let credentials = Credentials::new(&own.identity)?.judging_at(clock.moments());
-        let leaf = own.identity.fingerprint().to_string();
-        let roster = Roster::default();
+        let trust = Trust::new(own);
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
         let door = Door::default();
         let observer = clock.telling(tell_refused(&node));
         let acceptor = Acceptor::new(AcceptorSettings {
             node: Arc::clone(&node),
-            tls: tls::federation_server(&credentials, roster.clone(), observer)?,
-            identify: identify(roster.clone(), Arc::clone(&enabled), clock.moments()),
+            tls: tls::federation_server(&credentials, trust.roster.clone(), observer)?,
+            identify: identify(trust.roster.clone(), Arc::clone(&enabled), clock.moments()),
             door: door.clone(),
             refusals,
-            leaf: leaf.clone(),
+            leaf: {
+                let credentials = credentials.clone();
+                Arc::new(move || credentials.fingerprint().to_string())
+            },
+            allow: config.listen.federation_allow.clone(),
         });
         Ok(Self {
             node,
             issuer: own.issuer().clone(),
             credentials,
-            leaf,
-            roster,
+            trust,
             enabled,
             applied: BTreeMap::new(),
             diallers: BTreeMap::new(),
@@ -230,7 +230,7 @@ impl Federation {
             .collect();
         // Trust first: from here on no handshake succeeds that the new configuration does not allow.
         let enabled = || wanted.values().filter(|peer| peer.enabled);
-        self.roster.replace(enabled().map(rule).collect());
+        self.trust.set(enabled());
         *self.enabled.lock().unwrap_or_else(PoisonError::into_inner) = enabled()
             .map(|peer| (peer.name.clone(), PeerSettings::of(peer, &config.uplinks)))
             .collect();
@@ -305,6 +305,33 @@ impl Federation {
         }
     }
 
+    /// Once a second: cuts whoever has shown a certificate that was revoked meanwhile. It is refused from then on.
+    pub(super) fn look(&mut self) {
+        if !self.trust.look() {
+            return;
+        }
+        let is_revoked = |name: &String| {
+            let leaf = self.node.board.leaf(name);
+            leaf.is_some_and(|leaf| {
+                let leaf = CertificateDer::from(&*leaf);
+                self.trust.revocations.revokes(std::slice::from_ref(&leaf))
+            })
+        };
+        let names = self.applied.values().filter(|peer| peer.enabled);
+        let names = names.map(|peer| peer.name.clone()).filter(is_revoked);
+        let revoked: Vec<String> = names.collect();
+        for name in revoked {
+            self.cut(&name, "its certificate was revoked");
+            self.node.board.set_hindrance(&name, Hindrance::Revoked);
+        }
+        self.start();
+    }
+
+    /// What was taken back, for those who judge local clients.
+    pub(super) fn revocations(&self) -> Revocations {
+        self.trust.revocations.clone()
+    }
+
     fn cut(&mut self, name: &str, why: &str) {
         // Dropping the dialler ends its connection at once.
         self.diallers.remove(name);
@@ -354,15 +381,15 @@ impl Federation {
         );
         Ok(match peer.protocol {
             Protocol::V2 => {
-                let tls = tls::federation_client(&self.credentials, rule(peer), observer)?;
+                let tls = tls::federation_client(&self.credentials, self.trust.rule(peer), observer)?;
                 fed2::dial(node, settings, tls)
             }
             Protocol::V1 => {
-                let (tls, asked) = tls::legacy_client(&self.credentials, rule(peer), observer)?;
+                let (tls, asked) = tls::legacy_client(&self.credentials, self.trust.rule(peer), observer)?;
                 let ours = fed1::dialler::Ours {
                     tls,
                     asked: (!peer.legacy_no_client_certificate).then_some(asked),
-                    leaf: self.leaf.clone(),
+                    leaf: self.credentials.fingerprint().to_string(),
                 };
                 fed1::dial(node, settings, ours)
             }
@@ -375,33 +402,6 @@ fn companions() -> Companions {
     let companions = Companions::default();
     companions.offer(Feature::Quiet);
     companions
-}
-
-/// Writes why we refused a peer that dials us where its operator's colleague looks first: at the peer's state.
-fn tell_refused(node: &Node) -> Observer {
-    let (board, registry, hub) = (node.board.clone(), node.registry.clone(), node.hub.clone());
-    Arc::new(move |judgement| {
-        let (Err(refusal), Some(peer)) = (judgement.outcome, judgement.suspect) else {
-            return;
-        };
-        let waits = board
-            .status(&peer)
-            .is_some_and(|known| known.state == PeerState::Waiting);
-        if waits && !registry.is_live(&peer) {
-            board.set_hindrance(&peer, Failure::Refused(refusal).hindrance());
-            let words = format!("we refused it: {refusal}");
-            board.set(&peer, PeerState::Waiting, words, hub.now().wall_ms);
-        }
-    })
-}
-
-fn rule(peer: &Peer) -> TrustRule {
-    TrustRule {
-        peer: peer.name.clone(),
-        authorities: peer.authorities.clone(),
-        fingerprint: peer.fingerprint,
-        leaf_alone: peer.legacy_no_client_certificate,
-    }
 }
 
 /// Directions, filters, groups and clocks are the router's business; the connection may stay.
@@ -418,71 +418,4 @@ fn only_directions_changed(old: &Peer, new: &Peer) -> bool {
         ..old.clone()
     };
     aligned == *new
-}
-
-fn identify(
-    roster: Roster,
-    enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>>,
-    moments: Moments,
-) -> Identify {
-    Arc::new(move |chain: &[CertificateDer<'static>]| {
-        let name = roster.identify(chain, moments()).ok()?;
-        let enabled = enabled.lock().unwrap_or_else(PoisonError::into_inner);
-        enabled.get(&name).cloned()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::SystemClock;
-    use crate::config::Limits;
-    use crate::link::tls::Judgement;
-    use crate::pki::{Fingerprint, Refusal};
-    use crate::route::{Router, Settings};
-
-    #[test]
-    fn a_refused_peer_reads_why_at_its_own_state_unless_it_is_connected() {
-        let timing = Timing::default();
-        let settings = Settings::of(&Limits::default(), "a".repeat(32), 1);
-        let node = Node {
-            name: "alpha".to_owned(),
-            federate_id: "a".repeat(32),
-            hub: Hub::new(Router::new(settings), Arc::new(SystemClock::new())),
-            board: PeerBoard::new(),
-            registry: Registry::new("a", timing.fresh),
-            routes: Routes::default(),
-            companions: Companions::default(),
-            groups: Announced::default(),
-            keeper: Keeper::default(),
-            meters: Meters::default(),
-            large_events: Arc::new(Semaphore::new(1)),
-            message_limit: 1024,
-            timing,
-        };
-        let observer = tell_refused(&node);
-        let refuse = |suspect: Option<&str>| {
-            observer(Judgement {
-                fingerprint: Fingerprint::of(b""),
-                outcome: Err(Refusal::Expired),
-                doubt: None,
-                suspect: suspect.map(str::to_owned),
-            });
-        };
-        let board = &node.board;
-        let reason = |peer: &str| board.status(peer).unwrap().reason;
-        board.set("bravo", PeerState::Waiting, "it has not dialled us yet", 1);
-        board.set("charlie", PeerState::Connected, "", 1);
-        refuse(None);
-        assert_eq!(reason("bravo"), "it has not dialled us yet");
-        for peer in ["bravo", "charlie", "nobody"] {
-            refuse(Some(peer));
-        }
-        assert_eq!(
-            reason("bravo"),
-            format!("we refused it: {}", Refusal::Expired)
-        );
-        assert_eq!(reason("charlie"), "");
-        assert_eq!(board.status("nobody"), None);
-    }
 }

@@ -22,6 +22,7 @@ mod signals;
 mod spool;
 mod takeover;
 mod timekeeper;
+mod trust;
 mod watch;
 mod web;
 mod why;
@@ -325,6 +326,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
                 shared.black_box.beat(shared.hub.now());
                 shared.clock.look(&shared.hub);
                 watch.look(&shared);
+                federation.look();
                 machine.look(&shared);
                 if shared.changes.is_due(shared.hub.now().mono_ms) {
                     drop(tokio::task::spawn_blocking({

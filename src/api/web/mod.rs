@@ -15,6 +15,7 @@ mod shown;
 mod stream;
 mod table;
 pub mod tokens;
+mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;

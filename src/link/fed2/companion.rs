@@ -9,7 +9,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use crate::link::federate::packing::Packing;
 use crate::link::grpc::status::{Code, Status};
 
+use super::secret::Vow;
 use crate::link::federate::registry::Origin;
 
 /// Says "I am a box", and which revision of these private matters it speaks.
@@ -132,6 +133,8 @@ struct Inner {
     /// What the first head said: none = nothing came yet; some of none = no box.
     theirs: watch::Sender<Option<Option<Features>>>,
     packing: Packing,
+    /// The shared secret that must be proven, if there is one.
+    vow: OnceLock<Arc<Vow>>,
     /// The peer's clock is known.
     timed: watch::Sender<bool>,
     line: Mutex<Option<Arc<dyn Line>>>,
@@ -144,6 +147,7 @@ impl Companion {
     pub fn new(peer: &str, ours: Features, packing: Packing) -> Self {
         Self(Arc::new(Inner {
             packing,
+            vow: OnceLock::new(),
             peer: peer.to_owned(),
             ours,
             header: ours.header(),
@@ -157,6 +161,19 @@ impl Companion {
     /// The peer's name in the configuration.
     pub fn peer(&self) -> &str {
         &self.0.peer
+    }
+
+    /// The shared secret must be proven on this connection.
+    pub fn swear(&self, vow: Option<Arc<Vow>>) {
+        if let Some(vow) = vow {
+            // A connection has one.
+            let _ = self.0.vow.set(vow);
+        }
+    }
+
+    /// What must be proven, if anything.
+    pub fn vow(&self) -> Option<&Vow> {
+        self.0.vow.get().map(Arc::as_ref)
     }
 
     /// Whether the connection's events are packed.

@@ -22,6 +22,7 @@ use super::flow::Flow;
 use super::groups;
 use super::keeping::Keeping;
 use super::names::{Introduction, MethodName};
+use super::prove;
 use super::opened::Opened;
 use super::pulse::Pulse;
 use crate::link::federate::node::{Node, PeerSettings};
@@ -178,6 +179,7 @@ impl Conductor<'_> {
     }
 
     async fn steps(&mut self) -> Result<Trouble, Trouble> {
+        prove::prove(self.calls.caller.clone()).await?;
         let first_health = Instant::now() + self.calls.node.timing.silence;
         // ClientEventStream first: contacts that the peer pushes before it is there are lost (pitfall 12).
         self.calls.open_client_events();

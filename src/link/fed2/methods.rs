@@ -28,6 +28,7 @@ use super::flow::Flow;
 use super::groups;
 use super::intake;
 use super::names::{Introduction, MethodName};
+use super::secret;
 use super::standby;
 use crate::link::federate::node::{Node, PeerSettings};
 use crate::link::federate::registry::{Candidate, Cutter, Side};
@@ -81,6 +82,7 @@ impl Methods {
         readers: TaskScope,
     ) -> Arc<Self> {
         let companion = node.companions.companion(&peer.name, peer.is_packed());
+        companion.swear(peer.vow.clone());
         Arc::new(Self {
             introduction: Introduction::new(&node),
             flow: Flow::limited(
@@ -182,6 +184,10 @@ impl Methods {
     }
 
     async fn private(&self, name: &str, body: Incoming) -> Answer {
+        if name == secret::METHOD {
+            return self.hear_proof(body).await;
+        }
+        self.sworn()?;
         if name == standby::METHOD && self.companion.is_box() {
             return standby::accepted(&self.node, &self.peer, &self.readers, body);
         }
@@ -198,6 +204,7 @@ impl Methods {
 
     async fn server_groups(&self, body: Incoming) -> Answer {
         self.introduced(body).await?;
+        self.sworn()?;
         // SERVING at once and once only: never = the peer never sends; twice = it sends everything twice (pitfall 11).
         let (groups, peer) = (self.node.groups.clone(), self.peer.name.clone());
         let told = groups.message(&peer, &self.introduction, true);
@@ -374,6 +381,7 @@ impl Methods {
     /// Takes the peer's place and joins the router, on whichever event stream comes first.
     async fn attach(&self) -> Result<(), Status> {
         let attach = async {
+            self.sworn()?;
             let federate_id = self.lock().federate_id.clone();
             let candidate = Candidate {
                 peer: &self.peer.name,
@@ -473,4 +481,5 @@ fn message<M: Message>(message: &M) -> Response<GrpcBody> {
     call::answer(GrpcBody::answer(framed(message)))
 }
 
+mod proof;
 mod schedule;

@@ -34,7 +34,9 @@ pub mod methods;
 pub mod names;
 pub mod opened;
 pub mod pulse;
+mod prove;
 pub mod receipts;
+pub mod secret;
 pub mod standby;
 pub mod time_exchange;
 

@@ -267,15 +267,15 @@ fn a_client_may_send_its_leaf_alone() {
     let user = bravo_ca.issue(Leaf::good("VIPER 1").usages(&[ClientAuth]));
     let ours = [bravo_ca.certificate.clone()];
     assert_eq!(
-        judge_client(&user.chain[..1], &ours, at(NOW)),
+        judge_client(&user.chain[..1], (&ours, &Revocations::default()), at(NOW)),
         Ok(("VIPER 1".to_owned(), None))
     );
     assert_eq!(
-        judge_client(&stranger.chain, &ours, at(NOW)),
+        judge_client(&stranger.chain, (&ours, &Revocations::default()), at(NOW)),
         Err(Refusal::UnknownCa)
     );
     assert_eq!(
-        judge_client(&[], &ours, at(NOW)),
+        judge_client(&[], (&ours, &Revocations::default()), at(NOW)),
         Err(Refusal::NoCertificate)
     );
 }
