@@ -280,3 +280,68 @@ fn moment(walk: &mut Walk<'_>) -> Option<i64> {
     let time = Time::from_hms(part(4)?, part(6)?, part(8).unwrap_or(0)).ok()?;
     Some(date.with_time(time).assume_utc().unix_timestamp())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::testing::{Authority, Leaf, NOW};
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_list_revokes_what_it_names_and_only_its_ca_can_make_it() {
+        let [ours, other] = [Authority::new("bravo CA"), Authority::new("bravo CA")];
+        let leaves = ["one", "two", "three"].map(|name| ours.issue(Leaf::good(name)));
+        let foreign = other.issue(Leaf::good("one"));
+        let list = ours.revoke(&[&leaves[0], &leaves[2]], NOW + 10);
+        let mark = |leaf: &crate::pki::Identity| [Mark::of(&leaf.chain[0]).unwrap()];
+        let pem = super::super::store::pem_section("X509 CRL", &list);
+        for bytes in [list.as_slice(), pem.as_bytes()] {
+            let read = read(bytes, &[other.certificate.clone(), ours.certificate.clone()]).unwrap();
+            assert_eq!(read.len(), 2);
+            assert_eq!(read.issuer, "bravo CA");
+            assert_eq!(read.due, Some(NOW + 10));
+            let holds = leaves.each_ref().map(|leaf| read.holds(&mark(leaf)));
+            assert_eq!(holds, [true, false, true]);
+            assert!(!read.holds(&mark(&foreign)));
+        }
+        let fault = |bytes: &[u8], authority: &Authority| {
+            read(bytes, &[authority.certificate.clone()]).unwrap_err()
+        };
+        // The same name and another key.
+        assert_eq!(fault(&list, &other), CrlFault::Stranger);
+        let mut changed = list.clone();
+        let last = changed.len() - 1;
+        changed[last] ^= 1;
+        assert_eq!(fault(&changed, &ours), CrlFault::Stranger);
+        let certificate = super::super::store::pem(&leaves[0].chain[..1]);
+        assert_eq!(fault(certificate.as_bytes(), &ours), CrlFault::Certificate);
+        for noise in [&b""[..], b"noise", &list[..list.len() - 1], b"-----BEGIN X-----"] {
+            assert_eq!(fault(noise, &ours), CrlFault::NoList);
+        }
+        let none = read(&ours.revoke(&[], NOW), &[ours.certificate.clone()]).unwrap();
+        assert!(none.is_empty());
+        assert_eq!(entries(&list).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn times_are_read_in_both_forms() {
+        let at = |tag: u8, text: &str| {
+            let bytes = [&[tag, text.len() as u8], text.as_bytes()].concat();
+            moment(&mut Walk::over(&bytes))
+        };
+        assert_eq!(at(der::UTC_TIME, "260101000000Z"), Some(1_767_225_600));
+        assert_eq!(at(der::GENERALIZED_TIME, "20260101000000Z"), Some(1_767_225_600));
+        assert_eq!(at(der::UTC_TIME, "700101000000Z"), Some(0));
+        for wrong in ["", "26", "261301000000Z", "2601320000Z", "äääääää"] {
+            assert_eq!(at(der::UTC_TIME, wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&bytes, &[]);
+            let _ = entries(&bytes);
+        }
+    }
+}

@@ -157,6 +157,7 @@ fn begin(chain: &[CertificateDer<'_>]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pki::Revocations;
     use crate::pki::testing::{Authority, Leaf, NOW, at, rule};
     use crate::pki::trust::{Roster, judge_client};
     use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};

@@ -19,6 +19,8 @@ use super::identity::{Flaw, IdentityError, read_chain, read_key};
 use super::issue::{self, IssueError, KeyAlgorithm};
 use super::{Fingerprint, Identity, files};
 
+pub mod revoke;
+
 /// The store, open.
 #[derive(Debug)]
 pub struct Store {
@@ -114,6 +116,7 @@ impl Store {
         let authority_key = files.authority_key(&self.authority)?;
         let key = issue::generate_key(issue::algorithm_of(&authority_key))?;
         let leaf = issue::client_leaf(callsign, &key, &self.authority, &authority_key, now)?;
+        self.note_issued(&leaf, now)?;
         Ok(Identity {
             chain: vec![leaf, self.authority.clone()],
             key: pkcs8(&key),
@@ -137,6 +140,10 @@ pub enum PkiError {
     Issue(IssueError),
     /// A name that no certificate can carry.
     Name,
+    /// Our own revocation list cannot be read.
+    List(PathBuf),
+    /// It can hold no more.
+    ListFull(PathBuf),
 }
 
 impl PkiError {
@@ -173,6 +180,17 @@ impl fmt::Display for PkiError {
             Self::Issue(IssueError::Key) => f.write_str("no key could be made"),
             Self::Issue(IssueError::Certificate) => f.write_str(
                 "no certificate could be made: the CA certificate or the name is unusable",
+            ),
+            Self::List(path) => write!(
+                f,
+                "{} is damaged, and what it revokes would be lost: restore it from a backup, or move it away to begin \
+                 anew",
+                path.display()
+            ),
+            Self::ListFull(path) => write!(
+                f,
+                "{} holds as many certificates as a list may: make a new CA (`tombolo cert renew --ca`)",
+                path.display()
             ),
             Self::Name => f.write_str(
                 "a name in a certificate has 1 to 64 characters and no control character",
