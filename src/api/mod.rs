@@ -25,6 +25,7 @@ mod socket;
 pub mod spool;
 pub mod status;
 pub mod token;
+pub mod trust;
 mod turns;
 pub mod update;
 pub mod web;

@@ -13,6 +13,7 @@ use super::meshes::MeshStatus;
 use super::sending::SendingStatus;
 use super::servers::ServerStatus;
 use super::spool::SpoolStatus;
+use super::trust::TrustStatus;
 use crate::counters::Reason;
 use crate::system::{Power, Storage};
 use crate::wire::stamp;
@@ -53,6 +54,9 @@ pub struct Status {
     pub storage: StorageStatus,
     /// The power supply.
     pub power: PowerStatus,
+    /// Our certificate and the revocation lists.
+    #[serde(default)]
+    pub trust: TrustStatus,
 }
 
 /// The box itself.
@@ -83,8 +87,8 @@ pub struct PeerStatus {
     pub state: PeerState,
     /// Why it is no better, in words; empty when all is well.
     pub reason: String,
-    /// Which step stops it, in one word: network, name, tcp, tls, usage, clock, registration, version, groups, health,
-    /// direction, filter, connection; none while nothing does.
+    /// Which step stops it, in one word: network, name, tcp, tls, usage, clock, registration, revoked, source, secret,
+    /// version, groups, health, direction, filter, connection; none while nothing does.
     #[serde(default)]
     pub stopped_by: Option<String>,
     /// The last probe that came back on this connection; between boxes, once a minute.
@@ -362,6 +366,10 @@ pub(crate) mod tests {
             power: PowerStatus {
                 under_voltage: Some(false),
                 under_voltage_seen: Some(true),
+            },
+            trust: TrustStatus {
+                valid_until: "2028-11-20T12:00:00Z".into(),
+                ..TrustStatus::default()
             },
         }
     }

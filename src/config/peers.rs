@@ -263,7 +263,7 @@ impl Reader<'_> {
             })?;
             (pem, path.display().to_string())
         };
-        authority::read(&pem).map_err(|fault| {
+        authority::read_any(&pem).map_err(|fault| {
             self.bad(
                 written,
                 "ca_cert",

@@ -10,6 +10,7 @@ pub mod fingerprint;
 pub mod gather;
 pub mod identity;
 pub mod issue;
+pub mod jks;
 pub mod own;
 pub mod p12;
 pub mod package;

@@ -19,6 +19,7 @@ use super::identity::{Flaw, IdentityError, read_chain, read_key};
 use super::issue::{self, IssueError, KeyAlgorithm};
 use super::{Fingerprint, Identity, files};
 
+pub mod renew;
 pub mod revoke;
 
 /// The store, open.
@@ -56,6 +57,7 @@ impl Store {
         let lock_file = directory.join(LOCK);
         let _lock = files::lock(&lock_file).map_err(|error| io_error(&lock_file, &error))?;
         let files = Files { directory };
+        files.finish_switch()?;
         for key in [AUTHORITY_KEY, NODE_KEY] {
             files.protect(key)?;
         }

@@ -32,6 +32,7 @@ use crate::route::PeerSpec;
 use crate::route::groups::Groups;
 
 use super::filtering;
+use super::renewal::{Renewal, Waiting};
 use super::spool;
 use super::timekeeper::Timekeeper;
 use super::trust::{Trust, identify, tell_refused};
@@ -44,6 +45,7 @@ pub(super) struct Federation {
     /// The CA of our own certificate; peers of the same one are kin.
     issuer: CertificateDer<'static>,
     trust: Trust,
+    renewal: Renewal,
     /// The enabled peers, as the accepting side looks them up.
     enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>>,
     /// Every configured peer as it was applied last.
@@ -123,6 +125,7 @@ impl Federation {
             tracing::warn!(%error, "changes of routes are not heard of: links come back when their pauses are over");
         });
         let trust = Trust::new(own);
+        let renewal = Renewal::register(&node.companions, &node.board, &trust.successors);
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
         let door = Door::default();
         let observer = clock.telling(tell_refused(&node));
@@ -143,6 +146,7 @@ impl Federation {
             issuer: own.issuer().clone(),
             credentials,
             trust,
+            renewal,
             enabled,
             applied: BTreeMap::new(),
             diallers: BTreeMap::new(),
@@ -325,6 +329,38 @@ impl Federation {
             self.node.board.set_hindrance(&name, Hindrance::Revoked);
         }
         self.start();
+    }
+
+    /// Once a second: whether our next certificate is to be shown from now on.
+    pub(super) fn is_renewed(&mut self, own: &Own) -> bool {
+        let peers = self.applied.values().filter(|peer| peer.enabled);
+        let peers = peers.map(|peer| peer.name.as_str());
+        match self.renewal.look(own, peers) {
+            Ok(now) => now.is_some(),
+            Err(error) => {
+                tracing::error!("the next certificate cannot be used: {error}");
+                false
+            }
+        }
+    }
+
+    /// For whom our next certificate waits.
+    pub(super) fn waiting(&self) -> Waiting {
+        self.renewal.waiting()
+    }
+
+    /// Shows another certificate from now on; every link comes back with it.
+    pub(super) fn renew(&mut self, own: &Own) -> Result<(), rustls::Error> {
+        self.credentials.renew(&own.identity)?;
+        self.renewal.done();
+        self.trust.renewed(own);
+        self.issuer = own.issuer().clone();
+        let names: Vec<String> = self.applied.keys().cloned().collect();
+        for name in names {
+            self.cut(&name, "our certificate was renewed");
+        }
+        self.start();
+        Ok(())
     }
 
     /// What was taken back, for those who judge local clients.

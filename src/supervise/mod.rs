@@ -14,6 +14,7 @@ mod machine;
 mod meshes;
 mod networks;
 mod rates;
+mod renewal;
 mod report;
 pub mod safe;
 mod server_report;
@@ -47,8 +48,9 @@ use crate::link::hub::Hub;
 use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
+use crate::link::tls::Credentials;
 use crate::pki::store::PkiError;
-use crate::pki::{Fingerprint, KeyAlgorithm, Own};
+use crate::pki::{KeyAlgorithm, Own, Revocations};
 use crate::route::{LinkSpec, Router, Settings};
 use crate::state::{NodeState, Origin};
 use crate::system::{BootLog, Manager, Vitals};
@@ -63,6 +65,7 @@ use listeners::Listeners;
 use machine::Machine;
 use meshes::Meshes;
 use rates::Rates;
+use renewal::Waiting;
 use safe::Safe;
 use servers::Servers;
 use signals::Signals;
@@ -128,7 +131,12 @@ struct Shared {
     checks: check::SharedChecks,
     shown: Shown,
     federate_id: String,
-    fingerprint: Fingerprint,
+    /// What we prove ourselves with.
+    credentials: Credentials,
+    /// Certificates that were taken back.
+    revocations: Revocations,
+    /// For whom our next certificate waits.
+    waiting: Waiting,
     bound: api::status::ListenStatus,
     /// Of each local network, its plain listener and its TLS listener.
     bound_in_networks: Vec<[Option<SocketAddr>; 2]>,
@@ -192,7 +200,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     }
     let access = Access::open(&state).map_err(StartError::State)?;
     let clock = Timekeeper::start(&state, &root);
-    let own = open_identity(&state, &config, safe.is_some(), &clock).map_err(StartError::Pki)?;
+    let mut own = open_identity(&state, &config, safe.is_some(), &clock).map_err(StartError::Pki)?;
     let federate_id = node.federate_id_hex();
     let settings = Settings::of(&config.limits, federate_id.clone(), seed()?);
     let hub = Hub::new(Router::new(settings), clock.clock());
@@ -262,7 +270,9 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         checks: check::SharedChecks::default(),
         shown: Shown::default(),
         federate_id,
-        fingerprint: own.identity.fingerprint(),
+        credentials: federation.credentials(),
+        revocations: federation.revocations(),
+        waiting: federation.waiting(),
         bound,
         bound_in_networks,
         stop,
@@ -327,6 +337,11 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
                 shared.clock.look(&shared.hub);
                 watch.look(&shared);
                 federation.look();
+                if federation.is_renewed(&own)
+                    && let Some(renewed) = shared.renew(&own, &mut federation, &state, &desk)
+                {
+                    own = renewed;
+                }
                 machine.look(&shared);
                 if shared.changes.is_due(shared.hub.now().mono_ms) {
                     drop(tokio::task::spawn_blocking({

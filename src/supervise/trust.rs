@@ -75,6 +75,17 @@ impl Trust {
         self.look_anew();
     }
 
+    /// Our own CA may be another one now.
+    pub(super) fn renewed(&mut self, own: &Own) {
+        for authority in own.client_authorities() {
+            if !self.ours.contains(&authority) {
+                self.folder.authorities.push(authority.clone());
+                self.ours.push(authority);
+            }
+        }
+        self.look_anew();
+    }
+
     /// How one peer is known.
     pub(super) fn rule(&self, peer: &Peer) -> TrustRule {
         TrustRule {

@@ -283,9 +283,14 @@ fn read(path: &str, control: &dyn Control) -> Result<String, Problem> {
         );
         Problem::of_key("ca_cert", words)
     })?;
-    let no_pem = "it is no PEM; convert it with `openssl x509 -inform der`";
-    String::from_utf8(bytes)
-        .map_err(|_| Problem::of_key("ca_cert", format!("{}: {no_pem}", found.display())))
+    String::from_utf8(bytes).or_else(|error| {
+        // DER, or a keystore.
+        let authorities = authority::read_any(error.as_bytes()).map_err(|fault| {
+            let words = format!("{}: {fault}; {}", found.display(), fault.cure());
+            Problem::of_key("ca_cert", words)
+        })?;
+        Ok(pem(&authorities))
+    })
 }
 
 /// What stands in the newer keys of `[[peer]]`.

@@ -77,6 +77,8 @@ features! {
     Standby = "standby",
     /// Answers on a side connection after it was quiet (`link/nat`).
     Quiet = "quiet",
+    /// Takes note of the certificate that the other will show next.
+    Renewal = "renewal",
 }
 
 /// A set of [`Feature`]s.

@@ -1,0 +1,69 @@
+//! What `status` says of certificates: ours, and those that were taken back.
+
+use serde::{Deserialize, Serialize};
+
+use crate::pki::certificate::stamp;
+use crate::pki::revocations::Standing;
+
+/// Our certificate and the revocation lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustStatus {
+    /// Our certificate is valid until, RFC 3339.
+    #[serde(default)]
+    pub valid_until: String,
+    /// What is wrong with it, or will be within 30 days, in words; empty when nothing is.
+    #[serde(default)]
+    pub warning: String,
+    /// SHA-256 of the certificate that will be shown next; none where none waits.
+    #[serde(default)]
+    pub next: Option<String>,
+    /// Peers that do not know it yet.
+    #[serde(default)]
+    pub waits_for: Vec<String>,
+    /// Revocation lists.
+    #[serde(default)]
+    pub lists: Vec<ListStatus>,
+}
+
+/// A revocation list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListStatus {
+    /// Its file.
+    pub file: String,
+    /// The CA that signed it.
+    pub issuer: String,
+    /// How many certificates it revokes.
+    pub revoked: u32,
+    /// When it was made, RFC 3339.
+    pub made: String,
+    /// When a newer one is due, RFC 3339; none: it does not say.
+    pub due: Option<String>,
+    /// `valid`, `overdue` (still in force), or `faulty`.
+    pub state: String,
+    /// Why it cannot be used, in words; empty when it can.
+    pub fault: String,
+}
+
+impl ListStatus {
+    /// Of a list; `now` in seconds since 1970.
+    pub fn of(standing: &Standing, now: i64) -> Self {
+        let list = standing.list.as_deref();
+        let due = list.and_then(|list| list.due);
+        Self {
+            file: standing.path.display().to_string(),
+            issuer: list.map(|list| list.issuer.clone()).unwrap_or_default(),
+            revoked: list.map_or(0, |list| u32::try_from(list.len()).unwrap_or(u32::MAX)),
+            made: list.map(|list| stamp(list.made)).unwrap_or_default(),
+            due: due.map(stamp),
+            state: match (&standing.fault, due) {
+                (Some(_), _) => "faulty",
+                (None, Some(due)) if due < now => "overdue",
+                _ => "valid",
+            }
+            .to_owned(),
+            fault: (standing.fault.as_ref())
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        }
+    }
+}
