@@ -3,6 +3,7 @@
 //! Figures marked "measured" are those of the architecture study, sections 2.1 and 5.8; the others follow from the
 //! limits. Pure arithmetic: the same limits give the same table.
 
+mod trust;
 pub mod visitors;
 mod words;
 
@@ -138,6 +139,7 @@ impl Budget {
     /// Adds up what these limits allow.
     pub fn of(limits: &Limits) -> Self {
         let mut rows = heap(limits);
+        rows.extend(trust::rows());
         let slack = rows.iter().map(Row::total).sum::<u64>() * SLACK_PERCENT / 100;
         rows.push(row("allocator slack", slack, 1, None, "15 % of all above"));
         rows.insert(

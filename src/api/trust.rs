@@ -25,6 +25,37 @@ pub struct TrustStatus {
     pub lists: Vec<ListStatus>,
 }
 
+impl TrustStatus {
+    /// What somebody should know, in words; empty where nothing is to be known.
+    pub fn in_words(&self) -> String {
+        let mut words = Vec::new();
+        if !self.warning.is_empty() {
+            words.push(self.warning.clone());
+        }
+        if let Some(next) = &self.next {
+            let whom = match self.waits_for.is_empty() {
+                true => "other boxes to be told".to_owned(),
+                false => self.waits_for.join(", "),
+            };
+            words.push(format!(
+                "the next one, {next}, waits for {whom} (`tombolo cert renew --switch` shows it at once)"
+            ));
+        }
+        for list in &self.lists {
+            match list.state.as_str() {
+                "faulty" => words.push(format!("revocation list {} {}", list.file, list.fault)),
+                "overdue" => words.push(format!(
+                    "revocation list {}: a newer one was due on {}; what it revokes stays revoked",
+                    list.file,
+                    list.due.as_deref().unwrap_or_default()
+                )),
+                _ => {}
+            }
+        }
+        words.join("; ")
+    }
+}
+
 /// A revocation list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListStatus {

@@ -12,7 +12,6 @@ use rustls_pki_types::UnixTime;
 use serde::Serialize;
 
 use super::local::{Local, LocalError};
-use renew::Renew;
 use crate::api::coreconfig::keytool_hint;
 use crate::config::settings::name_fault;
 use crate::files::{fault, private_directory};
@@ -21,6 +20,7 @@ use crate::pki::package::{Connection, file_stem, random_password};
 use crate::pki::store::{display_name, pem};
 use crate::pki::{Fingerprint, KeyAlgorithm, Own, Store, files};
 use crate::system::address::own_address;
+use renew::Renew;
 
 /// What `cert` can do.
 #[derive(Debug, Clone, Subcommand)]
@@ -148,7 +148,13 @@ pub fn run(
             files,
             password_file,
             out: place,
-        } => import::run(files, password_file.as_deref(), place.as_deref(), local, out),
+        } => import::run(
+            files,
+            password_file.as_deref(),
+            place.as_deref(),
+            local,
+            out,
+        ),
     }
 }
 

@@ -12,10 +12,10 @@ use super::output::{clean, column, json_line, print, wrap};
 use super::paths::Places;
 use crate::api::{AskError, PeerEntry, PeerState, Request, Response, ask};
 use crate::config::authority::{self, MOST_PEM_BYTES};
-use crate::pki::store::pem;
 use crate::config::{Cleared, PeerChange, PeerSpec, edit};
 use crate::files;
 use crate::pki::Fingerprint;
+use crate::pki::store::pem;
 
 /// Arguments of `peer`.
 #[derive(Debug, Args)]

@@ -125,7 +125,9 @@ pub fn read_any(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, AuthorityF
         .add("it", bytes, &[])
         .map_err(|error| AuthorityFault::Keystore(error.fault))?;
     if !gathered.known_passwords.is_empty() {
-        tracing::warn!("a keystore that is used as `ca_cert` has a password that everybody knows (atakatak, changeit)");
+        tracing::warn!(
+            "a keystore that is used as `ca_cert` has a password that everybody knows (atakatak, changeit)"
+        );
     }
     let authorities = gathered.authorities();
     match (authorities.len(), gathered.certificates.first()) {

@@ -250,7 +250,10 @@ impl Reading<'_> {
         {
             // The CA then comes with the peer's own certificate.
             match pin.parse::<Fingerprint>() {
-                Ok(pin) => drop(spec.more.insert("ca_pin".to_owned(), Written::Text(pin.to_string()))),
+                Ok(pin) => drop(
+                    spec.more
+                        .insert("ca_pin".to_owned(), Written::Text(pin.to_string())),
+                ),
                 Err(error) => {
                     let cure = "`openssl x509 -fingerprint -sha256` prints it";
                     self.bad(table, "ca_pin", error.to_string(), cure);

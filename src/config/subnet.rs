@@ -99,7 +99,10 @@ mod tests {
         for wrong in ["", "host", "203.0.113.0/33", "::/129", "10.0.0.0/", "10/8"] {
             assert_eq!(wrong.parse::<Subnet>(), Err(NotASubnet), "{wrong}");
         }
-        assert_eq!("10.0.0.0/8".parse::<Subnet>().unwrap().to_string(), "10.0.0.0/8");
+        assert_eq!(
+            "10.0.0.0/8".parse::<Subnet>().unwrap().to_string(),
+            "10.0.0.0/8"
+        );
         assert_eq!("::1/128".parse::<Subnet>().unwrap().to_string(), "::1");
     }
 }

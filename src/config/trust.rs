@@ -95,7 +95,10 @@ impl Reader<'_> {
             return Err(self.bad(
                 written,
                 "ca_pin",
-                format!("is not the fingerprint of `ca_cert`, which is {}", has.join(", ")),
+                format!(
+                    "is not the fingerprint of `ca_cert`, which is {}",
+                    has.join(", ")
+                ),
                 "one of both is wrong: ask the peer's administrator, by telephone",
             ));
         }
@@ -108,8 +111,9 @@ impl Reader<'_> {
         at: &Spanned<T>,
         text: &str,
     ) -> Result<Fingerprint, ConfigError> {
-        text.parse()
-            .map_err(|error: NotAFingerprint| self.bad(at, key, error.to_string(), FINGERPRINT_CURE))
+        text.parse().map_err(|error: NotAFingerprint| {
+            self.bad(at, key, error.to_string(), FINGERPRINT_CURE)
+        })
     }
 
     fn fingerprints(
@@ -176,7 +180,10 @@ impl Reader<'_> {
                 written,
                 "crl",
                 format!("{} {fault}", path.display()),
-                format!("a list of at most {} KiB, signed by `ca_cert`", crl::MOST_BYTES / 1024),
+                format!(
+                    "a list of at most {} KiB, signed by `ca_cert`",
+                    crl::MOST_BYTES / 1024
+                ),
             )),
         }
     }
@@ -199,13 +206,21 @@ impl Reader<'_> {
                     });
                 let text = text.map_err(|fault| {
                     let fault = format!("{} cannot be read: {fault}", path.display());
-                    self.bad(written, "secret_file", fault, "give a path relative to this file")
+                    self.bad(
+                        written,
+                        "secret_file",
+                        fault,
+                        "give a path relative to this file",
+                    )
                 })?;
                 ("secret_file", written, text)
             }
         };
         let text = text.trim();
-        if NO_SECRETS.iter().any(|known| text.eq_ignore_ascii_case(known)) {
+        if NO_SECRETS
+            .iter()
+            .any(|known| text.eq_ignore_ascii_case(known))
+        {
             let fault = format!("\"{text}\" is a default that everybody knows");
             return Err(self.bad(written, key, fault, cure));
         }
@@ -213,7 +228,11 @@ impl Reader<'_> {
             let fault = format!("has {} bytes", text.len());
             return Err(self.bad(written, key, fault, cure));
         }
-        if raw.protocol.as_ref().is_some_and(|protocol| protocol.get_ref() == "v1") {
+        if raw
+            .protocol
+            .as_ref()
+            .is_some_and(|protocol| protocol.get_ref() == "v1")
+        {
             let fault = "cannot be proven over federation v1";
             let cure = "take it out: only two boxes can prove it, over federation v2";
             return Err(self.bad(written, key, fault, cure));

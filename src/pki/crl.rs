@@ -20,7 +20,7 @@ use super::store::display_name;
 /// Longest file of a list, bytes.
 pub const MOST_BYTES: u64 = 96 * 1024;
 /// Most certificates that all lists of the box revoke together.
-pub const MOST_ENTRIES: usize = 2048;
+pub const MOST_ENTRIES: usize = 1536;
 
 /// Which certificate: the beginning of SHA-256 over issuer and serial number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -296,7 +296,11 @@ mod tests {
         let mark = |leaf: &crate::pki::Identity| [Mark::of(&leaf.chain[0]).unwrap()];
         let pem = super::super::store::pem_section("X509 CRL", &list);
         for bytes in [list.as_slice(), pem.as_bytes()] {
-            let read = read(bytes, &[other.certificate.clone(), ours.certificate.clone()]).unwrap();
+            let read = read(
+                bytes,
+                &[other.certificate.clone(), ours.certificate.clone()],
+            )
+            .unwrap();
             assert_eq!(read.len(), 2);
             assert_eq!(read.issuer, "bravo CA");
             assert_eq!(read.due, Some(NOW + 10));
@@ -315,7 +319,12 @@ mod tests {
         assert_eq!(fault(&changed, &ours), CrlFault::Stranger);
         let certificate = super::super::store::pem(&leaves[0].chain[..1]);
         assert_eq!(fault(certificate.as_bytes(), &ours), CrlFault::Certificate);
-        for noise in [&b""[..], b"noise", &list[..list.len() - 1], b"-----BEGIN X-----"] {
+        for noise in [
+            &b""[..],
+            b"noise",
+            &list[..list.len() - 1],
+            b"-----BEGIN X-----",
+        ] {
             assert_eq!(fault(noise, &ours), CrlFault::NoList);
         }
         let none = read(&ours.revoke(&[], NOW), &[ours.certificate.clone()]).unwrap();
@@ -330,7 +339,10 @@ mod tests {
             moment(&mut Walk::over(&bytes))
         };
         assert_eq!(at(der::UTC_TIME, "260101000000Z"), Some(1_767_225_600));
-        assert_eq!(at(der::GENERALIZED_TIME, "20260101000000Z"), Some(1_767_225_600));
+        assert_eq!(
+            at(der::GENERALIZED_TIME, "20260101000000Z"),
+            Some(1_767_225_600)
+        );
         assert_eq!(at(der::UTC_TIME, "700101000000Z"), Some(0));
         for wrong in ["", "26", "261301000000Z", "2601320000Z", "äääääää"] {
             assert_eq!(at(der::UTC_TIME, wrong), None, "{wrong}");

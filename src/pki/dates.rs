@@ -237,7 +237,11 @@ mod tests {
         let ours = [ca.certificate.clone()];
         let past = NOW - 300 * DAY;
         assert_eq!(
-            judge_client(&user.chain[..1], (&ours, &Revocations::default()), untrusted(past, past)),
+            judge_client(
+                &user.chain[..1],
+                (&ours, &Revocations::default()),
+                untrusted(past, past)
+            ),
             Ok(("VIPER 1".to_owned(), Some(Doubt::Behind)))
         );
         assert_eq!(

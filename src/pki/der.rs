@@ -96,7 +96,12 @@ mod tests {
         assert_eq!(walk.expect(INTEGER), None);
         assert_eq!(walk.next().unwrap().content, [9]);
         assert!(walk.is_over() && walk.next().is_none());
-        for broken in [&[0x30_u8, 0x80][..], &[0x30, 5, 1], &[0x30, 0x85, 0, 0, 0, 0, 0], &[0x30]] {
+        for broken in [
+            &[0x30_u8, 0x80][..],
+            &[0x30, 5, 1],
+            &[0x30, 0x85, 0, 0, 0, 0, 0],
+            &[0x30],
+        ] {
             assert_eq!(Walk::over(broken).next(), None);
         }
     }

@@ -106,7 +106,10 @@ mod tests {
             format!("sha256={}", plain.trim_start_matches("SHA256:")),
             plain.trim_start_matches("SHA256:").to_owned(),
             format!("sha256 Fingerprint={}", fingerprint.colons()),
-            format!("SHA256 Fingerprint={}\n", fingerprint.colons().to_lowercase()),
+            format!(
+                "SHA256 Fingerprint={}\n",
+                fingerprint.colons().to_lowercase()
+            ),
         ] {
             assert_eq!(text.parse(), Ok(fingerprint), "{text}");
         }

@@ -170,7 +170,10 @@ fn key(hidden: &[u8], password: &[u8]) -> Result<Vec<u8>, JksError> {
     if identifier.is_none_or(|identifier| identifier.content != PROTECTOR) {
         return Err(JksError::Protector);
     }
-    let octets = info.expect(der::OCTET_STRING).ok_or(JksError::Damaged)?.content;
+    let octets = info
+        .expect(der::OCTET_STRING)
+        .ok_or(JksError::Damaged)?
+        .content;
     if octets.len() < 2 * DIGEST {
         return Err(JksError::Damaged);
     }
@@ -242,7 +245,8 @@ mod tests {
         password: &str,
         key_password: &str,
     ) -> Vec<u8> {
-        let wide = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
+        let wide =
+            |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
         let mut file = [&JKS[..], &2_u32.to_be_bytes()].concat();
         let count = trusted.len() + usize::from(key.is_some());
         file.extend((count as u32).to_be_bytes());
@@ -295,7 +299,12 @@ mod tests {
         let alpha = ca.issue(Leaf::good("alpha"));
         let chain: Vec<&[u8]> = alpha.chain.iter().map(AsRef::as_ref).collect();
         let key = alpha.key.secret_der();
-        let file = write(Some((key, &chain)), &[&ca.certificate], "atakatak", "atakatak");
+        let file = write(
+            Some((key, &chain)),
+            &[&ca.certificate],
+            "atakatak",
+            "atakatak",
+        );
         assert!(is_one(&file));
         let read_with = |password| read(&file, password);
         let whole = read_with(Some("atakatak")).unwrap();
@@ -309,7 +318,11 @@ mod tests {
         let own = write(Some((key, &chain)), &[], "atakatak", "another");
         assert_eq!(read(&own, Some("atakatak")), Err(JksError::KeyPassword));
         for cut in [0, 3, 11, 40, file.len() - 1] {
-            assert_eq!(read(&file[..cut], Some("atakatak")), Err(JksError::Damaged), "{cut}");
+            assert_eq!(
+                read(&file[..cut], Some("atakatak")),
+                Err(JksError::Damaged),
+                "{cut}"
+            );
         }
         let mut jceks = file.clone();
         jceks[..4].copy_from_slice(&JCEKS);

@@ -191,7 +191,11 @@ fn tell(now: &Standing, before: Option<&Standing>) {
         ),
         (Some(fault), None) => tracing::error!("revocation list {file} {fault}"),
         (None, Some(list)) => {
-            tracing::info!("revocation list {file} of {}: {} revoked", list.issuer, list.len());
+            tracing::info!(
+                "revocation list {file} of {}: {} revoked",
+                list.issuer,
+                list.len()
+            );
         }
         (None, None) => {}
     }
@@ -224,4 +228,4 @@ fn paths(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Bytes that all lists together take at most.
-pub const KEPT: u64 = (MOST_ENTRIES * size_of::<Mark>() + MOST_LISTS * 512) as u64;
+pub const KEPT: u64 = (MOST_ENTRIES * size_of::<Mark>() + MOST_LISTS * 256) as u64;

@@ -13,6 +13,8 @@ use super::{Fingerprint, files};
 
 /// Most that are remembered; the oldest give way.
 pub const MOST: usize = 64;
+/// Bytes that one takes: two fingerprints and a name.
+pub const EACH: u64 = 32 + 32 + 64;
 /// Renewals that are followed from a registered certificate.
 const MOST_STEPS: usize = 8;
 
@@ -116,7 +118,11 @@ impl Successors {
     /// What the peer told last.
     pub fn of(&self, peer: &str) -> Option<Successor> {
         let told = self.lock();
-        told.entries.iter().rev().find(|one| one.peer == peer).cloned()
+        told.entries
+            .iter()
+            .rev()
+            .find(|one| one.peer == peer)
+            .cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Told> {

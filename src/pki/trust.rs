@@ -54,7 +54,6 @@ impl TrustRule {
         }
     }
 
-
     /// The judgement of a leaf that stands for itself. The handshake proves that the peer holds its key.
     fn admit_leaf(
         &self,
@@ -141,10 +140,7 @@ impl TrustRule {
         }
         let leaf = Fingerprint::of(leaf);
         let (registered, denied) = (&self.fingerprints, &self.denied);
-        registered.contains(&leaf)
-            || self
-                .successors
-                .follow(&self.peer, leaf, registered, denied)
+        registered.contains(&leaf) || self.successors.follow(&self.peer, leaf, registered, denied)
     }
 
     /// Known by no CA, only by its leaf.
@@ -244,10 +240,13 @@ impl Roster {
                     .filter(|_| !rule.is_by_leaf_only()),
             );
         }
-        let known_by_leaf_only =
-            !pinned.is_empty() && rules.iter().all(TrustRule::is_by_leaf_only);
-        let flaw =
-            |refusal: &Refusal| !matches!(refusal, Refusal::UnknownCa | Refusal::NotThePinnedCa | Refusal::Unregistered);
+        let known_by_leaf_only = !pinned.is_empty() && rules.iter().all(TrustRule::is_by_leaf_only);
+        let flaw = |refusal: &Refusal| {
+            !matches!(
+                refusal,
+                Refusal::UnknownCa | Refusal::NotThePinnedCa | Refusal::Unregistered
+            )
+        };
         Err(refusals
             .iter()
             .copied()
@@ -340,7 +339,10 @@ fn taken_back(rules: &[TrustRule], chain: &[CertificateDer<'_>]) -> Result<(), R
     if leaf.is_some_and(|leaf| rules.iter().any(|rule| rule.denied.contains(&leaf))) {
         return Err(Refusal::Denied);
     }
-    match rules.first().is_some_and(|rule| rule.revocations.revokes(chain)) {
+    match rules
+        .first()
+        .is_some_and(|rule| rule.revocations.revokes(chain))
+    {
         true => Err(Refusal::Revoked),
         false => Ok(()),
     }

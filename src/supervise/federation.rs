@@ -417,11 +417,13 @@ impl Federation {
         );
         Ok(match peer.protocol {
             Protocol::V2 => {
-                let tls = tls::federation_client(&self.credentials, self.trust.rule(peer), observer)?;
+                let tls =
+                    tls::federation_client(&self.credentials, self.trust.rule(peer), observer)?;
                 fed2::dial(node, settings, tls)
             }
             Protocol::V1 => {
-                let (tls, asked) = tls::legacy_client(&self.credentials, self.trust.rule(peer), observer)?;
+                let (tls, asked) =
+                    tls::legacy_client(&self.credentials, self.trust.rule(peer), observer)?;
                 let ours = fed1::dialler::Ours {
                     tls,
                     asked: (!peer.legacy_no_client_certificate).then_some(asked),

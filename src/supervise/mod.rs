@@ -200,7 +200,8 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     }
     let access = Access::open(&state).map_err(StartError::State)?;
     let clock = Timekeeper::start(&state, &root);
-    let mut own = open_identity(&state, &config, safe.is_some(), &clock).map_err(StartError::Pki)?;
+    let mut own =
+        open_identity(&state, &config, safe.is_some(), &clock).map_err(StartError::Pki)?;
     let federate_id = node.federate_id_hex();
     let settings = Settings::of(&config.limits, federate_id.clone(), seed()?);
     let hub = Hub::new(Router::new(settings), clock.clock());

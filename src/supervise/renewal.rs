@@ -115,7 +115,10 @@ impl Renewal {
                 return Ok(None);
             };
             self.told().clear();
-            tracing::info!("the next certificate {} waits; other boxes are told of it", next.fingerprint());
+            tracing::info!(
+                "the next certificate {} waits; other boxes are told of it",
+                next.fingerprint()
+            );
             self.next.send_replace(Some(next.fingerprint()));
             // They get a moment to answer.
             return Ok(None);
@@ -269,7 +272,7 @@ mod tests {
         let successors = Successors::default();
         let mut renewal = Renewal::register(&Companions::default(), &board, &successors);
         let peers = ["bravo", "hq"];
-        let mut look = |renewal: &mut Renewal| renewal.look(&own, peers.into_iter()).unwrap();
+        let look = |renewal: &mut Renewal| renewal.look(&own, peers.into_iter()).unwrap();
         assert_eq!(look(&mut renewal), None);
         let next = own.store.prepare(false, UnixTime::now()).unwrap();
         assert_eq!(look(&mut renewal), None);
@@ -285,6 +288,9 @@ mod tests {
         board.set_leaf("bravo", b"leaf");
         assert!(hear("bravo", &[1; 31], &board, &successors).is_err());
         hear("bravo", &[1; 32], &board, &successors).unwrap();
-        assert_eq!(successors.of("bravo").unwrap().old, Fingerprint::of(b"leaf"));
+        assert_eq!(
+            successors.of("bravo").unwrap().old,
+            Fingerprint::of(b"leaf")
+        );
     }
 }

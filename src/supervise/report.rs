@@ -101,7 +101,9 @@ impl Shared {
         let leaf = shown.cert.first();
         let facts = leaf.and_then(|leaf| Facts::read(leaf).ok());
         TrustStatus {
-            valid_until: facts.map(|facts| stamp(facts.not_after)).unwrap_or_default(),
+            valid_until: facts
+                .map(|facts| stamp(facts.not_after))
+                .unwrap_or_default(),
             warning: leaf.and_then(ending).unwrap_or_default(),
             next: next.map(|next| next.to_string()),
             waits_for,

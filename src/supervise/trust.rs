@@ -59,7 +59,9 @@ impl Trust {
         self.named.clear();
         self.folder.authorities.clone_from(&self.ours);
         for peer in enabled.clone() {
-            self.folder.authorities.extend(peer.authorities.iter().cloned());
+            self.folder
+                .authorities
+                .extend(peer.authorities.iter().cloned());
             let Some(path) = &peer.trust.crl else {
                 continue;
             };
@@ -71,7 +73,8 @@ impl Trust {
                 }),
             }
         }
-        self.roster.replace(enabled.map(|peer| self.rule(peer)).collect());
+        self.roster
+            .replace(enabled.map(|peer| self.rule(peer)).collect());
         self.look_anew();
     }
 
@@ -110,7 +113,8 @@ impl Trust {
             return false;
         }
         self.seconds = 0;
-        self.revocations.look(&self.named, Some(&self.folder), false)
+        self.revocations
+            .look(&self.named, Some(&self.folder), false)
     }
 
     fn look_anew(&self) {
@@ -152,6 +156,8 @@ pub(super) fn tell_refused(node: &Node) -> Observer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::Limits;
     use crate::link::board::PeerBoard;
     use crate::link::fed2::Companions;
     use crate::link::fed2::groups::Announced;
@@ -160,12 +166,10 @@ mod tests {
     use crate::link::meter::Meters;
     use crate::link::nat::Keeper;
     use crate::link::route_watch::Routes;
-    use tokio::sync::Semaphore;
-    use crate::clock::SystemClock;
-    use crate::config::Limits;
     use crate::link::tls::Judgement;
     use crate::pki::{Fingerprint, Refusal};
     use crate::route::{Router, Settings};
+    use tokio::sync::Semaphore;
 
     #[test]
     fn a_refused_peer_reads_why_at_its_own_state_unless_it_is_connected() {

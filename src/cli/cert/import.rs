@@ -44,8 +44,7 @@ pub(super) fn run(
     let now = UnixTime::now();
     let identity = gathered.identity(now).map_err(LocalError::Import)?;
     let folder = place.map_or_else(|| local.state.join("pki"), Path::to_owned);
-    private_directory(&folder)
-        .map_err(|error| LocalError::Write(folder.clone(), fault(&error)))?;
+    private_directory(&folder).map_err(|error| LocalError::Write(folder.clone(), fault(&error)))?;
     let [certificate, key] = ["identity.pem", "identity.key"].map(|name| folder.join(name));
     // The key first: a power cut leaves no certificate without one.
     for (path, mode, text) in [
@@ -55,8 +54,16 @@ pub(super) fn run(
         files::write(path, mode, text.as_bytes())
             .map_err(|error| LocalError::Write(path.clone(), fault(&error)))?;
     }
-    writeln!(out, "name                     {}", display_name(&identity.chain[0]))?;
-    write!(out, "{}", labelled("fingerprint to register", identity.fingerprint()))?;
+    writeln!(
+        out,
+        "name                     {}",
+        display_name(&identity.chain[0])
+    )?;
+    write!(
+        out,
+        "{}",
+        labelled("fingerprint to register", identity.fingerprint())
+    )?;
     if let Ok(facts) = Facts::read(&identity.chain[0]) {
         writeln!(out, "valid until              {}", stamp(facts.not_after))?;
         let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
@@ -91,7 +98,10 @@ fn only_authorities(
         write!(
             out,
             "{}",
-            labelled("fingerprint (ca_pin)", crate::pki::Fingerprint::of(&authority))
+            labelled(
+                "fingerprint (ca_pin)",
+                crate::pki::Fingerprint::of(&authority)
+            )
         )?;
     }
     for leaf in gathered.certificates.iter() {

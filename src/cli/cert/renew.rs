@@ -55,12 +55,7 @@ pub(super) fn run(order: Renew, local: &Local<'_>, out: &mut dyn Write) -> Resul
     }
 }
 
-fn make(
-    new_ca: bool,
-    own: Own,
-    local: &Local<'_>,
-    out: &mut dyn Write,
-) -> Result<(), LocalError> {
+fn make(new_ca: bool, own: Own, local: &Local<'_>, out: &mut dyn Write) -> Result<(), LocalError> {
     let next = own.store.prepare(new_ca, UnixTime::now())?;
     let until = |own: &crate::pki::Identity| {
         Facts::read(&own.chain[0]).map_or(String::new(), |facts| stamp(facts.not_after))

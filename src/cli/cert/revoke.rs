@@ -48,8 +48,8 @@ pub(super) fn revoke(who: &str, local: &Local<'_>, out: &mut dyn Write) -> Resul
 fn find(who: &str, own: &Own, now: UnixTime) -> Result<Vec<Issued>, LocalError> {
     let file = Path::new(who);
     if file.is_file() {
-        let bytes = files::read(file)
-            .map_err(|error| LocalError::Read(file.to_owned(), fault(&error)))?;
+        let bytes =
+            files::read(file).map_err(|error| LocalError::Read(file.to_owned(), fault(&error)))?;
         let certificate = CertificateDer::pem_slice_iter(&bytes)
             .next()
             .and_then(Result::ok)
@@ -109,10 +109,10 @@ pub(super) fn lists(
     }
     let folder = local.state.join(FOLDER);
     if let Some(file) = file {
-        let list = load(file, &authorities)
-            .map_err(|fault| LocalError::List(file.to_owned(), fault))?;
-        let bytes = files::read(file)
-            .map_err(|error| LocalError::Read(file.to_owned(), fault(&error)))?;
+        let list =
+            load(file, &authorities).map_err(|fault| LocalError::List(file.to_owned(), fault))?;
+        let bytes =
+            files::read(file).map_err(|error| LocalError::Read(file.to_owned(), fault(&error)))?;
         let name = file.file_name().unwrap_or_default();
         let place = folder.join(name).with_extension("crl");
         if name == "own.pem" {
@@ -139,7 +139,10 @@ pub(super) fn lists(
     revocations.look(&named, Some(&folder), true);
     let now = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
     let standing = revocations.standing();
-    let lists: Vec<ListStatus> = standing.iter().map(|one| ListStatus::of(one, now)).collect();
+    let lists: Vec<ListStatus> = standing
+        .iter()
+        .map(|one| ListStatus::of(one, now))
+        .collect();
     if json {
         let text =
             serde_json::to_string(&lists).map_err(|error| LocalError::Output(error.to_string()))?;

@@ -27,8 +27,8 @@ use crate::route::CameEcho;
 
 use super::companion::{Companion, Feature};
 use super::companion_desk::Question;
-use crate::link::tls::Credentials;
 use crate::link::federate::node::Node;
+use crate::link::tls::Credentials;
 
 /// An answer must come within this.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -254,7 +254,8 @@ impl EchoDesk {
             outgoing: directions.1,
             signature: Vec::new(),
         };
-        echo.signature = signature::sign(&self.key.key(), &echo.signed()).ok_or(Reason::Incomplete)?;
+        echo.signature =
+            signature::sign(&self.key.key(), &echo.signed()).ok_or(Reason::Incomplete)?;
         let xml = echo.to_xml(now.wall_ms);
         self.node
             .hub

@@ -54,7 +54,9 @@ pub(super) async fn prove(mut caller: Caller) -> Result<(), Trouble> {
         .map_err(|_| Trouble::TimedOut("waiting for the proof of the shared secret"))?;
     match read {
         Ok(answer) if vow.is_answered(&answer) => Ok(()),
-        Ok(_) => Err(Trouble::Secret("the peer's proof of the shared secret is wrong")),
+        Ok(_) => Err(Trouble::Secret(
+            "the peer's proof of the shared secret is wrong",
+        )),
         Err(status) if status.code == Code::Unimplemented => Err(Trouble::Secret(
             "the peer cannot prove the shared secret: it is no box, or an older one; take `secret` out of its \
              [[peer]] if it is to be let in without",

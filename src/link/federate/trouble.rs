@@ -6,8 +6,8 @@ use std::io;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::link::board::PeerBoard;
-use crate::link::grpc::status::{Code, Status};
 use crate::link::fed2::secret;
+use crate::link::grpc::status::{Code, Status};
 use crate::link::handshake::Failure;
 use crate::link::hindrance::Hindrance;
 

@@ -409,8 +409,12 @@ async fn users_log_in_with_a_leaf_of_our_ca_only() {
     } = world();
     let heard = Heard::default();
     let ours = vec![bravo_ca.certificate.clone()];
-    let listener =
-        clients_server(&Credentials::new(&bravo).unwrap(), (ours, Revocations::default()), heard.observer()).unwrap();
+    let listener = clients_server(
+        &Credentials::new(&bravo).unwrap(),
+        (ours, Revocations::default()),
+        heard.observer(),
+    )
+    .unwrap();
     let mut viper = bravo_ca.issue(Leaf::good("VIPER").usages(&[ClientAuth]));
     viper.chain.truncate(1);
     for config in dial(&viper, rule("bravo", Some(&bravo_ca), None), unobserved()) {

@@ -62,7 +62,8 @@ impl Store {
         let chain = if new_ca {
             let new_key = issue::generate_key(algorithm)?;
             let authority = issue::authority(&name, &new_key, now)?;
-            let crossed = issue::cross(&authority, &new_key, (&self.authority, &authority_key), now)?;
+            let crossed =
+                issue::cross(&authority, &new_key, (&self.authority, &authority_key), now)?;
             let leaf = issue::federation_leaf(&name, &key, &authority, &new_key, now)?;
             making.write(AUTHORITY_KEY, 0o600, new_key.serialize_pem().as_bytes())?;
             let text = pem(std::slice::from_ref(&authority));
@@ -216,7 +217,11 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let old = open(state.path());
         let next = old.prepare(false, at(NOW)).unwrap();
-        assert_eq!(old.prepare(true, at(NOW)).unwrap().chain, next.chain, "made once");
+        assert_eq!(
+            old.prepare(true, at(NOW)).unwrap().chain,
+            next.chain,
+            "made once"
+        );
         assert_ne!(next.fingerprint(), old.identity().fingerprint());
         assert_eq!(open(state.path()).identity().chain, old.identity().chain);
         old.switch().unwrap();
@@ -263,7 +268,14 @@ mod tests {
             ..TrustRule::default()
         };
         assert_eq!(pinned.judge(&new.identity().chain, at(NOW)), Ok(None));
-        let own = Own::open(state.path(), "alpha", None, KeyAlgorithm::EcdsaP256, at(NOW)).unwrap();
+        let own = Own::open(
+            state.path(),
+            "alpha",
+            None,
+            KeyAlgorithm::EcdsaP256,
+            at(NOW),
+        )
+        .unwrap();
         let ours = own.client_authorities();
         let cobra = new.issue_client("COBRA", at(NOW)).unwrap();
         for user in [viper, cobra] {
@@ -283,7 +295,12 @@ mod tests {
             let next = old.prepare(true, at(NOW)).unwrap();
             let pki = state.path().join("pki");
             fs::rename(pki.join(NEXT), pki.join(SWITCHING)).unwrap();
-            let names = [AUTHORITY_KEY, AUTHORITY_CERTIFICATE, NODE_KEY, NODE_CERTIFICATE];
+            let names = [
+                AUTHORITY_KEY,
+                AUTHORITY_CERTIFICATE,
+                NODE_KEY,
+                NODE_CERTIFICATE,
+            ];
             if moved > 0 {
                 fs::write(pki.join(FORMER), pem(std::slice::from_ref(old.authority()))).unwrap();
             }

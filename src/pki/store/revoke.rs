@@ -150,8 +150,8 @@ impl Store {
             return Err(PkiError::ListFull(path));
         }
         let key = files.authority_key(&self.authority)?;
-        let issuer = Issuer::from_ca_cert_der(&self.authority, &key)
-            .map_err(|_| IssueError::Certificate)?;
+        let issuer =
+            Issuer::from_ca_cert_der(&self.authority, &key).map_err(|_| IssueError::Certificate)?;
         let moment = |seconds: i64| {
             OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| IssueError::Certificate)
         };
@@ -258,10 +258,7 @@ mod tests {
         assert_eq!(judge(&cobra), Err(Refusal::Revoked));
         let own = folder.path.join("own.pem");
         std::fs::write(&own, "noise").unwrap();
-        assert_eq!(
-            store.revoke(&[vec![1]], at(NOW)),
-            Err(PkiError::List(own))
-        );
+        assert_eq!(store.revoke(&[vec![1]], at(NOW)), Err(PkiError::List(own)));
         // What it said before stays in force, with a fault that people are told.
         assert!(revocations.look(&[], Some(&folder), false));
         assert_eq!(judge(&viper), Err(Refusal::Revoked));
@@ -273,7 +270,11 @@ mod tests {
 
     #[test]
     fn serial_numbers_are_read_as_they_are_written() {
-        for (text, bytes) in [("0a:0B", &[10_u8, 11][..]), ("abc", &[10, 0xbc]), ("00FF", &[255])] {
+        for (text, bytes) in [
+            ("0a:0B", &[10_u8, 11][..]),
+            ("abc", &[10, 0xbc]),
+            ("00FF", &[255]),
+        ] {
             assert_eq!(unhex(text).as_deref(), Some(bytes), "{text}");
         }
         assert_eq!(hex(&[10, 255]), "0AFF");

@@ -2,9 +2,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::pki::{Revocations, TrustRule};
 use crate::pki::testing::{NOW, at};
 use crate::pki::trust::judge_client;
+use crate::pki::{Revocations, TrustRule};
 
 fn open(state: &Path) -> Result<Store, PkiError> {
     Store::open_or_create(state, "alpha", KeyAlgorithm::EcdsaP256, at(NOW))

@@ -373,7 +373,10 @@ fn a_pinned_ca_comes_with_the_leaf_or_stands_beside_it() {
     };
     let alone = pin(&bravo_ca.certificate);
     assert_eq!(alone.judge(&bravo.chain, at(NOW)), Ok(None));
-    assert_eq!(alone.judge(&bravo.chain[..1], at(NOW)), Err(Refusal::OneCertificate));
+    assert_eq!(
+        alone.judge(&bravo.chain[..1], at(NOW)),
+        Err(Refusal::OneCertificate)
+    );
     assert_eq!(
         alone.judge(&stranger.chain, at(NOW)),
         Err(Refusal::NotThePinnedCa)
@@ -382,7 +385,11 @@ fn a_pinned_ca_comes_with_the_leaf_or_stands_beside_it() {
     let leaf = stranger.chain[0].clone();
     let forged = [leaf.clone(), bravo_ca.certificate.clone()];
     assert_eq!(alone.judge(&forged, at(NOW)), Err(Refusal::NotThePinnedCa));
-    let forged = [leaf, stranger.chain[1].clone(), bravo_ca.certificate.clone()];
+    let forged = [
+        leaf,
+        stranger.chain[1].clone(),
+        bravo_ca.certificate.clone(),
+    ];
     assert_eq!(alone.judge(&forged, at(NOW)), Err(Refusal::NotThePinnedCa));
     assert_eq!(
         pin(&bravo.chain[0]).judge(&bravo.chain, at(NOW)),
@@ -405,13 +412,19 @@ fn a_pinned_ca_comes_with_the_leaf_or_stands_beside_it() {
         "only the pinned one of ca_cert counts"
     );
     let roster = Roster::new(vec![alone]);
-    assert_eq!(roster.identify(&bravo.chain, at(NOW)), Ok("bravo".to_owned()));
+    assert_eq!(
+        roster.identify(&bravo.chain, at(NOW)),
+        Ok("bravo".to_owned())
+    );
     assert_eq!(
         roster.identify(&stranger.chain, at(NOW)),
         Err(Refusal::NotThePinnedCa)
     );
     let expired = bravo_ca.issue(Leaf::good("bravo").dates(NOW - 20, NOW - 10));
-    assert_eq!(roster.suspect(&expired.chain, at(NOW)), Some("bravo".to_owned()));
+    assert_eq!(
+        roster.suspect(&expired.chain, at(NOW)),
+        Some("bravo".to_owned())
+    );
 }
 
 #[test]
@@ -425,9 +438,8 @@ fn of_several_leaves_any_will_do_and_a_denied_one_never() {
         fingerprints: vec![bravo.fingerprint(), renewed.fingerprint()],
         ..rule("bravo", Some(&bravo_ca), None)
     };
-    let of = |rules: Vec<TrustRule>, leaf: &Identity| {
-        Roster::new(rules).identify(&leaf.chain, at(NOW))
-    };
+    let of =
+        |rules: Vec<TrustRule>, leaf: &Identity| Roster::new(rules).identify(&leaf.chain, at(NOW));
     assert_eq!(of(vec![both.clone()], &bravo), Ok("bravo".to_owned()));
     assert_eq!(of(vec![both.clone()], &renewed), Ok("bravo".to_owned()));
     assert_eq!(of(vec![both.clone()], &third), Err(Refusal::Unregistered));

@@ -40,7 +40,12 @@ impl Methods {
             let words = format!("we refused it: {}", status.message);
             node.board.set(peer, PeerState::Waiting, words, now);
         }
-        tracing::warn!(peer, reason = "secret", "{peer}: refused: {}", status.message);
+        tracing::warn!(
+            peer,
+            reason = "secret",
+            "{peer}: refused: {}",
+            status.message
+        );
         self.close(status.clone());
         status
     }
