@@ -240,3 +240,120 @@ impl Reader<'_> {
         Ok(Some(Secret(text.to_owned())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::config::authority::tests::certificate;
+
+    fn peer(rest: &str, directory: &Path) -> Result<PeerTrust, String> {
+        let text = format!("[[peer]]\nname = \"bravo\"\n{rest}\n");
+        let config = Config::parse(&text, directory).map_err(|error| error.to_string())?;
+        Ok(config.peers[0].trust.clone())
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let pin = "ab:".repeat(31) + "ab";
+        std::fs::write(directory.path().join("secret"), "correct horse battery\n").unwrap();
+        let trust = peer(
+            &format!(
+                "ca_pin = \"sha256 Fingerprint={pin}\"\nfingerprints = [\"{pin}\"]\ndenied_fingerprints = \
+                 [\"{pin}\"]\nsource_addresses = [\"203.0.113.0/24\", \"::1\"]\nsecret_file = \"secret\""
+            ),
+            directory.path(),
+        )
+        .unwrap();
+        let fingerprint = Fingerprint([0xab; 32]);
+        assert_eq!(trust.ca_pin, Some(fingerprint));
+        assert_eq!(
+            (trust.fingerprints, trust.denied),
+            (vec![fingerprint], vec![fingerprint])
+        );
+        assert_eq!(trust.sources.len(), 2);
+        let secret = trust.secret.unwrap();
+        assert_eq!(secret.bytes(), b"correct horse battery");
+        assert_eq!(format!("{secret:?}"), "Secret(..)");
+    }
+
+    #[test]
+    fn mistakes_name_their_cure() {
+        let directory = tempfile::tempdir().unwrap();
+        let pin = "ab".repeat(32);
+        let ca = certificate("bravo", true);
+        std::fs::write(directory.path().join("ca.pem"), &ca).unwrap();
+        let known = format!("fingerprint = \"{pin}\"\n");
+        let with = |line: &str| format!("{known}{line}");
+        for (rest, words) in [
+            (
+                String::new(),
+                "neither `ca_cert` nor `ca_pin` nor `fingerprint`",
+            ),
+            ("ca_pin = \"AB\"".to_owned(), "64 hex digits"),
+            (
+                format!("ca_cert = \"ca.pem\"\nca_pin = \"{pin}\""),
+                "is not the fingerprint of `ca_cert`",
+            ),
+            (with("crl = \"x.crl\""), "stands without `ca_cert`"),
+            (
+                with("ca_cert = \"ca.pem\"\ncrl = \"x.crl\""),
+                "there is no such file",
+            ),
+            (
+                with("ca_cert = \"ca.pem\"\ncrl = \"ca.pem\""),
+                "holds a certificate, not a revocation list",
+            ),
+            (with("source_addresses = [\"host\"]"), "no IP address"),
+            (with("secret = \"short\""), "has 5 bytes"),
+            (with("secret = \"DefaultPass\""), "everybody knows"),
+            (with("secret_file = \"none\""), "there is no such file"),
+            (
+                with("secret = \"correct horse battery\"\nprotocol = \"v1\""),
+                "cannot be proven over federation v1",
+            ),
+            (
+                with("secret = \"correct horse battery\"\nsecret_file = \"x\""),
+                "stands beside `secret`",
+            ),
+            (
+                with(&format!(
+                    "fingerprints = [{}]",
+                    format!("\"{pin}\",").repeat(17)
+                )),
+                "write 16 at most",
+            ),
+        ] {
+            let error = peer(&rest, directory.path()).unwrap_err();
+            assert!(error.contains(words), "{rest}: {error}");
+        }
+        let listen = Config::parse("[listen]\nfederation_allow = [\"x\"]", directory.path());
+        assert!(listen.unwrap_err().to_string().contains("federation_allow"));
+    }
+
+    #[test]
+    fn a_ca_may_come_as_der_or_in_a_keystore() {
+        let directory = tempfile::tempdir().unwrap();
+        let load = |bytes: &[u8]| {
+            std::fs::write(directory.path().join("ca"), bytes).unwrap();
+            let text = "[[peer]]\nname = \"b\"\nca_cert = \"ca\"\n";
+            Config::parse(text, directory.path()).map_err(|error| error.to_string())
+        };
+        let store = include_bytes!("../pki/jks/truststore.jks");
+        let config = load(store).unwrap();
+        assert_eq!(config.peers[0].authorities.len(), 1);
+        let der = config.peers[0].authorities[0].to_vec();
+        assert_eq!(load(&der).unwrap().peers[0].authorities[0].to_vec(), der);
+        // Of a keystore with a key only the CA counts.
+        let keystore = include_bytes!("../pki/jks/keystore.jks");
+        assert_eq!(
+            load(keystore).unwrap().peers[0].authorities[0].to_vec(),
+            der
+        );
+        assert!(load(&store[..60]).unwrap_err().contains("damaged"));
+        assert!(load(b"noise").unwrap_err().contains("holds no certificate"));
+    }
+}

@@ -28,6 +28,7 @@ pub struct Store {
     directory: PathBuf,
     identity: Identity,
     authority: CertificateDer<'static>,
+    stamp: renew::Stamp,
 }
 
 const AUTHORITY_CERTIFICATE: &str = "ca.pem";
@@ -72,6 +73,7 @@ impl Store {
             Err(flaw) => return Err(files.flawed(NODE_CERTIFICATE, flaw)),
         }
         Ok(Self {
+            stamp: files.stamp(),
             directory: files.directory,
             identity,
             authority,

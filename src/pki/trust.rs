@@ -124,8 +124,11 @@ impl TrustRule {
 
     /// Whether one of its CAs signed the leaf, whatever else is wrong with it.
     fn signed(&self, chain: &[CertificateDer<'_>], now: Moment) -> bool {
-        let Ok(Some(authorities)) = self.authorities_in(chain) else {
-            return false;
+        let authorities = match self.authorities_in(chain) {
+            Ok(Some(authorities)) => authorities,
+            // It is known as well as can be, in the wrong place.
+            Err(Refusal::PinIsLeaf) => return true,
+            _ => return false,
         };
         let judged = chain::verify(chain, &authorities, now.now);
         matches!(

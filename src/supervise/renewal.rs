@@ -101,7 +101,11 @@ impl Renewal {
         peers: impl Iterator<Item = &'a str>,
     ) -> Result<Option<()>, PkiError> {
         self.warn(own.identity.chain.first());
-        if own.store.is_switching() {
+        if own.identity.chain != own.store.identity().chain {
+            // That of [identity] is renewed elsewhere.
+            return Ok(None);
+        }
+        if own.store.is_replaced() {
             return Ok(Some(()));
         }
         if !own.store.waits() {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls_pki_types::CertificateDer;
 
 use crate::config::Peer;
-use crate::link::board::PeerState;
+use crate::link::board::{Hindrance, PeerState};
 use crate::link::federate::{Identify, Node, PeerSettings};
 use crate::link::handshake::Failure;
 use crate::link::tls::{Moments, Observer};
@@ -120,6 +120,44 @@ impl Trust {
     fn look_anew(&self) {
         self.revocations.look(&self.named, Some(&self.folder), true);
     }
+}
+
+/// How a peer that is connected is known, in words.
+pub(super) fn registered(peer: &Peer) -> String {
+    let trust = &peer.trust;
+    match (peer.fingerprint, trust.fingerprints.len(), trust.ca_pin) {
+        (Some(fingerprint), 0, _) => {
+            format!(
+                "its certificate is the registered one, {fingerprint}, or one that it told of while it had that"
+            )
+        }
+        (None, 0, Some(pin)) => format!("by its CA {pin}: any certificate of it is taken"),
+        (None, 0, None) => "by its CA: any certificate of it is taken".to_owned(),
+        (first, further, _) => {
+            let count = usize::from(first.is_some()) + further;
+            format!("its certificate is one of the {count} registered ones")
+        }
+    }
+}
+
+/// What else was looked at before it came in.
+pub(super) fn steps(peer: &Peer, revocations: &Revocations) -> Vec<(Hindrance, String)> {
+    let mut steps = Vec::new();
+    let lists = revocations.standing().len();
+    if lists > 0 || !peer.trust.denied.is_empty() {
+        let words = format!("in none of {lists} revocation lists, and not on the deny-list");
+        steps.push((Hindrance::Revoked, words));
+    }
+    if !peer.trust.sources.is_empty() {
+        let sources: Vec<String> = peer.trust.sources.iter().map(ToString::to_string).collect();
+        let words = format!("it may come from {}", sources.join(", "));
+        steps.push((Hindrance::Source, words));
+    }
+    if peer.trust.secret.is_some() {
+        let words = "both sides have proven the shared secret on this connection".to_owned();
+        steps.push((Hindrance::Secret, words));
+    }
+    steps
 }
 
 /// Whose certificate it is, among those that are enabled.

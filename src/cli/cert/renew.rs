@@ -41,7 +41,7 @@ pub(super) fn run(order: Renew, local: &Local<'_>, out: &mut dyn Write) -> Resul
             write!(out, "{}", labelled("shown from now on", next.fingerprint()))?;
             writeln!(
                 out,
-                "A box that runs shows it after a restart: `systemctl restart tombolo`."
+                "A box that runs notices within a few seconds; its links come back with the new one."
             )?;
             Ok(())
         }

@@ -8,6 +8,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use rustls_pki_types::{CertificateDer, UnixTime};
@@ -135,9 +136,12 @@ impl Store {
         }
     }
 
-    /// Whether somebody wants the switch now: the files are on their way.
-    pub fn is_switching(&self) -> bool {
-        self.directory.join(SWITCHING).exists()
+    /// Whether another certificate has taken the place of the one that was read, or is about to: by a command.
+    pub fn is_replaced(&self) -> bool {
+        let files = Files {
+            directory: self.directory.clone(),
+        };
+        files.path(SWITCHING).exists() || files.stamp() != self.stamp
     }
 
     /// By which a change of what waits is noticed without reading it.
@@ -151,7 +155,16 @@ impl Store {
     }
 }
 
+/// By which another file of the same name is noticed: seconds, nanoseconds, number. None: it is not there.
+pub(super) type Stamp = Option<(i64, i64, u64)>;
+
 impl Files {
+    /// Of the leaf.
+    pub(super) fn stamp(&self) -> Stamp {
+        let found = fs::metadata(self.path(NODE_CERTIFICATE)).ok()?;
+        Some((found.mtime(), found.mtime_nsec(), found.ino()))
+    }
+
     /// Brings a switch that was begun to its end.
     pub(super) fn finish_switch(&self) -> Result<(), PkiError> {
         let switching = self.path(SWITCHING);
@@ -311,7 +324,7 @@ mod tests {
             assert_eq!(new.identity().chain, next.chain, "{moved}");
             assert_eq!(new.former(), [old.authority().clone()], "{moved}");
             new.issue_client("VIPER", at(NOW)).unwrap();
-            assert!(!new.is_switching());
+            assert!(!new.is_replaced() && old.is_replaced());
         }
     }
 }
