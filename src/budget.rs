@@ -3,18 +3,21 @@
 //! Figures marked "measured" are those of the architecture study, sections 2.1 and 5.8; the others follow from the
 //! limits. Pure arithmetic: the same limits give the same table.
 
+mod row;
 mod trust;
 pub mod visitors;
 mod words;
 
 use std::fmt;
 
+pub use row::Row;
 pub use words::OverBudget;
 
 use crate::clock::gps;
 use crate::config::Limits;
 use crate::log::recent;
 use crate::wire::pack;
+use row::row;
 use words::tenths;
 
 const KIB: u64 = 1024;
@@ -96,6 +99,9 @@ pub const MESH_SAID: u64 = 8 * KIB;
 pub const MESH: u64 = 8 * KIB + 16 * KIB;
 /// One datagram of the kernel about links, addresses and routes.
 pub const ROUTE_MESSAGES: u64 = 4 * KIB;
+/// Pairing by a code: four exchanges under way, the tries of 64 addresses, and what two boxes tell each other, once as it
+/// is and twice as it is written.
+const PAIRING: u64 = 8 * KIB;
 /// Per cent of the heap that the allocator loses to its own bookkeeping and to holes.
 const SLACK_PERCENT: u64 = 15;
 
@@ -103,28 +109,6 @@ const SLACK_PERCENT: u64 = 15;
 /// envelope.
 pub fn control_line(limits: &Limits) -> u64 {
     kib(limits.max_event_kib) * 5 / 4 + 16 * KIB
-}
-
-/// One line of the sum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
-    /// What needs the memory.
-    pub item: &'static str,
-    /// Bytes for one.
-    pub each: u64,
-    /// How many at most.
-    pub count: u64,
-    /// The limit that makes it smaller, if one does.
-    pub key: Option<&'static str>,
-    /// What is in it.
-    pub why: &'static str,
-}
-
-impl Row {
-    /// Bytes for all.
-    pub fn total(&self) -> u64 {
-        self.each * self.count
-    }
 }
 
 /// The whole sum. Displays as a table.
@@ -458,6 +442,13 @@ fn heap(limits: &Limits) -> Vec<Row> {
             "its line and the event decoded from it",
         ),
         row(
+            "pairing",
+            PAIRING,
+            1,
+            None,
+            "exchanges under way, tries of addresses, what two boxes tell each other",
+        ),
+        row(
             "line of gpsd",
             gps::LINE_BYTES as u64,
             1,
@@ -472,22 +463,6 @@ fn heap(limits: &Limits) -> Vec<Row> {
             "for the console: its text and its place",
         ),
     ]
-}
-
-fn row(
-    item: &'static str,
-    each: u64,
-    count: u64,
-    key: Option<&'static str>,
-    why: &'static str,
-) -> Row {
-    Row {
-        item,
-        each,
-        count,
-        key,
-        why,
-    }
 }
 
 fn kib(value: u32) -> u64 {

@@ -5,7 +5,7 @@
 //!
 //! | floor | modules | owns |
 //! |---|---|---|
-//! | 1 | [`wire`] [`clock`] [`pki`] [`led`] [`config`] [`counters`] [`files`] [`state`] [`log`] [`slot`] [`system`] [`access`] | bytes, time, keys, light, settings, tallies, disk, words, card, machine, who may ask |
+//! | 1 | [`wire`] [`clock`] [`pki`] [`led`] [`config`] [`counters`] [`files`] [`state`] [`log`] [`slot`] [`system`] [`access`] [`pair`] | bytes, time, keys, light, settings, tallies, disk, words, card, machine, who may ask, pairing by a code |
 //! | 2 | [`cot`] [`budget`] | one event in its forms; the memory sum |
 //! | 3 | [`route`] | who gets an event, and what waits |
 //! | 4 | [`link`] | everything with a socket |
@@ -13,7 +13,7 @@
 //! | 6 | [`console`] [`supervise`] [`update`] [`provision`] | what is typed; start, reload, drain, stop; new systems; sticks |
 //! | 7 | [`cli`] | one file per subcommand |
 //!
-//! `wire`, `cot`, `route` and `led` are pure: same inputs, same outputs, no sockets, files, clock or environment.
+//! `wire`, `cot`, `route`, `led` and `pair` are pure: same inputs, same outputs, no sockets, files, clock or environment.
 
 // Allowed in one file: `clock/kernel.rs`.
 #![deny(unsafe_code)]
@@ -31,6 +31,7 @@ pub mod files;
 pub mod led;
 pub mod link;
 pub mod log;
+pub mod pair;
 pub mod pki;
 pub mod provision;
 pub mod route;

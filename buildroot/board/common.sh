@@ -27,11 +27,12 @@ export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$project" log -1 --forma
 export LC_ALL=C TZ=UTC
 # What bundles are signed with: TOMBOLO_KEYRING (accepted by the box), TOMBOLO_CERT and TOMBOLO_KEY. None: a development key.
 cache=$BUILD_DIR/tombolo-image/cache
+keys=$BUILD_DIR/tombolo-image/keys
 mkdir -p "$cache"
 keyring=${TOMBOLO_KEYRING:-} cert=${TOMBOLO_CERT:-} key=${TOMBOLO_KEY:-}
 if [ -z "$keyring" ]; then
     development_key
-    keyring=$cache/../keys/development.cert.pem
+    keyring=$keys/development.cert.pem
     cert=$keyring
-    key=$cache/../keys/development.key.pem
+    key=$keys/development.key.pem
 fi

@@ -17,11 +17,11 @@ use tokio::sync::watch;
 
 pub use book::{AccessError, Entry, PREFIX, Proof, SHORTEST_PASSWORD};
 pub use scope::{Scope, Scopes, UnknownScope};
+pub use throttle::Throttle;
 
 use crate::pki::package::random_password;
 use crate::state::{Found, StateError, TwoGenerations};
 use book::Book;
-use throttle::Throttle;
 
 /// Who logs in with the first password.
 pub const FIRST_USER: &str = "admin";

@@ -45,13 +45,14 @@ impl Tries {
 
 /// What is remembered of failed tries.
 #[derive(Debug)]
-pub(super) struct Throttle {
+pub struct Throttle {
     all: Tries,
     each: Vec<(IpAddr, Tries)>,
 }
 
 impl Throttle {
-    pub(super) fn new(now_ms: u64) -> Self {
+    /// Every try is there yet. `now_ms` is monotonic, here and below.
+    pub fn new(now_ms: u64) -> Self {
         Self {
             all: Tries::full(OF_ALL, now_ms),
             each: Vec::new(),
@@ -62,7 +63,7 @@ impl Throttle {
     ///
     /// # Errors
     /// How long it must wait, milliseconds.
-    pub(super) fn take(&mut self, from: IpAddr, now_ms: u64) -> Result<(), u64> {
+    pub fn take(&mut self, from: IpAddr, now_ms: u64) -> Result<(), u64> {
         let from = origin(from);
         self.all.refill(OF_ALL, now_ms);
         let place = self.place(from, now_ms);
@@ -80,7 +81,7 @@ impl Throttle {
     }
 
     /// The password was right: the try is given back.
-    pub(super) fn give_back(&mut self, from: IpAddr) {
+    pub fn give_back(&mut self, from: IpAddr) {
         let from = origin(from);
         self.all.left = (self.all.left + 1).min(OF_ALL.0);
         if let Some((_, one)) = self.each.iter_mut().find(|(address, _)| *address == from) {

@@ -5,6 +5,7 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesText, Event};
 
+use crate::config::Protocol;
 use crate::pki::certificate::Facts;
 use crate::pki::package::file_stem;
 use crate::pki::{Fingerprint, Own};
@@ -52,6 +53,7 @@ pub struct Pieces {
     federate_name: String,
     authority: String,
     we_dial: bool,
+    protocol: Protocol,
 }
 
 type Xml = Writer<Vec<u8>>;
@@ -76,7 +78,15 @@ impl Pieces {
             federate_name: format!("{subject}:{issuer}"),
             authority: Fingerprint::of(own.issuer()).colons(),
             we_dial,
+            protocol: Protocol::V2,
         }
+    }
+
+    /// For a server with which we speak that protocol.
+    #[must_use]
+    pub fn speaking(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self
     }
 
     /// One piece, or all of it.
@@ -111,7 +121,7 @@ impl Pieces {
             ])
             .write_inner_content(|writer| {
                 comment(writer, "keep your own federation-server if you have one: keystores and passwords are yours")?;
-                federation_server(writer)?;
+                federation_server(writer, self.protocol)?;
                 self.dialling(writer)?;
                 self.federate(writer)?;
                 writer.create_element("fileFilter").write_empty()?;
@@ -145,8 +155,14 @@ impl Pieces {
                 ("address", &self.address),
                 ("port", &self.port),
                 ("enabled", "true"),
-                // Without it TAK Server speaks version 1.
-                ("protocolVersion", "2"),
+                // Without it TAK Server speaks version 1, which is worth saying too.
+                (
+                    "protocolVersion",
+                    match self.protocol {
+                        Protocol::V2 => "2",
+                        Protocol::V1 => "1",
+                    },
+                ),
                 ("reconnectInterval", "30"),
                 ("unlimitedRetries", "true"),
             ])
@@ -175,12 +191,14 @@ impl Pieces {
     }
 }
 
-fn federation_server(writer: &mut Xml) -> io::Result<()> {
+/// With version 1 its own port, and TLS of both versions (protocol reference 4.3).
+fn federation_server(writer: &mut Xml, protocol: Protocol) -> io::Result<()> {
+    let speaks_v1 = protocol == Protocol::V1;
     writer
         .create_element("federation-server")
         .with_attributes([
             ("port", "9000"),
-            ("v1enabled", "false"),
+            ("v1enabled", if speaks_v1 { "true" } else { "false" }),
             ("v2port", "9001"),
             ("v2enabled", "true"),
         ])
@@ -197,6 +215,18 @@ fn federation_server(writer: &mut Xml) -> io::Result<()> {
                     ("keymanager", "SunX509"),
                 ])
                 .write_empty()?;
+            if speaks_v1 {
+                writer
+                    .create_element("federation-port")
+                    .with_attributes([("port", "9000"), ("tlsVersion", "TLSv1.2")])
+                    .write_empty()?;
+                for version in ["TLSv1.2", "TLSv1.3"] {
+                    writer
+                        .create_element("v1Tls")
+                        .with_attribute(("tlsVersion", version))
+                        .write_empty()?;
+                }
+            }
             Ok(())
         })?;
     Ok(())

@@ -16,6 +16,7 @@ pub mod line;
 pub mod listen;
 pub mod memory;
 pub mod meshes;
+pub mod pairing;
 pub mod parts;
 mod peer_clock;
 pub mod request;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::CheckReport;
 use super::connection::ConnectionInfo;
+use super::pairing::{PairRequest, PairResponse};
 use super::status::{PeerState, Status};
 use super::token::TokenEntry;
 use super::update::UpdateReport;
@@ -144,6 +145,8 @@ pub enum Request {
     FirstPassword,
     /// What does another server need to federate with us?
     Connection,
+    /// About pairing by a code.
+    Pair(PairRequest),
     /// The latest lines of the log.
     Log {
         /// At most so many.
@@ -152,6 +155,11 @@ pub enum Request {
 }
 
 impl Request {
+    /// It waits for another box or reckons for long: on a thread of its own, beside whatever touches files.
+    pub fn takes_long(&self) -> bool {
+        matches!(self, Self::Pair(pair) if pair.takes_long())
+    }
+
     /// It reads or writes files, so it must not hold up the traffic.
     pub fn touches_files(&self) -> bool {
         matches!(
@@ -217,6 +225,8 @@ pub enum Response {
     First(Option<String>),
     /// To [`Request::Connection`].
     Connection(Box<ConnectionInfo>),
+    /// To [`Request::Pair`].
+    Pair(PairResponse),
     /// Done; what happened, in words.
     Done(String),
     /// Not done.
@@ -320,6 +330,7 @@ impl From<EditError> for Fault {
         let code = match error {
             EditError::Exists(_) => ErrorCode::Exists,
             EditError::NotFound { .. } => ErrorCode::NotFound,
+            EditError::Elsewhere { .. } => ErrorCode::Conflict,
             EditError::Argument { .. } => ErrorCode::Argument,
             EditError::Authority(_) => ErrorCode::Invalid,
             EditError::Io { .. } => ErrorCode::Io,
@@ -348,6 +359,10 @@ pub enum ErrorCode {
     Exists,
     /// Something was changed meanwhile, or waits for its confirmation.
     Conflict,
+    /// Whoever asks did not prove what it must.
+    Refused,
+    /// Asked too often; again later.
+    TooMany,
     /// The configuration is not valid.
     Config,
     /// A file cannot be read or written.

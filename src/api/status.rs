@@ -10,6 +10,7 @@ use super::clock::ClockStatus;
 use super::groups::{NetworkStatus, PeerGroupsStatus};
 use super::line::LineStatus;
 use super::meshes::MeshStatus;
+use super::pairing::PairingStatus;
 use super::sending::SendingStatus;
 use super::servers::ServerStatus;
 use super::spool::SpoolStatus;
@@ -46,6 +47,9 @@ pub struct Status {
     pub refused: Counts,
     /// Traffic of all local clients together.
     pub local: LocalStatus,
+    /// A code that waits for another box to pair with; none while none does.
+    #[serde(default)]
+    pub pairing: Option<PairingStatus>,
     /// What it takes and what it may take.
     pub memory: MemoryStatus,
     /// What its LED says.
@@ -348,6 +352,10 @@ pub(crate) mod tests {
             clients: 3,
             refused: Counts::from([("unknown_ca".into(), 2)]),
             local: LocalStatus::default(),
+            pairing: Some(PairingStatus {
+                remaining_seconds: 540,
+                tries_left: 5,
+            }),
             memory: MemoryStatus::measure(&Budget::of(&Limits::default())),
             led: LedStatus {
                 signal: "flowing".into(),

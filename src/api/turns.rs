@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, oneshot};
 
 use super::request::{ErrorCode, Fault, Request, Response};
 
@@ -35,6 +35,10 @@ impl Turns {
 
     /// Carries a request out when it is its turn.
     pub async fn carry_out(&self, request: Request) -> Response {
+        if request.takes_long() {
+            let done = self.apart(move |control| control.handle(request)).await;
+            return done.unwrap_or_else(Response::from);
+        }
         match request.touches_files() {
             false => self.control.handle(request),
             true => {
@@ -60,11 +64,41 @@ impl Turns {
         let _one_at_a_time = self.files.lock().await;
         let control = Arc::clone(&self.control);
         let done = tokio::task::spawn_blocking(move || act(&*control)).await;
-        done.map_err(|_| {
-            let words = "the request failed inside the box; its log says more";
-            Fault::new(ErrorCode::Internal, words)
-        })
+        done.map_err(|_| defect())
     }
+
+    /// Does something that may take long, such as waiting for another box: on a thread of its own, so that neither
+    /// files nor name lookups wait for it. Whoever calls this bounds how many there are.
+    ///
+    /// # Errors
+    /// When it ended in a defect, or there is no thread.
+    pub async fn apart<R: Send + 'static>(
+        &self,
+        act: impl FnOnce(&dyn Control) -> R + Send + 'static,
+    ) -> Result<R, Fault> {
+        let control = Arc::clone(&self.control);
+        let (done, result) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("apart".to_owned())
+            .stack_size(APART_STACK);
+        let begun = thread.spawn(move || {
+            // Whoever asked may have gone away meanwhile.
+            let _ = done.send(act(&*control));
+        });
+        begun.map_err(|error| {
+            let words = format!("no thread: {error}; try again");
+            Fault::new(ErrorCode::Unavailable, words)
+        })?;
+        result.await.map_err(|_| defect())
+    }
+}
+
+/// Stack of a thread of its own, bytes.
+const APART_STACK: usize = 256 * 1024;
+
+fn defect() -> Fault {
+    let words = "the request failed inside the box; its log says more";
+    Fault::new(ErrorCode::Internal, words)
 }
 
 impl fmt::Debug for Turns {

@@ -1,6 +1,6 @@
 //! What certificates take that were taken back, or will be shown.
 
-use super::{Row, row};
+use super::row::{Row, row};
 use crate::pki::{revocations, successors};
 
 /// Its rows.

@@ -1,15 +1,17 @@
-//! `tombolo config template|check`: a configuration to begin with, and whether one is valid.
+//! `tombolo config`: a configuration to begin with, whether one is valid, and changing it as a whole.
+
+mod changing;
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use rustls_pki_types::UnixTime;
 
 use super::failure::{Exit, Failure};
 use super::output::print;
 use super::paths::Places;
 use crate::budget::Budget;
-use crate::config::{Config, parse};
+use crate::config::{Config, parse, schema};
 use crate::pki::Identity;
 
 /// What `config` can do.
@@ -22,6 +24,33 @@ pub enum ConfigArgs {
         /// The file; without it the one that `run` would read
         file: Option<PathBuf>,
     },
+    /// Make a file the configuration: checked, written whole, taken over by the running box
+    Commit {
+        /// The new tombolo.toml; - reads it from standard input
+        file: PathBuf,
+        /// Take it back after so many minutes unless it is confirmed, 1 to 1440; also when the power goes meanwhile
+        #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=1440))]
+        confirm: Option<u32>,
+    },
+    /// Keep the configuration that waits for its confirmation
+    Confirm,
+    /// Go back to the configuration before the last change
+    Rollback,
+    /// Print the JSON Schema of tombolo.toml, or of federation.json
+    Schema {
+        /// Which file
+        #[arg(value_enum, default_value = "configuration")]
+        of: SchemaOf,
+    },
+}
+
+/// Files that have a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// tombolo.toml
+    Configuration,
+    /// federation.json
+    Federation,
 }
 
 /// Runs `config`.
@@ -37,6 +66,16 @@ pub fn run(arguments: &ConfigArgs, places: &Places) -> Result<(), Failure> {
             config_is_named: true,
             state: places.state.clone(),
         }),
+        ConfigArgs::Commit { file, confirm } => changing::commit(file, *confirm, places),
+        ConfigArgs::Confirm => changing::confirm(places),
+        ConfigArgs::Rollback => changing::rollback(places),
+        ConfigArgs::Schema { of } => {
+            let schema = match of {
+                SchemaOf::Configuration => schema::of_configuration(),
+                SchemaOf::Federation => schema::of_federation(),
+            };
+            print(&format!("{schema:#}\n"))
+        }
     }
 }
 
@@ -74,7 +113,10 @@ pub fn fits(budget: &Budget, places: &Places) -> Result<(), Failure> {
     };
     let set: Vec<String> = parse::limits_set_in(&places.config)
         .iter()
-        .map(|(key, line)| format!("{key} (line {line})"))
+        .map(|(key, place)| match place.file == places.config {
+            true => format!("{key} (line {})", place.line),
+            false => format!("{key} ({place})"),
+        })
         .collect();
     let mut message = format!("{}: {over}", places.config.display());
     if !set.is_empty() {

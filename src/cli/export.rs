@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::local::{Local, LocalError};
 use crate::api::coreconfig::{Pieces, Snippet, keytool_hint};
-use crate::config::{Peer, federation};
+use crate::config::{Peer, Protocol, federation};
 use crate::pki::package::file_stem;
 use crate::pki::store;
 use crate::system::address::host_name;
@@ -49,9 +49,12 @@ pub fn run(
         ExportArgs::Federation => return federation_file(local, out),
     };
     let own = local.open()?;
-    let we_dial = match &args.peer {
-        Some(name) => peer_is_dialled(name, local)?,
-        None => false,
+    let (we_dial, protocol) = match &args.peer {
+        Some(name) => {
+            let peer = registered(name, local)?;
+            (peer.address.is_some(), peer.protocol)
+        }
+        None => (false, Protocol::V2),
     };
     let address = args.address.clone().unwrap_or_else(host_name);
     let pieces = Pieces::of(
@@ -60,7 +63,8 @@ pub fn run(
         address,
         local.federation_port,
         we_dial,
-    );
+    )
+    .speaking(protocol);
     let xml = pieces.write(Snippet::of_word(&args.snippet))?;
     out.write_all(&xml)?;
     writeln!(out)?;
@@ -82,11 +86,10 @@ fn federation_file(local: &Local<'_>, out: &mut dyn Write) -> Result<(), LocalEr
     Ok(())
 }
 
-fn peer_is_dialled(name: &str, local: &Local<'_>) -> Result<bool, LocalError> {
+fn registered<'a>(name: &str, local: &'a Local<'_>) -> Result<&'a Peer, LocalError> {
     let known = || local.peers.iter().map(|peer| peer.name.clone()).collect();
     let peer = local.peers.iter().find(|peer| peer.name == name);
-    peer.map(|peer| peer.address.is_some())
-        .ok_or_else(|| LocalError::UnknownPeer(name.to_owned(), known()))
+    peer.ok_or_else(|| LocalError::UnknownPeer(name.to_owned(), known()))
 }
 
 #[cfg(test)]

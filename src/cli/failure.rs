@@ -108,7 +108,8 @@ impl From<Fault> for Failure {
             ErrorCode::Argument => Exit::Usage,
             ErrorCode::Config => Exit::Config,
             ErrorCode::Io => Exit::Io,
-            ErrorCode::Unavailable | ErrorCode::Conflict => Exit::Unavailable,
+            ErrorCode::Unavailable | ErrorCode::Conflict | ErrorCode::TooMany => Exit::Unavailable,
+            ErrorCode::Refused => Exit::NoPermission,
             ErrorCode::Internal => Exit::Internal,
             _ => Exit::Data,
         };

@@ -8,11 +8,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::failure::{Exit, Failure, unreadable};
-use super::import;
 use super::output::{clean, json_line, print};
 use super::paths::Places;
 use crate::config::NetworkSettings;
 use crate::config::filter::places::{FilterPlace, places};
+use crate::config::import::beside::certificate;
 use crate::config::{Config, ConfigError, Filters, Peer, candidate, federation};
 use crate::files;
 use crate::route::policy::Policy;
@@ -148,7 +148,7 @@ fn without_place(message: &str) -> String {
 }
 
 fn of_federation(text: &str, file: &Path) -> Vec<Remark> {
-    let specs = match federation::read(text, |path| import::certificate(file, path)) {
+    let specs = match federation::read(text, |path| certificate(file, path)) {
         Ok(specs) => specs,
         Err(mistakes) => {
             let remark = |mistake: &federation::Mistake| Remark {

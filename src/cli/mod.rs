@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+#[cfg(any(feature = "pages", test))]
+use clap::CommandFactory;
+use clap::{Parser, Subcommand};
 
 pub mod cert;
 pub mod check;
@@ -23,7 +25,9 @@ pub mod local;
 mod meshes;
 pub mod output;
 pub mod own;
+#[cfg(feature = "pages")]
 pub mod pages;
+pub mod pair;
 pub mod paths;
 pub mod peer;
 mod probe;
@@ -64,6 +68,8 @@ enum Command {
     Status(status::Arguments),
     /// Register, change, pause, forget or list federates
     Peer(Box<peer::Arguments>),
+    /// Pair with a box of another owner by a code of eight characters
+    Pair(Box<pair::Arguments>),
     /// Say step by step how far a federate's link comes, and prove that what is sent comes out
     Check(check::Arguments),
     /// Tell what became of a track, and which rule stopped it
@@ -81,11 +87,11 @@ enum Command {
     Export(export::ExportArgs),
     /// Make, list and revoke tokens and passwords for the HTTPS API
     Token(token::Arguments),
-    /// Take over peers that a federation.json declares
+    /// Take over what a federation.json, CoreConfig.xml, federation-server.xml, FTSConfig.yaml or the environment says
     Import(import::Arguments),
     /// Read a configuration without a box, and say what is worth a word in it
     Lint(lint::Arguments),
-    /// Print a commented configuration, or check one
+    /// Print a commented configuration, check one, change it as a whole, print its JSON Schema
     #[command(subcommand)]
     Config(config::ConfigArgs),
     /// Set the box up and look after it at a serial line, or by a script
@@ -108,8 +114,10 @@ enum Command {
     /// Show and change which slot of the card boots
     Slot(slot::Arguments),
     /// Print a completion script
+    #[cfg(feature = "pages")]
     Completions(pages::Completions),
     /// Print the manual page
+    #[cfg(feature = "pages")]
     Man(pages::Man),
 }
 
@@ -152,6 +160,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         }
         Command::Status(arguments) => status::run(arguments, &places()?),
         Command::Peer(arguments) => peer::run(arguments, &places()?),
+        Command::Pair(arguments) => pair::run(arguments, &places()?),
         Command::Check(arguments) => check::run(arguments, &places()?),
         Command::Why(arguments) => why::run(arguments, &places()?),
         Command::Recorder(arguments) => recorder::run(arguments, &places()?),
@@ -170,7 +179,9 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Update(arguments) => update::run(arguments, &places()?),
         Command::Provision(arguments) => provision::run(arguments, &cli.global, &places()?),
         Command::Slot(arguments) => slot::run(arguments),
+        #[cfg(feature = "pages")]
         Command::Completions(arguments) => pages::completions(arguments, Cli::command()),
+        #[cfg(feature = "pages")]
         Command::Man(arguments) => pages::man(arguments, Cli::command()),
     }
 }
@@ -227,6 +238,8 @@ mod tests {
             &["tombolo", "config", "check", "c.toml"],
             &["tombolo", "peer", "set", "bravo", "--no-address"],
             &["tombolo", "peer", "pause", "bravo"],
+            &["tombolo", "pair", "code", "--incoming", "no", "--json"],
+            &["tombolo", "pair", "join", "k7qm 2xwd", "bravo:8443"],
             &["tombolo", "run", "--safe"],
             &["tombolo", "safe-mode", "leave"],
         ] {

@@ -143,7 +143,8 @@ impl Places {
                 );
                 Err(Failure::new(Exit::NoInput, message))
             }
-            true => Ok(Config::default()),
+            // There may be something beside it.
+            true => Ok(Config::read("", &self.config)?),
             false => Ok(Config::load(&self.config)?),
         }
     }

@@ -10,7 +10,7 @@ use super::paths::{Global, Places};
 use super::{config, import};
 use crate::api::BindError;
 use crate::budget::Budget;
-use crate::config::{Config, Led};
+use crate::config::{Config, Led, layers};
 use crate::log;
 use crate::supervise::safe::Safe;
 use crate::supervise::{self, Ended, Setup, StartError, changes};
@@ -40,8 +40,12 @@ pub fn run(arguments: &Arguments, global: &Global, places: &Places) -> Result<()
     }
     let manager = Arc::new(Manager::from_environment());
     let standing = changes::at_start(&places.config);
-    let declared = import::at_start(places);
     let unconfirmed = standing.unconfirmed_seconds.is_some();
+    // Another text in the file would count as confirmed.
+    let declared = match unconfirmed {
+        true => Ok(None),
+        false => import::at_start(places),
+    };
     let loaded = places
         .load_config()
         .and_then(|config| {
@@ -72,6 +76,9 @@ pub fn run(arguments: &Arguments, global: &Global, places: &Places) -> Result<()
         tracing::info!("{words}");
     }
     tracing::info!("configuration: {}", places.config_in_words());
+    for words in layers::in_words(&places.config) {
+        tracing::info!("{words}");
+    }
     tracing::info!("state directory: {}", places.state.display());
     tracing::info!(
         worst_kib = budget.total().div_ceil(1024),

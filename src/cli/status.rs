@@ -10,6 +10,7 @@ use super::meshes;
 use super::output::{clean, column, json_line, print, wrap};
 use super::paths::Places;
 use super::servers;
+use crate::api::pairing::PairingStatus;
 use crate::api::spool::SpoolStatus;
 use crate::api::status::{
     LedStatus, ListenStatus, MemoryStatus, PeerStatus, PowerStatus, StorageStatus, UplinkStatus,
@@ -103,6 +104,7 @@ fn table(status: &Status) -> String {
                 memory.rss_kib, memory.peak_kib, memory.budget_kib, memory.ceiling_kib
             ),
         ),
+        ("pairing", PairingStatus::in_words(status.pairing)),
         ("led", led(&status.led)),
         ("warning", over_ceiling(memory)),
         ("storage", storage(&status.storage)),

@@ -25,7 +25,10 @@ pub fn peer_address(text: &str) -> Result<String, &'static str> {
 }
 
 /// The same with another default port.
-pub(super) fn address_with(text: &str, default: u16) -> Result<String, &'static str> {
+///
+/// # Errors
+/// What is wrong with it, as the end of a sentence.
+pub fn address_with(text: &str, default: u16) -> Result<String, &'static str> {
     let text = text.trim();
     if text.contains("://") {
         return Err("has a scheme in front");

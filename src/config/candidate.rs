@@ -38,6 +38,8 @@ pub enum CandidateError {
     Peer(String),
     /// The value cannot be read.
     Value(String),
+    /// A hidden password of which nothing is known.
+    Hidden(String),
 }
 
 impl fmt::Display for CandidateError {
@@ -54,6 +56,11 @@ impl fmt::Display for CandidateError {
                 "there is no peer called \"{name}\"; `peer add` registers one"
             ),
             Self::Peer(name) => write!(f, "a peer called \"{name}\" is there already"),
+            Self::Hidden(place) => write!(
+                f,
+                "`{}` is hidden, and the configuration in use has none there; write the password",
+                place.trim_start_matches('.')
+            ),
             Self::Value(value) => write!(
                 f,
                 "`{value}` is no value; write a number, true or false, \"text\", or [\"a\", \"b\"]"
@@ -88,6 +95,21 @@ pub fn set(text: &str, key: &str, written: &str) -> Result<String, CandidateErro
         }
     }
     Ok(document.to_string())
+}
+
+/// The value of a key such as `node.name`, as it is written; none where it is not set.
+///
+/// # Errors
+/// If the text is no TOML.
+pub fn value(text: &str, key: &str) -> Result<Option<String>, CandidateError> {
+    let document = parsed(text)?;
+    let (table, key) = key.split_once('.').unwrap_or((key, ""));
+    let value = document
+        .get(table)
+        .and_then(|table| table.get(key))
+        .and_then(Item::as_value);
+    // Without the remark behind it.
+    Ok(value.map(|value| value.clone().decorated("", "").to_string()))
 }
 
 /// The text without a key: its default counts again.

@@ -8,6 +8,7 @@ use toml_edit::{DocumentMut, Item};
 
 use super::authority::{self, AuthorityFault};
 use super::error::ConfigError;
+use super::layers;
 use super::settings::Config;
 use super::spec::{PeerChange, PeerSpec};
 use super::table::{self, is_called};
@@ -30,6 +31,13 @@ pub enum EditError {
         name: String,
         /// The names there are.
         known: Vec<String>,
+    },
+    /// The peer is declared in another file, which is not changed from here.
+    Elsewhere {
+        /// The name asked for.
+        name: String,
+        /// The file in `conf.d/`.
+        file: PathBuf,
     },
     /// The peer's CA cannot be used.
     Authority(AuthorityFault),
@@ -81,6 +89,12 @@ impl fmt::Display for EditError {
                 f,
                 "there is no peer called \"{name}\"; there are: {}",
                 known.join(", ")
+            ),
+            Self::Elsewhere { name, file } => write!(
+                f,
+                "peer \"{name}\" is not in the configuration file: {} declares it: change it there, then \
+                 `tombolo reload`",
+                file.display()
             ),
             Self::Authority(fault) => write!(f, "the peer's CA {fault}; {}", fault.cure()),
             Self::Argument { key, fault, cure } => {
@@ -154,7 +168,7 @@ pub fn set_peer(file: &Path, change: &PeerChange) -> Result<(), EditError> {
         &change.name,
         change.ca_pem.as_deref(),
         |document, ca_cert| {
-            let not_found = not_found(document, &change.name);
+            let not_found = not_found(file, document, &change.name);
             let tables =
                 table::made(document).ok_or_else(|| EditError::Shape(file.to_path_buf()))?;
             let there = table::of_peer(tables, &change.name).ok_or(not_found)?;
@@ -176,7 +190,7 @@ pub fn set_peer(file: &Path, change: &PeerChange) -> Result<(), EditError> {
 /// See [`EditError`].
 pub fn remove_peer(file: &Path, name: &str) -> Result<(), EditError> {
     edit(file, name, None, |document, _| {
-        let not_found = not_found(document, name);
+        let not_found = not_found(file, document, name);
         let Some(item) = document.get_mut("peer") else {
             return Err(not_found);
         };
@@ -230,7 +244,19 @@ fn uses(document: &DocumentMut, ca_cert: &str) -> bool {
     table::all(document).any(|table| table.get("ca_cert").and_then(Item::as_str) == Some(ca_cert))
 }
 
-fn not_found(document: &DocumentMut, name: &str) -> EditError {
+fn not_found(file: &Path, document: &DocumentMut, name: &str) -> EditError {
+    let here = table::all(document).any(|table| is_called(table, name));
+    let there = if here {
+        None
+    } else {
+        layers::file_of_peer(file, name)
+    };
+    if let Some(there) = there {
+        return EditError::Elsewhere {
+            name: name.to_owned(),
+            file: there,
+        };
+    }
     EditError::NotFound {
         name: name.to_owned(),
         known: table::names(document),

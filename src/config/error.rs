@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub struct Place {
     /// The file.
     pub file: PathBuf,
-    /// Line, counted from 1.
+    /// Line, counted from 1; 0 = it has no lines.
     pub line: usize,
 }
 
@@ -25,7 +25,10 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.line)
+        match self.line {
+            0 => write!(f, "{}", self.file.display()),
+            line => write!(f, "{}:{line}", self.file.display()),
+        }
     }
 }
 
@@ -106,7 +109,7 @@ impl ConfigError {
             | Self::UnknownKey { place, .. }
             | Self::WrongType { place, .. }
             | Self::OutOfRange { place, .. }
-            | Self::BadValue { place, .. } => Some(place.line),
+            | Self::BadValue { place, .. } => Some(place.line).filter(|line| *line > 0),
         }
     }
 

@@ -1,54 +1,29 @@
 //! `federation.json`: federates declared for machines, in the shape of the documents, read and written.
 
+mod keys;
 mod write;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use super::authority;
 use super::filter::Direction;
 use super::json_places::{Into as Step, line_of};
 use super::settings::FEDERATION_PORT;
 use super::spec::PeerSpec;
 use super::written::Written;
-use super::{authority, suggest};
 use crate::pki::Fingerprint;
 
 pub use write::write;
 
-/// Most peers of one file.
-const MOST_PEERS: usize = 256;
+use keys::{FILTERS, Key, PEER, TOP};
 
-const TOP: &[&str] = &["version", "peers"];
-const PEER: &[&str] = &[
-    "name",
-    "address",
-    "port",
-    "protocol",
-    "ca_cert",
-    "ca_pin",
-    "fingerprint",
-    "bidirectional",
-    "enabled",
-    "keepalive_seconds",
-    "filters",
-    "federation_filter",
-    "incoming",
-    "outgoing",
-    "data_packages_in",
-    "data_packages_out",
-];
-const FILTERS: &[&str] = &[
-    "cot_types",
-    "groups",
-    "direction",
-    "allow_types",
-    "block_types",
-    "allow_callsigns",
-    "block_callsigns",
-    "preset",
-];
+/// The file as JSON Schema.
+pub fn schema() -> Value {
+    keys::schema(TOP)
+}
 
 /// Something wrong in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +96,7 @@ struct Reading<'a> {
 /// One table of the file, with its place.
 struct Table<'a> {
     keys: &'a Map<String, Value>,
+    known: &'static [Key],
     path: Vec<Step<'a>>,
     /// How the peer is called in a message.
     peer: String,
@@ -144,36 +120,15 @@ impl Reading<'_> {
         };
         let top = Table {
             keys,
+            known: TOP,
             path: Vec::new(),
             peer: String::new(),
         };
-        self.known(&top, TOP);
-        match keys.get("version") {
-            Some(version) if *version == json!(1) => {}
-            Some(version) => {
-                let fault = format!("{version} is not known");
-                self.bad(&top, "version", fault, "write 1");
-            }
-            None => self.bad(&top, "version", "is missing", "write 1"),
-        }
-        let Some(Value::Array(peers)) = keys.get("peers") else {
-            self.bad(
-                &top,
-                "peers",
-                "is no list",
-                "write a list of peers, [] for none",
-            );
+        self.look(&top);
+        let peers = keys.get("peers").and_then(Value::as_array);
+        let Some(peers) = peers.filter(|_| self.mistakes.is_empty()) else {
             return Vec::new();
         };
-        if peers.len() > MOST_PEERS {
-            self.bad(
-                &top,
-                "peers",
-                format!("has more than {MOST_PEERS}"),
-                "take some out",
-            );
-            return Vec::new();
-        }
         let mut specs: Vec<PeerSpec> = Vec::new();
         for (number, peer) in peers.iter().enumerate() {
             let path = vec![Step::Key("peers"), Step::Item(number)];
@@ -194,6 +149,7 @@ impl Reading<'_> {
             };
             let table = Table {
                 keys,
+                known: PEER,
                 path,
                 peer: who,
             };
@@ -219,19 +175,10 @@ impl Reading<'_> {
         table: &Table<'_>,
         certificate: &impl Fn(&str) -> Option<String>,
     ) -> PeerSpec {
-        self.known(table, PEER);
+        self.look(table);
         let name = self.text(table, "name").unwrap_or_default();
-        if name.is_empty() && !table.keys.contains_key("name") {
-            self.bad(table, "name", "is missing", "give the peer a name");
-        }
         let mut spec = PeerSpec::of(&name);
         spec.address = self.address(table);
-        if let Some(protocol) = self.text(table, "protocol")
-            && protocol != "tls"
-        {
-            let fault = format!("\"{protocol}\" is not spoken");
-            self.bad(table, "protocol", fault, "write \"tls\", or leave it out");
-        }
         spec.enabled = self.switch(table, "enabled").unwrap_or(true);
         spec.outgoing = self.switch(table, "outgoing").unwrap_or(true);
         // One-way means from us to them.
@@ -242,7 +189,7 @@ impl Reading<'_> {
                 spec.more.insert(key.to_owned(), Written::Switch(on));
             }
         }
-        spec.keepalive_seconds = self.number(table, "keepalive_seconds", 1, 32_767);
+        spec.keepalive_seconds = self.number(table, "keepalive_seconds");
         spec.fingerprint = self.text(table, "fingerprint");
         spec.ca_pem = self.authority(table, certificate);
         if spec.ca_pem.is_none()
@@ -267,7 +214,7 @@ impl Reading<'_> {
     }
 
     fn address(&mut self, table: &Table<'_>) -> Option<String> {
-        let port = self.number(table, "port", 1, 65_535);
+        let port = self.number(table, "port");
         let address = self.text(table, "address")?;
         let host = match address.contains(':') && !address.starts_with('[') {
             true if address.matches(':').count() == 1 => {
@@ -338,30 +285,20 @@ impl Reading<'_> {
     }
 
     fn filters(&mut self, table: &Table<'_>, key: &str, spec: &mut PeerSpec) {
-        let keys = match table.keys.get(key) {
-            None => return,
-            Some(Value::Object(keys)) => keys,
-            Some(_) => {
-                let cure =
-                    "write {\"cot_types\": [...], \"groups\": [...], \"direction\": \"both\"}";
-                return self.bad(table, key, "is no object", cure);
-            }
+        let Some(keys) = table.keys.get(key).and_then(Value::as_object) else {
+            return;
         };
         let path = [table.path.as_slice(), &[Step::Key(key)]].concat();
         let inner = Table {
             keys,
+            known: FILTERS,
             path,
             peer: table.peer.clone(),
         };
-        self.known(&inner, FILTERS);
-        let direction = match self
-            .text(&inner, "direction")
-            .map(|word| Direction::of(&word))
-        {
-            None => Direction::Both,
-            Some(Ok(direction)) => direction,
-            Some(Err(cure)) => return self.bad(&inner, "direction", "is no direction", cure),
-        };
+        self.look(&inner);
+        let direction = self.text(&inner, "direction");
+        let direction = direction.and_then(|word| Direction::of(&word).ok());
+        let direction = direction.unwrap_or_default();
         let mut rules = BTreeMap::new();
         for (name, ours) in [
             ("cot_types", "allow_types"),
@@ -406,74 +343,49 @@ impl Reading<'_> {
         }
     }
 
-    fn known(&mut self, table: &Table<'_>, known: &'static [&'static str]) {
-        for key in table
-            .keys
-            .keys()
-            .filter(|key| !known.contains(&key.as_str()))
-        {
-            let cure = match suggest::nearest(key, known) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("known here: {}", known.join(", ")),
+    /// Every key of a table: known, of its kind, and there if it must be.
+    fn look(&mut self, table: &Table<'_>) {
+        for (key, value) in table.keys {
+            let Some(known) = table.known.iter().find(|known| known.key == key) else {
+                let cure = keys::unknown(key, table.known);
+                self.bad(table, key, "unknown key", &cure);
+                continue;
             };
-            self.bad(table, key, "unknown key", &cure);
-        }
-    }
-
-    fn text(&mut self, table: &Table<'_>, key: &str) -> Option<String> {
-        match table.keys.get(key)? {
-            Value::Null => None,
-            Value::String(text) => Some(text.clone()),
-            other => {
-                self.bad(
-                    table,
-                    key,
-                    format!("{other} is no text"),
-                    "write it in \"quotes\"",
-                );
-                None
+            if let Some((fault, cure)) = keys::fault(known.kind, value) {
+                self.bad(table, key, fault, &cure);
             }
         }
-    }
-
-    fn switch(&mut self, table: &Table<'_>, key: &str) -> Option<bool> {
-        match table.keys.get(key)? {
-            Value::Null => None,
-            Value::Bool(on) => Some(*on),
-            other => {
-                let fault = format!("{other} is not true or false");
-                self.bad(table, key, fault, "write true or false, without quotes");
-                None
-            }
+        let is_missing =
+            |key: &&Key| key.required && table.keys.get(key.key).is_none_or(Value::is_null);
+        for key in table.known.iter().filter(is_missing) {
+            let cure = match key.key {
+                "version" => "write 1",
+                "name" => "give the peer a name",
+                _ => "write a list of peers, [] for none",
+            };
+            self.bad(table, key.key, "is missing", cure);
         }
     }
 
-    fn number(&mut self, table: &Table<'_>, key: &str, least: u32, most: u32) -> Option<u32> {
-        let value = table.keys.get(key).filter(|value| !value.is_null())?;
-        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
-        let number = number.filter(|number| (least..=most).contains(number));
-        if number.is_none() {
-            let cure = format!("write a number without quotes, {least} to {most}");
-            self.bad(table, key, format!("{value} will not do"), &cure);
-        }
-        number
+    fn text(&self, table: &Table<'_>, key: &str) -> Option<String> {
+        table.keys.get(key)?.as_str().map(str::to_owned)
     }
 
-    fn list(&mut self, table: &Table<'_>, key: &str) -> Option<Vec<String>> {
-        let value = table.keys.get(key).filter(|value| !value.is_null())?;
-        let texts = value.as_array().and_then(|items| {
-            let text = |item: &Value| item.as_str().map(str::to_owned);
-            items.iter().map(text).collect::<Option<Vec<String>>>()
-        });
-        if texts.is_none() {
-            self.bad(
-                table,
-                key,
-                "is no list of texts",
-                "write [\"one\", \"two\"]",
-            );
-        }
-        texts
+    fn switch(&self, table: &Table<'_>, key: &str) -> Option<bool> {
+        table.keys.get(key)?.as_bool()
+    }
+
+    fn number(&self, table: &Table<'_>, key: &str) -> Option<u32> {
+        table.keys.get(key)?.as_u64()?.try_into().ok()
+    }
+
+    fn list(&self, table: &Table<'_>, key: &str) -> Option<Vec<String>> {
+        let items = table.keys.get(key)?.as_array()?.iter();
+        Some(
+            items
+                .filter_map(|item| item.as_str().map(str::to_owned))
+                .collect(),
+        )
     }
 
     fn bad(&mut self, table: &Table<'_>, key: &str, fault: impl Into<String>, cure: &str) {

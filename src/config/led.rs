@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::ConfigError;
-use super::parse::MOST_BYTES;
+use super::layers::{self, MOST_BYTES};
 use super::reader::Reader;
 use crate::files;
 
@@ -70,13 +70,29 @@ impl Led {
         }
         let bytes = files::read_bounded(file, MOST_BYTES).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
-        let reader = Reader { text: &text, file };
+        let reader = Reader {
+            text: &text,
+            file,
+            parts: &[],
+        };
         let read = toml::from_str::<OnlyLed>(&text).ok();
         read.and_then(|raw| reader.led(&raw.led).ok())
             .unwrap_or_else(|| Self {
                 place: LedPlace::Usual,
                 dark: text.lines().any(says_dark),
             })
+            .or_dark_beside(file)
+    }
+}
+
+impl Led {
+    /// Dark too where a file of `conf.d/` says so.
+    fn or_dark_beside(mut self, file: &Path) -> Self {
+        for path in layers::files_beside(file).unwrap_or_default() {
+            let bytes = files::read_bounded(&path, MOST_BYTES).unwrap_or_default();
+            self.dark |= String::from_utf8_lossy(&bytes).lines().any(says_dark);
+        }
+        self
     }
 }
 

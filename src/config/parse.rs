@@ -7,14 +7,12 @@ use toml::Spanned;
 
 use super::address::host_fault;
 use super::error::{ConfigError, Place};
+use super::layers::{self, MOST_BYTES};
 use super::limits::Limits;
 use super::raw::{RawConfig, RawIdentity};
 use super::reader::Reader;
 use super::settings::{Config, IdentityFiles};
 use crate::files;
-
-/// Largest configuration file, bytes.
-pub(super) const MOST_BYTES: u64 = 1024 * 1024;
 
 impl Config {
     /// Reads a configuration file, and the certificates it names.
@@ -41,12 +39,17 @@ impl Config {
         Self::read(text, &base_directory.join("tombolo.toml"))
     }
 
-    /// Reads the text that stands, or would stand, in `file`.
+    /// Reads the text that stands, or would stand, in `file`, together with `conf.d/` beside it and the environment.
     ///
     /// # Errors
     /// As [`Config::load`].
     pub fn read(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let reader = Reader { text, file };
+        let parts = layers::beside(text, file)?;
+        let reader = Reader {
+            text,
+            file,
+            parts: &parts,
+        };
         let raw = reader.shapes()?;
         let limits = reader.limits(&raw)?;
         let uplinks = reader.uplinks(&raw.uplink)?;
@@ -98,12 +101,18 @@ impl Config {
     }
 }
 
-/// The keys of `[limits]` that a file sets, each with its line, in the order of the lines. Nothing when the file
+/// The keys of `[limits]` that are set, each with its place, from the top. Nothing when the file
 /// cannot be read: this is for messages about limits that were read before.
-pub fn limits_set_in(file: &Path) -> Vec<(&'static str, usize)> {
+pub fn limits_set_in(file: &Path) -> Vec<(&'static str, Place)> {
     let text = files::read_bounded(file, MOST_BYTES).unwrap_or_default();
     let text = String::from_utf8(text).unwrap_or_default();
-    Reader { text: &text, file }.limits_set()
+    let parts = layers::beside(&text, file).unwrap_or_default();
+    let reader = Reader {
+        text: &text,
+        file,
+        parts: &parts,
+    };
+    reader.limits_set()
 }
 
 impl Reader<'_> {
@@ -129,16 +138,18 @@ impl Reader<'_> {
         }
     }
 
-    /// The line of the one that is set, of the first if both are.
+    /// The place of the one that is set, of the first if both are.
     fn place_of_either(&self, upper: &str, lower: &str) -> Place {
         let set = self.limits_set();
-        let line = |wanted: &str| set.iter().find(|(key, _)| *key == wanted);
-        Place {
+        let place = |wanted: &str| {
+            let found = set.iter().find(|(key, _)| *key == wanted);
+            found.map(|(_, place)| place.clone())
+        };
+        let first = || Place {
             file: self.file.to_path_buf(),
-            line: line(upper)
-                .or_else(|| line(lower))
-                .map_or(1, |&(_, line)| line),
-        }
+            line: 1,
+        };
+        place(upper).or_else(|| place(lower)).unwrap_or_else(first)
     }
 
     fn idle_minutes(&self, minutes: &Spanned<i64>) -> Result<u32, ConfigError> {

@@ -45,8 +45,12 @@ impl Reader<'_> {
         let mut peers = Vec::with_capacity(raw.len());
         for written in raw {
             let peer = self.peer(written, uplinks)?;
-            let line = self.place(written.span().start).line;
-            if let Some(first) = names.insert(peer.name.clone(), line) {
+            let place = self.place(written.span().start);
+            if let Some(first) = names.insert(peer.name.clone(), place.clone()) {
+                let first = match first.file == place.file {
+                    true => format!("line {}", first.line),
+                    false => first.to_string(),
+                };
                 let at = written
                     .get_ref()
                     .name
@@ -55,7 +59,7 @@ impl Reader<'_> {
                 return Err(self.bad(
                     &Spanned::new(at, ()),
                     "name",
-                    format!("the peer of line {first} is called \"{}\" too", peer.name),
+                    format!("the peer of {first} is called \"{}\" too", peer.name),
                     "give every peer its own name",
                 ));
             }

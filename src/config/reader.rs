@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::error::{ConfigError, Place};
+use super::layers::{self, Part};
 use super::limits::Limits;
 use super::raw::{self, RawConfig};
 use super::settings::name_fault;
@@ -15,11 +17,16 @@ use super::suggest;
 pub(super) struct Reader<'a> {
     pub(super) text: &'a str,
     pub(super) file: &'a Path,
+    /// What stands beside it.
+    pub(super) parts: &'a [Part],
 }
 
 impl Reader<'_> {
     pub(super) fn place(&self, byte: usize) -> Place {
-        Place::of(self.file, self.text, byte)
+        match self.parts.iter().rfind(|part| part.begins <= byte) {
+            Some(part) => Place::of(&part.file, &part.text, byte - part.begins),
+            None => Place::of(self.file, self.text, byte),
+        }
     }
 
     pub(super) fn bad<T>(
@@ -38,32 +45,52 @@ impl Reader<'_> {
     }
 
     pub(super) fn shapes(&self) -> Result<RawConfig, ConfigError> {
-        let syntax = |error: &toml::de::Error| ConfigError::Syntax {
-            place: self.place(error.span().map_or(0, |span| span.start)),
-            cause: error.message().lines().collect::<Vec<_>>().join(", "),
-        };
-        let document = DeTable::parse(self.text).map_err(|error| syntax(&error))?;
-        self.known_keys(document.get_ref())?;
-        toml::from_str(self.text).map_err(|error| {
+        let document = self.document()?;
+        self.known_keys(&document)?;
+        let whole = Spanned::new(0..self.text.len(), document.clone());
+        RawConfig::deserialize(Deserializer::from(whole)).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
-            match key_at(document.get_ref(), at) {
+            match key_at(&document, at) {
                 Some((table, key, value)) => ConfigError::WrongType {
                     place: self.place(at),
                     fault: kind(value),
                     cure: raw::kind_of(table, key),
                     key: key.to_owned(),
                 },
-                None => syntax(&error),
+                None => self.syntax(&error),
             }
         })
     }
 
-    /// The keys of `[limits]` that are set, with their lines, from the top.
-    pub(super) fn limits_set(&self) -> Vec<(&'static str, usize)> {
-        let document = DeTable::parse(self.text).ok();
-        let table = document
-            .as_ref()
-            .and_then(|all| all.get_ref().get("limits"));
+    /// All texts as one.
+    fn document(&self) -> Result<DeTable<'_>, ConfigError> {
+        let mut whole = DeTable::parse(self.text)
+            .map_err(|error| self.syntax(&error))?
+            .into_inner();
+        for part in self.parts {
+            let more = part
+                .table()
+                .map_err(|(at, error)| self.syntax_at(at, &error))?;
+            layers::join(&mut whole, more, part.is_below, &|byte| self.place(byte))?;
+        }
+        Ok(whole)
+    }
+
+    fn syntax(&self, error: &toml::de::Error) -> ConfigError {
+        self.syntax_at(error.span().map_or(0, |span| span.start), error)
+    }
+
+    fn syntax_at(&self, byte: usize, error: &toml::de::Error) -> ConfigError {
+        ConfigError::Syntax {
+            place: self.place(byte),
+            cause: error.message().lines().collect::<Vec<_>>().join(", "),
+        }
+    }
+
+    /// The keys of `[limits]` that are set, with their places, from the top.
+    pub(super) fn limits_set(&self) -> Vec<(&'static str, Place)> {
+        let document = self.document().ok();
+        let table = document.as_ref().and_then(|all| all.get("limits"));
         let Some(DeValue::Table(table)) = table.map(Spanned::get_ref) else {
             return Vec::new();
         };
@@ -71,11 +98,12 @@ impl Reader<'_> {
             .iter()
             .filter_map(|&key| {
                 let (written, _) = table.get_key_value(key)?;
-                Some((key, self.place(written.span().start).line))
+                Some((key, written.span().start))
             })
             .collect();
-        set.sort_by_key(|&(_, line)| line);
-        set
+        set.sort_by_key(|&(_, byte)| byte);
+        let placed = set.into_iter();
+        placed.map(|(key, byte)| (key, self.place(byte))).collect()
     }
 
     pub(super) fn known_keys(&self, document: &DeTable<'_>) -> Result<(), ConfigError> {

@@ -38,6 +38,9 @@ pub(super) fn new(begins_the_file: bool) -> Table {
     table
 }
 
+/// Keys that no command asks for, and an importer may set.
+const NOT_ASKED_FOR: [&str; 3] = ["protocol", "flavour", "legacy_no_client_certificate"];
+
 /// Sets what the peer says and takes away what it does not; what is at its default need not be said.
 pub(super) fn fill(table: &mut Table, spec: &PeerSpec, ca_cert: Option<&str>) {
     set(table, "name", Some(spec.name.as_str().into()));
@@ -65,6 +68,11 @@ pub(super) fn fill(table: &mut Table, spec: &PeerSpec, ca_cert: Option<&str>) {
     for key in plain.map(|key| key.key).chain(TABLES.iter().copied()) {
         if !spec.more.contains_key(key) {
             forget(table, key);
+        }
+    }
+    for key in NOT_ASKED_FOR {
+        if !spec.more.contains_key(key) {
+            set(table, key, None);
         }
     }
     for (key, written) in &spec.more {

@@ -184,6 +184,9 @@ impl Console {
                     return self.fail(Fault::new(ErrorCode::Unavailable, words));
                 }
             }
+            Answer::Response(Response::Pair(pair)) => {
+                pair.lines().iter().for_each(|line| self.say(line));
+            }
             Answer::Response(Response::Update(report)) => self.print(show::update(&report)),
             Answer::Response(Response::Done(words)) | Answer::Done(words) => self.say(&words),
             Answer::Checks(checks) => {

@@ -3,6 +3,7 @@
 use super::guide::Answers;
 use super::help;
 use super::order::{Order, PinOrder, SystemOrder};
+use super::pair;
 use super::paste::Paste;
 use super::peer::{self, PeerCommand};
 use super::session::{Console, Edit, GuideEnd, Mode, PasteFor, Then};
@@ -54,6 +55,7 @@ impl Console {
                 self.ok();
             }
             ["peer", ..] => self.peer(&words[1..]),
+            ["pair", rest @ ..] => self.pair(rest),
             ["paste", name] => self.paste(PasteFor::Set {
                 change: PeerChange::of(name),
             }),
@@ -226,6 +228,17 @@ impl Console {
                 self.request(Request::PeerSet { change }, Then::Show);
             }
             PeerCommand::Remove(name) => self.request(Request::PeerRemove { name }, Then::Show),
+        }
+    }
+
+    fn pair(&mut self, words: &[&str]) {
+        match pair::read(words) {
+            Err(fault) => self.fault(ErrorCode::Argument, &fault),
+            Ok(_) if self.has_changes() => self.fault(
+                ErrorCode::Conflict,
+                "something is set and not committed: `commit` or `discard` it first",
+            ),
+            Ok(request) => self.request(Request::Pair(request), Then::Show),
         }
     }
 

@@ -46,6 +46,11 @@ commands! {
          LIST, filter-direction in|out|both, inbound-groups LIST, outbound-groups LIST, max-hops N, probe-address HOST:PORT, probe-p12 FILE, spool, correct-clock, compress, \
          data-packages-in, data-packages-out; with no- in front the opposite, and no-filter, no-probe. LIST has commas: \
          a-f,b-t-f.";
+    "pair", "code|show|clear | join CODE HOST[:PORT]", "pair with another box by a code of 8 characters",
+        "`pair code` makes one, for ten minutes and one use; on the other box: pair join CODE HOST. A new code makes the one \
+         before worthless, `pair clear` takes it back; what was paired before stays. Behind code and join: name NAME, \
+         no-incoming, no-outgoing, no-data-packages-in, no-data-packages-out; behind join: reachable, if the other box may \
+         dial us, too. Boxes whose certificates come of one CA need no code: peer add NAME address HOST ca-cert.";
     "paste", "NAME", "paste the CA certificate of a peer that is there", "From its BEGIN line to its END line.";
     "cert", "show|export", "our certificates; export shows them as PEM", "";
     "check", "PEER", "say how far a peer's link comes, and prove that what is sent comes out",

@@ -12,6 +12,7 @@ mod help;
 mod lock;
 mod network;
 mod order;
+mod pair;
 mod paste;
 mod peer;
 mod session;

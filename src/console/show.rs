@@ -4,6 +4,7 @@ use super::order::{Check, OwnCertificates, Sight};
 use super::text::{Page, column};
 use super::wording::{counts, duration, heard};
 use crate::access::FIRST_USER;
+use crate::api::pairing::PairingStatus;
 use crate::api::status::{PeerState, Status};
 use crate::api::{ConfigText, PeerEntry, UpdateReport};
 
@@ -164,6 +165,7 @@ pub(super) fn status(status: &Status) -> String {
         .label("federate id", &node.federate_id)
         .label("clock", &status.clock.in_words())
         .label("LED", &led(status))
+        .label("pairing", &PairingStatus::in_words(status.pairing))
         .label("listening", &places.join(", "))
         .label("clients", &status.clients.to_string())
         .label(

@@ -55,6 +55,8 @@ pub struct Picture {
     pub under_voltage: bool,
     /// The box is not up yet.
     pub booting: bool,
+    /// A code waits for another box to pair with.
+    pub pairing: bool,
     /// The last provisioning had mistakes.
     pub provisioning_mistakes: bool,
     /// The system clock cannot be right, and no source says what time it is.
@@ -72,6 +74,7 @@ pub struct Picture {
 /// | storage fault | the data partition is read-only or full |
 /// | under-voltage | the supply is too weak, now |
 /// | booting | the program is not up yet |
+/// | pairing | a code waits: somebody made it within the last ten minutes, and stands there |
 /// | provisioning | the last provisioning had mistakes (somebody stands there with a stick), or no peer is configured |
 /// | paused | every peer is disabled or paused |
 /// | flowing, connected | every enabled peer is up; connected if one of them has proven nothing |
@@ -95,6 +98,9 @@ pub fn signal(picture: &Picture) -> Signal {
     }
     if picture.booting {
         return Signal::Booting;
+    }
+    if picture.pairing {
+        return Signal::Pairing;
     }
     if picture.provisioning_mistakes || picture.peers.is_empty() {
         return Signal::Provisioning;
@@ -282,6 +288,7 @@ mod tests {
             storage: true,
             under_voltage: true,
             booting: true,
+            pairing: true,
             provisioning_mistakes: true,
             clock: false,
             peers: vec![failing(Fault::Certificate, 0)],
@@ -296,6 +303,8 @@ mod tests {
         picture.under_voltage = false;
         assert_eq!(signal(&picture), Signal::Booting);
         picture.booting = false;
+        assert_eq!(signal(&picture), Signal::Pairing);
+        picture.pairing = false;
         assert_eq!(signal(&picture), Signal::Provisioning);
         picture.provisioning_mistakes = false;
         assert_eq!(signal(&picture), Signal::Fault(Fault::Certificate));
@@ -307,10 +316,10 @@ mod tests {
     proptest! {
         #[test]
         fn dark_is_dark_whatever_happens(
-            flags in any::<[bool; 6]>(),
+            flags in any::<[bool; 7]>(),
             peers in proptest::collection::vec((0_usize..5, 0_usize..9, any::<u64>()), 0..6),
         ) {
-            let [safe_mode, storage, under_voltage, booting, provisioning_mistakes, clock] = flags;
+            let [safe_mode, storage, under_voltage, booting, pairing, provisioning_mistakes, clock] = flags;
             let links = [Link::Off, Link::Waiting, Link::Connecting, Link::Connected, Link::Flowing];
             let peers = peers.into_iter().map(|(link, fault, failing_ms)| PeerPicture {
                 link: links[link],
@@ -318,7 +327,7 @@ mod tests {
                 failing_ms,
             }).collect();
             let mut picture = Picture {
-                dark: true, safe_mode, storage, under_voltage, booting, provisioning_mistakes, clock, peers,
+                dark: true, safe_mode, storage, under_voltage, booting, pairing, provisioning_mistakes, clock, peers,
             };
             prop_assert_eq!(signal(&picture).pattern(), super::super::pattern::Pattern::Off);
             picture.dark = false;

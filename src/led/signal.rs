@@ -66,6 +66,8 @@ pub enum Signal {
     Booting,
     /// Nothing to do is configured, or what was given has mistakes: a person is needed.
     Provisioning,
+    /// A code waits for another box.
+    Pairing,
     /// The operator paused every peer.
     Paused,
     /// Every enabled peer is flowing.
@@ -82,7 +84,7 @@ pub enum Signal {
 
 impl Signal {
     /// Every signal.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Dark,
         Self::SafeMode,
         Self::Fault(Fault::Storage),
@@ -95,6 +97,7 @@ impl Signal {
         Self::Fault(Fault::Unanswered),
         Self::Booting,
         Self::Provisioning,
+        Self::Pairing,
         Self::Paused,
         Self::Flowing,
         Self::Connected,
@@ -110,7 +113,7 @@ impl Signal {
             Self::SafeMode => Pattern::Flicker,
             Self::Fault(fault) => Pattern::Blinks(fault.blinks()),
             Self::Booting | Self::Connecting => Pattern::Fast,
-            Self::Provisioning => Pattern::Double,
+            Self::Provisioning | Self::Pairing => Pattern::Double,
             Self::Flowing => Pattern::Steady,
             Self::Connected => Pattern::Wink,
             Self::SomeDown => Pattern::Slow,
@@ -133,6 +136,7 @@ impl Signal {
             Self::Fault(Fault::Unanswered) => "fault_unanswered",
             Self::Booting => "booting",
             Self::Provisioning => "provisioning",
+            Self::Pairing => "pairing",
             Self::Paused => "paused",
             Self::Flowing => "flowing",
             Self::Connected => "connected",
@@ -157,6 +161,7 @@ impl Signal {
             Self::Fault(Fault::Unanswered) => "refused or timed out",
             Self::Booting => "booting",
             Self::Provisioning => "waiting for provisioning",
+            Self::Pairing => "waiting for pairing",
             Self::Paused => "all peers paused by the operator",
             Self::Flowing => "every enabled peer flowing",
             Self::Connected => "connected, nothing proven",

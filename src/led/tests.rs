@@ -64,6 +64,7 @@ fn the_edges_are_where_the_table_says() {
         (Signal::Booting, &[0, 100, 200, 300, 400]),
         (Signal::SafeMode, &[0, 50, 100, 150, 200]),
         (Signal::Provisioning, &[0, 150, 300, 450, 1500, 1650]),
+        (Signal::Pairing, &[0, 150, 300, 450, 1500, 1650]),
         (
             Signal::Fault(Fault::NoNetwork),
             &[0, 300, 600, 900, 2400, 2700, 3000, 3300, 4800],

@@ -20,6 +20,7 @@ pub mod mesh;
 pub mod meter;
 pub mod narrow;
 pub mod nat;
+pub mod pairing;
 pub mod refusals;
 pub mod route_watch;
 pub mod server;

@@ -3,15 +3,15 @@
 //! Configurations are made from a few shared pieces, cheap enough to make one per connection. Do that where the
 //! observer has to know *which* connection it hears about: rustls itself forgets why a certificate was refused.
 
+mod asked;
 mod current;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, ring::default_provider, verify_tls12_signature,
     verify_tls13_signature,
@@ -26,6 +26,8 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+pub use asked::Asked;
+use asked::Asking;
 use current::Current;
 
 use crate::pki::trust::{judge_client, judge_server};
@@ -178,40 +180,9 @@ pub fn legacy_client(
     let mut config = client(credentials, Admission::One(rule), observer, VERSIONS)?;
     config.alpn_protocols.clear();
     let asked = Asked::default();
-    config.client_auth_cert_resolver = Arc::new(Asking {
-        inner: credentials.resolver.clone(),
-        asked: asked.clone(),
-    });
+    let asking = Asking::new(credentials.resolver.clone(), asked.clone());
+    config.client_auth_cert_resolver = Arc::new(asking);
     Ok((Arc::new(config), asked))
-}
-
-/// Whether a peer asked for our certificate. Clones share it; a configuration dials one connection at a time.
-#[derive(Debug, Clone, Default)]
-pub struct Asked(Arc<AtomicBool>);
-
-impl Asked {
-    /// Whether the peer of the last handshake did; asked once per handshake.
-    pub fn take(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
-    }
-}
-
-/// Our certificate, and whether it was asked for.
-#[derive(Debug)]
-struct Asking {
-    inner: Arc<Current>,
-    asked: Asked,
-}
-
-impl ResolvesClientCert for Asking {
-    fn resolve(&self, hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.asked.0.store(true, Ordering::Relaxed);
-        ResolvesClientCert::resolve(&*self.inner, hints, schemes)
-    }
-
-    fn has_certs(&self) -> bool {
-        true
-    }
 }
 
 /// For the `clients_tls` listener: admits whoever holds a certificate of these CAs.
@@ -260,6 +231,18 @@ pub fn login_client(
     let admission = Admission::Login(authorities, fingerprint);
     let mut config = client(credentials, admission, unobserved(), VERSIONS)?;
     config.alpn_protocols.clear();
+    Ok(Arc::new(config))
+}
+
+/// For pairing by a code at the HTTPS API of a box that is not known yet: whoever answers is believed as far as it holds
+/// the key of the certificate it shows, and shown ours.
+///
+/// # Errors
+/// Only when the crypto provider lacks what TLS needs.
+pub fn pairing_client(credentials: &Credentials) -> Result<Arc<ClientConfig>, Error> {
+    let anybody = Admission::Visitors(Vec::new());
+    let mut config = client(credentials, anybody, unobserved(), VERSIONS)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 

@@ -12,6 +12,7 @@ use crate::api::{ConfigFault, ConfigText, ErrorCode, Fault};
 use crate::budget::Budget;
 use crate::config::authority::MOST_PEM_BYTES;
 use crate::config::candidate;
+use crate::config::import::beside;
 use crate::config::transaction::{self, Confirmation, Standing};
 use crate::config::{Config, EditError};
 use crate::files;
@@ -181,6 +182,26 @@ impl Changes {
             None => self.set_due(None),
         }
         Ok(changed)
+    }
+
+    /// Takes over the peers that a `federation.json` beside the file declares and that are not there yet. Gives what
+    /// was done, in words.
+    ///
+    /// # Errors
+    /// If that file is not valid, or makes the configuration so.
+    pub fn declared(&self) -> Result<Option<String>, Fault> {
+        let text = transaction::text(&self.file)?;
+        let wrong = |words: String| Fault::new(ErrorCode::Config, words);
+        let Some((text, words)) = beside::beside(&text, &self.file).map_err(wrong)? else {
+            return Ok(None);
+        };
+        if transaction::is_unconfirmed(&self.file)? {
+            let words = "federation.json waits until the configuration is confirmed";
+            return Ok(Some(words.to_owned()));
+        }
+        check(&text, &self.file).map_err(|fault| wrong(fault.message))?;
+        transaction::commit(&self.file, &text, None)?;
+        Ok(Some(words))
     }
 
     /// Keeps the configuration. Says whether it waited for that.

@@ -12,6 +12,7 @@ use crate::api::access;
 use crate::api::connection::ConnectionInfo;
 use crate::api::token::TokenEntry;
 use crate::api::{self, Committed, Control, ErrorCode, Fault, PeerEntry, Request, Response};
+use crate::budget::Budget;
 use crate::config::edit::{add_peer, remove_peer, set_peer};
 use crate::config::{Config, ConfigError, EditError};
 use crate::files;
@@ -25,7 +26,7 @@ use crate::update::{self, UpdateError, install};
 /// The desk that requests come to.
 #[derive(Debug)]
 pub(super) struct Desk {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// Where injected events enter.
     commands: Port,
     /// Held while the configuration is changed: by a request, or because nobody confirmed it.
@@ -63,7 +64,7 @@ impl Desk {
         *self.connection() = connection;
     }
 
-    fn connection(&self) -> MutexGuard<'_, ConnectionInfo> {
+    pub(super) fn connection(&self) -> MutexGuard<'_, ConnectionInfo> {
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -71,8 +72,11 @@ impl Desk {
 
     /// Reads the configuration again and has it taken over. Runs on a thread that may block.
     fn reload(&self) -> Result<Taken, Fault> {
-        let config = load(&self.shared.setup_file)
-            .map_err(|error| Fault::new(ErrorCode::Config, error.to_string()))?;
+        let wrong = |words| Fault::new(ErrorCode::Config, words);
+        let file = &self.shared.setup_file;
+        let config = load(file).map_err(|error| wrong(error.to_string()))?;
+        let over = |over| wrong(format!("{}: {over}", file.display()));
+        Budget::of(&config.limits).check().map_err(over)?;
         let (done, answer) = oneshot::channel();
         let order = Order {
             config: Box::new(config),
@@ -86,20 +90,39 @@ impl Desk {
         answer.blocking_recv().map_err(|_| stopping())
     }
 
-    fn edit(&self, edit: impl FnOnce(&Path) -> Result<(), EditError>) -> Response {
+    /// The same, with the peers that a `federation.json` declares.
+    pub(super) fn read_again(&self) -> Result<Taken, Fault> {
         let _changing = self.lock();
-        let done = self.shared.changes.edit(edit).and_then(|()| self.reload());
-        match done {
-            Ok(taken) => Response::Done(taken.words),
+        let declared = self.shared.changes.declared()?;
+        let mut taken = self.reload()?;
+        if let Some(declared) = declared {
+            taken.words = format!("{declared}; {}", taken.words);
+        }
+        Ok(taken)
+    }
+
+    fn edit(&self, edit: impl FnOnce(&Path) -> Result<(), EditError>) -> Response {
+        match self.edited(edit) {
+            Ok(words) => Response::Done(words),
             Err(fault) => fault.into(),
         }
+    }
+
+    /// Changes the peers of the file, and has them taken over.
+    pub(super) fn edited(
+        &self,
+        edit: impl FnOnce(&Path) -> Result<(), EditError>,
+    ) -> Result<String, Fault> {
+        let _changing = self.lock();
+        let done = self.shared.changes.edit(edit).and_then(|()| self.reload());
+        done.map(|taken| taken.words)
     }
 
     fn lock(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now_ms(&self) -> u64 {
+    pub(super) fn now_ms(&self) -> u64 {
         self.shared.hub.now().mono_ms
     }
 
@@ -206,7 +229,7 @@ impl Control for Desk {
             Request::PeerSet { change } => self.edit(|file| set_peer(file, &change)),
             Request::PeerRemove { name } => self.edit(|file| remove_peer(file, &name)),
             Request::Inject { events } => self.inject(&events),
-            Request::Reload => match self.reload() {
+            Request::Reload => match self.read_again() {
                 Ok(taken) => Response::Done(taken.words),
                 Err(fault) => fault.into(),
             },
@@ -301,6 +324,7 @@ impl Control for Desk {
                     .map(|()| Response::Done(format!("\"{name}\" is revoked"))),
             ),
             Request::FirstPassword => Response::First(self.access.first_password()),
+            Request::Pair(pair) => answer(self.pair(pair).map(Response::Pair)),
             Request::Connection => Response::Connection(Box::new(self.connection().clone())),
             Request::Log { lines } => Response::Log(log::recent::last(lines as usize)),
         }
@@ -324,6 +348,6 @@ fn answer(done: Result<Response, Fault>) -> Response {
 pub(super) fn load(file: &Path) -> Result<Config, ConfigError> {
     match file.exists() {
         true => Config::load(file),
-        false => Ok(Config::default()),
+        false => Config::read("", file),
     }
 }

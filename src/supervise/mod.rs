@@ -13,6 +13,7 @@ mod listeners;
 mod machine;
 mod meshes;
 mod networks;
+mod pairing;
 mod rates;
 mod renewal;
 mod report;
@@ -34,7 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::{Notify, mpsc, oneshot, watch as channel};
+use tokio::sync::{Notify, mpsc, watch as channel};
 
 use crate::access::Access;
 use crate::api::connection::ConnectionInfo;
@@ -64,6 +65,7 @@ use lamp::{Fitting, Shown};
 use listeners::Listeners;
 use machine::Machine;
 use meshes::Meshes;
+use pairing::Pairing;
 use rates::Rates;
 use renewal::Waiting;
 use safe::Safe;
@@ -129,6 +131,7 @@ struct Shared {
     echo: EchoDesk,
     black_box: BlackBox,
     checks: check::SharedChecks,
+    pairing: Pairing,
     shown: Shown,
     federate_id: String,
     /// What we prove ourselves with.
@@ -269,6 +272,10 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         echo: federation.echo(),
         black_box,
         checks: check::SharedChecks::default(),
+        pairing: Pairing::new(
+            Credentials::new(&own.identity).map_err(StartError::Tls)?,
+            hub.now().mono_ms,
+        ),
         shown: Shown::default(),
         federate_id,
         credentials: federation.credentials(),
@@ -362,7 +369,10 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
                 let _ = order.done.send(taken);
             }
             () = shared.restart.notified() => break Ended::Restart,
-            _ = signals.hangup.recv() => drop(tokio::spawn(reload(Arc::clone(&shared)))),
+            _ = signals.hangup.recv() => drop(tokio::spawn(reload(
+                Arc::clone(&shared),
+                Arc::clone(&desk),
+            ))),
             _ = signals.power.recv() => shared.black_box.power_fails(&shared.hub),
             _ = signals.terminate.recv() => break Ended::Stopped,
             _ = signals.interrupt.recv() => break Ended::Stopped,
@@ -427,33 +437,17 @@ fn open_identity(
 }
 
 /// After SIGHUP. Files are read beside the event loop, and the loop takes the result over.
-async fn reload(shared: Arc<Shared>) {
+async fn reload(shared: Arc<Shared>, desk: Arc<Desk>) {
     shared.manager.reloading();
-    read_again(&shared).await;
+    match tokio::task::spawn_blocking(move || desk.read_again()).await {
+        Ok(Ok(taken)) => tracing::info!("configuration read again: {}", taken.words),
+        Ok(Err(fault)) => {
+            tracing::error!("configuration not read again, the old one stays in use: {fault}");
+        }
+        Err(error) => tracing::error!("configuration not read again: {error}"),
+    }
     // Whatever came of it, the box goes on.
     shared.manager.ready();
-}
-
-async fn read_again(shared: &Shared) {
-    let file = shared.setup_file.clone();
-    let loaded = tokio::task::spawn_blocking(move || desk::load(&file)).await;
-    let config = match loaded {
-        Ok(Ok(config)) => Box::new(config),
-        Ok(Err(error)) => {
-            tracing::error!("configuration not read again, the old one stays in use: {error}");
-            return;
-        }
-        Err(error) => {
-            tracing::error!("configuration not read again: {error}");
-            return;
-        }
-    };
-    let (done, answer) = oneshot::channel();
-    if shared.orders.send(Order { config, done }).await.is_ok()
-        && let Ok(taken) = answer.await
-    {
-        tracing::info!("configuration read again: {}", taken.words);
-    }
 }
 
 fn seed() -> Result<u64, StartError> {

@@ -79,6 +79,7 @@ impl Shared {
                 corrected: local.corrected,
                 dropped: counts(local.reasons()),
             },
+            pairing: self.pairing.status(now.mono_ms),
             memory: MemoryStatus::measure(&self.budget),
             led: self.shown.status(),
             storage: StorageStatus::from(&vitals.storage),

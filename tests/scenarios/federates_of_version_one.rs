@@ -1,5 +1,5 @@
-//! Federation v1: with a foreign federate on Python's ssl, between two boxes, and with one that behaves as FreeTAKServer
-//! was seen to; and everybody who comes to the same port without being registered for it.
+//! Federation v1: with a foreign federate on Python's ssl, and between two boxes; and everybody who comes to the same port
+//! without being registered for it.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 
 use crate::federates_on_another_stack::{ours_arrive_field_by_field, theirs_arrive_field_by_field};
 use crate::support::{
-    Authority, Device, Event, Foreign, Leaf, PATIENCE, Profile, QUIET, Registration, Setup,
-    TomboloBox, chat, client_config, eventually, position, track,
+    Authority, Device, Foreign, Leaf, PATIENCE, QUIET, Registration, Setup, TomboloBox, chat,
+    client_config, eventually, position, track,
 };
 
-const V1: &str = "protocol = \"v1\"";
+pub const V1: &str = "protocol = \"v1\"";
 
 fn leaves() -> (Leaf, Leaf) {
     let issue = |name: &str| Authority::new(&format!("{name}-ca")).issue(name);
@@ -52,7 +52,7 @@ fn we_dial(options: &[&str]) -> (TomboloBox, Foreign) {
     (alpha, foreign)
 }
 
-fn reported(foreign: &Foreign, what: &str) -> usize {
+pub fn reported(foreign: &Foreign, what: &str) -> usize {
     let said = foreign.said();
     said.iter().filter(|said| said["report"] == what).count()
 }
@@ -63,7 +63,7 @@ fn events_both_ways_when_it_dials() {
     let ready = foreign.expect("that it is ready", |said| said["report"] == "ready");
     assert_eq!(ready["tls"], "TLSv1.2");
     assert_eq!(
-        alpha.status().peer("foreign").expect("as the test says")["protocol"],
+        alpha.status().peer("foreign").expect("the peer is shown")["protocol"],
         "v1"
     );
     ours_arrive_field_by_field(&alpha, &foreign);
@@ -195,7 +195,7 @@ fn two_boxes_are_joined_by_version_one() {
         &[("callsign", "HAWK")],
     ));
     hawk.expect("the chat", |event| event.xml.contains("to the hawk alone"));
-    assert!(alpha.status().peer("bravo").expect("as the test says")["state"] == "flowing");
+    assert!(alpha.status().peer("bravo").expect("the peer is shown")["state"] == "flowing");
     assert!(
         alpha
             .call(["status"], "")
@@ -292,7 +292,7 @@ fn whoever_is_not_registered_for_it_is_refused_with_its_own_words() {
         (alpha.status().refused("speaks_v1") == 1).then_some(())
     });
     let status = alpha.status();
-    let peer = status.peer("foreign").expect("as the test says");
+    let peer = status.peer("foreign").expect("the peer is shown");
     assert_eq!(
         (&peer["state"], &peer["stopped_by"]),
         (&json!("waiting"), &json!("version"))
@@ -339,7 +339,9 @@ fn bad_frames_end_the_connection_are_counted_and_hurt_nobody() {
     let counts = |reason: &str, bytes: &[u8], hang_up: bool| {
         let before = alpha.status().dropped_peer("foreign", reason);
         let mut stream = stream(alpha.federation(), &theirs, &[]);
-        stream.write_all(bytes).expect("as the test says");
+        stream
+            .write_all(bytes)
+            .expect("a connection that takes them");
         if hang_up {
             drop(stream);
         } else {
@@ -364,14 +366,14 @@ fn bad_frames_end_the_connection_are_counted_and_hurt_nobody() {
         &[0, 0, 0, 0],
         &[0, 0, 0, 2, 0x0a, 0x05],
     ] {
-        link.write_all(garbage).expect("as the test says");
+        link.write_all(garbage).expect("the link goes on");
     }
     eventually("garbage is counted", || {
         (alpha.status().dropped_peer("foreign", "bad_message") >= 2).then_some(())
     });
     alpha.wait_peer("foreign");
     hawk.send(position("hawk-uid", "HAWK"));
-    link.flush().expect("as the test says");
+    link.flush().expect("the link goes on");
     let (mut heard, mut buffer) = (Vec::new(), [0; 4096]);
     while !heard.windows(8).any(|part| part == b"hawk-uid") {
         let count = link.read(&mut buffer).expect("the link goes on");
@@ -381,7 +383,7 @@ fn bad_frames_end_the_connection_are_counted_and_hurt_nobody() {
     // Slowly, byte by byte, an event within its time is an event.
     let frame = frame(&json!({"uid": "fox-uid"}));
     for byte in frame {
-        link.write_all(&[byte]).expect("as the test says");
+        link.write_all(&[byte]).expect("the link goes on");
         std::thread::sleep(Duration::from_millis(2));
     }
     hawk.expect_uid("fox-uid");
@@ -390,7 +392,7 @@ fn bad_frames_end_the_connection_are_counted_and_hurt_nobody() {
 /// A frame with a position of that uid, written by hand.
 fn frame(event: &Value) -> Vec<u8> {
     let uid = event["uid"].as_str().expect("a uid").as_bytes();
-    let now = u64::try_from(crate::support::now_ms()).expect("as the test says");
+    let now = u64::try_from(crate::support::now_ms()).expect("a time after 1970");
     let varint = |mut value: u64| {
         let mut out = Vec::new();
         while value >= 0x80 {
@@ -407,243 +409,16 @@ fn frame(event: &Value) -> Vec<u8> {
     }
     for (key, text) in [(0x4a, uid), (0x52, b"a-f-G"), (0x5a, b"m-g")] {
         geo.push(key);
-        geo.push(u8::try_from(text.len()).expect("as the test says"));
+        geo.push(u8::try_from(text.len()).expect("a short text"));
         geo.extend_from_slice(text);
     }
-    let mut message = vec![0x0a, u8::try_from(geo.len()).expect("as the test says")];
+    let mut message = vec![0x0a, u8::try_from(geo.len()).expect("a short event")];
     message.extend(geo);
     [
         &u32::try_from(message.len())
-            .expect("as the test says")
+            .expect("a short message")
             .to_be_bytes()[..],
         &message,
     ]
     .concat()
-}
-
-const FREE: &str = "protocol = \"v1\"\nflavour = \"freetakserver\"";
-const LEGACY: &str = "legacy_no_client_certificate = true";
-
-/// A leaf as FreeTAKServer sends it: without its issuer, and good for nothing in particular.
-fn lone_leaf() -> Leaf {
-    let odd = Profile {
-        issuer_sent: false,
-        ..Profile::default()
-    };
-    Authority::new("fts-ca").issue_as("server", &odd)
-}
-
-/// What the stand-in complains of.
-fn complaints(foreign: &Foreign) -> Vec<Value> {
-    let mut said = foreign.said();
-    said.retain(|said| {
-        ["torn", "stalled", "tripped", "empty"]
-            .iter()
-            .any(|what| said["report"] == *what)
-    });
-    said
-}
-
-#[test]
-fn a_peer_that_asks_for_no_certificate_needs_the_key_that_says_so() {
-    let (ours, theirs) = (Authority::new("alpha-ca").issue("alpha"), lone_leaf());
-    let (foreign, address) =
-        Foreign::listen_v1(&theirs, &ours, &["--freetakserver", "--no-client-cert"]);
-    let whole = Authority::new("fts-ca").issue("server");
-    let (asks_nobody, other) = Foreign::listen_v1(&whole, &ours, &["--no-client-cert"]);
-    let strict = Setup::new("strict")
-        .identity(&ours)
-        .peer(
-            Registration::by_fingerprint("fts", &theirs)
-                .dial(address)
-                .key(FREE),
-        )
-        .peer(Registration::of("open", &whole).dial(other).key(V1))
-        .start();
-    eventually("one certificate is not enough", || {
-        strict
-            .status()
-            .reason("fts")
-            .contains("one certificate only")
-            .then_some(())
-    });
-    eventually("nor is a peer that asks for none", || {
-        strict
-            .status()
-            .reason("open")
-            .contains("does not ask for our certificate")
-            .then_some(())
-    });
-    assert_eq!(
-        strict.status().peer("open").expect("as the test says")["stopped_by"],
-        "tls"
-    );
-    drop((strict, asks_nobody));
-
-    let registration = |leaf: &Leaf| {
-        Registration::by_fingerprint("fts", leaf)
-            .dial(address)
-            .key(FREE)
-            .key(LEGACY)
-    };
-    let alpha = Setup::new("alpha")
-        .identity(&ours)
-        .peer(registration(&theirs))
-        .start();
-    alpha.wait_peer("fts");
-    let peer = alpha.status();
-    let relaxed = peer.peer("fts").expect("as the test says")["relaxed"]
-        .as_str()
-        .expect("loud")
-        .to_owned();
-    assert!(relaxed.contains("anybody can take our place"), "{relaxed}");
-    assert!(
-        alpha
-            .call(["status"], "")
-            .success()
-            .contains("RELAXED: legacy_no_client_certificate")
-    );
-    assert!(
-        alpha.log().contains("anybody can take our place"),
-        "{}",
-        alpha.log()
-    );
-    let checked = alpha.call(["config", "check"], "").success();
-    assert!(
-        checked.contains("warning: peer \"fts\": legacy_no_client_certificate"),
-        "{checked}"
-    );
-    drop((alpha, foreign));
-
-    // And still nobody else gets in: the fingerprint is what counts.
-    let impostor = lone_leaf();
-    let (_impostor, address) =
-        Foreign::listen_v1(&impostor, &ours, &["--freetakserver", "--no-client-cert"]);
-    let alpha = Setup::new("alpha")
-        .identity(&ours)
-        .peer(
-            Registration::by_fingerprint("fts", &theirs)
-                .dial(address)
-                .key(FREE)
-                .key(LEGACY),
-        )
-        .start();
-    eventually("another leaf is refused", || {
-        alpha
-            .status()
-            .reason("fts")
-            .contains("not the registered one")
-            .then_some(())
-    });
-}
-
-fn free_tak_server(dials: bool) -> (TomboloBox, Foreign) {
-    let (ours, theirs) = (Authority::new("alpha-ca").issue("alpha"), lone_leaf());
-    let registration = Registration::by_fingerprint("fts", &theirs)
-        .key(FREE)
-        .key(LEGACY);
-    let (alpha, foreign) = if dials {
-        let alpha = Setup::new("alpha")
-            .identity(&ours)
-            .peer(registration)
-            .start();
-        let foreign = Foreign::dial_v1(alpha.federation(), &theirs, &ours, &["--freetakserver"]);
-        (alpha, foreign)
-    } else {
-        let options = ["--freetakserver", "--no-client-cert"];
-        let (foreign, address) = Foreign::listen_v1(&theirs, &ours, &options);
-        let alpha = Setup::new("alpha")
-            .identity(&ours)
-            .peer(registration.dial(address))
-            .start();
-        (alpha, foreign)
-    };
-    alpha.wait_peer("fts");
-    (alpha, foreign)
-}
-
-#[test]
-fn a_server_like_freetakserver_is_spared_what_it_cannot_bear() {
-    for dials in [true, false] {
-        let (alpha, mut foreign) = free_tak_server(dials);
-        let hawk = Device::plain(alpha.clients_tcp());
-        let otter = Device::plain(alpha.clients_tcp());
-        alpha.wait_clients(2);
-        hawk.send(position("hawk-uid", "HAWK"));
-        let came =
-            foreign.expect_event("the position", |event| event["event"]["uid"] == "hawk-uid");
-        assert_eq!(
-            came["contact"]["callsign"], "HAWK",
-            "the contact goes along"
-        );
-        let other = came["event"]["other"].as_str().expect("as the test says");
-        for part in [
-            "<track speed=\"1.5\" course=\"90.25\"/>",
-            "<status battery=\"87\"/>",
-            "geopointsrc=\"GPS\"",
-        ] {
-            assert!(other.contains(part), "{part}: {other}");
-        }
-        // Many at once, one of the longest, one too long, and one that leaves.
-        for number in 0..60 {
-            hawk.send(track(&format!("track-{number}"), number));
-        }
-        let long =
-            |uid: &str, length: usize| track(uid, 1).replace("report 1", &"x".repeat(length));
-        hawk.send(long("long-uid", 14_500));
-        hawk.send(long("too-long-uid", 20_000));
-        foreign.expect_event("the last track", |event| {
-            event["event"]["uid"] == "track-59"
-        });
-        foreign.expect_event("the long one", |event| event["event"]["uid"] == "long-uid");
-        eventually("the too long one is counted", || {
-            let status = alpha.status();
-            let dropped = ["thinned", "oversize"].map(|reason| status.dropped_peer("fts", reason));
-            (dropped.iter().sum::<u64>() >= 1).then_some(())
-        });
-        drop(hawk);
-        foreign.expect_event("that the hawk left", |event| {
-            event["contact"]["uid"] == "hawk-uid" && event["contact"]["operation"] == 4
-        });
-        // What it sends back is not shown to anybody; what is its own is.
-        foreign.tell(&json!({"do": "send_event", "event": {
-            "uid": "fox-uid", "type": "a-f-G-U-C-I", "coordSource": "h-e", "lat": 1.0, "lon": 2.0,
-            "other": "<detail><contact callsign=\"FOX\"/><remarks>From federation </remarks></detail>"}}));
-        let fox = otter.expect_uid("fox-uid");
-        assert!(!fox.attribute("time").starts_with("1970"), "{}", fox.xml);
-        assert!(
-            !fox.xml.contains("<track") && !fox.xml.contains("<status"),
-            "{}",
-            fox.xml
-        );
-        std::thread::sleep(QUIET);
-        assert!(
-            alpha.status().dropped_peer("fts", "duplicate") >= 60,
-            "{}",
-            alpha.status().0
-        );
-        let hawks = otter.events();
-        let positions =
-            |event: &&Event| event.uid() == "hawk-uid" && event.kind().starts_with("a-f");
-        assert_eq!(hawks.iter().filter(positions).count(), 1);
-        let deletes = hawks
-            .iter()
-            .filter(|event| event.kind() == "t-x-d-d")
-            .count();
-        assert_eq!(deletes, 1, "our own, and not what the server made of it");
-        let ways = otter
-            .events()
-            .iter()
-            .filter(|event| event.uid().starts_with("track-"))
-            .count();
-        assert_eq!(ways, 60, "each once");
-        assert_eq!(complaints(&foreign), [] as [Value; 0]);
-        assert!(
-            foreign
-                .events()
-                .iter()
-                .all(|event| event["event"]["uid"] != "too-long-uid")
-        );
-        assert!(reported(&foreign, "closed") == 0);
-    }
 }

@@ -100,7 +100,7 @@ fn both_ways(
         "{}",
         status.0
     );
-    assert!(status.peer("fts").expect("as the test says")["state"] == "flowing");
+    assert!(status.peer("fts").expect("the peer is shown")["state"] == "flowing");
 }
 
 #[test]
@@ -109,16 +109,13 @@ fn events_both_ways_whoever_dials() {
     let Some(mut server) = FreeTakServer::start(&cables.far()) else {
         return;
     };
-    let wolf = Cables::device(
-        &cables.far(),
-        "127.0.0.1:8087".parse().expect("as the test says"),
-    );
+    let wolf = Cables::device(&cables.far(), "127.0.0.1:8087".parse().expect("an address"));
     wolf.send(position("wolf-uid", "WOLF"));
     // It greets each user by a chat of its own; from then on it knows this one.
     wolf.expect("a greeting", |event| event.kind() == "b-t-f");
 
     server.serve();
-    let dialled = known_as(&server).dial("10.77.0.2:9000".parse().expect("as the test says"));
+    let dialled = known_as(&server).dial("10.77.0.2:9000".parse().expect("an address"));
     let alpha = a_box(&cables, "alpha", 9101, dialled);
     alpha.wait_peer("fts");
     both_ways(&alpha, "alpha", &mut server, &wolf, &cables);

@@ -8,6 +8,7 @@
 
 mod a_box_proves_and_records;
 mod a_broken_configuration_is_refused_with_file_and_key;
+mod a_code_pairs_two_boxes;
 mod a_slow_client_delays_nobody;
 mod a_track_crosses_from_client_to_client_over_federation;
 mod bad_input_is_counted_and_hurts_nobody;
@@ -15,6 +16,7 @@ mod boxes_with_wrong_clocks;
 mod clients_may_speak_protobuf;
 mod clients_of_others;
 mod configuration_changes_are_taken_back;
+mod configurations_of_other_servers;
 mod directed_chat_reaches_only_its_addressee;
 mod every_box_hears_once;
 mod every_break_has_its_own_words;
@@ -30,6 +32,7 @@ mod inject_and_peer_commands;
 mod late_joiners_get_the_latest_events;
 mod links_stay_alive_behind_a_nat;
 mod links_that_are_cut_come_back;
+mod peers_like_freetakserver;
 mod provisioning_takes_all_or_nothing;
 mod pure_layers_stay_pure;
 mod safe_mode_keeps_a_box_in_reach;

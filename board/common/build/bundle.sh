@@ -1,8 +1,7 @@
 # Signed update bundles. Sourced by scripts/image.
 
-# A key for development: made once beside the cache, accepted by every image built here without --keyring. Never ship it.
+# A key for development: made once in $keys, accepted by every image built here without --keyring. Never ship it.
 development_key() {
-    local keys=$cache/../keys
     [ ! -s "$keys/development.cert.pem" ] || return 0
     mkdir -p "$keys"
     say "making a development key in target/image/keys: never ship an image that accepts it"

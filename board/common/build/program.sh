@@ -49,7 +49,7 @@ build_program() {
         if [ -x "$lld/ld.lld" ]; then
             RUSTFLAGS+=" -C link-arg=-B$lld -C link-arg=-fuse-ld=lld -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all"
         fi
-        "${cargo[@]}" build --locked --profile firmware --target "$RUST_TARGET" --bin tombolo
+        "${cargo[@]}" build --locked --no-default-features --profile firmware --target "$RUST_TARGET" --bin tombolo
     )
     binary=$project/target/$RUST_TARGET/firmware/tombolo
 }

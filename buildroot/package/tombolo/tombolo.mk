@@ -25,6 +25,10 @@ TOMBOLO_CARGO_ENV = \
 	CARGO_PROFILE_RELEASE_STRIP="symbols" \
 	CARGO_PROFILE_RELEASE_DEBUG="false"
 
+# Completion scripts and the manual are for a desk.
+TOMBOLO_CARGO_BUILD_OPTS = --no-default-features
+TOMBOLO_CARGO_INSTALL_OPTS = --no-default-features
+
 TOMBOLO_DEPENDENCIES = systemd
 
 define TOMBOLO_USERS

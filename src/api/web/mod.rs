@@ -1,6 +1,7 @@
 //! The HTTPS API: who asks, what is asked, and the answer. The requests are those of the control socket.
 
 pub mod about;
+pub mod configuration;
 mod described;
 pub mod federation;
 mod fields;
@@ -8,6 +9,7 @@ mod filters;
 pub mod freetakserver;
 pub mod metrics;
 pub mod openapi;
+mod pair;
 mod problem;
 mod reply;
 mod route;
@@ -56,7 +58,7 @@ pub struct Shared {
     pub longest: usize,
     /// Tells when the box stops.
     pub stop: watch::Receiver<bool>,
-    /// One password is looked at at a time.
+    /// One password is looked at at a time, and one step of a pairing.
     pub signing_in: Semaphore,
 }
 
@@ -155,6 +157,23 @@ impl Web {
             Does::Changes(does) => {
                 let visitor = visitor.clone();
                 let done = self.shared.turns.beside(move |control| {
+                    let call = Call {
+                        name: &name,
+                        body: &body,
+                        grant: grant.as_ref(),
+                        visitor: &visitor,
+                    };
+                    does(&call, control)
+                });
+                done.await??
+            }
+            Does::TakesLong(does) => {
+                let _turn = match route.who {
+                    Who::Everybody => Some(self.shared.signing_in.acquire().await),
+                    _ => None,
+                };
+                let visitor = visitor.clone();
+                let done = self.shared.turns.apart(move |control| {
                     let call = Call {
                         name: &name,
                         body: &body,

@@ -136,7 +136,7 @@ const fn words(status: u16) -> &'static str {
         413 => "The body is too long",
         422 => "A value cannot be used; the words name its key",
         426 => "Only by WebSocket",
-        429 => "Too many wrong passwords",
+        429 => "Too many tries; again later",
         _ => "The box is stopping, or its files cannot be written",
     }
 }

@@ -101,6 +101,8 @@ impl From<Fault> for Problem {
             ErrorCode::NotFound => (StatusCode::NOT_FOUND, "not_found"),
             ErrorCode::Exists => (StatusCode::CONFLICT, "exists"),
             ErrorCode::Conflict => (StatusCode::CONFLICT, "conflict"),
+            ErrorCode::Refused => (StatusCode::FORBIDDEN, "refused"),
+            ErrorCode::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too_many"),
             ErrorCode::Config => (StatusCode::CONFLICT, "config"),
             ErrorCode::Io => (StatusCode::SERVICE_UNAVAILABLE, "io"),
             ErrorCode::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),

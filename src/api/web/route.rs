@@ -83,6 +83,8 @@ pub enum Does {
     Asks(fn(&Call<'_>, &dyn Control) -> Result<Reply, Problem>),
     /// Touches files: one at a time, beside the event loop.
     Changes(fn(&Call<'_>, &dyn Control) -> Result<Reply, Problem>),
+    /// Waits for another box, or reckons for long: on a thread of its own; for strangers one at a time.
+    TakesLong(fn(&Call<'_>, &dyn Control) -> Result<Reply, Problem>),
     /// Logs somebody in.
     SignsIn,
     /// Logs somebody out.

@@ -1,11 +1,13 @@
 //! Every route. The server goes by these tables, and so does `/openapi.json`.
 
 use super::about::{self, PEM, XML};
+use super::configuration;
 use super::described;
 use super::federation;
 use super::fields::{Kind, may, must, schema};
 use super::freetakserver;
 use super::metrics;
+use super::pair;
 use super::reply::JSON;
 use super::route::{Does, Gives, Route, Shape, Takes, Who};
 use super::shown;
@@ -14,6 +16,7 @@ use crate::access::Scope;
 
 const VIEW: Who = Who::May(&[Scope::View]);
 const ADMIN: Who = Who::May(&[Scope::Admin]);
+const ACROSS: Who = Who::May(&[Scope::FederateAcross]);
 
 const fn gives(status: u16, kind: &'static str, shape: Shape) -> Gives {
     Gives {
@@ -161,6 +164,65 @@ pub const API: &[Route] = &[
         Does::Asks(about::federate),
     ),
     Route {
+        who: ACROSS,
+        ..asks(
+            "/api/pair",
+            "The code that waits for another box to pair with",
+            gives(200, JSON, Shape::Of(pair::waiting)),
+            Does::Asks(pair::show),
+        )
+    },
+    Route {
+        method: "POST",
+        path: "/api/pair",
+        who: ACROSS,
+        summary: "Make a code, to be typed on another box within ten minutes; the one before counts no more",
+        takes: Takes::Json(pair::TERMS),
+        gives: gives(201, JSON, Shape::Of(pair::waiting)),
+        faults: &[],
+        does: Does::Asks(pair::make),
+    },
+    Route {
+        method: "DELETE",
+        path: "/api/pair",
+        who: ACROSS,
+        summary: "Take the code back; what was paired before stays",
+        takes: Takes::Nothing,
+        gives: NOTHING,
+        faults: &[],
+        does: Does::Asks(pair::clear),
+    },
+    Route {
+        method: "POST",
+        path: "/api/pair/join",
+        who: ACROSS,
+        summary: "Pair with the box that made this code",
+        takes: Takes::Json(pair::JOIN),
+        gives: gives(201, JSON, Shape::Of(pair::paired)),
+        faults: &[409],
+        does: Does::TakesLong(pair::join),
+    },
+    Route {
+        method: "POST",
+        path: "/api/pair/begin",
+        who: Who::Everybody,
+        summary: "First step of a box at which the code was typed (SPAKE2, RFC 9382)",
+        takes: Takes::Json(pair::BEGIN),
+        gives: gives(200, JSON, Shape::Of(pair::begun)),
+        faults: &[429],
+        does: Does::TakesLong(pair::begin),
+    },
+    Route {
+        method: "POST",
+        path: "/api/pair/finish",
+        who: Who::Everybody,
+        summary: "Second step: both confirm, then each tells the other who it is",
+        takes: Takes::Json(pair::FINISH),
+        gives: gives(200, JSON, Shape::Of(pair::finished)),
+        faults: &[403, 409],
+        does: Does::TakesLong(pair::finish),
+    },
+    Route {
         who: ADMIN,
         ..asks(
             "/api/tokens",
@@ -199,6 +261,68 @@ pub const API: &[Route] = &[
         faults: &[],
         does: Does::Changes(tokens::revoke),
     },
+    Route {
+        method: "GET",
+        path: "/api/config",
+        who: ADMIN,
+        summary: "The text of tombolo.toml without its passwords, and how it stands",
+        takes: Takes::Nothing,
+        gives: gives(200, JSON, Shape::Object),
+        faults: &[422],
+        does: Does::Changes(configuration::show),
+    },
+    Route {
+        method: "POST",
+        path: "/api/config",
+        who: ADMIN,
+        summary: "Make a text the configuration, for good or until nobody confirms it",
+        takes: Takes::Json(configuration::COMMIT),
+        gives: gives(200, JSON, Shape::Of(committed)),
+        faults: &[409],
+        does: Does::Changes(configuration::commit),
+    },
+    Route {
+        method: "POST",
+        path: "/api/config/confirm",
+        who: ADMIN,
+        summary: "Keep the configuration that waits for it",
+        takes: Takes::Nothing,
+        gives: gives(200, JSON, Shape::Of(committed)),
+        faults: &[],
+        does: Does::Changes(configuration::confirm),
+    },
+    Route {
+        method: "POST",
+        path: "/api/config/rollback",
+        who: ADMIN,
+        summary: "Go back to the configuration before",
+        takes: Takes::Nothing,
+        gives: gives(200, JSON, Shape::Of(committed)),
+        faults: &[422],
+        does: Does::Changes(configuration::rollback),
+    },
+    Route {
+        method: "POST",
+        path: "/api/reload",
+        who: ADMIN,
+        summary: "Read the configuration again; one that is not valid is refused whole",
+        takes: Takes::Nothing,
+        gives: gives(200, JSON, Shape::Of(words)),
+        faults: &[422],
+        does: Does::Changes(configuration::reload),
+    },
+    asks(
+        "/api/schema/configuration",
+        "JSON Schema of tombolo.toml",
+        gives(200, JSON, Shape::Object),
+        Does::Changes(configuration::configuration_schema),
+    ),
+    asks(
+        "/api/schema/federation",
+        "JSON Schema of federation.json",
+        gives(200, JSON, Shape::Object),
+        Does::Asks(configuration::federation_schema),
+    ),
     asks(
         "/metrics",
         "For Prometheus",
@@ -254,6 +378,28 @@ fn login() -> serde_json::Value {
             "how long it lasts",
         ),
     ])
+}
+
+fn words() -> serde_json::Value {
+    schema(&[must("words", Kind::Text(65_535), "what came of it")])
+}
+
+fn committed() -> serde_json::Value {
+    let mut shape = schema(&[
+        must("words", Kind::Text(65_535), "what came of it"),
+        must(
+            "restarts",
+            Kind::Flag,
+            "the box starts again for it, within a second",
+        ),
+        may(
+            "unconfirmed_seconds",
+            Kind::Number(0, u32::MAX),
+            "until it is taken back; null: it stays",
+        ),
+    ]);
+    shape["properties"]["unconfirmed_seconds"]["type"] = serde_json::json!(["integer", "null"]);
+    shape
 }
 
 fn injected() -> serde_json::Value {

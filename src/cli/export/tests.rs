@@ -46,7 +46,16 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
 
 fn export(state: &Path, arguments: &[&str]) -> Result<String, LocalError> {
     let line = Line::try_parse_from([&["export", "coreconfig"], arguments].concat()).unwrap();
-    let peers = [peer("hq", Some("tak.example:9001")), peer("bravo", None)];
+    let old = |name, address| Peer {
+        protocol: Protocol::V1,
+        ..peer(name, address)
+    };
+    let peers = [
+        peer("hq", Some("tak.example:9001")),
+        peer("bravo", None),
+        old("old", None),
+        old("older", Some("tak.example:9000")),
+    ];
     let local = Local {
         state,
         node_name: "alpha-1",
@@ -165,7 +174,7 @@ fn a_peer_that_we_dial_must_not_dial_us() {
     let error = export(state.path(), &["nobody"]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "no peer \"nobody\": registered are hq, bravo"
+        "no peer \"nobody\": registered are hq, bravo, old, older"
     );
 }
 
@@ -174,4 +183,35 @@ fn the_registration_alone() {
     let state = tempfile::tempdir().unwrap();
     let xml = export(state.path(), &["--snippet", "federate"]).unwrap();
     assert_eq!(names(&xml, 0), ["federate", "federateCA"]);
+}
+
+#[test]
+fn a_peer_of_version_one_gets_what_version_one_takes() {
+    let directory = tempfile::tempdir().unwrap();
+    let dials = export(directory.path(), &["old", "--address", "here"]).unwrap();
+    assert!(
+        dials.contains("protocolVersion=\"1\"") && !dials.contains("protocolVersion=\"2\""),
+        "{dials}"
+    );
+    // We dial: then it is the other server that must answer version 1.
+    let dialled = export(directory.path(), &["older", "--address", "here"]).unwrap();
+    assert!(!dialled.contains("<federation-outgoing"), "{dialled}");
+    for part in [
+        "v1enabled=\"true\"",
+        "<federation-port port=\"9000\"",
+        "<v1Tls tlsVersion=\"TLSv1.3\"",
+    ] {
+        assert!(dialled.contains(part), "{part}: {dialled}");
+    }
+    let tls = dialled.find("<tls ").unwrap();
+    let port = dialled.find("<federation-port").unwrap();
+    assert!(
+        tls < port && port < dialled.find("<v1Tls").unwrap(),
+        "{dialled}"
+    );
+    let plain = export(directory.path(), &["bravo", "--address", "here"]).unwrap();
+    assert!(
+        plain.contains("protocolVersion=\"2\"") && plain.contains("v1enabled=\"false\""),
+        "{plain}"
+    );
 }

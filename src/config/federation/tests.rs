@@ -116,7 +116,7 @@ fn every_mistake_has_its_line_key_and_cure() {
         (r#""port":"9000""#, "`port`: \"9000\" will not do"),
         (
             r#""protocol":"tcp""#,
-            "`protocol`: \"tcp\" is not spoken; write \"tls\"",
+            "`protocol`: \"tcp\" is not known; write \"tls\"",
         ),
         (
             r#""ca_cert":"/ssl/other.pem""#,
@@ -132,7 +132,7 @@ fn every_mistake_has_its_line_key_and_cure() {
         ),
         (
             r#""filters":{"direction":"up"}"#,
-            "`direction`: is no direction; write \"in\", \"out\" or \"both\"",
+            "`direction`: \"up\" is not known; write \"in\" or \"out\" or \"both\"",
         ),
         (
             r#""enabled":"yes""#,
@@ -154,7 +154,7 @@ fn every_mistake_has_its_line_key_and_cure() {
     );
     assert!(all("[]").contains("it is no object"));
     assert!(all("{\n").contains("line 2: not JSON"));
-    assert!(all(r#"{"version":1}"#).contains("`peers`: is no list"));
+    assert!(all(r#"{"version":1}"#).contains("`peers`: is missing; write a list"));
     let twice = format!(
         "{{\"version\":1,\"peers\":[{0},\n{0}]}}",
         r#"{"name":"a","address":"x","fingerprint":"y"}"#

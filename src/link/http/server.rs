@@ -29,6 +29,7 @@ use crate::link::handshake::Failure;
 use crate::link::hub::Hub;
 use crate::link::refusals::Refusals;
 use crate::link::socket;
+use crate::pki::Fingerprint;
 
 /// A request's head must be there within this.
 const HEAD: Duration = Duration::from_secs(10);
@@ -66,6 +67,8 @@ pub struct Visitor {
     pub address: SocketAddr,
     /// The name in the certificate that it showed, if our CA issued it.
     pub certificate: Option<String>,
+    /// SHA-256 of the certificate that it showed and holds the key of, whoever issued it.
+    pub leaf: Option<Fingerprint>,
 }
 
 /// Whose certificate a chain is; none if it is none of ours.
@@ -143,6 +146,7 @@ pub async fn serve<A: Answer>(
                 let visitor = Visitor {
                     address,
                     certificate: None,
+                    leaf: None,
                 };
                 Box::pin(visit(&server, stream, false, visitor, stop)).await;
             })),
@@ -213,8 +217,10 @@ async fn welcome<A: Answer>(
     let session = &mut stream.get_mut().1;
     session.set_buffer_limit(Some(TLS_BUFFER));
     let http2 = session.alpn_protocol() == Some(b"h2");
+    let leaf = session.peer_certificates().and_then(|chain| chain.first());
     let visitor = Visitor {
         address,
+        leaf: leaf.map(|leaf| Fingerprint::of(leaf)),
         certificate: session
             .peer_certificates()
             .and_then(|chain| identify(chain)),

@@ -99,6 +99,7 @@ impl Looker {
             storage: vitals.storage.fault.is_some(),
             under_voltage: vitals.power.low == Some(true),
             booting: false,
+            pairing: shared.pairing.is_waiting(now_ms),
             provisioning_mistakes: self.has_mistakes(now_ms),
             clock: shared.clock.report().is_lost(),
             peers,
