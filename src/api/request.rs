@@ -9,6 +9,7 @@ use super::connection::ConnectionInfo;
 use super::pairing::{PairRequest, PairResponse};
 use super::status::{PeerState, Status};
 use super::token::TokenEntry;
+use super::trust::PeerTrustEntry;
 use super::update::UpdateReport;
 use super::why::WhyReport;
 use crate::config::{EditError, Peer, PeerChange, PeerSpec};
@@ -398,6 +399,9 @@ pub struct PeerEntry {
     pub filter: Option<String>,
     /// Seconds between keepalives; none = 60.
     pub keepalive_seconds: Option<u32>,
+    /// What it must show beside, and from where it may come.
+    #[serde(default)]
+    pub trust: PeerTrustEntry,
     /// How its link stands; none when no box is running.
     pub state: Option<PeerState>,
 }
@@ -420,6 +424,7 @@ impl PeerEntry {
             data_packages_in: peer.data_packages_in,
             data_packages_out: peer.data_packages_out,
             filter: (!peer.filters.is_empty()).then(|| peer.filters.to_string()),
+            trust: PeerTrustEntry::of(&peer.trust),
             keepalive_seconds: peer.keepalive_seconds,
             state,
         }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::PeerTrust;
+use crate::pki::Fingerprint;
 use crate::pki::certificate::stamp;
 use crate::pki::revocations::Standing;
 
@@ -53,6 +55,44 @@ impl TrustStatus {
             }
         }
         words.join("; ")
+    }
+}
+
+/// What a peer must show beside its CA and its certificate, and from where it may come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerTrustEntry {
+    /// SHA-256 of its CA; none where none is pinned.
+    #[serde(default)]
+    pub ca_pin: Option<String>,
+    /// SHA-256 of further certificates that it may show.
+    #[serde(default)]
+    pub fingerprints: Vec<String>,
+    /// SHA-256 of certificates that nobody may show.
+    #[serde(default)]
+    pub denied_fingerprints: Vec<String>,
+    /// The revocation list of its CA.
+    #[serde(default)]
+    pub crl: Option<String>,
+    /// From where it may connect; empty: from everywhere.
+    #[serde(default)]
+    pub source_addresses: Vec<String>,
+    /// A secret is to be proven, which is never shown.
+    #[serde(default)]
+    pub has_secret: bool,
+}
+
+impl PeerTrustEntry {
+    /// Of a configured federate.
+    pub fn of(trust: &PeerTrust) -> Self {
+        let texts = |all: &[Fingerprint]| all.iter().map(ToString::to_string).collect();
+        Self {
+            ca_pin: trust.ca_pin.map(|pin| pin.to_string()),
+            fingerprints: texts(&trust.fingerprints),
+            denied_fingerprints: texts(&trust.denied),
+            crl: trust.crl.as_ref().map(|path| path.display().to_string()),
+            source_addresses: trust.sources.iter().map(ToString::to_string).collect(),
+            has_secret: trust.secret.is_some(),
+        }
     }
 }
 

@@ -87,7 +87,7 @@ impl Reader<'_> {
                 whole,
                 "ca_cert",
                 format!(
-                    "peer \"{}\" has neither `ca_cert` nor `ca_pin` nor `fingerprint`",
+                    "peer \"{}\" has neither `ca_cert` nor `fingerprint` nor `ca_pin`",
                     name.get_ref()
                 ),
                 "nobody could be told from it; give one of them, or several",

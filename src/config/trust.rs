@@ -291,7 +291,7 @@ mod tests {
         for (rest, words) in [
             (
                 String::new(),
-                "neither `ca_cert` nor `ca_pin` nor `fingerprint`",
+                "neither `ca_cert` nor `fingerprint` nor `ca_pin`",
             ),
             ("ca_pin = \"AB\"".to_owned(), "64 hex digits"),
             (

@@ -189,6 +189,7 @@ async fn welcome(
     let shown = marks(stream.get_ref().1.peer_certificates().unwrap_or_default());
     // Boxed, so that strangers in their handshake cost no room for it.
     tokio::select! {
+        biased;
         () = Box::pin(client(stream, address, hub, bounds, stop, true)) => {}
         () = bounds.revocations.revoked(&shown) => {
             tracing::warn!(%address, reason = "revoked", "client {address} cut: its certificate was revoked");
