@@ -3,6 +3,7 @@
 //! Figures marked "measured" are those of the architecture study, sections 2.1 and 5.8; the others follow from the
 //! limits. Pure arithmetic: the same limits give the same table.
 
+pub mod parcels;
 mod row;
 mod trust;
 pub mod visitors;
@@ -270,7 +271,7 @@ fn heap(limits: &Limits) -> Vec<Row> {
             FEDERATE + TLS_RECORD + visitors::EACH,
             1,
             None,
-            "TLS and HTTP/2 49 (measured), records 18, windows 16, frame 16, answer 32; further ones and watchers take the \
+            "TLS and HTTP/2 49 (measured), records 18, windows 16, frame 16, answer 48; further ones and watchers take the \
              places of clients",
         ),
         row(
@@ -343,6 +344,8 @@ fn heap(limits: &Limits) -> Vec<Row> {
             Some("waiting_kib"),
             "all outboxes together, with 128 bytes beside each event's own",
         ),
+        parcels::KEPT,
+        parcels::ON_ITS_WAY,
         row(
             "TAK protocol v1",
             TAK_FORM,

@@ -5,7 +5,7 @@
 //!
 //! | floor | modules | owns |
 //! |---|---|---|
-//! | 1 | [`wire`] [`clock`] [`pki`] [`led`] [`config`] [`counters`] [`files`] [`state`] [`log`] [`slot`] [`system`] [`access`] [`pair`] | bytes, time, keys, light, settings, tallies, disk, words, card, machine, who may ask, pairing by a code |
+//! | 1 | [`wire`] [`clock`] [`pki`] [`led`] [`config`] [`counters`] [`files`] [`state`] [`log`] [`slot`] [`system`] [`access`] [`pair`] [`packages`] | bytes, time, keys, light, settings, tallies, disk, words, card, machine, who may ask, pairing by a code, data packages |
 //! | 2 | [`cot`] [`budget`] | one event in its forms; the memory sum |
 //! | 3 | [`route`] | who gets an event, and what waits |
 //! | 4 | [`link`] | everything with a socket |
@@ -31,6 +31,7 @@ pub mod files;
 pub mod led;
 pub mod link;
 pub mod log;
+pub mod packages;
 pub mod pair;
 pub mod pki;
 pub mod provision;

@@ -19,6 +19,9 @@ pub struct ListenStatus {
     /// FreeTAKServer's routes.
     #[serde(default)]
     pub freetakserver: Option<SocketAddr>,
+    /// Data packages of federates.
+    #[serde(default)]
+    pub packages: Option<SocketAddr>,
 }
 
 impl ListenStatus {

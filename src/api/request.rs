@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::check::CheckReport;
 use super::connection::ConnectionInfo;
+use super::packages::{PackageEntry, PackagePiece};
 use super::pairing::{PairRequest, PairResponse};
-use super::status::{PeerState, Status};
+pub use super::peer_entry::PeerEntry;
+use super::status::Status;
 use super::token::TokenEntry;
-use super::trust::PeerTrustEntry;
 use super::update::UpdateReport;
 use super::why::WhyReport;
-use crate::config::{EditError, Peer, PeerChange, PeerSpec};
-use crate::pki::Fingerprint;
+use crate::config::{EditError, PeerChange, PeerSpec};
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,6 +148,22 @@ pub enum Request {
     Connection,
     /// About pairing by a code.
     Pair(PairRequest),
+    /// Which data packages are kept? A page of them, by hash.
+    Packages {
+        /// Behind this one; none = from the beginning.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+    },
+    /// Take a piece of a data package.
+    PackagePiece {
+        /// The piece.
+        piece: PackagePiece,
+    },
+    /// Remove a data package.
+    PackageRemove {
+        /// Its SHA-256.
+        hash: String,
+    },
     /// The latest lines of the log.
     Log {
         /// At most so many.
@@ -181,6 +197,9 @@ impl Request {
                 | Self::TokenAdd { .. }
                 | Self::PasswordSet { .. }
                 | Self::TokenRevoke { .. }
+                | Self::Packages { .. }
+                | Self::PackagePiece { .. }
+                | Self::PackageRemove { .. }
         )
     }
 }
@@ -206,6 +225,10 @@ pub enum Response {
     Checked(Vec<ConfigFault>),
     /// To [`Request::ConfigCommit`], [`Request::ConfigConfirm`], [`Request::ConfigRollback`].
     Committed(Committed),
+    /// To [`Request::Packages`]; empty behind the last one.
+    Packages(Vec<PackageEntry>),
+    /// To [`Request::PackagePiece`]: so many bytes are there.
+    PackageAt(u64),
     /// To [`Request::Log`], the oldest first.
     Log(Vec<String>),
     /// To [`Request::Check`] and [`Request::CheckAgain`].
@@ -372,63 +395,6 @@ pub enum ErrorCode {
     Unavailable,
     /// A defect of the box.
     Internal,
-}
-
-/// A registered federate as `peer list` shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeerEntry {
-    /// Its name.
-    pub name: String,
-    /// Where it is dialled; none: it dials us.
-    pub address: Option<String>,
-    /// SHA-256 of each certificate of its CA.
-    pub authorities: Vec<String>,
-    /// SHA-256 of its leaf.
-    pub fingerprint: Option<String>,
-    /// Not paused.
-    pub enabled: bool,
-    /// What it sends is taken.
-    pub incoming: bool,
-    /// What we have is sent to it.
-    pub outgoing: bool,
-    /// Data packages and files are taken from it.
-    pub data_packages_in: bool,
-    /// Data packages and files of ours may go to it.
-    pub data_packages_out: bool,
-    /// Its filter, as it would be written; none = everything may cross.
-    pub filter: Option<String>,
-    /// Seconds between keepalives; none = 60.
-    pub keepalive_seconds: Option<u32>,
-    /// What it must show beside, and from where it may come.
-    #[serde(default)]
-    pub trust: PeerTrustEntry,
-    /// How its link stands; none when no box is running.
-    pub state: Option<PeerState>,
-}
-
-impl PeerEntry {
-    /// The entry of a configured federate.
-    pub fn new(peer: &Peer, state: Option<PeerState>) -> Self {
-        Self {
-            name: peer.name.clone(),
-            address: peer.address.clone(),
-            authorities: peer
-                .authorities
-                .iter()
-                .map(|certificate| Fingerprint::of(certificate).to_string())
-                .collect(),
-            fingerprint: peer.fingerprint.map(|fingerprint| fingerprint.to_string()),
-            enabled: peer.enabled,
-            incoming: peer.incoming,
-            outgoing: peer.outgoing,
-            data_packages_in: peer.data_packages_in,
-            data_packages_out: peer.data_packages_out,
-            filter: (!peer.filters.is_empty()).then(|| peer.filters.to_string()),
-            trust: PeerTrustEntry::of(&peer.trust),
-            keepalive_seconds: peer.keepalive_seconds,
-            state,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::clock::ClockStatus;
 use super::groups::{NetworkStatus, PeerGroupsStatus};
 use super::line::LineStatus;
 use super::meshes::MeshStatus;
+use super::packages::PackagesStatus;
 use super::pairing::PairingStatus;
 use super::sending::SendingStatus;
 use super::servers::ServerStatus;
@@ -61,6 +62,9 @@ pub struct Status {
     /// Our certificate and the revocation lists.
     #[serde(default)]
     pub trust: TrustStatus,
+    /// Data packages; none: they are off.
+    #[serde(default)]
+    pub packages: Option<PackagesStatus>,
 }
 
 /// The box itself.
@@ -247,6 +251,7 @@ pub(crate) mod tests {
                 federation: vec!["0.0.0.0:9001".parse().unwrap()],
                 api: "0.0.0.0:8443".parse().ok(),
                 freetakserver: None,
+                packages: None,
             },
             peers: vec![PeerStatus {
                 name: "bravo".into(),
@@ -379,6 +384,7 @@ pub(crate) mod tests {
                 valid_until: "2028-11-20T12:00:00Z".into(),
                 ..TrustStatus::default()
             },
+            packages: Some(PackagesStatus::default()),
         }
     }
 

@@ -12,7 +12,7 @@ pub const STREAM_WINDOW: u64 = 4 * KIB;
 pub const HEADERS: u64 = 8 * KIB;
 /// What is made ready to be sent to a visitor at once.
 pub const SEND_BUFFER: u64 = 16 * KIB;
-/// An answer.
-pub const ANSWER: u64 = 32 * KIB;
+/// An answer; no page is longer.
+pub const ANSWER: u64 = 48 * KIB;
 /// What one takes beside TLS and HTTP/2 at rest.
 pub const EACH: u64 = STREAMS * STREAM_WINDOW + FRAME + ANSWER;

@@ -25,6 +25,7 @@ pub mod local;
 mod meshes;
 pub mod output;
 pub mod own;
+pub mod packages;
 #[cfg(feature = "pages")]
 pub mod pages;
 pub mod pair;
@@ -89,6 +90,8 @@ enum Command {
     Token(token::Arguments),
     /// Take over what a federation.json, CoreConfig.xml, federation-server.xml, FTSConfig.yaml or the environment says
     Import(import::Arguments),
+    /// Show, add and remove the data packages that the box keeps
+    Packages(packages::Arguments),
     /// Read a configuration without a box, and say what is worth a word in it
     Lint(lint::Arguments),
     /// Print a commented configuration, check one, change it as a whole, print its JSON Schema
@@ -169,6 +172,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Export(arguments) => own::export(arguments, &places()?),
         Command::Token(arguments) => token::run(arguments, &places()?),
         Command::Import(arguments) => import::run(arguments, &places()?),
+        Command::Packages(arguments) => packages::run(arguments, &places()?),
         Command::Lint(arguments) => lint::run(arguments, &places()?),
         Command::Config(arguments) => config::run(arguments, &places()?),
         Command::Console(arguments) => console::run(arguments, &places()?),

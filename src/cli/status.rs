@@ -108,6 +108,7 @@ fn table(status: &Status) -> String {
         ("led", led(&status.led)),
         ("warning", over_ceiling(memory)),
         ("storage", storage(&status.storage)),
+        ("packages", packages(status)),
         ("power", power(&status.power)),
         ("refused", counts(&status.refused)),
         // Clients and injected events together.
@@ -164,6 +165,35 @@ fn safe_mode(reason: &str) -> String {
             "no peers and no clients: {reason}. When that is put right: `tombolo safe-mode leave`"
         ),
     }
+}
+
+/// Nothing to say where data packages are off.
+fn packages(status: &Status) -> String {
+    let Some(packages) = &status.packages else {
+        return String::new();
+    };
+    if !packages.fault.is_empty() {
+        return format!("none: {}", clean(&packages.fault));
+    }
+    let store = &packages.standing;
+    let mut words = format!(
+        "{} of at most {}, {} of {}",
+        store.packages,
+        store.most_packages,
+        size(store.bytes),
+        size(store.most_bytes)
+    );
+    let more = [
+        (store.coming_in, "coming in"),
+        (store.evicted, "made room for others"),
+        (store.refused, "refused"),
+        (packages.held_in + packages.held_out, "held back"),
+        (store.disk_errors, "times the disk refused"),
+    ];
+    for (count, what) in more.iter().filter(|(count, _)| *count > 0) {
+        words.push_str(&format!("; {count} {what}"));
+    }
+    words
 }
 
 fn storage(storage: &StorageStatus) -> String {

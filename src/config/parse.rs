@@ -77,6 +77,7 @@ impl Config {
                 .as_ref()
                 .map(|identity| reader.identity(identity))
                 .transpose()?,
+            packages: reader.packages(&raw.packages, &listen)?,
             listen,
             console_idle_minutes: match &raw.console.idle_minutes {
                 Some(minutes) => reader.idle_minutes(minutes)?,

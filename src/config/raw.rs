@@ -11,6 +11,7 @@ use super::filter::{FILTER_KEYS, RawFilters};
 use super::led::{LED_KEYS, RawLed};
 use super::limits::{Limits, RawLimits};
 use super::mesh::{MESH_KEYS, RawMesh};
+use super::packages::written::{PACKAGES_KEYS, RawPackages};
 use super::probe::RawProbe;
 use super::server::{RawServer, SERVER_KEYS};
 use super::uplinks::{RawUplink, UPLINK_KEYS};
@@ -22,6 +23,7 @@ pub(super) const TOP_KEYS: &[&str] = &[
     "listen",
     "led",
     "clock",
+    "packages",
     "limits",
     "console",
     "keepalive",
@@ -108,6 +110,7 @@ pub(super) fn table(key: &str) -> Option<(&'static str, &'static [&'static str])
         "listen" => Some(("[listen]", LISTEN_KEYS)),
         "led" => Some(("[led]", LED_KEYS)),
         "clock" => Some(("[clock]", CLOCK_KEYS)),
+        "packages" => Some(("[packages]", PACKAGES_KEYS)),
         "limits" => Some(("[limits]", Limits::KEYS)),
         "console" => Some(("[console]", CONSOLE_KEYS)),
         "uplink" => Some(("[[uplink]]", UPLINK_KEYS)),
@@ -206,6 +209,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         | ("led", "active_low")
         | ("uplink", "metered")
         | ("mesh", "incoming" | "outgoing" | "data_packages_in" | "data_packages_out")
+        | ("packages", "enabled")
         | ("keepalive", "discovery") => "write true or false, without quotes".into(),
         ("clock", "gpsd") => {
             "write host:port in quotes such as \"127.0.0.1:2947\", or \"\" for off".into()
@@ -221,6 +225,10 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
             "write an address in quotes such as \"0.0.0.0:9001\", a list of them, or \"\" for off"
                 .into()
         }
+        ("packages", "federation_port") => {
+            "write a port without quotes such as 8444, or false for off".into()
+        }
+        ("packages", key) if key != table => "write a whole number without quotes".into(),
         ("mesh", "ttl") => "write a whole number without quotes, 1 to 255".into(),
         ("mesh", "mesh") => "begin each mesh with a line [[mesh]]".into(),
         ("uplink", "uplink") => "begin each uplink with a line [[uplink]]".into(),
@@ -241,6 +249,7 @@ pub(super) struct RawConfig {
     pub(super) listen: RawListen,
     pub(super) led: RawLed,
     pub(super) clock: RawClock,
+    pub(super) packages: RawPackages,
     pub(super) limits: RawLimits,
     pub(super) console: RawConsole,
     pub(super) uplink: Vec<Spanned<RawUplink>>,

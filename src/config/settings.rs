@@ -14,6 +14,7 @@ use super::led::Led;
 use super::limits::Limits;
 use super::mesh::Mesh;
 use super::network::{LOCAL_NETWORK, NetworkSettings};
+use super::packages::Packages;
 use super::probe::Probe;
 use super::protocol::{Flavour, Protocol};
 use super::rate::Rate;
@@ -46,6 +47,8 @@ pub struct Config {
     pub led: Led,
     /// Where the time of day comes from.
     pub clock: ClockSources,
+    /// Data packages.
+    pub packages: Packages,
     /// Every bound of the box.
     pub limits: Limits,
     /// Side connections to other boxes may be opened, and answered, to learn how long networks remember idle links.
@@ -172,6 +175,7 @@ impl Default for Config {
             listen: Listen::default(),
             led: Led::default(),
             clock: ClockSources::default(),
+            packages: Packages::default(),
             limits: Limits::default(),
             keepalive_discovery: true,
             console_idle_minutes: CONSOLE_IDLE_MINUTES,

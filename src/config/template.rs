@@ -6,6 +6,7 @@ use super::limits::Limits;
 use super::settings::Config;
 
 const HEAD: &str = r#"# tombolo.toml: every key is optional; what is commented out is the default.
+# Files conf.d/*.toml beside it belong to it, in the order of their names; a key stands in one of them only.
 
 [node]
 # name = "alpha"                      # what other federates see; default: the host's name
@@ -33,6 +34,15 @@ mode = "status"                       # or "dark": light discipline, never lit
 [clock]                               # the time of day, beside what the kernel's clock says
 gpsd = "127.0.0.1:2947"               # a gpsd to ask for the time of GPS; "" = off
 peers = true                          # the median of the peers' clocks, when nothing better is there
+
+[packages]                            # data packages: kept on the disk, given to clients (api) and federates
+enabled = true
+store_mib = 512                       # all together, 1 to 1048576; what was used longest ago goes first
+max_package_mib = 150                 # one package, 1 to 2048
+max_packages = 256                    # how many, 1 to 256
+max_age_days = 30                     # after that they go, 1 to 3650
+free_space_mib = 64                   # stays free on the disk, 0 to 1048576
+federation_port = 8444                # for federates, on the address of `api`; false = off
 
 [limits]
 "#;

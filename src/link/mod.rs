@@ -1,7 +1,9 @@
 //! Links: everything that has a socket. A link turns bytes into frames and frames into bytes; the router decides.
 
 pub mod board;
+pub mod clerk;
 pub mod clients;
+pub mod customs;
 pub mod door;
 pub mod fed1;
 pub mod fed2;

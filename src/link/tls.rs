@@ -213,6 +213,21 @@ pub fn api_server(
     Ok(Arc::new(config))
 }
 
+/// For data packages of federates over HTTP: admits the peers of the roster, as [`federation_server`] does. HTTP/1.1: what
+/// comes and goes there is one file at a time.
+///
+/// # Errors
+/// Only when the crypto provider lacks what TLS needs.
+pub fn packages_server(
+    credentials: &Credentials,
+    roster: Roster,
+    observer: Observer,
+) -> Result<Arc<ServerConfig>, Error> {
+    let mut config = server(credentials, Admission::Federates(roster), observer)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
 fn subject(certificate: &CertificateDer<'_>) -> Option<DistinguishedName> {
     let anchor = webpki::anchor_from_trusted_cert(certificate).ok()?;
     Some(DistinguishedName::in_sequence(&anchor.subject))

@@ -45,6 +45,9 @@ pub(super) fn announce(shared: &Shared, own: &Own, config: &Config, first: Optio
             "first login at the API, once: {FIRST_USER} {first}"
         );
     }
+    if let Some(address) = bound.packages {
+        tracing::info!("data packages of federates: {address}; those of clients: at the API");
+    }
     if let Some(address) = bound.freetakserver {
         tracing::info!("FreeTAKServer's routes, for this machine: {address}");
     }

@@ -326,6 +326,18 @@ impl Control for Desk {
             Request::FirstPassword => Response::First(self.access.first_password()),
             Request::Pair(pair) => answer(self.pair(pair).map(Response::Pair)),
             Request::Connection => Response::Connection(Box::new(self.connection().clone())),
+            Request::Packages { after } => answer(
+                (self.shared.packages.there()).and_then(|packages| packages.page(after.as_deref())),
+            ),
+            Request::PackagePiece { piece } => {
+                answer(self.shared.packages.there().and_then(|packages| {
+                    let now = self.shared.hub.now();
+                    packages.add(&piece, now.mono_ms / 1000, now.wall_ms)
+                }))
+            }
+            Request::PackageRemove { hash } => {
+                answer((self.shared.packages.there()).and_then(|packages| packages.remove(&hash)))
+            }
             Request::Log { lines } => Response::Log(log::recent::last(lines as usize)),
         }
     }

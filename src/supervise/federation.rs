@@ -27,7 +27,7 @@ use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::link::route_watch::{Routes, Watching};
 use crate::link::tls::{self, Credentials};
-use crate::pki::{Own, Revocations};
+use crate::pki::{Own, Revocations, Roster};
 use crate::route::PeerSpec;
 use crate::route::groups::Groups;
 
@@ -206,6 +206,11 @@ impl Federation {
     /// Our own certificate.
     pub(super) fn credentials(&self) -> Credentials {
         self.credentials.clone()
+    }
+
+    /// Whose certificates are registered.
+    pub(super) fn roster(&self) -> Roster {
+        self.trust.roster.clone()
     }
 
     /// The door, which the local clients share.

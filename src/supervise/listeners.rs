@@ -62,6 +62,7 @@ pub(super) struct Listeners {
     federation: Vec<TcpListener>,
     api: Option<TcpListener>,
     freetakserver: Option<TcpListener>,
+    packages: Option<TcpListener>,
     networks: Vec<InNetwork>,
 }
 
@@ -95,6 +96,10 @@ impl Listeners {
                 .collect::<Result<_, _>>()?,
             api: one("listen.api", &listen.api)?,
             freetakserver: one("listen.freetakserver", &listen.freetakserver)?,
+            packages: one(
+                "packages.federation_port",
+                &config.packages.federation_address(listen.api),
+            )?,
             networks: (0..)
                 .zip(&config.networks)
                 .map(|(number, network)| {
@@ -117,6 +122,7 @@ impl Listeners {
             federation: self.federation.iter().filter_map(address).collect(),
             api: self.api.as_ref().and_then(address),
             freetakserver: self.freetakserver.as_ref().and_then(address),
+            packages: self.packages.as_ref().and_then(address),
         }
     }
 
@@ -190,7 +196,7 @@ impl Listeners {
             clients: &bounds.slots,
             stop,
         }
-        .serve(web, self.api, self.freetakserver)?;
+        .serve(web, self.api, self.freetakserver, self.packages)?;
         tasks.extend(web);
         Ok(tasks)
     }

@@ -13,6 +13,7 @@ mod listeners;
 mod machine;
 mod meshes;
 mod networks;
+mod packages;
 mod pairing;
 mod rates;
 mod renewal;
@@ -143,6 +144,7 @@ struct Shared {
     bound: api::status::ListenStatus,
     /// Of each local network, its plain listener and its TLS listener.
     bound_in_networks: Vec<[Option<SocketAddr>; 2]>,
+    packages: packages::Kept,
     stop: channel::Sender<bool>,
     orders: mpsc::Sender<Order>,
     changes: Changes,
@@ -229,6 +231,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         listeners = Listeners::default();
         tracing::error!("safe mode, no peers and no clients: {safe}");
     }
+    let kept = packages::Kept::open(&state, &config, safe.is_some());
     let bound = listeners.bound();
     let bound_in_networks = listeners.bound_in_networks();
     let shares = Shares {
@@ -283,6 +286,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         waiting: federation.waiting(),
         bound,
         bound_in_networks,
+        packages: kept,
         stop,
         orders,
         refusals: refusals.clone(),
@@ -308,7 +312,12 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     ));
     let turns = Arc::new(Turns::new(Arc::clone(&desk) as Arc<dyn Control>));
     let controlling = tokio::spawn(api::serve(control, Arc::clone(&turns)));
-    let web = web::Settings { turns, access };
+    let web = web::Settings {
+        turns,
+        access,
+        packages: shared.packages.as_ref().cloned(),
+        base: web::base(&config, &shared.bound),
+    };
     networks::set(&hub, &config);
     let clients = listeners
         .serve(
@@ -351,6 +360,9 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
                     own = renewed;
                 }
                 machine.look(&shared);
+                if let Some(packages) = shared.packages.as_ref() {
+                    packages.look(&shared);
+                }
                 if shared.changes.is_due(shared.hub.now().mono_ms) {
                     drop(tokio::task::spawn_blocking({
                         let desk = Arc::clone(&desk);

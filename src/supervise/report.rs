@@ -85,6 +85,7 @@ impl Shared {
             storage: StorageStatus::from(&vitals.storage),
             power: PowerStatus::from(vitals.power),
             trust: self.trust(),
+            packages: self.packages.status(),
         }
     }
 

@@ -9,7 +9,7 @@ use super::desk::Desk;
 use super::federation::Federation;
 use super::meshes::Meshes;
 use super::servers::Servers;
-use super::{Shared, networks, open_identity};
+use super::{Shared, networks, open_identity, packages};
 use crate::config::Config;
 use crate::pki::Own;
 
@@ -91,6 +91,14 @@ pub(super) fn take_over(
     if config.name != old.name {
         later.push("[node]");
     }
+    if packages::takes_restart(&config.packages, &old.packages) {
+        later.push("[packages]");
+        config.packages.enabled = old.packages.enabled;
+        config.packages.federation_port = old.packages.federation_port;
+    }
+    if let Some(packages) = shared.packages.as_ref() {
+        packages.apply(&config);
+    }
     if config.clock != old.clock {
         shared.clock.apply(&config.clock);
     }
@@ -109,6 +117,7 @@ pub(super) fn take_over(
         uplinks: config.uplinks,
         led: config.led,
         clock: config.clock,
+        packages: config.packages,
         advertised_host: config.advertised_host,
         keepalive_discovery: config.keepalive_discovery,
         // What takes a restart stays as it is until then, so that `status` tells the truth.

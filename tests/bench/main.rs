@@ -13,6 +13,7 @@
     reason = "a benchmark measures the real clock, in threads of its own"
 )]
 
+mod memory;
 mod meter;
 mod pipe;
 #[allow(dead_code, unused_imports, reason = "shared with the scenario tests")]
@@ -86,6 +87,14 @@ fn main() {
         .map(|(first, rest)| (first.as_str(), rest))
     {
         pipe::relay(rest);
+        return;
+    }
+    if let Some((_, rest)) = arguments
+        .split_first()
+        .filter(|(first, _)| *first == "memory")
+    {
+        let seconds = rest.first().and_then(|seconds| seconds.parse().ok());
+        memory::run(seconds.unwrap_or(60));
         return;
     }
     match Plan::read(&arguments) {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &[
         "wire", "clock", "pki", "led", "config", "counters", "files", "state", "log", "slot",
-        "system", "access", "pair",
+        "system", "access", "pair", "packages",
     ],
     &["cot", "budget"],
     &["route"],
@@ -40,6 +40,10 @@ const PURE_FILES: &[&str] = &[
     "link::federate::choice",
     "link::federate::latch",
     "link::fed1::freetakserver",
+    "packages::details",
+    "packages::form",
+    "packages::hash",
+    "packages::shelf",
 ];
 /// What a pure file never names. `std::task` is no more than a trait and stays allowed.
 const IMPURE: &[&str] = &[

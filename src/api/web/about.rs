@@ -8,7 +8,7 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::route::Call;
 use crate::api::connection::ConnectionInfo;
-use crate::api::request::{Request, Response};
+use crate::api::request::{ErrorCode, Request, Response};
 use crate::api::status::Status;
 use crate::api::turns::Control;
 use crate::pki::package::file_stem;
@@ -18,14 +18,22 @@ pub const PEM: &str = "application/x-pem-file";
 /// Pieces of CoreConfig.xml.
 pub const XML: &str = "application/xml";
 
-fn status(control: &dyn Control) -> Result<Status, Problem> {
+/// How everything stands.
+///
+/// # Errors
+/// When the box answers something else.
+pub fn status(control: &dyn Control) -> Result<Status, Problem> {
     match control.handle(Request::Status).into_result()? {
         Response::Status(status) => Ok(*status),
         _ => Err(Problem::internal()),
     }
 }
 
-fn connection(control: &dyn Control) -> Result<ConnectionInfo, Problem> {
+/// What others need to federate with this box.
+///
+/// # Errors
+/// When the box answers something else.
+pub fn connection(control: &dyn Control) -> Result<ConnectionInfo, Problem> {
     match control.handle(Request::Connection).into_result()? {
         Response::Connection(ours) => Ok(*ours),
         _ => Err(Problem::internal()),
@@ -93,6 +101,23 @@ pub fn outgoing(_: &Call<'_>, control: &dyn Control) -> Result<Reply, Problem> {
 pub fn federate(_: &Call<'_>, control: &dyn Control) -> Result<Reply, Problem> {
     let ours = connection(control)?;
     Ok(file(XML, "federate.xml", ours.federate_snippet))
+}
+
+/// `GET /api/update`.
+///
+/// # Errors
+/// When this machine is updated in another way.
+pub fn updates(_: &Call<'_>, control: &dyn Control) -> Result<Reply, Problem> {
+    match control.handle(Request::UpdateStatus) {
+        Response::Update(report) => Ok(Reply::json(200, &report)),
+        Response::Error(fault) if fault.code == ErrorCode::Unavailable => Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "no_slots",
+            fault.message,
+        )),
+        Response::Error(fault) => Err(fault.into()),
+        _ => Err(Problem::internal()),
+    }
 }
 
 fn file(kind: &'static str, name: &str, text: String) -> Reply {

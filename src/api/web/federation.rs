@@ -8,7 +8,7 @@ use super::described::{CHANGE, NEW, address, authority, directions, fingerprint,
 use super::fields::Members;
 use super::problem::Problem;
 use super::reply::Reply;
-use super::route::Call;
+use super::route::{Call, encode};
 use super::shown::Link;
 use super::trust;
 use crate::access::Scope;
@@ -190,18 +190,4 @@ fn may_federate(
     let words =
         "this peer has another owner, its CA is not ours: that takes the scope federate_across";
     Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", words))
-}
-
-/// A name as a segment of a path.
-fn encode(name: &str) -> String {
-    let mut text = String::new();
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                text.push(byte.into());
-            }
-            _ => text.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    text
 }

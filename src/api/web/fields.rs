@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::page::form::Form;
 use super::problem::Problem;
 use crate::config::nearest;
 
@@ -182,6 +183,26 @@ impl Members {
             let words = "the body is JSON and no object; give an object in {}";
             return Err(Problem::bad_request(words));
         };
+        check(&members, fields, "")?;
+        Ok(Self(members))
+    }
+
+    /// Reads a query by a table of texts.
+    ///
+    /// # Errors
+    /// What is no query, and the first member that is unknown, missing, there twice or of another kind.
+    pub fn of_query(query: &[u8], fields: &[Field]) -> Result<Self, Problem> {
+        let text = std::str::from_utf8(query).ok();
+        let Some(form) = text.and_then(Form::read) else {
+            let words = "the query of the address cannot be read; give ?KEY=VALUE&KEY=VALUE, with %XX for what is no letter";
+            return Err(Problem::bad_request(words));
+        };
+        let mut members = Map::new();
+        for (key, value) in form.members() {
+            if members.insert(key.clone(), value.as_str().into()).is_some() {
+                return Err(Problem::of_key(key, "it is there twice; give it once"));
+            }
+        }
         check(&members, fields, "")?;
         Ok(Self(members))
     }

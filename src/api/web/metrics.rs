@@ -59,7 +59,44 @@ pub fn write(status: &Status) -> String {
     let mut page = Page(String::with_capacity(8 * 1024));
     box_itself(&mut page, status);
     peers(&mut page, status);
+    packages(&mut page, status);
     page.0
+}
+
+fn packages(page: &mut Page, status: &Status) {
+    let Some(packages) = &status.packages else {
+        return;
+    };
+    let store = &packages.standing;
+    page.one(
+        "packages",
+        "gauge",
+        "Data packages kept.",
+        number(store.packages),
+    );
+    page.one(
+        "packages_bytes",
+        "gauge",
+        "Bytes of all data packages.",
+        number(store.bytes),
+    );
+    page.about(
+        "packages_total",
+        "counter",
+        "Data packages, by what became of them.",
+    );
+    for (outcome, count) in [
+        ("kept", store.kept),
+        ("evicted", store.evicted),
+        ("expired", store.expired),
+        ("refused", store.refused),
+        ("disk_error", store.disk_errors),
+        ("settled", store.settled),
+        ("held_in", packages.held_in),
+        ("held_out", packages.held_out),
+    ] {
+        page.line("packages_total", &[("outcome", outcome)], number(count));
+    }
 }
 
 fn box_itself(page: &mut Page, status: &Status) {

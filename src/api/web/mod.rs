@@ -3,17 +3,22 @@
 pub mod about;
 pub mod configuration;
 mod described;
+pub mod diagnosis;
 pub mod federation;
 mod fields;
 mod filters;
 pub mod freetakserver;
+pub mod marti;
 pub mod metrics;
 pub mod openapi;
+mod packages;
+mod page;
 mod pair;
 mod problem;
 mod reply;
 mod route;
 mod shown;
+mod signing;
 mod stream;
 mod table;
 pub mod tokens;
@@ -22,21 +27,22 @@ mod trust;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::header::{HOST, ORIGIN};
 use http::{Request as HttpRequest, Response as HttpResponse, StatusCode};
 use hyper::body::Incoming;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 pub use problem::Problem;
 pub use reply::Reply;
 
-use crate::access::{Access, Grant, Moment, NotSignedIn, Scope, Scopes};
+use crate::access::{Access, Grant};
 use crate::api::turns::Turns;
 use crate::budget::CONTROL_SMALL;
 use crate::link::http::{Answer, Body, BodyError, Known, Large, Visitor, drain, read};
 use crate::link::hub::Hub;
 use fields::Members;
 use route::{Call, Does, Route, Takes, Who};
+use signing::bearer;
 
 /// A request's body must be there within this.
 const BODY: Duration = Duration::from_secs(15);
@@ -58,6 +64,8 @@ pub struct Shared {
     pub longest: usize,
     /// Tells when the box stops.
     pub stop: watch::Receiver<bool>,
+    /// Data packages; none: they are off.
+    pub marti: Option<Arc<marti::Marti>>,
     /// One password is looked at at a time, and one step of a pairing.
     pub signing_in: Semaphore,
 }
@@ -97,12 +105,25 @@ impl Answer for Web {
         mut request: HttpRequest<Incoming>,
         visitor: Visitor,
     ) -> HttpResponse<Body> {
+        if let Some(marti) = self.shared.marti.as_ref().filter(|_| !self.is_local)
+            && request.uri().path().starts_with(marti::PREFIX)
+        {
+            let caller = visitor.certificate.map(marti::Caller::Client);
+            return marti.answer(&mut request, caller).await;
+        }
         let mut grant = None;
-        let answered = self.dispatch(&mut request, &visitor, &mut grant).await;
+        let is_page = !self.is_local && page::knows(request.uri().path());
+        let answered = match is_page {
+            true => page::answer(&self.shared, &mut request, &visitor, &mut grant).await,
+            false => self.dispatch(&mut request, &visitor, &mut grant).await,
+        };
         if answered.is_err() {
             drain(request.body_mut()).await;
         }
-        let mut response = answered.unwrap_or_else(|problem| Reply::from(problem).into_response());
+        let mut response = answered.unwrap_or_else(|problem| match is_page {
+            true => page::sorry(&problem, grant.as_ref(), self.shared.turns.control()),
+            false => Reply::from(problem).into_response(),
+        });
         if grant.is_some() || self.is_local {
             response.extensions_mut().insert(Known);
         }
@@ -136,12 +157,16 @@ impl Web {
         let (route, name) =
             route::find(self.table, request.method().as_str(), request.uri().path())?;
         let token = bearer(request);
-        let grant = self.grant(token.as_deref(), visitor);
+        let grant = self.shared.grant(token.as_deref(), visitor);
         known.clone_from(&grant);
         may(route.who, grant.as_ref(), token.is_some())?;
         if matches!(route.does, Does::Watches) {
             let grant = grant.ok_or_else(Problem::internal)?;
             return stream::open(&self.shared, request, token, grant, visitor);
+        }
+        if matches!(route.does, Does::ListsPackages) {
+            let marti = self.shared.marti.as_ref();
+            return Ok(marti.ok_or_else(packages::off)?.packages());
         }
         let (body, _large) = self.body(route, request).await?;
         let reply = match route.does {
@@ -184,7 +209,25 @@ impl Web {
                 });
                 done.await??
             }
-            Does::SignsIn => self.sign_in(&body, visitor).await?,
+            Does::SignsIn => {
+                let members = Members::read(&body, tokens::LOGIN)?;
+                let text = |key| members.text(key).unwrap_or_default().to_owned();
+                let (name, password) = (text("username"), text("password"));
+                let session = self.shared.sign_in(name, password, visitor).await?;
+                Reply::json(
+                    200,
+                    &serde_json::json!({
+                        "token": session.token,
+                        "username": session.grant.name,
+                        "scopes": session.grant.scopes.words(),
+                        "expires_seconds": session.seconds,
+                    }),
+                )
+            }
+            Does::Checks => Reply::json(
+                200,
+                &diagnosis::check(&name, self.shared.turns.control()).await?,
+            ),
             Does::SignsOut => {
                 self.shared
                     .access
@@ -195,34 +238,39 @@ impl Web {
                 200,
                 &openapi::document(self.table, env!("CARGO_PKG_VERSION")),
             ),
-            Does::Watches => return Err(Problem::internal()),
+            Does::Watches | Does::ListsPackages => return Err(Problem::internal()),
         };
         Ok(reply.into_response())
-    }
-
-    /// Who asks: by token, or else by certificate, which allows to look and nothing else.
-    fn grant(&self, token: Option<&str>, visitor: &Visitor) -> Option<Grant> {
-        if let Some(token) = token {
-            return self.shared.access.holder(token, self.shared.moment());
-        }
-        let name = visitor.certificate.clone()?;
-        let scopes = Scopes::of(Scope::View);
-        Some(Grant { name, scopes })
     }
 
     async fn body(
         &self,
         route: &Route,
         request: &mut HttpRequest<Incoming>,
-    ) -> Result<(Vec<u8>, Option<tokio::sync::SemaphorePermit<'_>>), Problem> {
+    ) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), Problem> {
         let longest = match (route.takes, route.who) {
             (Takes::Nothing, _) => return Ok((Vec::new(), None)),
+            (Takes::Query(_), _) => {
+                let query = request.uri().query().unwrap_or_default();
+                return Ok((query.into(), None));
+            }
             (_, Who::Everybody) => CONTROL_SMALL as usize,
             _ => self.shared.longest,
         };
+        self.shared.body(request, longest).await
+    }
+}
+
+impl Shared {
+    /// The body of a request, of at most so many bytes.
+    async fn body(
+        &self,
+        request: &mut HttpRequest<Incoming>,
+        longest: usize,
+    ) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), Problem> {
         let large = Large {
             longest,
-            places: &self.shared.turns.large,
+            places: &self.turns.large,
             within: BODY,
         };
         read(request.body_mut(), large)
@@ -238,57 +286,6 @@ impl Web {
                 }
                 BodyError::Broken => Problem::bad_request("the body did not come whole"),
             })
-    }
-
-    async fn sign_in(&self, body: &[u8], visitor: &Visitor) -> Result<Reply, Problem> {
-        let members = Members::read(body, tokens::LOGIN)?;
-        let text = |key| members.text(key).unwrap_or_default().to_owned();
-        let (name, password) = (text("username"), text("password"));
-        let _turn = self.shared.signing_in.acquire().await;
-        let (access, from) = (self.shared.access.clone(), visitor.address.ip());
-        let moment = self.shared.moment();
-        let done =
-            tokio::task::spawn_blocking(move || access.sign_in(from, &name, &password, moment));
-        match done.await.map_err(|_| Problem::internal())? {
-            Ok(session) => Ok(Reply::json(
-                200,
-                &serde_json::json!({
-                    "token": session.token,
-                    "username": session.grant.name,
-                    "scopes": session.grant.scopes.words(),
-                    "expires_seconds": session.seconds,
-                }),
-            )),
-            Err(NotSignedIn::Wrong) => {
-                let words = "username or password is wrong; `tombolo token password USER` sets one";
-                Err(Problem::new(StatusCode::UNAUTHORIZED, "wrong", words))
-            }
-            Err(NotSignedIn::TooMany(seconds)) => {
-                let words = format!("too many wrong passwords; try again in {seconds} s");
-                Err(Problem {
-                    retry_after: Some(u32::try_from(seconds).unwrap_or(u32::MAX)),
-                    ..Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", words)
-                })
-            }
-            Err(NotSignedIn::Random) => {
-                let words = "the system gives no random numbers; try again";
-                Err(Problem::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "unavailable",
-                    words,
-                ))
-            }
-        }
-    }
-}
-
-impl Shared {
-    fn moment(&self) -> Moment {
-        let now = self.hub.now();
-        Moment {
-            mono_ms: now.mono_ms,
-            wall: now.wall_ms / 1000,
-        }
     }
 }
 
@@ -309,24 +306,6 @@ fn refuse_browsers(request: &HttpRequest<Incoming>) -> Result<(), Problem> {
     }
     let words = "this is for programs on this machine, at http://localhost, and not for web pages";
     Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", words))
-}
-
-/// The bearer token: of the header, or among the protocols of a WebSocket (browsers can set no header there).
-fn bearer(request: &HttpRequest<Incoming>) -> Option<String> {
-    let header = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    if let Some((scheme, token)) = header.and_then(|header| header.split_once(' '))
-        && scheme.eq_ignore_ascii_case("bearer")
-    {
-        return Some(token.trim().to_owned());
-    }
-    let protocols = stream::protocols(request.headers());
-    let mut tokens = protocols
-        .iter()
-        .filter_map(|one| one.strip_prefix(stream::BEARER));
-    tokens.next().map(str::to_owned)
 }
 
 fn may(who: Who, grant: Option<&Grant>, has_token: bool) -> Result<(), Problem> {

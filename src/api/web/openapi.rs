@@ -62,16 +62,38 @@ fn operation(route: &Route) -> Value {
                 "content": {"application/xml": {"schema": {"type": "string"}}},
             });
         }
+        Takes::Query(_) => {}
     }
+    let parameters = parameters(route);
+    if !parameters.is_empty() {
+        operation["parameters"] = parameters.into();
+    }
+    operation
+}
+
+/// What stands in the address.
+fn parameters(route: &Route) -> Vec<Value> {
+    let mut parameters = Vec::new();
     if has_name(route) {
-        operation["parameters"] = json!([{
+        parameters.push(json!({
             "name": "name",
             "in": "path",
             "required": true,
             "schema": {"type": "string", "minLength": 1, "maxLength": NAME},
-        }]);
+        }));
     }
-    operation
+    if let Takes::Query(fields) = route.takes {
+        let schema = schema(fields);
+        parameters.extend(fields.iter().map(|field| {
+            json!({
+                "name": field.key,
+                "in": "query",
+                "required": field.required,
+                "schema": schema["properties"][field.key],
+            })
+        }));
+    }
+    parameters
 }
 
 fn has_name(route: &Route) -> bool {
@@ -110,8 +132,10 @@ fn faults(route: &Route) -> Vec<(u16, &'static str)> {
         Who::Known => statuses.push(401),
         Who::May(_) => statuses.extend([401, 403]),
     }
-    if !matches!(route.takes, Takes::Nothing) {
-        statuses.extend([408, 413, 422]);
+    match route.takes {
+        Takes::Nothing => {}
+        Takes::Query(_) => statuses.push(422),
+        Takes::Json(_) | Takes::Events => statuses.extend([408, 413, 422]),
     }
     if has_name(route) {
         statuses.push(404);

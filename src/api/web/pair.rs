@@ -1,5 +1,6 @@
 //! `/api/pair`: pairing by a code (checklist S50 to S54). What joiner and holder say to each other is in [`crate::pair`].
 
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::fields::{Field, Kind, Members, may, must, schema};
@@ -128,9 +129,16 @@ pub fn join(call: &Call<'_>, control: &dyn Control) -> Result<Reply, Problem> {
         terms: terms(&members),
         reachable: members.flag("reachable").unwrap_or(false),
     };
-    match ask(request, control)? {
-        PairResponse::Paired(paired) => Ok(Reply::json(201, &paired)),
-        _ => Err(Problem::internal()),
+    match ask(request, control) {
+        Ok(PairResponse::Paired(paired)) => Ok(Reply::json(201, &paired)),
+        // It is the other box that does not answer, and not this one.
+        Err(problem) if problem.code == "unavailable" => Err(Problem::new(
+            StatusCode::CONFLICT,
+            "unreachable",
+            problem.detail,
+        )),
+        Err(problem) => Err(problem),
+        Ok(_) => Err(Problem::internal()),
     }
 }
 

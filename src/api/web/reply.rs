@@ -41,7 +41,12 @@ impl Reply {
 
     /// Done, and there is nothing to say.
     pub fn empty() -> Self {
-        Self::new(204, "", Vec::new())
+        Self::empty_with(204)
+    }
+
+    /// An answer without a body.
+    pub fn empty_with(status: u16) -> Self {
+        Self::new(status, "", Vec::new())
     }
 
     /// The same with one more header; what is no header's value is left out.

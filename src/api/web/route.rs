@@ -50,6 +50,8 @@ pub enum Takes {
     Json(&'static [Field]),
     /// CoT XML.
     Events,
+    /// Members in the query of the address.
+    Query(&'static [Field]),
 }
 
 /// What comes back when all is well.
@@ -89,8 +91,12 @@ pub enum Does {
     SignsIn,
     /// Logs somebody out.
     SignsOut,
+    /// Checks the link of `{name}`, and waits for what comes of it.
+    Checks,
     /// Streams events over a WebSocket.
     Watches,
+    /// Lists data packages, piece by piece.
+    ListsPackages,
     /// Tells of the API itself.
     Describes,
 }
@@ -100,7 +106,7 @@ pub enum Does {
 pub struct Call<'a> {
     /// The `{name}` of the path.
     pub name: &'a str,
-    /// Its body.
+    /// Its body; the query, where that is what the route takes.
     pub body: &'a [u8],
     /// Who asks, when it is somebody.
     pub grant: Option<&'a Grant>,
@@ -154,8 +160,8 @@ fn matches(pattern: &str, path: &str) -> Option<String> {
     }
 }
 
-/// A segment of a path without its per cent signs.
-fn decode(segment: &str) -> Option<String> {
+/// A segment of a path, or a part of a query, without its per cent signs.
+pub fn decode(segment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -174,6 +180,20 @@ fn decode(segment: &str) -> Option<String> {
         rest = after;
     }
     String::from_utf8(bytes).ok()
+}
+
+/// A name as a segment of a path or a part of a query.
+pub fn encode(name: &str) -> String {
+    let mut text = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                text.push(byte.into());
+            }
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 use super::about::{self, PEM, XML};
 use super::configuration;
 use super::described;
+use super::diagnosis;
 use super::federation;
 use super::fields::{Kind, may, must, schema};
 use super::freetakserver;
 use super::metrics;
+use super::packages;
 use super::pair;
 use super::reply::JSON;
 use super::route::{Does, Gives, Route, Shape, Takes, Who};
@@ -133,6 +135,35 @@ pub const API: &[Route] = &[
         gives(200, JSON, Shape::Object),
         Does::Asks(about::show),
     ),
+    Route {
+        takes: Takes::Query(diagnosis::WHY),
+        faults: &[404],
+        ..asks(
+            "/api/why",
+            "What became of a track, and which rule stopped it",
+            gives(200, JSON, Shape::Object),
+            Does::Asks(diagnosis::why),
+        )
+    },
+    Route {
+        method: "POST",
+        path: "/api/check/{name}",
+        who: Who::May(&[Scope::Change, Scope::Inject]),
+        summary: "Does what is sent to a federate come out there? Takes up to 25 seconds",
+        takes: Takes::Nothing,
+        gives: gives(200, JSON, Shape::Of(diagnosis::checked)),
+        faults: &[],
+        does: Does::Checks,
+    },
+    Route {
+        faults: &[404],
+        ..asks(
+            "/api/update",
+            "How updates of the system stand; 404 where the machine has no two slots",
+            gives(200, JSON, Shape::Object),
+            Does::Changes(about::updates),
+        )
+    },
     asks(
         "/api/connection",
         "What another server needs to federate with this box",
@@ -199,7 +230,7 @@ pub const API: &[Route] = &[
         summary: "Pair with the box that made this code",
         takes: Takes::Json(pair::JOIN),
         gives: gives(201, JSON, Shape::Of(pair::paired)),
-        faults: &[409],
+        faults: &[409, 429],
         does: Does::TakesLong(pair::join),
     },
     Route {
@@ -323,6 +354,22 @@ pub const API: &[Route] = &[
         gives(200, JSON, Shape::Object),
         Does::Asks(configuration::federation_schema),
     ),
+    asks(
+        "/api/packages",
+        "The data packages that the box keeps",
+        gives(200, JSON, Shape::ListOf(packages::shape)),
+        Does::ListsPackages,
+    ),
+    Route {
+        method: "DELETE",
+        path: "/api/packages/{name}",
+        who: ADMIN,
+        summary: "Remove a data package, by its SHA-256",
+        takes: Takes::Nothing,
+        gives: NOTHING,
+        faults: &[],
+        does: Does::Changes(packages::remove),
+    },
     asks(
         "/metrics",
         "For Prometheus",

@@ -164,6 +164,7 @@ fn the_list_fits_a_terminal() {
         name: "bravo".into(),
         address: None,
         authorities: vec![Fingerprint::of(b"ca").to_string()],
+        authority_until: None,
         fingerprint: Some(Fingerprint::of(b"leaf").to_string()),
         enabled: true,
         incoming: true,

@@ -13,7 +13,7 @@ const PORT: &str = "9000";
 /// Reads `<FederationServer>`.
 pub fn read(root: &Element) -> Found {
     let mut found = Found::default();
-    for federation in root.children.iter() {
+    for federation in &root.children {
         if federation.name != "Federation" {
             found.leave(federation.line, &federation.name, "it means nothing here");
             continue;

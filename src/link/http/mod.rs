@@ -7,5 +7,5 @@ pub mod server;
 pub mod watcher;
 pub mod websocket;
 
-pub use body::{Body, BodyError, Large, drain, read};
+pub use body::{Body, BodyError, Feed, Large, drain, read};
 pub use server::{Answer, Known, Security, Server, Visitor, serve};

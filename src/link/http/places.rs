@@ -67,7 +67,7 @@ pub struct Seat {
 
 /// A request is being answered.
 #[derive(Debug)]
-pub struct Busy<'a>(&'a Seat);
+pub struct Busy(Arc<Seat>);
 
 impl Places {
     /// So many at most; all but one take places of local clients from `lender`.
@@ -127,9 +127,9 @@ impl Places {
 
 impl Seat {
     /// A request is being answered, until that is dropped.
-    pub fn busy(&self) -> Busy<'_> {
+    pub fn busy(self: &Arc<Self>) -> Busy {
         self.with(|inside| inside.busy += 1);
-        Busy(self)
+        Busy(Arc::clone(self))
     }
 
     /// It has shown who it is.
@@ -161,7 +161,7 @@ impl Seat {
     }
 }
 
-impl Drop for Busy<'_> {
+impl Drop for Busy {
     fn drop(&mut self) {
         self.0.with(|inside| {
             inside.busy -= 1;
@@ -324,10 +324,10 @@ mod tests {
     async fn strangers_make_room_and_who_is_being_answered_stays() {
         let places = Places::new(2, clients(9));
         let stranger = places.enter(address(1)).await.unwrap();
-        let working = places.enter(address(2)).await.unwrap();
+        let working = Arc::new(places.enter(address(2)).await.unwrap());
         working.known();
         let busy = working.busy();
-        let newcomer = places.arrive(address(3)).unwrap();
+        let newcomer = Arc::new(places.arrive(address(3)).unwrap());
         assert_eq!(look(&places, &newcomer, YOUNG / 2), Some(false));
         assert_eq!(look(&places, &newcomer, YOUNG), Some(true));
         stranger.put_out().await;
@@ -364,7 +364,7 @@ mod tests {
     #[tokio::test]
     async fn who_sends_many_loses_his_own_turns() {
         let places = Places::new(1, clients(9));
-        let inside = places.enter(address(9)).await.unwrap();
+        let inside = Arc::new(places.enter(address(9)).await.unwrap());
         let _busy = inside.busy();
         let many: Vec<_> = (0..20).map(|_| places.arrive(address(1))).collect();
         assert_eq!(many.iter().flatten().count(), WAITING);

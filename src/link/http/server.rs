@@ -249,11 +249,12 @@ async fn visit<A: Answer, S>(
         service_fn(move |request| {
             let (answer, seat, visitor) = (Arc::clone(&answer), Arc::clone(&seat), visitor.clone());
             async move {
-                let _busy = seat.busy();
+                let busy = seat.busy();
                 let response = answer.answer(request, visitor).await;
                 if response.extensions().get::<Known>().is_some() {
                     seat.known();
                 }
+                response.body().keep(busy);
                 Ok::<_, Infallible>(response)
             }
         })

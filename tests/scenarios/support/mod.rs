@@ -26,6 +26,7 @@ mod source;
 mod status;
 mod tak;
 mod terminal;
+mod visitor;
 
 pub use api::{Answer, Api, Watcher};
 pub use cable::{Cables, Cut};
@@ -48,6 +49,7 @@ pub use source::{NETWORK, TOML, World};
 pub use status::Status;
 pub use tak::{Detail, TakDevice, TakMessage, request};
 pub use terminal::Terminal;
+pub use visitor::{Visitor, bytes, hash_of};
 
 use std::time::{Duration, Instant};
 

@@ -168,6 +168,11 @@ impl TomboloBox {
         self.first.address("/listen/freetakserver")
     }
 
+    /// Where federates bring and fetch data packages.
+    pub fn packages(&self) -> SocketAddr {
+        self.first.address("/listen/packages")
+    }
+
     /// A certificate for a device of this box, of the box's own authority.
     pub fn issue(&self, callsign: &str) -> Leaf {
         Authority::of_box(&self.state()).issue(callsign)

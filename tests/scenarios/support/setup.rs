@@ -83,6 +83,7 @@ pub struct Setup {
     limits: String,
     led: String,
     clock: String,
+    packages: String,
     environment: Vec<(String, String)>,
     peers: String,
     namespace: Option<String>,
@@ -104,6 +105,7 @@ impl Setup {
             led: String::new(),
             // What listens on this machine at gpsd's port is no business of a test.
             clock: "gpsd = \"\"\n".into(),
+            packages: "federation_port = 0\n".into(),
             environment: Vec::new(),
             peers: String::new(),
             namespace: None,
@@ -143,6 +145,13 @@ impl Setup {
     #[must_use]
     pub fn table(mut self, lines: &str) -> Self {
         self.peers = format!("\n{lines}\n{}", self.peers);
+        self
+    }
+
+    /// Another line in `[packages]`.
+    #[must_use]
+    pub fn packages(mut self, line: &str) -> Self {
+        let _ = writeln!(self.packages, "{line}");
         self
     }
 
@@ -254,8 +263,15 @@ impl Setup {
         };
         let text = format!(
             "[node]\nname = \"{}\"\n\n{identity}[listen]\nclients_tcp = \"127.0.0.1:0\"\n\
-             clients_tls = \"127.0.0.1:0\"\nfederation = [\"{}\"]\n{}\n\n[led]\n{}\n[clock]\n{}\n[limits]\n{}{}",
-            self.name, self.federation, self.api, self.led, self.clock, self.limits, self.peers
+             clients_tls = \"127.0.0.1:0\"\nfederation = [\"{}\"]\n{}\n\n[led]\n{}\n[clock]\n{}\n[packages]\n{}\n[limits]\n{}{}",
+            self.name,
+            self.federation,
+            self.api,
+            self.led,
+            self.clock,
+            self.packages,
+            self.limits,
+            self.peers
         );
         fs::write(self.config(), text).expect("tombolo.toml");
     }
