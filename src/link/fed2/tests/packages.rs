@@ -139,7 +139,7 @@ impl Depot {
 
     /// A package of so many bytes is stored here.
     pub(super) fn keep(&self, length: usize) -> Details {
-        let bytes: Vec<u8> = (0..length).map(|at| (at * 31 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..length).map(|at| ((at * 31) >> 3) as u8).collect();
         let mut receiving = self.store.receive(None, Some(length as u64)).unwrap();
         bytes
             .chunks(65_536)
