@@ -7,8 +7,8 @@ use serde_json::Value;
 use tombolo::packages::{Bounds, Details, Hash, Store};
 
 use crate::support::{
-    Authority, Device, Registration, Relay, Setup, TomboloBox, eventually, joined, stamp_of_now,
-    track,
+    Authority, Device, Registration, Relay, Setup, TomboloBox, eventually, joined, now_ms,
+    stamp_of_now, track,
 };
 
 pub const MIB: u64 = 1024 * 1024;
@@ -53,6 +53,7 @@ pub fn stored(setup: &Setup, filename: &str, bytes: &[u8]) -> Hash {
         mime_type: "application/zip".to_owned(),
         creator_uid: "HAWK-UID".to_owned(),
         submitter: "HAWK".to_owned(),
+        submitted: u64::try_from(now_ms()).expect("after 1970"),
         ..Details::of(hash)
     };
     receiving.finish(details).expect("it is kept");
@@ -114,10 +115,7 @@ fn done(at: &TomboloBox, hash: &Hash) -> u64 {
 }
 
 pub fn setup(name: &str, authority: &Authority) -> Setup {
-    Setup::new(name)
-        .identity(&authority.issue(name))
-        .api()
-        .table("[packages]\nfederation_port = 0\nfree_space_mib = 1")
+    Setup::new(name).identity(&authority.issue(name)).api()
 }
 
 pub fn boxes() -> (Setup, Setup) {

@@ -87,7 +87,7 @@ impl Packages {
 
     /// An event of that type, from a federate, waits for its bytes first.
     #[inline(always)]
-    pub(super) fn awaits(&self, kind: &[u8]) -> bool {
+    pub(super) fn keeps_back(&self, kind: &[u8]) -> bool {
         self.carries(kind) && !self.ready
     }
 

@@ -237,7 +237,7 @@ impl Router {
             let about = (event.uid, event.kind);
             self.admit(seen, about, checked.detail.as_ref(), true)?;
         }
-        if self.packages.awaits(event.kind) {
+        if self.packages.keeps_back(event.kind) {
             return self.package_came(from, message, groups);
         }
         seen.content = self.said_in_geo(event, checked.detail.as_ref());

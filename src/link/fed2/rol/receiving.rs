@@ -409,7 +409,6 @@ fn read_resource(json: &str) -> Result<Resource, Refusal> {
 /// What is kept of a file. Hash and size are the store's to say.
 fn details(resource: &Resource, peer: &str, now: i64) -> Details {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let submitted = resource.submitted().unwrap_or(now);
     let hash = resource.hash.as_ref().and_then(|hash| hash.parse().ok());
     Details {
         name: text(&resource.name),
@@ -422,7 +421,8 @@ fn details(resource: &Resource, peer: &str, now: i64) -> Details {
             Some(submitter) if !submitter.is_empty() => submitter.clone(),
             _ => peer.to_owned(),
         },
-        submitted: u64::try_from(submitted).unwrap_or(0),
+        // Its age here counts from now: one that its author handed in a year ago is not to go at once.
+        submitted: u64::try_from(now).unwrap_or(0),
         from: Origin::Peer(peer.to_owned()),
         ..Details::of(hash.unwrap_or_else(|| Hash::of(&[])))
     }

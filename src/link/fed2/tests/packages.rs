@@ -139,7 +139,7 @@ impl Depot {
 
     /// A package of so many bytes is stored here.
     pub(super) fn keep(&self, length: usize) -> Details {
-        let bytes: Vec<u8> = (0..length).map(|at| (at * 31 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..length).map(|at| ((at * 31) >> 3) as u8).collect();
         let mut receiving = self.store.receive(None, Some(length as u64)).unwrap();
         bytes
             .chunks(65_536)
@@ -198,9 +198,10 @@ async fn a_package_crosses_both_ways_with_its_announcement() {
         assert_eq!(arrived.from, Origin::Peer(by));
         let same = Details {
             from: package.from.clone(),
+            submitted: package.submitted,
             ..arrived
         };
-        assert_eq!(same, package, "hash, size, names and time");
+        assert_eq!(same, package, "hash, size and names");
         assert_eq!(to.store.find(&package.hash).unwrap().size, length as u64);
         let announced = to.clerk.hears("the announcement", |told| {
             matches!(told, Told::Announced(..))
