@@ -139,14 +139,9 @@ impl Courier {
                 return Tried::Ended(Err((Reason::PackageRefused, words)));
             }
         };
-        let message = match upload::readdressed(&message, &url) {
-            Some(message) => message,
-            None => {
-                return Tried::Ended(Err((
-                    Reason::BadMessage,
-                    "its request is unreadable".to_owned(),
-                )));
-            }
+        let Some(message) = upload::readdressed(&message, &url) else {
+            let words = "its request is unreadable".to_owned();
+            return Tried::Ended(Err((Reason::BadMessage, words)));
         };
         let sent = (self.0.node.hub).with(|router, now| router.send_package(peer, &message, now));
         match sent {
