@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustls_pki_types::UnixTime;
 
-use super::labelled;
+use super::words::labelled;
 use crate::cli::local::{Local, LocalError};
 use crate::files::{self as disk, fault, private_directory};
 use crate::pki::certificate::{Facts, stamp};
