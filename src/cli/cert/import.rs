@@ -104,7 +104,7 @@ fn only_authorities(
             )
         )?;
     }
-    for leaf in gathered.certificates.iter() {
+    for leaf in &gathered.certificates {
         if Facts::read(leaf).is_ok_and(|facts| !facts.authority) {
             writeln!(
                 out,
