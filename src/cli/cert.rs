@@ -3,6 +3,7 @@
 mod import;
 mod renew;
 mod revoke;
+mod words;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use crate::pki::store::{display_name, pem};
 use crate::pki::{Fingerprint, KeyAlgorithm, Own, Store, files};
 use crate::system::address::own_address;
 use renew::Renew;
+use words::labelled;
 
 /// What `cert` can do.
 #[derive(Debug, Clone, Subcommand)]
@@ -301,14 +303,6 @@ fn export(
         keytool_hint(&stem)
     )?;
     Ok(())
-}
-
-fn labelled(label: &str, fingerprint: Fingerprint) -> String {
-    format!(
-        "{label:<25}{fingerprint}\n{:25}{}\n",
-        "",
-        fingerprint.colons()
-    )
 }
 
 struct Order<'a> {

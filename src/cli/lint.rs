@@ -230,7 +230,16 @@ struct Guarded<'a> {
 
 fn of_config(config: &Config, file: &Path, places: &[FilterPlace]) -> Vec<Remark> {
     let mut remarks = of_groups(config, file);
-    remarks.extend(of_trust(config, file));
+    remarks.extend(
+        of_trust(config).map(|(peer, (level, word, key, text))| Remark {
+            level,
+            word: word.to_owned(),
+            table: Some("peer"),
+            name: Some(peer.to_owned()),
+            key: Some(key.to_owned()),
+            ..fault(file, text)
+        }),
+    );
     let peers = config.peers.iter().map(|peer| Guarded {
         table: "peer",
         name: &peer.name,

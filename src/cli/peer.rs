@@ -1,6 +1,7 @@
 //! `tombolo peer add|set|pause|resume|remove|list`: the registered federates, in the running box or, when none runs, in the file.
 
 mod keys;
+mod place;
 mod trust;
 
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustls_pki_types::UnixTime;
 
-use super::labelled;
+use super::words::labelled;
 use crate::cli::local::{Local, LocalError};
 use crate::files::{self as disk, fault, private_directory};
 use crate::pki::certificate::{Facts, stamp};
@@ -104,7 +104,7 @@ fn only_authorities(
             )
         )?;
     }
-    for leaf in gathered.certificates.iter() {
+    for leaf in &gathered.certificates {
         if Facts::read(leaf).is_ok_and(|facts| !facts.authority) {
             writeln!(
                 out,

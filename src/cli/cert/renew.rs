@@ -4,7 +4,7 @@ use std::io::Write;
 
 use rustls_pki_types::UnixTime;
 
-use super::labelled;
+use super::words::labelled;
 use crate::api::coreconfig::{Pieces, Snippet, keytool_hint};
 use crate::cli::local::{Local, LocalError};
 use crate::pki::certificate::{Facts, stamp};

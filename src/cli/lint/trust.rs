@@ -1,35 +1,25 @@
 //! What is worth a word in how peers prove themselves.
 
-use std::path::Path;
-
 use rustls_pki_types::UnixTime;
 
-use super::{Remark, fault};
 use crate::config::{Config, Peer};
 use crate::pki::Fingerprint;
 use crate::pki::certificate::{Facts, stamp};
 use crate::pki::revocations::load;
 
-/// Every remark.
-pub(super) fn of_trust(config: &Config, file: &Path) -> Vec<Remark> {
-    let now = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
-    let mut remarks = Vec::new();
-    for peer in &config.peers {
-        for (level, word, key, text) in of_peer(peer, now) {
-            remarks.push(Remark {
-                level,
-                word: word.to_owned(),
-                table: Some("peer"),
-                name: Some(peer.name.clone()),
-                key: Some(key.to_owned()),
-                ..fault(file, text)
-            });
-        }
-    }
-    remarks
-}
+/// Level, word, key, and what is so.
+pub(super) type Found = (&'static str, &'static str, &'static str, String);
 
-type Found = (&'static str, &'static str, &'static str, String);
+/// Every remark, with the name of the peer that it is about.
+pub(super) fn of_trust(config: &Config) -> impl Iterator<Item = (&str, Found)> {
+    let now = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
+    config.peers.iter().flat_map(move |peer| {
+        let name = peer.name.as_str();
+        of_peer(peer, now)
+            .into_iter()
+            .map(move |found| (name, found))
+    })
+}
 
 fn of_peer(peer: &Peer, now: i64) -> Vec<Found> {
     let mut found = Vec::new();

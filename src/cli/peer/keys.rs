@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::place::absolute;
 use super::trust::TrustKeys;
 use crate::cli::failure::{Exit, Failure, unreadable};
 use crate::config::written::{Key, KeyChanges, Written};
@@ -257,12 +258,6 @@ impl MoreKeys {
         self.trust.add_to(&mut changes);
         Ok(changes)
     }
-}
-
-/// The box reads the file later, from another directory.
-pub(super) fn absolute(file: &Path) -> String {
-    let whole = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
-    whole.display().to_string()
 }
 
 fn password(file: &Path) -> Result<String, Failure> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::keys::absolute;
+use super::place::absolute;
 use crate::config::written::{Key, KeyChanges, Written};
 
 /// What it must show, and from where it may come.
