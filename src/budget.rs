@@ -5,6 +5,7 @@
 
 pub mod parcels;
 mod row;
+mod trust;
 pub mod visitors;
 mod words;
 
@@ -123,6 +124,7 @@ impl Budget {
     /// Adds up what these limits allow.
     pub fn of(limits: &Limits) -> Self {
         let mut rows = heap(limits);
+        rows.extend(trust::rows());
         let slack = rows.iter().map(Row::total).sum::<u64>() * SLACK_PERCENT / 100;
         rows.push(row("allocator slack", slack, 1, None, "15 % of all above"));
         rows.insert(

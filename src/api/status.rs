@@ -15,6 +15,7 @@ use super::pairing::PairingStatus;
 use super::sending::SendingStatus;
 use super::servers::ServerStatus;
 use super::spool::SpoolStatus;
+use super::trust::TrustStatus;
 use crate::counters::Reason;
 use crate::link::courier::told::Carriage;
 use crate::system::{Power, Storage};
@@ -62,6 +63,9 @@ pub struct Status {
     /// Data packages between federates.
     #[serde(default)]
     pub carriage: Carriage,
+    /// Our certificate and the revocation lists.
+    #[serde(default)]
+    pub trust: TrustStatus,
     /// Data packages; none: they are off.
     #[serde(default)]
     pub packages: Option<PackagesStatus>,
@@ -95,8 +99,8 @@ pub struct PeerStatus {
     pub state: PeerState,
     /// Why it is no better, in words; empty when all is well.
     pub reason: String,
-    /// Which step stops it, in one word: network, name, tcp, tls, usage, clock, registration, version, groups, health,
-    /// direction, filter, connection; none while nothing does.
+    /// Which step stops it, in one word: network, name, tcp, tls, usage, clock, registration, revoked, source, secret,
+    /// version, groups, health, direction, filter, connection; none while nothing does.
     #[serde(default)]
     pub stopped_by: Option<String>,
     /// The last probe that came back on this connection; between boxes, once a minute.
@@ -381,6 +385,10 @@ pub(crate) mod tests {
                 under_voltage_seen: Some(true),
             },
             carriage: Carriage::default(),
+            trust: TrustStatus {
+                valid_until: "2028-11-20T12:00:00Z".into(),
+                ..TrustStatus::default()
+            },
             packages: Some(PackagesStatus::default()),
         }
     }

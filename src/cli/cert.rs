@@ -1,5 +1,9 @@
 //! `tombolo cert`: our certificates, and certificates for local users.
 
+mod import;
+mod renew;
+mod revoke;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +20,7 @@ use crate::pki::package::{Connection, file_stem, random_password};
 use crate::pki::store::{display_name, pem};
 use crate::pki::{Fingerprint, KeyAlgorithm, Own, Store, files};
 use crate::system::address::own_address;
+use renew::Renew;
 
 /// What `cert` can do.
 #[derive(Debug, Clone, Subcommand)]
@@ -50,6 +55,43 @@ pub enum CertArgs {
         password: Option<String>,
         /// The package, its directory made when there is none; without it CALLSIGN.zip
         #[arg(long, value_name = "FILE.zip")]
+        out: Option<PathBuf>,
+    },
+    /// Make the next federation certificate; other boxes are told of it before it is shown
+    Renew {
+        /// With a new CA, which the old one signs
+        #[arg(long)]
+        ca: bool,
+        /// Show the one that waits, whoever knows it
+        #[arg(long, conflicts_with = "ca")]
+        switch: bool,
+        /// Forget the one that waits
+        #[arg(long, conflicts_with_all = ["ca", "switch"])]
+        cancel: bool,
+    },
+    /// Take back what `issue` gave out; who is connected with it is cut
+    Revoke {
+        /// A callsign, the SHA-256 of the certificate, serial:HEX, or a file with the certificate
+        who: String,
+    },
+    /// Show the revocation lists, or take one in
+    Crl {
+        /// A list of our CA, or of a peer's, PEM or DER
+        file: Option<PathBuf>,
+        /// For scripts
+        #[arg(long, conflicts_with = "file")]
+        json: bool,
+    },
+    /// Take in a certificate with its key that somebody else made: PEM, .p12 or .jks
+    Import {
+        /// One file or several: certificate, CA, key
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// A file with the password; TAK's and Java's usual ones are tried without
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        /// Directory for certificate and key; without it that of our own
+        #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
 }
@@ -92,6 +134,27 @@ pub fn run(
             };
             issue(&order, local, out)
         }
+        CertArgs::Renew { ca, switch, cancel } => {
+            let order = match (switch, cancel) {
+                (true, _) => Renew::Switch,
+                (_, true) => Renew::Cancel,
+                _ => Renew::Make { new_ca: *ca },
+            };
+            renew::run(order, local, out)
+        }
+        CertArgs::Revoke { who } => revoke::revoke(who.trim(), local, out),
+        CertArgs::Crl { file, json } => revoke::lists(file.as_deref(), *json, local, out),
+        CertArgs::Import {
+            files,
+            password_file,
+            out: place,
+        } => import::run(
+            files,
+            password_file.as_deref(),
+            place.as_deref(),
+            local,
+            out,
+        ),
     }
 }
 

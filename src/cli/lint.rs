@@ -1,5 +1,7 @@
 //! `tombolo lint FILE`: a configuration read without a box, and what is worth a word in it.
 
+mod trust;
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -15,6 +17,7 @@ use crate::config::{Config, ConfigError, Filters, Peer, candidate, federation};
 use crate::files;
 use crate::route::policy::Policy;
 use crate::route::policy::advice::{self, Level};
+use trust::of_trust;
 
 /// Largest file, bytes.
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -227,6 +230,7 @@ struct Guarded<'a> {
 
 fn of_config(config: &Config, file: &Path, places: &[FilterPlace]) -> Vec<Remark> {
     let mut remarks = of_groups(config, file);
+    remarks.extend(of_trust(config, file));
     let peers = config.peers.iter().map(|peer| Guarded {
         table: "peer",
         name: &peer.name,

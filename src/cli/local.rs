@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use rustls_pki_types::UnixTime;
 
 use crate::config::Peer;
+use crate::pki::crl::CrlFault;
+use crate::pki::gather::GatherError;
 use crate::pki::issue::IssueError;
 use crate::pki::package::PackageError;
 use crate::pki::store::PkiError;
@@ -75,6 +77,20 @@ pub enum LocalError {
     Exists(PathBuf),
     /// The store is there already.
     StoreExists(PathBuf),
+    /// A file that cannot be read, and why.
+    Read(PathBuf, String),
+    /// A revocation list that cannot be used.
+    List(PathBuf, CrlFault),
+    /// What was to be imported, and what is wrong with it.
+    Import(GatherError),
+    /// Our certificate was made elsewhere: that of `[identity]`.
+    Elsewhere(PathBuf),
+    /// No next certificate waits.
+    NothingWaits,
+    /// A certificate that our CA did not issue.
+    NotOurs(PathBuf),
+    /// Nobody of whom a certificate is remembered, and those of whom one is.
+    NotIssued(String, Vec<String>),
     /// A file that cannot be written, and the system's words.
     Write(PathBuf, String),
     /// The output is closed or full.
@@ -82,14 +98,20 @@ pub enum LocalError {
 }
 
 impl LocalError {
-    /// The exit code, as in sysexits: 64 usage, 70 internal, 73 cannot create, 74 output, 78 configuration.
+    /// The exit code, as in sysexits: 64 usage, 65 data, 66 no input, 70 internal, 73 cannot create, 74 output, 78 configuration.
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Pki(PkiError::Name)
             | Self::Callsign(_)
             | Self::Address(..)
             | Self::Password
+            | Self::NothingWaits
+            | Self::NotOurs(_)
+            | Self::NotIssued(..)
             | Self::UnknownPeer(..) => 64,
+            Self::List(..) | Self::Import(_) => 65,
+            Self::Read(..) => 66,
+            Self::Elsewhere(_) => 78,
             Self::NotInFile(..) => 78,
             Self::Package(_) | Self::Pki(PkiError::Issue(_)) => 70,
             Self::Exists(_) | Self::StoreExists(_) | Self::Write(..) => 73,
@@ -131,6 +153,37 @@ impl fmt::Display for LocalError {
                 f,
                 "{} holds certificates already: to begin anew move it away, then every peer must register the new ones",
                 path.display()
+            ),
+            Self::Read(path, error) => {
+                write!(f, "cannot read {}: {error}", path.display())
+            }
+            Self::List(path, fault) => write!(f, "{} {fault}", path.display()),
+            Self::Import(error) => error.fmt(f),
+            Self::Elsewhere(path) => write!(
+                f,
+                "{} of [identity] was made elsewhere: renew it there and take it in with `tombolo cert import`, or take \
+                 [identity] out to use our own CA",
+                path.display()
+            ),
+            Self::NothingWaits => f.write_str(
+                "no next certificate waits; `tombolo cert renew` makes one",
+            ),
+            Self::NotOurs(path) => write!(
+                f,
+                "{} was not issued by our CA: put its fingerprint into `denied_fingerprints` of a [[peer]], or take in \
+                 its own CA's list (`tombolo cert crl FILE`)",
+                path.display()
+            ),
+            Self::NotIssued(who, names) if names.is_empty() => write!(
+                f,
+                "no certificate of {who:?} is remembered, nor any other: give the file with the certificate, or \
+                 serial:HEX"
+            ),
+            Self::NotIssued(who, names) => write!(
+                f,
+                "no certificate of {who:?} is remembered; there are those of {}. Older ones: give the file with the \
+                 certificate, or serial:HEX",
+                names.join(", ")
             ),
             Self::Write(path, error) => write!(
                 f,

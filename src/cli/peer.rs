@@ -1,6 +1,7 @@
 //! `tombolo peer add|set|pause|resume|remove|list`: the registered federates, in the running box or, when none runs, in the file.
 
 mod keys;
+mod trust;
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +11,11 @@ use super::failure::{Exit, Failure, unreadable};
 use super::output::{clean, column, json_line, print, wrap};
 use super::paths::Places;
 use crate::api::{AskError, PeerEntry, PeerState, Request, Response, ask};
-use crate::config::authority::MOST_PEM_BYTES;
+use crate::config::authority::{self, MOST_PEM_BYTES};
 use crate::config::{Cleared, PeerChange, PeerSpec, edit};
 use crate::files;
 use crate::pki::Fingerprint;
+use crate::pki::store::pem;
 
 /// Arguments of `peer`.
 #[derive(Debug, Args)]
@@ -52,7 +54,7 @@ enum Action {
 }
 
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("known by").required(true).multiple(true).args(["ca_cert", "fingerprint"])))]
+#[command(group(ArgGroup::new("known by").required(true).multiple(true).args(["ca_cert", "fingerprint", "ca_pin"])))]
 #[command(group(ArgGroup::new("changes").multiple(true)))]
 struct Add {
     /// A name of your choice, unique
@@ -295,12 +297,16 @@ fn read_pem(path: &Path) -> Result<String, Failure> {
             "--ca-cert takes a PEM file with the certificate of the peer's CA",
         )
     })?;
-    String::from_utf8(bytes).map_err(|_| {
-        let message = format!(
-            "{}: not PEM; convert it with `openssl x509 -inform der -in {0} -out ca.pem`, then give ca.pem",
-            path.display()
-        );
+    let wrong = |fault: &dyn std::fmt::Display, cure: &str| {
+        let message = format!("{}: {fault}; {cure}", path.display());
         Failure::new(Exit::Data, message)
+    };
+    String::from_utf8(bytes).or_else(|error| {
+        // DER, or a keystore.
+        match authority::read_any(error.as_bytes()) {
+            Ok(authorities) => Ok(pem(&authorities)),
+            Err(fault) => Err(wrong(&fault, &fault.cure())),
+        }
     })
 }
 

@@ -87,6 +87,7 @@ fn table(status: &Status) -> String {
     let lines = [
         ("safe mode", safe_mode(&node.reason)),
         ("certificate", node.fingerprint.clone()),
+        ("CERTIFICATE", status.trust.in_words()),
         ("federate id", node.federate_id.clone()),
         ("clock", status.clock.in_words()),
         ("CLOCK", status.clock.fault.clone()),

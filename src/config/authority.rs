@@ -7,6 +7,8 @@ use rustls_pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::pki::Fingerprint;
+use crate::pki::gather::Gathered;
+use crate::pki::jks;
 
 /// Most CA certificates of one peer.
 pub const MOST_CERTIFICATES: usize = 16;
@@ -35,6 +37,8 @@ pub enum AuthorityFault {
     },
     /// More than [`MOST_CERTIFICATES`].
     TooMany,
+    /// A keystore that cannot be opened; why, with the cure.
+    Keystore(String),
 }
 
 impl AuthorityFault {
@@ -49,6 +53,7 @@ impl AuthorityFault {
                 "give the certificate of the CA that issued it, or register the leaf itself with \
                  fingerprint = \"{fingerprint}\""
             ),
+            Self::Keystore(_) => "or give the CA's certificate as PEM".into(),
             Self::TooMany => "give only the CA that issues this peer's certificates".into(),
         }
     }
@@ -65,6 +70,7 @@ impl fmt::Display for AuthorityFault {
                 f,
                 "certificate {number} ({subject}) is a leaf, not a CA: it may not issue others"
             ),
+            Self::Keystore(fault) => f.write_str(fault),
             Self::TooMany => write!(f, "holds more than {MOST_CERTIFICATES} certificates"),
         }
     }
@@ -90,6 +96,48 @@ pub fn read(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, AuthorityFault> 
     match authorities.is_empty() {
         true => Err(AuthorityFault::Empty),
         false => Ok(authorities),
+    }
+}
+
+/// Reads CA certificates from whatever they came in: PEM, DER, a `.jks` or a `.p12` with one of the usual passwords.
+/// Leaves and keys in a keystore are passed over.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub fn read_any(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, AuthorityFault> {
+    if memchr::memmem::find(bytes, b"-----BEGIN ").is_some() {
+        return read(bytes);
+    }
+    if bytes.first() == Some(&0x30)
+        && let Ok((rest, _)) = X509Certificate::from_der(bytes)
+        && rest.is_empty()
+    {
+        let certificate = CertificateDer::from(bytes.to_vec());
+        check(&certificate, 1)?;
+        return Ok(vec![certificate]);
+    }
+    let is_keystore = jks::is_one(bytes) || bytes.first() == Some(&0x30);
+    if !is_keystore {
+        return Err(AuthorityFault::Empty);
+    }
+    let mut gathered = Gathered::default();
+    gathered
+        .add("it", bytes, &[])
+        .map_err(|error| AuthorityFault::Keystore(error.fault))?;
+    if !gathered.known_passwords.is_empty() {
+        tracing::warn!(
+            "a keystore that is used as `ca_cert` has a password that everybody knows (atakatak, changeit)"
+        );
+    }
+    let authorities = gathered.authorities();
+    match (authorities.len(), gathered.certificates.first()) {
+        (0, None) => Err(AuthorityFault::Empty),
+        (0, Some(leaf)) => {
+            check(leaf, 1)?;
+            Err(AuthorityFault::Empty)
+        }
+        (count, _) if count > MOST_CERTIFICATES => Err(AuthorityFault::TooMany),
+        _ => Ok(authorities),
     }
 }
 

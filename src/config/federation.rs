@@ -192,6 +192,21 @@ impl Reading<'_> {
         spec.keepalive_seconds = self.number(table, "keepalive_seconds");
         spec.fingerprint = self.text(table, "fingerprint");
         spec.ca_pem = self.authority(table, certificate);
+        if spec.ca_pem.is_none()
+            && let Some(pin) = self.text(table, "ca_pin")
+        {
+            // The CA then comes with the peer's own certificate.
+            match pin.parse::<Fingerprint>() {
+                Ok(pin) => drop(
+                    spec.more
+                        .insert("ca_pin".to_owned(), Written::Text(pin.to_string())),
+                ),
+                Err(error) => {
+                    let cure = "`openssl x509 -fingerprint -sha256` prints it";
+                    self.bad(table, "ca_pin", error.to_string(), cure);
+                }
+            }
+        }
         for key in ["filters", "federation_filter"] {
             self.filters(table, key, &mut spec);
         }
@@ -225,10 +240,6 @@ impl Reading<'_> {
     ) -> Option<String> {
         let pin = self.text(table, "ca_pin");
         let Some(written) = self.text(table, "ca_cert") else {
-            if pin.is_some() {
-                let cure = "give `ca_cert` too: the pin says which one it must be";
-                self.bad(table, "ca_pin", "stands alone", cure);
-            }
             return None;
         };
         let pem = match written.contains("-----BEGIN ") {

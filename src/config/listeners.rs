@@ -37,6 +37,7 @@ impl Reader<'_> {
                 default.clients_tls,
             )?,
             federation,
+            federation_allow: self.subnets("federation_allow", &raw.federation_allow)?,
             api,
             freetakserver: self.single(
                 "freetakserver",

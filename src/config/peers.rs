@@ -81,15 +81,16 @@ impl Reader<'_> {
                 "every [[peer]] needs a name = \"...\"",
             ));
         };
-        if raw.ca_cert.is_none() && raw.fingerprint.is_none() {
+        let known = raw.ca_cert.is_some() || raw.fingerprint.is_some() || raw.ca_pin.is_some();
+        if !known {
             return Err(self.bad(
                 whole,
                 "ca_cert",
                 format!(
-                    "peer \"{}\" has neither `ca_cert` nor `fingerprint`",
+                    "peer \"{}\" has neither `ca_cert` nor `fingerprint` nor `ca_pin`",
                     name.get_ref()
                 ),
-                "nobody could be told from it; give one of them, or both",
+                "nobody could be told from it; give one of them, or several",
             ));
         }
         let address = match &raw.address {
@@ -108,7 +109,12 @@ impl Reader<'_> {
             })?),
         };
         let spoken = self.peer_protocol(raw)?;
+        let authorities = raw
+            .ca_cert
+            .as_ref()
+            .map_or(Ok(Vec::new()), |ca_cert| self.authorities(ca_cert))?;
         Ok(Peer {
+            trust: self.trust(raw, &authorities)?,
             name: self.name("name", name)?,
             address,
             addresses: self.further(&raw.addresses)?,
@@ -118,10 +124,7 @@ impl Reader<'_> {
                 None => FALLBACK_SECONDS,
             },
             uplinks: self.named_uplinks(&raw.uplinks, uplinks)?,
-            authorities: raw
-                .ca_cert
-                .as_ref()
-                .map_or(Ok(Vec::new()), |ca_cert| self.authorities(ca_cert))?,
+            authorities,
             fingerprint,
             enabled: raw.enabled.unwrap_or(true),
             incoming: raw.incoming.unwrap_or(true),
@@ -265,7 +268,7 @@ impl Reader<'_> {
             })?;
             (pem, path.display().to_string())
         };
-        authority::read(&pem).map_err(|fault| {
+        authority::read_any(&pem).map_err(|fault| {
             self.bad(
                 written,
                 "ca_cert",

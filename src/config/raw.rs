@@ -41,6 +41,7 @@ const LISTEN_KEYS: &[&str] = &[
     "federation",
     "api",
     "freetakserver",
+    "federation_allow",
 ];
 const CONSOLE_KEYS: &[&str] = &["idle_minutes"];
 const KEEPALIVE_KEYS: &[&str] = &["discovery"];
@@ -91,6 +92,13 @@ const PEER_KEYS: &[&str] = &[
     "filter",
     "filters",
     "federation_filter",
+    "ca_pin",
+    "fingerprints",
+    "denied_fingerprints",
+    "crl",
+    "source_addresses",
+    "secret",
+    "secret_file",
 ];
 
 /// The keys of `[[peer]]`.
@@ -215,6 +223,12 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
             "write host:port in quotes such as \"127.0.0.1:2947\", or \"\" for off".into()
         }
         ("clock", "peers") => "write true or false, without quotes".into(),
+        ("listen", "federation_allow") | ("peer", "source_addresses") => {
+            "write a list of addresses such as [\"203.0.113.0/24\", \"2001:db8::7\"]".into()
+        }
+        ("peer", "fingerprints" | "denied_fingerprints") => {
+            "write a list of SHA-256 fingerprints such as [\"SHA256:AB...\"]".into()
+        }
         ("listen", key) if key != table => {
             "write an address in quotes such as \"0.0.0.0:9001\", a list of them, or \"\" for off"
                 .into()
@@ -276,6 +290,7 @@ pub(super) struct RawListen {
     pub(super) federation: Option<Spanned<AddressList>>,
     pub(super) api: Option<Spanned<AddressList>>,
     pub(super) freetakserver: Option<Spanned<AddressList>>,
+    pub(super) federation_allow: Option<Spanned<Vec<String>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -329,6 +344,13 @@ pub(super) struct RawPeer {
     pub(super) relay_missions: Option<bool>,
     #[serde(alias = "filters", alias = "federation_filter")]
     pub(super) filter: Option<Spanned<RawFilters>>,
+    pub(super) ca_pin: Option<Spanned<String>>,
+    pub(super) fingerprints: Option<Spanned<Vec<String>>>,
+    pub(super) denied_fingerprints: Option<Spanned<Vec<String>>>,
+    pub(super) crl: Option<Spanned<String>>,
+    pub(super) source_addresses: Option<Spanned<Vec<String>>>,
+    pub(super) secret: Option<Spanned<String>>,
+    pub(super) secret_file: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -20,6 +20,8 @@ use super::probe::Probe;
 use super::protocol::{Flavour, Protocol};
 use super::rate::Rate;
 use super::server::Server;
+use super::subnet::Subnet;
+use super::trust::PeerTrust;
 use super::uplinks::Uplink;
 use crate::pki::Fingerprint;
 
@@ -84,6 +86,8 @@ pub struct Listen {
     pub clients_tls: Option<SocketAddr>,
     /// Federation, default 0.0.0.0:9001.
     pub federation: Vec<SocketAddr>,
+    /// From where federates may connect; empty: from everywhere. Others are closed before TLS.
+    pub federation_allow: Vec<Subnet>,
     /// HTTPS API, default 0.0.0.0:8443.
     pub api: Option<SocketAddr>,
     /// FreeTAKServer's two routes, plain and for this machine alone; default 127.0.0.1:19023 where `api` is on.
@@ -110,6 +114,8 @@ pub struct Peer {
     pub authorities: Vec<CertificateDer<'static>>,
     /// SHA-256 of its leaf.
     pub fingerprint: Option<Fingerprint>,
+    /// What it must show beside, and from where.
+    pub trust: PeerTrust,
     /// Off = paused, registration kept.
     pub enabled: bool,
     /// Take what it sends.
@@ -195,6 +201,7 @@ impl Default for Listen {
             )),
             clients_tls: Some(SocketAddr::new(everywhere, CLIENTS_TLS_PORT)),
             federation: vec![SocketAddr::new(everywhere, FEDERATION_PORT)],
+            federation_allow: Vec::new(),
             api: Some(SocketAddr::new(everywhere, API_PORT)),
             freetakserver: Some(SocketAddr::new(
                 IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -21,6 +21,7 @@ const HEAD: &str = r#"# tombolo.toml: every key is optional; what is commented o
 clients_tcp = "127.0.0.1:8087"        # plain CoT
 clients_tls = "0.0.0.0:8089"          # CoT over mutual TLS
 federation = ["0.0.0.0:9001"]         # other federates
+federation_allow = []                 # from where federates may connect, such as ["203.0.113.0/24"]; [] = everywhere
 api = "0.0.0.0:8443"                  # HTTPS API
 freetakserver = "127.0.0.1:19023"     # two routes of FreeTAKServer's API, for this machine alone
 
@@ -76,6 +77,12 @@ discovery = true    # side connections between boxes learn how long the network 
 # address = "tak.battalion.example:9001" # dial it; without: it dials us
 # ca_cert = "peers/bravo-ca.pem"         # path relative to this file, or inline PEM
 # fingerprint = "SHA256:AB12..."         # its leaf; ca_cert, fingerprint or both
+# fingerprints = ["SHA256:AB12..."]      # further ones that it may show, while it renews
+#                                        # or by ca_pin = "SHA256:..." alone: its CA then comes with its certificate
+# denied_fingerprints = []               # certificates that nobody may show any more
+#                                        # crl = "peers/bravo.crl": what its CA took back; read again when it changes
+# source_addresses = ["203.0.113.0/24"]  # from where it may connect; without: from everywhere
+# secret = "correct horse battery"       # what the box there has too, or secret_file = "peers/bravo.secret"
 # enabled = true
 # incoming = true                        # take what it sends
 # outgoing = true                        # send what we have

@@ -88,6 +88,13 @@ keys! {
     "filter.allow_callsigns" "allow-callsigns" List;
     "filter.block_callsigns" "block-callsigns" List;
     "filter.direction" "filter-direction" Text;
+    "ca_pin" "ca-pin" Text;
+    "fingerprints" "fingerprints" List;
+    "denied_fingerprints" "denied-fingerprints" List;
+    "crl" "crl" Text;
+    "source_addresses" "source-addresses" List;
+    "secret" "secret" Text;
+    "secret_file" "secret-file" Text;
     "probe.address" "probe-address" Text;
     "probe.p12" "probe-p12" Text;
     "probe.password" "probe-password" Text;

@@ -36,6 +36,10 @@ pub enum Failure {
     NoFederation,
     /// It speaks the other federation protocol, 1 or 2, than the one it is registered with.
     Speaks(u8),
+    /// It showed the certificate of a peer that may not come from there.
+    SourceAddress,
+    /// Nobody may connect from there; closed before TLS.
+    NotAllowed,
     /// What came is not TLS.
     NotTls,
     /// It hung up in the middle.
@@ -104,7 +108,11 @@ impl Failure {
         match self {
             // Ours cannot be from the future: the clock that says so is behind.
             Self::Refused(Refusal::NotYetValid) | Self::OutOfDate => Hindrance::Clock,
-            Self::Refused(Refusal::Unregistered) | Self::NotRegistered => Hindrance::Registration,
+            Self::Refused(Refusal::Unregistered | Refusal::PinIsLeaf) | Self::NotRegistered => {
+                Hindrance::Registration
+            }
+            Self::Refused(Refusal::Revoked | Refusal::Denied) | Self::Revoked => Hindrance::Revoked,
+            Self::SourceAddress | Self::NotAllowed => Hindrance::Source,
             Self::Refused(Refusal::NoClientAuth) | Self::UsageRefused => Hindrance::Usage,
             Self::NothingInCommon | Self::NoFederation | Self::Speaks(_) | Self::NotTls => {
                 Hindrance::Version
@@ -130,6 +138,8 @@ impl Failure {
             Self::NoFederation => "no_federation",
             Self::Speaks(1) => "speaks_v1",
             Self::Speaks(_) => "speaks_v2",
+            Self::SourceAddress => "source_address",
+            Self::NotAllowed => "not_allowed",
             Self::NotTls => "not_tls",
             Self::HungUp => "hung_up",
             Self::TimedOut => "timed_out",
@@ -170,6 +180,7 @@ impl Failure {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 Self::Refused(Refusal::NotYetValid)
             }
+            CertificateError::Revoked => Self::Refused(Refusal::Revoked),
             CertificateError::UnknownIssuer => Self::Refused(Refusal::UnknownCa),
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
                 Self::Refused(Refusal::NoClientAuth)
@@ -217,6 +228,12 @@ impl fmt::Display for Failure {
             Self::Speaks(_) => f.write_str(
                 "the peer speaks federation v2 (HTTP/2) and is registered for v1: take protocol = \"v1\" out of its \
                  [[peer]]",
+            ),
+            Self::SourceAddress => f.write_str(
+                "the peer may not connect from that address: see `source_addresses` in its [[peer]]",
+            ),
+            Self::NotAllowed => f.write_str(
+                "nobody may connect from that address: see `federation_allow` in [listen]",
             ),
             Self::NotTls => f.write_str("what came is not TLS: see that both sides name the same port"),
             Self::HungUp => f.write_str(

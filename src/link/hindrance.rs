@@ -21,6 +21,12 @@ pub enum Hindrance {
     Clock,
     /// Trusted as far as its CA goes, and not the one that is registered.
     Registration,
+    /// A certificate was taken back by its CA, or is on the deny-list.
+    Revoked,
+    /// It connects from an address that is not allowed for it.
+    Source,
+    /// The secret is not proven.
+    Secret,
     /// Another protocol or version.
     Version,
     /// The group stream did not open, or the groups are such that nothing crosses one way or both.
@@ -45,6 +51,9 @@ impl Hindrance {
         Self::Usage,
         Self::Clock,
         Self::Registration,
+        Self::Revoked,
+        Self::Source,
+        Self::Secret,
         Self::Version,
         Self::Groups,
         Self::Health,
@@ -62,6 +71,9 @@ impl Hindrance {
             Self::Usage => "usage",
             Self::Clock => "clock",
             Self::Registration => "registration",
+            Self::Revoked => "revoked",
+            Self::Source => "source",
+            Self::Secret => "secret",
             Self::Version => "version",
             Self::Groups => "groups",
             Self::Health => "health",
@@ -100,6 +112,18 @@ impl Hindrance {
                 "the certificate is not the registered one: compare the fingerprints on both sides (`cert show`, \
                  `peer list`) and register the right one"
             }
+            Self::Revoked => {
+                "a certificate was revoked: issue a new one on that side (`tombolo cert renew`); `tombolo cert crl` \
+                 shows the lists here"
+            }
+            Self::Source => {
+                "it connects from an address that it may not come from: see `source_addresses` in its settings and \
+                 `federation_allow` in [listen]"
+            }
+            Self::Secret => {
+                "the secret is not the same on both sides, or only one side has one: see `secret` in the settings of \
+                 both; only boxes can prove it"
+            }
             Self::Version => {
                 "the other side speaks another protocol: federation v2 is usually on port 9001; v1, on port 9000, is \
                  spoken with peers that have protocol = \"v1\""
@@ -128,7 +152,14 @@ impl Hindrance {
     pub const fn is_refusal(self) -> bool {
         matches!(
             self,
-            Self::Trust | Self::Usage | Self::Registration | Self::Clock | Self::Version
+            Self::Trust
+                | Self::Usage
+                | Self::Registration
+                | Self::Revoked
+                | Self::Source
+                | Self::Secret
+                | Self::Clock
+                | Self::Version
         )
     }
 }

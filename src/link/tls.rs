@@ -3,20 +3,22 @@
 //! Configurations are made from a few shared pieces, cheap enough to make one per connection. Do that where the
 //! observer has to know *which* connection it hears about: rustls itself forgets why a certificate was refused.
 
+mod asked;
+mod current;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, ring::default_provider, verify_tls12_signature,
     verify_tls13_signature,
 };
 use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, OtherError,
@@ -24,8 +26,12 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+pub use asked::Asked;
+use asked::Asking;
+use current::Current;
+
 use crate::pki::trust::{judge_client, judge_server};
-use crate::pki::{Doubt, Fingerprint, Identity, Moment, Refusal, Roster, TrustRule};
+use crate::pki::{Doubt, Fingerprint, Identity, Moment, Refusal, Revocations, Roster, TrustRule};
 
 /// The only protocol of federation v2 (protocol reference 1.3).
 pub const FEDERATION_ALPN: &[u8] = b"h2";
@@ -62,7 +68,7 @@ pub fn unobserved() -> Observer {
 /// Our identity, ready to sign. Clones share it.
 #[derive(Clone)]
 pub struct Credentials {
-    resolver: Arc<SingleCertAndKey>,
+    resolver: Arc<Current>,
     provider: Arc<CryptoProvider>,
     moments: Option<Moments>,
 }
@@ -81,10 +87,31 @@ impl Credentials {
         let key =
             CertifiedKey::from_der(identity.chain.clone(), identity.key.clone_key(), &provider)?;
         Ok(Self {
-            resolver: Arc::new(SingleCertAndKey::from(key)),
+            resolver: Arc::new(Current::new(key)),
             provider,
             moments: None,
         })
+    }
+
+    /// Shows another identity from now on, in every handshake of these credentials and their clones.
+    ///
+    /// # Errors
+    /// As [`Credentials::new`]; the old one then stays.
+    pub fn renew(&self, identity: &Identity) -> Result<(), Error> {
+        let (chain, key) = (identity.chain.clone(), identity.key.clone_key());
+        self.resolver
+            .replace(CertifiedKey::from_der(chain, key, &self.provider)?);
+        Ok(())
+    }
+
+    /// What is shown, and what is signed with.
+    pub fn key(&self) -> Arc<CertifiedKey> {
+        self.resolver.get()
+    }
+
+    /// SHA-256 of the leaf that is shown.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.resolver.fingerprint()
     }
 
     /// Judges the neighbours' dates by this clock instead of the system's.
@@ -153,40 +180,9 @@ pub fn legacy_client(
     let mut config = client(credentials, Admission::One(rule), observer, VERSIONS)?;
     config.alpn_protocols.clear();
     let asked = Asked::default();
-    config.client_auth_cert_resolver = Arc::new(Asking {
-        inner: credentials.resolver.clone(),
-        asked: asked.clone(),
-    });
+    let asking = Asking::new(credentials.resolver.clone(), asked.clone());
+    config.client_auth_cert_resolver = Arc::new(asking);
     Ok((Arc::new(config), asked))
-}
-
-/// Whether a peer asked for our certificate. Clones share it; a configuration dials one connection at a time.
-#[derive(Debug, Clone, Default)]
-pub struct Asked(Arc<AtomicBool>);
-
-impl Asked {
-    /// Whether the peer of the last handshake did; asked once per handshake.
-    pub fn take(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
-    }
-}
-
-/// Our certificate, and whether it was asked for.
-#[derive(Debug)]
-struct Asking {
-    inner: Arc<SingleCertAndKey>,
-    asked: Asked,
-}
-
-impl ResolvesClientCert for Asking {
-    fn resolve(&self, hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.asked.0.store(true, Ordering::Relaxed);
-        ResolvesClientCert::resolve(&*self.inner, hints, schemes)
-    }
-
-    fn has_certs(&self) -> bool {
-        true
-    }
 }
 
 /// For the `clients_tls` listener: admits whoever holds a certificate of these CAs.
@@ -195,10 +191,11 @@ impl ResolvesClientCert for Asking {
 /// Only when the crypto provider lacks what TLS needs.
 pub fn clients_server(
     credentials: &Credentials,
-    authorities: Vec<CertificateDer<'static>>,
+    (authorities, revocations): (Vec<CertificateDer<'static>>, Revocations),
     observer: Observer,
 ) -> Result<Arc<ServerConfig>, Error> {
-    server(credentials, Admission::Clients(authorities), observer).map(Arc::new)
+    let admission = Admission::Clients(authorities, revocations);
+    server(credentials, admission, observer).map(Arc::new)
 }
 
 /// For the HTTPS API: whoever comes is let in, and may show a certificate; whose it is is judged afterwards. HTTP/2
@@ -309,7 +306,7 @@ fn server(
 enum Admission {
     Federates(Roster),
     One(TrustRule),
-    Clients(Vec<CertificateDer<'static>>),
+    Clients(Vec<CertificateDer<'static>>, Revocations),
     Login(Vec<CertificateDer<'static>>, Option<Fingerprint>),
     Visitors(Vec<DistinguishedName>),
 }
@@ -351,7 +348,9 @@ impl Judge {
             Admission::One(rule) => rule
                 .judge(&chain, moment)
                 .map(|doubt| (rule.peer.clone(), doubt)),
-            Admission::Clients(authorities) => judge_client(&chain, authorities, moment),
+            Admission::Clients(authorities, revocations) => {
+                judge_client(&chain, (authorities, revocations), moment)
+            }
             Admission::Login(authorities, fingerprint) => {
                 judge_server(&chain, authorities, *fingerprint, moment)
                     .map(|doubt| (String::new(), doubt))
@@ -380,7 +379,7 @@ impl fmt::Debug for Judge {
         f.write_str(match self.admission {
             Admission::Federates(_) => "Judge(federates)",
             Admission::One(_) => "Judge(one federate)",
-            Admission::Clients(_) => "Judge(clients)",
+            Admission::Clients(..) => "Judge(clients)",
             Admission::Login(..) => "Judge(a server)",
             Admission::Visitors(_) => "Judge(visitors)",
         })
@@ -480,6 +479,7 @@ fn error(refusal: Refusal) -> Error {
         Refusal::Expired => CertificateError::Expired.into(),
         Refusal::NotYetValid => CertificateError::NotValidYet.into(),
         Refusal::UnknownCa => CertificateError::UnknownIssuer.into(),
+        Refusal::Revoked => CertificateError::Revoked.into(),
         Refusal::Unregistered => CertificateError::ApplicationVerificationFailure.into(),
         // certificate_unknown (46), with the refusal inside.
         refusal => CertificateError::Other(OtherError(Arc::new(refusal))).into(),

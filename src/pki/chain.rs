@@ -90,7 +90,7 @@ impl ExtendedKeyUsageValidator for AnyUsage {
 }
 
 /// What BoringSSL offers by default and JDK accepts, less Ed25519 (protocol reference 1.3 item 6).
-static ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
+pub(super) static ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
     webpki::ring::ECDSA_P256_SHA256,
     webpki::ring::ECDSA_P256_SHA384,
     webpki::ring::ECDSA_P384_SHA256,

@@ -157,6 +157,7 @@ fn begin(chain: &[CertificateDer<'_>]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pki::Revocations;
     use crate::pki::testing::{Authority, Leaf, NOW, at, rule};
     use crate::pki::trust::{Roster, judge_client};
     use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
@@ -236,11 +237,15 @@ mod tests {
         let ours = [ca.certificate.clone()];
         let past = NOW - 300 * DAY;
         assert_eq!(
-            judge_client(&user.chain[..1], &ours, untrusted(past, past)),
+            judge_client(
+                &user.chain[..1],
+                (&ours, &Revocations::default()),
+                untrusted(past, past)
+            ),
             Ok(("VIPER 1".to_owned(), Some(Doubt::Behind)))
         );
         assert_eq!(
-            judge_client(&user.chain[..1], &ours, at(past)),
+            judge_client(&user.chain[..1], (&ours, &Revocations::default()), at(past)),
             Err(Refusal::NotYetValid)
         );
     }

@@ -54,14 +54,15 @@ impl std::error::Error for NotAFingerprint {}
 impl FromStr for Fingerprint {
     type Err = NotAFingerprint;
 
-    /// Accepts every spelling in use: upper or lower case, colons or none, `SHA256:` or `sha256=` or no prefix.
+    /// Accepts every spelling in use: upper or lower case, colons or none, `SHA256:` or `sha256=` or no prefix, and the
+    /// whole line of `openssl x509 -fingerprint -sha256`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
-        let text = match text.get(..6) {
-            Some(prefix) if prefix.eq_ignore_ascii_case("sha256") => {
-                text[6..].trim_start_matches([':', '='])
-            }
-            _ => text,
+        let text = match without(text, "sha256") {
+            Some(rest) => without(rest.trim_start(), "fingerprint")
+                .unwrap_or(rest)
+                .trim_start_matches([':', '=']),
+            None => text,
         };
         let mut digits = text.bytes().filter(|&byte| byte != b':' && byte != b' ');
         let mut bytes = [0; 32];
@@ -74,6 +75,12 @@ impl FromStr for Fingerprint {
             Some(_) => Err(NotAFingerprint),
         }
     }
+}
+
+/// The text behind a prefix, in any case.
+fn without<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let (begin, rest) = text.split_at_checked(prefix.len())?;
+    begin.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
 fn hex(digit: Option<u8>) -> Result<u8, NotAFingerprint> {
@@ -97,6 +104,12 @@ mod tests {
             fingerprint.colons(),
             format!("SHA256:{}", fingerprint.colons()),
             format!("sha256={}", plain.trim_start_matches("SHA256:")),
+            plain.trim_start_matches("SHA256:").to_owned(),
+            format!("sha256 Fingerprint={}", fingerprint.colons()),
+            format!(
+                "SHA256 Fingerprint={}\n",
+                fingerprint.colons().to_lowercase()
+            ),
         ] {
             assert_eq!(text.parse(), Ok(fingerprint), "{text}");
         }
@@ -108,6 +121,9 @@ mod tests {
             "",
             "SHA256:",
             "AB",
+            "SHA256 Fingerprint=",
+            &format!("SHA1 Fingerprint={}", "AB:".repeat(32)),
+            "ä",
             &"0".repeat(63),
             &"0".repeat(65),
             &"g".repeat(64),

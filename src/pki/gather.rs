@@ -1,4 +1,4 @@
-//! An identity out of whatever somebody put into a folder: PEM and `.p12` files in any number and order.
+//! An identity out of whatever somebody put into a folder: PEM, `.p12` and `.jks` files in any number and order.
 
 use std::fmt;
 
@@ -9,6 +9,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTi
 
 use super::Identity;
 use super::certificate::Facts;
+use super::jks::{self, JksError};
 use super::p12::{Contents, P12Error};
 use super::store::pem_section;
 
@@ -45,6 +46,8 @@ pub struct Gathered {
     keys: Vec<PrivateKeyDer<'static>>,
     /// Names of the files that hold something secret.
     pub secret_files: Vec<String>,
+    /// Names of the files that a password opens which everybody knows.
+    pub known_passwords: Vec<String>,
 }
 
 impl Gathered {
@@ -62,6 +65,9 @@ impl Gathered {
             file: Some(name.to_owned()),
             fault: fault.to_owned(),
         };
+        if jks::is_one(bytes) {
+            return self.add_jks(name, bytes, passwords);
+        }
         if memchr::memmem::find(bytes, b"-----BEGIN ").is_none() {
             return self.add_p12(name, bytes, passwords);
         }
@@ -110,10 +116,17 @@ impl Gathered {
         };
         let usual = USUAL_PASSWORDS.iter().copied();
         let mut given = passwords.iter().map(String::as_str).chain(usual);
+        let mut opened_by = "";
         let contents = given.find_map(|password| match Contents::read(bytes, password) {
             Err(P12Error::Damaged | P12Error::Password) => None,
-            read => Some(read),
+            read => {
+                opened_by = password;
+                Some(read)
+            }
         });
+        if USUAL_PASSWORDS.contains(&opened_by) {
+            self.known_passwords.push(name.to_owned());
+        }
         let contents = contents
             .ok_or_else(|| {
                 wrong(
@@ -134,6 +147,59 @@ impl Gathered {
             }
         }
         self.secret_files.push(name.to_owned());
+        Ok(())
+    }
+
+    fn add_jks(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        passwords: &[String],
+    ) -> Result<(), GatherError> {
+        let wrong = |fault: String| GatherError {
+            file: Some(name.to_owned()),
+            fault,
+        };
+        let usual = USUAL_PASSWORDS.iter().copied();
+        let mut given = passwords.iter().map(String::as_str).chain(usual);
+        let opened = given.find_map(|password| match jks::read(bytes, Some(password)) {
+            Err(JksError::Password) => None,
+            read => Some((password, read)),
+        });
+        let contents = match opened {
+            Some((password, read)) => {
+                if USUAL_PASSWORDS.contains(&password) {
+                    self.known_passwords.push(name.to_owned());
+                }
+                read
+            }
+            // The certificates of a truststore are open to everybody.
+            None => match jks::read(bytes, None) {
+                Ok(unchecked) if unchecked.hidden == 0 => Ok(unchecked),
+                _ => Err(JksError::Password),
+            },
+        };
+        let contents = contents.map_err(|error| match error {
+            JksError::Password => wrong(
+                "is a Java keystore with another password; give its password (`cert import --password-file`, or \
+                 certs/password.txt on a stick)"
+                    .to_owned(),
+            ),
+            error => wrong(error.to_string()),
+        })?;
+        if !contents.keys.is_empty() {
+            self.secret_files.push(name.to_owned());
+        }
+        for key in contents.keys {
+            self.keys
+                .push(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key)));
+        }
+        for certificate in contents.certificates {
+            let certificate = CertificateDer::from(certificate);
+            if Facts::read(&certificate).is_ok() && !self.certificates.contains(&certificate) {
+                self.certificates.push(certificate);
+            }
+        }
         Ok(())
     }
 

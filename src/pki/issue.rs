@@ -12,6 +12,7 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
 use time::OffsetDateTime;
 
 use super::Fingerprint;
+use super::certificate::Facts;
 use crate::clock::keeper::build_ms;
 
 /// What kind of keys the store makes.
@@ -74,14 +75,32 @@ pub(super) fn authority(
         .collect();
     let suffix = format!(" CA {mark}");
     let stem: String = name.chars().take(MAX_NAME - suffix.len()).collect();
-    let mut params = base(&format!("{stem}{suffix}"), AUTHORITY_DAYS, now)?;
-    params.not_before = moment(AUTHORITY_START)?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let certificate = params
+    let certificate = authority_params(&format!("{stem}{suffix}"), now)?
         .self_signed(key)
         .map_err(|_| IssueError::Certificate)?;
     Ok(certificate.der().clone())
+}
+
+fn authority_params(name: &str, now: UnixTime) -> Result<CertificateParams, IssueError> {
+    let mut params = base(name, AUTHORITY_DAYS, now)?;
+    params.not_before = moment(AUTHORITY_START)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
+}
+
+/// A new CA as the one before signs it: whoever trusts that one then trusts the new one.
+pub(super) fn cross(
+    new: &CertificateDer<'_>,
+    new_key: &KeyPair,
+    (old, old_key): (&CertificateDer<'_>, &KeyPair),
+    now: UnixTime,
+) -> Result<CertificateDer<'static>, IssueError> {
+    let facts = Facts::read(new).map_err(|_| IssueError::Certificate)?;
+    let name = facts.common_name.ok_or(IssueError::Certificate)?;
+    let mut params = authority_params(&name, now)?;
+    params.use_authority_key_identifier_extension = true;
+    sign(params, new_key, old, old_key)
 }
 
 /// The certificate we prove ourselves with, in both roles: TAK judges servers with the client check too
@@ -173,11 +192,15 @@ fn base(name: &str, days: u64, now: UnixTime) -> Result<CertificateParams, Issue
     params.not_before = moment(i64::try_from(now - DAY).map_err(|_| IssueError::Certificate)?)?;
     params.not_after =
         moment(i64::try_from(now + days * DAY).map_err(|_| IssueError::Certificate)?)?;
+    params.serial_number = Some(new_serial()?);
+    Ok(params)
+}
+
+fn new_serial() -> Result<SerialNumber, IssueError> {
     let mut serial: [u8; 16] = random()?;
     // Positive and of full length, as RFC 5280 4.1.2.2 wants it.
     serial[0] = serial[0] & 0x7f | 0x40;
-    params.serial_number = Some(SerialNumber::from_slice(&serial));
-    Ok(params)
+    Ok(SerialNumber::from_slice(&serial))
 }
 
 fn sign(
@@ -226,7 +249,6 @@ fn host_name(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pki::certificate::Facts;
 
     fn at(seconds: u64) -> UnixTime {
         UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds))

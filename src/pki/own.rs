@@ -36,9 +36,12 @@ impl Own {
         Ok(Self { identity, store })
     }
 
-    /// The CA certificates by which local clients are judged: ours alone.
+    /// The CA certificates by which local clients are judged: ours alone, and those that it replaced.
     pub fn client_authorities(&self) -> Vec<CertificateDer<'static>> {
-        vec![self.store.authority().clone()]
+        let former = self.store.former();
+        std::iter::once(self.store.authority().clone())
+            .chain(former)
+            .collect()
     }
 
     /// What a client must trust to accept us: everything after our leaf, and our own CA.

@@ -28,6 +28,14 @@ pub enum Refusal {
     BrokenChain,
     /// Signed with an algorithm or key that is too weak or unknown.
     WeakAlgorithm,
+    /// Its CA took it back: it stands in a revocation list.
+    Revoked,
+    /// Its fingerprint is on the deny-list of a registration.
+    Denied,
+    /// It sent no CA certificate with the fingerprint of `ca_pin`, or was not issued by that one.
+    NotThePinnedCa,
+    /// `ca_pin` is the fingerprint of its leaf.
+    PinIsLeaf,
 }
 
 impl Refusal {
@@ -44,6 +52,10 @@ impl Refusal {
         Self::Unregistered,
         Self::BrokenChain,
         Self::WeakAlgorithm,
+        Self::Revoked,
+        Self::Denied,
+        Self::NotThePinnedCa,
+        Self::PinIsLeaf,
     ];
 
     /// One word that scripts may rely on.
@@ -60,6 +72,10 @@ impl Refusal {
             Self::Unregistered => "unregistered",
             Self::BrokenChain => "broken_chain",
             Self::WeakAlgorithm => "weak_algorithm",
+            Self::Revoked => "revoked",
+            Self::Denied => "denied",
+            Self::NotThePinnedCa => "not_the_pinned_ca",
+            Self::PinIsLeaf => "pin_is_leaf",
         }
     }
 }
@@ -99,6 +115,20 @@ impl fmt::Display for Refusal {
             Self::WeakAlgorithm => {
                 "its certificate is signed with a weak or unknown algorithm: use ECDSA P-256/P-384 or RSA of at \
                  least 2048 bits, with SHA-256 or better"
+            }
+            Self::Revoked => {
+                "its certificate was revoked by its CA: issue a new one there; `cert crl` shows the list that says so"
+            }
+            Self::Denied => {
+                "its certificate is on the deny-list: take it out of `denied_fingerprints` if it may come in again"
+            }
+            Self::NotThePinnedCa => {
+                "it did not send the CA certificate of `ca_pin`, or another CA issued its certificate: compare with \
+                 `openssl x509 -noout -fingerprint -sha256` over the CA's file there"
+            }
+            Self::PinIsLeaf => {
+                "`ca_pin` is the fingerprint of its own certificate, not of its CA: write it as `fingerprint`, or pin \
+                 the CA"
             }
         })
     }

@@ -19,12 +19,16 @@ use super::identity::{Flaw, IdentityError, read_chain, read_key};
 use super::issue::{self, IssueError, KeyAlgorithm};
 use super::{Fingerprint, Identity, files};
 
+pub mod renew;
+pub mod revoke;
+
 /// The store, open.
 #[derive(Debug)]
 pub struct Store {
     directory: PathBuf,
     identity: Identity,
     authority: CertificateDer<'static>,
+    stamp: renew::Stamp,
 }
 
 const AUTHORITY_CERTIFICATE: &str = "ca.pem";
@@ -54,6 +58,7 @@ impl Store {
         let lock_file = directory.join(LOCK);
         let _lock = files::lock(&lock_file).map_err(|error| io_error(&lock_file, &error))?;
         let files = Files { directory };
+        files.finish_switch()?;
         for key in [AUTHORITY_KEY, NODE_KEY] {
             files.protect(key)?;
         }
@@ -68,6 +73,7 @@ impl Store {
             Err(flaw) => return Err(files.flawed(NODE_CERTIFICATE, flaw)),
         }
         Ok(Self {
+            stamp: files.stamp(),
             directory: files.directory,
             identity,
             authority,
@@ -114,6 +120,7 @@ impl Store {
         let authority_key = files.authority_key(&self.authority)?;
         let key = issue::generate_key(issue::algorithm_of(&authority_key))?;
         let leaf = issue::client_leaf(callsign, &key, &self.authority, &authority_key, now)?;
+        self.note_issued(&leaf, now)?;
         Ok(Identity {
             chain: vec![leaf, self.authority.clone()],
             key: pkcs8(&key),
@@ -137,6 +144,10 @@ pub enum PkiError {
     Issue(IssueError),
     /// A name that no certificate can carry.
     Name,
+    /// Our own revocation list cannot be read.
+    List(PathBuf),
+    /// It can hold no more.
+    ListFull(PathBuf),
 }
 
 impl PkiError {
@@ -173,6 +184,17 @@ impl fmt::Display for PkiError {
             Self::Issue(IssueError::Key) => f.write_str("no key could be made"),
             Self::Issue(IssueError::Certificate) => f.write_str(
                 "no certificate could be made: the CA certificate or the name is unusable",
+            ),
+            Self::List(path) => write!(
+                f,
+                "{} is damaged, and what it revokes would be lost: restore it from a backup, or move it away to begin \
+                 anew",
+                path.display()
+            ),
+            Self::ListFull(path) => write!(
+                f,
+                "{} holds as many certificates as a list may: make a new CA (`tombolo cert renew --ca`)",
+                path.display()
             ),
             Self::Name => f.write_str(
                 "a name in a certificate has 1 to 64 characters and no control character",

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SerialNumber,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use time::OffsetDateTime;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{Fingerprint, Identity, TrustRule};
 
@@ -95,6 +97,31 @@ impl Authority {
     }
 }
 
+impl Authority {
+    /// A revocation list, DER, due at that moment.
+    pub(crate) fn revoke(&self, leaves: &[&Identity], due: i64) -> Vec<u8> {
+        let moment = |seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+        let revoked = leaves.iter().map(|leaf| {
+            let (_, parsed) = X509Certificate::from_der(&leaf.chain[0]).unwrap();
+            RevokedCertParams {
+                serial_number: SerialNumber::from_slice(parsed.raw_serial()),
+                revocation_time: moment(NOW),
+                reason_code: None,
+                invalidity_date: None,
+            }
+        });
+        let list = CertificateRevocationListParams {
+            this_update: moment(due - 10),
+            next_update: moment(due),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().der().to_vec()
+    }
+}
+
 /// A registration.
 pub(crate) fn rule(
     peer: &str,
@@ -107,8 +134,11 @@ pub(crate) fn rule(
             .map(|authority| authority.certificate.clone())
             .into_iter()
             .collect(),
-        fingerprint: leaf.map(|identity| Fingerprint::of(&identity.chain[0])),
-        leaf_alone: false,
+        fingerprints: leaf
+            .map(|identity| Fingerprint::of(&identity.chain[0]))
+            .into_iter()
+            .collect(),
+        ..TrustRule::default()
     }
 }
 

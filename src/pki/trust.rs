@@ -6,17 +6,28 @@ use rustls_pki_types::CertificateDer;
 
 use super::certificate::Facts;
 use super::dates::{self, Doubt, Moment};
+use super::revocations::Revocations;
+use super::successors::Successors;
 use super::{Fingerprint, Refusal, chain};
 
 /// How one peer is known: by its CA, by its leaf, or by both (then both must hold).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TrustRule {
     /// The peer's name in the configuration.
     pub peer: String,
     /// Its CA certificates; empty = not known by CA.
     pub authorities: Vec<CertificateDer<'static>>,
-    /// Its leaf.
-    pub fingerprint: Option<Fingerprint>,
+    /// The fingerprint of its CA. Beside `authorities` only those of that fingerprint count; without them the CA must
+    /// come with the leaf.
+    pub ca_pin: Option<Fingerprint>,
+    /// Its leaves, any of which will do; empty = not known by leaf.
+    pub fingerprints: Vec<Fingerprint>,
+    /// Leaves that nobody may show.
+    pub denied: Vec<Fingerprint>,
+    /// What the CAs took back; all rules of a box share it.
+    pub revocations: Revocations,
+    /// What peers said that they will show next.
+    pub successors: Successors,
     /// The fingerprint is all that is asked, and the dates: no issuer need come with the leaf, nor names or usages be
     /// right.
     pub leaf_alone: bool,
@@ -33,6 +44,7 @@ impl TrustRule {
         chain: &[CertificateDer<'_>],
         now: impl Into<Moment>,
     ) -> Result<Option<Doubt>, Refusal> {
+        taken_back(std::slice::from_ref(self), chain)?;
         match self.leaf_alone {
             true => self.admit_leaf(chain, now.into()),
             false => {
@@ -61,7 +73,7 @@ impl TrustRule {
         let [leaf, issuer, ..] = chain else {
             return Err(Refusal::OneCertificate);
         };
-        if self.authorities.is_empty() {
+        let Some(authorities) = self.authorities_in(chain)? else {
             if !self.pins(leaf) {
                 return Err(Refusal::Unregistered);
             }
@@ -69,17 +81,56 @@ impl TrustRule {
                 Err(Refusal::UnknownCa) => Err(Refusal::BrokenChain),
                 outcome => outcome,
             };
+        };
+        let doubt = match dates::verify(chain, &authorities, now, self.pins(leaf)) {
+            Err(Refusal::UnknownCa) if self.ca_pin.is_some() => Err(Refusal::NotThePinnedCa),
+            outcome => outcome,
+        }?;
+        match self.fingerprints.is_empty() || self.pins(leaf) {
+            true => Ok(doubt),
+            false => Err(Refusal::Unregistered),
         }
-        let doubt = dates::verify(chain, &self.authorities, now, self.pins(leaf))?;
-        match self.fingerprint {
-            Some(_) if !self.pins(leaf) => Err(Refusal::Unregistered),
-            _ => Ok(doubt),
+    }
+
+    /// The CAs by which a chain is judged; none where the leaf's fingerprint is all that is known.
+    fn authorities_in(
+        &self,
+        chain: &[CertificateDer<'_>],
+    ) -> Result<Option<Vec<CertificateDer<'static>>>, Refusal> {
+        let Some(pin) = self.ca_pin else {
+            return Ok((!self.authorities.is_empty()).then(|| self.authorities.clone()));
+        };
+        let is_pinned = |certificate: &&CertificateDer<'_>| Fingerprint::of(certificate) == pin;
+        let found = match self.authorities.is_empty() {
+            false => self.authorities.iter().find(is_pinned).cloned(),
+            true => {
+                let (leaf, issuers) = chain.split_first().ok_or(Refusal::NoCertificate)?;
+                if is_pinned(&leaf) {
+                    return Err(Refusal::PinIsLeaf);
+                }
+                let is_authority = |certificate: &&CertificateDer<'_>| {
+                    is_pinned(certificate)
+                        && Facts::read(certificate).is_ok_and(|facts| facts.authority)
+                };
+                let found = issuers.iter().find(is_authority);
+                found.map(|found| found.clone().into_owned())
+            }
+        };
+        match found {
+            Some(found) => Ok(Some(vec![found])),
+            None => Err(Refusal::NotThePinnedCa),
         }
     }
 
     /// Whether one of its CAs signed the leaf, whatever else is wrong with it.
     fn signed(&self, chain: &[CertificateDer<'_>], now: Moment) -> bool {
-        let judged = chain::verify(chain, &self.authorities, now.now);
+        let authorities = match self.authorities_in(chain) {
+            Ok(Some(authorities)) => authorities,
+            // It is known as well as can be, in the wrong place.
+            Err(Refusal::PinIsLeaf) => return true,
+            _ => return false,
+        };
+        let judged = chain::verify(chain, &authorities, now.now);
         matches!(
             judged,
             Ok(()) | Err(Refusal::Expired | Refusal::NotYetValid | Refusal::NoClientAuth)
@@ -87,7 +138,17 @@ impl TrustRule {
     }
 
     fn pins(&self, leaf: &CertificateDer<'_>) -> bool {
-        self.fingerprint == Some(Fingerprint::of(leaf))
+        if self.fingerprints.is_empty() {
+            return false;
+        }
+        let leaf = Fingerprint::of(leaf);
+        let (registered, denied) = (&self.fingerprints, &self.denied);
+        registered.contains(&leaf) || self.successors.follow(&self.peer, leaf, registered, denied)
+    }
+
+    /// Known by no CA, only by its leaf.
+    fn is_by_leaf_only(&self) -> bool {
+        self.authorities.is_empty() && self.ca_pin.is_none()
     }
 }
 
@@ -144,6 +205,7 @@ impl Roster {
     ) -> Result<(String, Option<Doubt>), Refusal> {
         let now = now.into();
         let rules = self.rules();
+        taken_back(&rules, chain)?;
         let alone = |rule: &&TrustRule| {
             rule.leaf_alone && chain.first().is_some_and(|leaf| rule.pins(leaf))
         };
@@ -166,7 +228,7 @@ impl Roster {
             return Err(refusal);
         }
         let (pinned, open): (Vec<_>, Vec<_>) =
-            rules.iter().partition(|rule| rule.fingerprint.is_some());
+            rules.iter().partition(|rule| !rule.fingerprints.is_empty());
         for rule in open {
             match rule.admit(chain, now) {
                 Ok(doubt) => return Ok((rule.peer.clone(), doubt)),
@@ -178,13 +240,16 @@ impl Roster {
             refusals.extend(
                 rule.admit(chain, now)
                     .err()
-                    .filter(|_| !rule.authorities.is_empty()),
+                    .filter(|_| !rule.is_by_leaf_only()),
             );
         }
-        let known_by_leaf_only =
-            !pinned.is_empty() && rules.iter().all(|rule| rule.authorities.is_empty());
-        let flaw =
-            |refusal: &Refusal| !matches!(refusal, Refusal::UnknownCa | Refusal::Unregistered);
+        let known_by_leaf_only = !pinned.is_empty() && rules.iter().all(TrustRule::is_by_leaf_only);
+        let flaw = |refusal: &Refusal| {
+            !matches!(
+                refusal,
+                Refusal::UnknownCa | Refusal::NotThePinnedCa | Refusal::Unregistered
+            )
+        };
         Err(refusals
             .iter()
             .copied()
@@ -194,6 +259,10 @@ impl Roster {
                     .iter()
                     .copied()
                     .find(|refusal| *refusal == Refusal::Unregistered)
+            })
+            .or_else(|| {
+                let mut refusals = refusals.iter().copied();
+                refusals.find(|refusal| *refusal == Refusal::NotThePinnedCa)
             })
             .unwrap_or(if known_by_leaf_only {
                 Refusal::Unregistered
@@ -226,10 +295,13 @@ impl Roster {
 /// The first thing that is wrong with the chain.
 pub fn judge_client(
     chain: &[CertificateDer<'_>],
-    authorities: &[CertificateDer<'_>],
+    (authorities, revocations): (&[CertificateDer<'_>], &Revocations),
     now: impl Into<Moment>,
 ) -> Result<(String, Option<Doubt>), Refusal> {
     let leaf = chain.first().ok_or(Refusal::NoCertificate)?;
+    if revocations.revokes(chain) {
+        return Err(Refusal::Revoked);
+    }
     let facts = Facts::read(leaf).map_err(|_| Refusal::BadCertificate)?;
     // We issued it, so it was that time once, whatever our clock says now.
     let doubt = dates::verify(chain, authorities, now.into(), true)?;
@@ -260,6 +332,22 @@ pub fn judge_server(
     match pinned {
         Some(false) => Err(Refusal::Unregistered),
         _ => Ok(doubt),
+    }
+}
+
+/// What somebody said no to, whatever else is right with it. A deny-list holds for all: its leaf shall not come in under
+/// another peer's name.
+fn taken_back(rules: &[TrustRule], chain: &[CertificateDer<'_>]) -> Result<(), Refusal> {
+    let leaf = chain.first().map(|leaf| Fingerprint::of(leaf));
+    if leaf.is_some_and(|leaf| rules.iter().any(|rule| rule.denied.contains(&leaf))) {
+        return Err(Refusal::Denied);
+    }
+    match rules
+        .first()
+        .is_some_and(|rule| rule.revocations.revokes(chain))
+    {
+        true => Err(Refusal::Revoked),
+        false => Ok(()),
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) fn announce(shared: &Shared, own: &Own, config: &Config, first: Optio
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(name = config.name, "tombolo {version}");
     tracing::info!("federate id {}", shared.federate_id);
-    tracing::info!("certificate {}", shared.fingerprint);
+    tracing::info!("certificate {}", shared.credentials.fingerprint());
     let authority = Fingerprint::of(own.issuer());
     tracing::info!("its CA      {authority}");
     if let Some(address) = bound.clients_tcp {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Shared, filtering, networks};
+use super::{Shared, filtering, networks, trust};
 use crate::api::check::{CheckReport, Step, StepState};
 use crate::api::status::{PeerState, PeerStatus};
 use crate::api::{ErrorCode, Fault, Response, words};
@@ -112,26 +112,24 @@ impl Shared {
             }
             groups => groups.join(", "),
         };
-        let registered = match (&peer.fingerprint, peer.authorities.is_empty()) {
-            (Some(fingerprint), _) => {
-                format!("its certificate is the registered one, {fingerprint}")
-            }
-            (None, _) => "by its CA: any certificate of it is taken".to_owned(),
-        };
-        for (hindrance, words) in [
+        let mut steps = vec![
             (Hindrance::NoNetwork, "there is a way".to_owned()),
             (Hindrance::NameLookup, connected.clone()),
             (Hindrance::Unanswered, connected),
             (Hindrance::Trust, trusted(peer).to_owned()),
             (Hindrance::Usage, used(peer).to_owned()),
-            (Hindrance::Registration, registered),
+            (Hindrance::Registration, trust::registered(peer)),
             (
                 Hindrance::Version,
                 format!("federation {}", peer.protocol.word()),
             ),
             (Hindrance::Groups, groups),
             (Hindrance::Health, health(peer).to_owned()),
-        ] {
+        ];
+        steps.extend(trust::steps(peer, &self.revocations));
+        // As they follow on each other while a connection is made.
+        steps.sort_by_key(|(hindrance, _)| *hindrance);
+        for (hindrance, words) in steps {
             let apart = networks::apart(&self.config(), peer);
             report.add(match apart.filter(|_| hindrance == Hindrance::Groups) {
                 Some(apart) => Step::new(hindrance.word(), StepState::Failed, apart),

@@ -18,6 +18,7 @@ use crate::config::{Config, ConfigError, EditError};
 use crate::files;
 use crate::link::hub::Port;
 use crate::log;
+use crate::pki::Own;
 use crate::route::Verdict;
 use crate::update::request::UpdateRequest;
 use crate::update::{self, UpdateError, install};
@@ -35,7 +36,7 @@ pub(super) struct Desk {
     /// Who may come in over the network.
     access: Access,
     /// What others need to federate with us.
-    pub(super) connection: ConnectionInfo,
+    connection: Mutex<ConnectionInfo>,
 }
 
 impl Desk {
@@ -51,9 +52,22 @@ impl Desk {
             commands,
             machine,
             access,
-            connection,
+            connection: Mutex::new(connection),
             changing: Mutex::default(),
         }
+    }
+
+    /// Our certificate is another one.
+    pub(super) fn renewed(&self, own: &Own, config: &Config) {
+        let port = self.shared.bound.federation_port();
+        let connection = ConnectionInfo::of(own, config, &self.shared.federate_id, port);
+        *self.connection() = connection;
+    }
+
+    pub(super) fn connection(&self) -> MutexGuard<'_, ConnectionInfo> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the configuration again and has it taken over. Runs on a thread that may block.
@@ -311,7 +325,7 @@ impl Control for Desk {
             ),
             Request::FirstPassword => Response::First(self.access.first_password()),
             Request::Pair(pair) => answer(self.pair(pair).map(Response::Pair)),
-            Request::Connection => Response::Connection(Box::new(self.connection.clone())),
+            Request::Connection => Response::Connection(Box::new(self.connection().clone())),
             Request::Packages { after } => answer(
                 (self.shared.packages.there()).and_then(|packages| packages.page(after.as_deref())),
             ),

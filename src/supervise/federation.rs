@@ -1,5 +1,7 @@
 //! The federates as configured, and the links that serve them.
 
+mod uploads;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::budget::LARGE_EVENTS;
 use crate::config::{Config, Limits, Peer, Protocol, Uplink};
-use crate::link::board::{PeerBoard, PeerState};
+use crate::link::board::{Hindrance, PeerBoard, PeerState};
 use crate::link::courier::Courier;
 use crate::link::door::Door;
 use crate::link::fed1;
@@ -20,8 +22,7 @@ use crate::link::fed2::groups::Announced;
 use crate::link::fed2::{self, receipts, standby};
 use crate::link::fed2::{Acceptor, AcceptorSettings, Companions, time_exchange};
 use crate::link::federate::node::MESSAGE_OVERHEAD;
-use crate::link::federate::{Dialler, Identify, Node, PeerSettings, Registry, Timing};
-use crate::link::handshake::Failure;
+use crate::link::federate::{Dialler, Node, PeerSettings, Registry, Timing};
 use crate::link::hub::Hub;
 use crate::link::ingest::Intake;
 use crate::link::meter::Meters;
@@ -29,15 +30,17 @@ use crate::link::nat::Keeper;
 use crate::link::packages::Packages;
 use crate::link::refusals::Refusals;
 use crate::link::route_watch::{Routes, Watching};
-use crate::link::tls::{self, Credentials, Moments, Observer};
-use crate::pki::{Own, Roster, TrustRule};
+use crate::link::tls::{self, Credentials};
+use crate::pki::{Own, Revocations, Roster};
 use crate::route::PeerSpec;
 use crate::route::groups::Groups;
 
 use super::courier;
 use super::filtering;
+use super::renewal::{Renewal, Waiting};
 use super::spool;
 use super::timekeeper::Timekeeper;
+use super::trust::{Trust, identify, tell_refused};
 
 /// All federation of the box.
 #[derive(Debug)]
@@ -46,9 +49,8 @@ pub(super) struct Federation {
     credentials: Credentials,
     /// The CA of our own certificate; peers of the same one are kin.
     issuer: CertificateDer<'static>,
-    /// Fingerprint of our certificate.
-    leaf: String,
-    roster: Roster,
+    trust: Trust,
+    renewal: Renewal,
     /// The enabled peers, as the accepting side looks them up.
     enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>>,
     /// Every configured peer as it was applied last.
@@ -119,7 +121,8 @@ impl Federation {
             packages: Packages::default(),
             timing,
         });
-        let echo = EchoDesk::open(Arc::clone(&node), &own.identity)?;
+        let credentials = Credentials::new(&own.identity)?.judging_at(clock.moments());
+        let echo = EchoDesk::open(Arc::clone(&node), credentials.clone());
         tokio::spawn(echo.clone().run());
         (node.companions).allow_packing(usize::from(config.limits.compressed_links));
         time_exchange::register(&node.companions, node.hub.clone(), node.keeper.clone());
@@ -128,26 +131,29 @@ impl Federation {
         let watching = node.routes.watch().map_err(|error| {
             tracing::warn!(%error, "changes of routes are not heard of: links come back when their pauses are over");
         });
-        let credentials = Credentials::new(&own.identity)?.judging_at(clock.moments());
-        let leaf = own.identity.fingerprint().to_string();
-        let roster = Roster::default();
+        let trust = Trust::new(own);
+        let renewal = Renewal::register(&node.companions, &node.board, &trust.successors);
         let enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>> = Arc::default();
         let door = Door::default();
         let observer = clock.telling(tell_refused(&node));
         let acceptor = Acceptor::new(AcceptorSettings {
             node: Arc::clone(&node),
-            tls: tls::federation_server(&credentials, roster.clone(), observer)?,
-            identify: identify(roster.clone(), Arc::clone(&enabled), clock.moments()),
+            tls: tls::federation_server(&credentials, trust.roster.clone(), observer)?,
+            identify: identify(trust.roster.clone(), Arc::clone(&enabled), clock.moments()),
             door: door.clone(),
             refusals,
-            leaf: leaf.clone(),
+            leaf: {
+                let credentials = credentials.clone();
+                Arc::new(move || credentials.fingerprint().to_string())
+            },
+            allow: config.listen.federation_allow.clone(),
         });
         Ok(Self {
             node,
             issuer: own.issuer().clone(),
             credentials,
-            leaf,
-            roster,
+            trust,
+            renewal,
             enabled,
             applied: BTreeMap::new(),
             diallers: BTreeMap::new(),
@@ -222,7 +228,7 @@ impl Federation {
 
     /// Whose certificates are registered.
     pub(super) fn roster(&self) -> Roster {
-        self.roster.clone()
+        self.trust.roster.clone()
     }
 
     /// The door, which the local clients share.
@@ -251,7 +257,7 @@ impl Federation {
             .collect();
         // Trust first: from here on no handshake succeeds that the new configuration does not allow.
         let enabled = || wanted.values().filter(|peer| peer.enabled);
-        self.roster.replace(enabled().map(rule).collect());
+        self.trust.set(enabled());
         *self.enabled.lock().unwrap_or_else(PoisonError::into_inner) = enabled()
             .map(|peer| (peer.name.clone(), PeerSettings::of(peer, &config.uplinks)))
             .collect();
@@ -329,6 +335,65 @@ impl Federation {
         }
     }
 
+    /// Once a second: cuts whoever has shown a certificate that was revoked meanwhile. It is refused from then on.
+    pub(super) fn look(&mut self) {
+        if !self.trust.look() {
+            return;
+        }
+        let is_revoked = |name: &String| {
+            let leaf = self.node.board.leaf(name);
+            leaf.is_some_and(|leaf| {
+                let leaf = CertificateDer::from(&*leaf);
+                self.trust.revocations.revokes(std::slice::from_ref(&leaf))
+            })
+        };
+        let names = self.applied.values().filter(|peer| peer.enabled);
+        let names = names.map(|peer| peer.name.clone()).filter(is_revoked);
+        let revoked: Vec<String> = names.collect();
+        for name in revoked {
+            self.cut(&name, "its certificate was revoked");
+            self.node.board.set_hindrance(&name, Hindrance::Revoked);
+        }
+        self.start();
+    }
+
+    /// Once a second: whether our next certificate is to be shown from now on.
+    pub(super) fn is_renewed(&mut self, own: &Own) -> bool {
+        let peers = self.applied.values().filter(|peer| peer.enabled);
+        let peers = peers.map(|peer| peer.name.as_str());
+        match self.renewal.look(own, peers) {
+            Ok(now) => now.is_some(),
+            Err(error) => {
+                tracing::error!("the next certificate cannot be used: {error}");
+                false
+            }
+        }
+    }
+
+    /// For whom our next certificate waits.
+    pub(super) fn waiting(&self) -> Waiting {
+        self.renewal.waiting()
+    }
+
+    /// Shows another certificate from now on; every link comes back with it.
+    pub(super) fn renew(&mut self, own: &Own) -> Result<(), rustls::Error> {
+        self.credentials.renew(&own.identity)?;
+        self.renewal.done();
+        self.trust.renewed(own);
+        self.issuer = own.issuer().clone();
+        let names: Vec<String> = self.applied.keys().cloned().collect();
+        for name in names {
+            self.cut(&name, "our certificate was renewed");
+        }
+        self.start();
+        Ok(())
+    }
+
+    /// What was taken back, for those who judge local clients.
+    pub(super) fn revocations(&self) -> Revocations {
+        self.trust.revocations.clone()
+    }
+
     fn cut(&mut self, name: &str, why: &str) {
         // Dropping the dialler ends its connection at once.
         self.diallers.remove(name);
@@ -378,15 +443,17 @@ impl Federation {
         );
         Ok(match peer.protocol {
             Protocol::V2 => {
-                let tls = tls::federation_client(&self.credentials, rule(peer), observer)?;
+                let tls =
+                    tls::federation_client(&self.credentials, self.trust.rule(peer), observer)?;
                 fed2::dial(node, settings, tls)
             }
             Protocol::V1 => {
-                let (tls, asked) = tls::legacy_client(&self.credentials, rule(peer), observer)?;
+                let (tls, asked) =
+                    tls::legacy_client(&self.credentials, self.trust.rule(peer), observer)?;
                 let ours = fed1::dialler::Ours {
                     tls,
                     asked: (!peer.legacy_no_client_certificate).then_some(asked),
-                    leaf: self.leaf.clone(),
+                    leaf: self.credentials.fingerprint().to_string(),
                 };
                 fed1::dial(node, settings, ours)
             }
@@ -399,33 +466,6 @@ fn companions() -> Companions {
     let companions = Companions::default();
     companions.offer(Feature::Quiet);
     companions
-}
-
-/// Writes why we refused a peer that dials us where its operator's colleague looks first: at the peer's state.
-fn tell_refused(node: &Node) -> Observer {
-    let (board, registry, hub) = (node.board.clone(), node.registry.clone(), node.hub.clone());
-    Arc::new(move |judgement| {
-        let (Err(refusal), Some(peer)) = (judgement.outcome, judgement.suspect) else {
-            return;
-        };
-        let waits = board
-            .status(&peer)
-            .is_some_and(|known| known.state == PeerState::Waiting);
-        if waits && !registry.is_live(&peer) {
-            board.set_hindrance(&peer, Failure::Refused(refusal).hindrance());
-            let words = format!("we refused it: {refusal}");
-            board.set(&peer, PeerState::Waiting, words, hub.now().wall_ms);
-        }
-    })
-}
-
-fn rule(peer: &Peer) -> TrustRule {
-    TrustRule {
-        peer: peer.name.clone(),
-        authorities: peer.authorities.clone(),
-        fingerprint: peer.fingerprint,
-        leaf_alone: peer.legacy_no_client_certificate,
-    }
 }
 
 /// Directions, filters, groups and clocks are the router's business; the connection may stay.
@@ -444,19 +484,3 @@ fn only_directions_changed(old: &Peer, new: &Peer) -> bool {
     };
     aligned == *new
 }
-
-fn identify(
-    roster: Roster,
-    enabled: Arc<Mutex<BTreeMap<String, PeerSettings>>>,
-    moments: Moments,
-) -> Identify {
-    Arc::new(move |chain: &[CertificateDer<'static>]| {
-        let name = roster.identify(chain, moments()).ok()?;
-        let enabled = enabled.lock().unwrap_or_else(PoisonError::into_inner);
-        enabled.get(&name).cloned()
-    })
-}
-
-#[cfg(test)]
-mod tests;
-mod uploads;

@@ -18,7 +18,7 @@ use crate::api::status::ListenStatus;
 use crate::config::{Config, Limits};
 use crate::link::clients::{self, ClientBounds, Security};
 use crate::link::refusals::Refusals;
-use crate::link::tls::{self, Credentials};
+use crate::link::tls;
 use crate::pki::Own;
 use crate::route::Network;
 
@@ -151,6 +151,7 @@ impl Listeners {
             handshake: Duration::from_secs(limits.handshake_seconds.into()),
             refusals: refusals.clone(),
             network: Network::LOCAL,
+            revocations: federation.revocations(),
         };
         let mut tasks = Vec::new();
         let mut serve = |listener, security, network| {
@@ -175,9 +176,9 @@ impl Listeners {
         }
         if !mutual.is_empty() {
             let clock = federation.clock();
-            let credentials = Credentials::new(&own.identity)?.judging_at(clock.moments());
             let observer = clock.telling(tls::unobserved());
-            let tls = tls::clients_server(&credentials, own.client_authorities(), observer)?;
+            let known = (own.client_authorities(), federation.revocations());
+            let tls = tls::clients_server(&federation.credentials(), known, observer)?;
             let acceptor = TlsAcceptor::from(tls);
             for (listener, network) in mutual {
                 serve(listener, Security::Tls(acceptor.clone()), network);

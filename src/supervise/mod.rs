@@ -17,6 +17,7 @@ mod networks;
 mod packages;
 mod pairing;
 mod rates;
+mod renewal;
 mod report;
 pub mod safe;
 mod server_report;
@@ -25,6 +26,7 @@ mod signals;
 mod spool;
 mod takeover;
 mod timekeeper;
+mod trust;
 mod watch;
 mod web;
 mod why;
@@ -52,7 +54,7 @@ use crate::link::nat::Keeper;
 use crate::link::refusals::Refusals;
 use crate::link::tls::Credentials;
 use crate::pki::store::PkiError;
-use crate::pki::{Fingerprint, KeyAlgorithm, Own};
+use crate::pki::{KeyAlgorithm, Own, Revocations};
 use crate::route::{LinkSpec, Router, Settings};
 use crate::state::{NodeState, Origin};
 use crate::system::{BootLog, Manager, Vitals};
@@ -68,6 +70,7 @@ use machine::Machine;
 use meshes::Meshes;
 use pairing::Pairing;
 use rates::Rates;
+use renewal::Waiting;
 use safe::Safe;
 use servers::Servers;
 use signals::Signals;
@@ -135,7 +138,12 @@ struct Shared {
     pairing: Pairing,
     shown: Shown,
     federate_id: String,
-    fingerprint: Fingerprint,
+    /// What we prove ourselves with.
+    credentials: Credentials,
+    /// Certificates that were taken back.
+    revocations: Revocations,
+    /// For whom our next certificate waits.
+    waiting: Waiting,
     bound: api::status::ListenStatus,
     /// Of each local network, its plain listener and its TLS listener.
     bound_in_networks: Vec<[Option<SocketAddr>; 2]>,
@@ -200,7 +208,8 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     }
     let access = Access::open(&state).map_err(StartError::State)?;
     let clock = Timekeeper::start(&state, &root);
-    let own = open_identity(&state, &config, safe.is_some(), &clock).map_err(StartError::Pki)?;
+    let mut own =
+        open_identity(&state, &config, safe.is_some(), &clock).map_err(StartError::Pki)?;
     let federate_id = node.federate_id_hex();
     let settings = Settings::of(&config.limits, federate_id.clone(), seed()?);
     let hub = Hub::new(Router::new(settings), clock.clock());
@@ -281,7 +290,9 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         ),
         shown: Shown::default(),
         federate_id,
-        fingerprint: own.identity.fingerprint(),
+        credentials: federation.credentials(),
+        revocations: federation.revocations(),
+        waiting: federation.waiting(),
         bound,
         bound_in_networks,
         packages: kept,
@@ -351,6 +362,12 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
                 shared.black_box.beat(shared.hub.now());
                 shared.clock.look(&shared.hub);
                 watch.look(&shared);
+                federation.look();
+                if federation.is_renewed(&own)
+                    && let Some(renewed) = shared.renew(&own, &mut federation, &state, &desk)
+                {
+                    own = renewed;
+                }
                 machine.look(&shared);
                 if let Some(packages) = shared.packages.as_ref() {
                     packages.look(&shared);

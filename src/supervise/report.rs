@@ -2,6 +2,7 @@
 
 use std::sync::PoisonError;
 
+use super::renewal::ending;
 use super::safe::Safe;
 use super::{Shared, filtering, networks};
 use crate::api::line::LineStatus;
@@ -11,11 +12,13 @@ use crate::api::status::{
     Crossing, LocalStatus, MemoryStatus, NodeStatus, PeerClock, PeerState, PeerStatus, PowerStatus,
     Proven, Status, StorageStatus, UplinkStatus, counts, time,
 };
+use crate::api::trust::{ListStatus, TrustStatus};
 use crate::clock::skew::Offset;
 use crate::config::Peer;
 use crate::counters::Counters;
 use crate::link::courier::Courier;
 use crate::link::hindrance::Hindrance;
+use crate::pki::certificate::{Facts, stamp};
 
 impl Shared {
     /// Everything that `status` shows.
@@ -41,7 +44,7 @@ impl Shared {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 federate_id: self.federate_id.clone(),
                 uptime_seconds: now.mono_ms / 1000,
-                fingerprint: self.fingerprint.to_string(),
+                fingerprint: self.credentials.fingerprint().to_string(),
                 state: match &self.safe {
                     _ if *self.stop.borrow() => "draining",
                     Some(_) => "safe",
@@ -83,6 +86,7 @@ impl Shared {
             storage: StorageStatus::from(&vitals.storage),
             power: PowerStatus::from(vitals.power),
             carriage: (self.courier.as_ref().map(Courier::carriage)).unwrap_or_default(),
+            trust: self.trust(),
             packages: self.packages.status(),
         }
     }
@@ -93,6 +97,26 @@ impl Shared {
     }
 
     /// How one peer's link stands.
+    /// Our certificate and the revocation lists.
+    fn trust(&self) -> TrustStatus {
+        let now = self.hub.now().wall_ms.div_euclid(1000);
+        let (next, waits_for) = self.waiting.get();
+        let shown = self.credentials.key();
+        let leaf = shown.cert.first();
+        let facts = leaf.and_then(|leaf| Facts::read(leaf).ok());
+        TrustStatus {
+            valid_until: facts
+                .map(|facts| stamp(facts.not_after))
+                .unwrap_or_default(),
+            warning: leaf.and_then(ending).unwrap_or_default(),
+            next: next.map(|next| next.to_string()),
+            waits_for,
+            lists: (self.revocations.standing().iter())
+                .map(|standing| ListStatus::of(standing, now))
+                .collect(),
+        }
+    }
+
     pub(super) fn peer_status(&self, peer: &Peer) -> PeerStatus {
         let (now, counters) = self.hub.with(|router, now| {
             let counters = router.peer_counters(&peer.name).cloned();

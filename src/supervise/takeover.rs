@@ -1,14 +1,17 @@
 //! A new configuration becomes the one in use.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::desk::Desk;
 use super::federation::Federation;
 use super::meshes::Meshes;
 use super::servers::Servers;
-use super::{Shared, networks, packages};
+use super::{Shared, networks, open_identity, packages};
 use crate::config::Config;
+use crate::pki::Own;
 
 /// A configuration to take over, and whom to tell when that is done.
 #[derive(Debug)]
@@ -22,6 +25,42 @@ pub(super) struct Order {
 pub(super) struct Taken {
     pub(super) words: String,
     pub(super) restarts: bool,
+}
+
+impl Shared {
+    /// Shows our next certificate from now on; gives what we prove ourselves with then.
+    pub(super) fn renew(
+        self: &Arc<Self>,
+        own: &Own,
+        federation: &mut Federation,
+        state: &Path,
+        desk: &Desk,
+    ) -> Option<Own> {
+        let config = self.config();
+        let opened = (own.store.switch())
+            .and_then(|()| open_identity(state, &config, self.safe.is_some(), &self.clock));
+        let renewed = match opened {
+            Ok(renewed) => renewed,
+            Err(error) => {
+                tracing::error!("the next certificate cannot be shown: {error}");
+                return None;
+            }
+        };
+        if let Err(error) = federation.renew(&renewed) {
+            tracing::error!("the next certificate cannot be shown: {error}");
+        }
+        desk.renewed(&renewed, &config);
+        tracing::info!("our certificate is now {}", renewed.identity.fingerprint());
+        if renewed.store.authority() != own.store.authority() {
+            match self.manager.is_there() {
+                true => self.restart_soon(),
+                false => {
+                    tracing::warn!("our CA is a new one: its users are let in after a restart");
+                }
+            }
+        }
+        Some(renewed)
+    }
 }
 
 /// Makes a new configuration the one in use; the words tell what happened.

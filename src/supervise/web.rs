@@ -22,7 +22,7 @@ use crate::link::http::places::Places;
 use crate::link::http::server::{Identify, Security, Server, serve};
 use crate::link::hub::Hub;
 use crate::link::refusals::Refusals;
-use crate::link::tls::{self, Credentials};
+use crate::link::tls;
 use crate::pki::Own;
 use crate::pki::trust::judge_client;
 use crate::system::address::own_address;
@@ -123,8 +123,7 @@ impl Web<'_> {
 
     /// Federates, judged as at the federation listener.
     fn federates_only(&self) -> Result<Security, rustls::Error> {
-        let credentials =
-            Credentials::new(&self.own.identity)?.judging_at(self.federation.clock().moments());
+        let credentials = self.federation.credentials();
         let roster = self.federation.roster();
         let observer = self.federation.clock().telling(tls::unobserved());
         let tls = tls::packages_server(&credentials, roster.clone(), observer)?;
@@ -139,12 +138,13 @@ impl Web<'_> {
     }
 
     fn security(&self) -> Result<Security, rustls::Error> {
-        let credentials = Credentials::new(&self.own.identity)?;
+        let credentials = self.federation.credentials();
+        let revocations = self.federation.revocations();
         let authorities = self.own.client_authorities();
         let tls = tls::api_server(&credentials, &authorities)?;
         let moments = self.federation.clock().moments();
         let identify: Identify = Arc::new(move |chain| {
-            let judged = judge_client(chain, &authorities, moments());
+            let judged = judge_client(chain, (&authorities, &revocations), moments());
             judged.ok().map(|(name, _)| name)
         });
         Ok(Security::Tls {

@@ -61,6 +61,7 @@ mod the_page_shows_and_switches;
 mod the_service_manager_is_told;
 mod thin_links_carry_what_matters;
 mod time_comes_from_gpsd_and_chrony;
+mod trust_is_what_the_operator_says;
 mod updates_are_tried_and_rolled_back;
 mod words_wait_for_a_link_that_is_down;
 mod wrong_clocks_are_corrected;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::fields::{Field, Kind, Members, may, must};
 use super::filters::{self, FILTERS};
 use super::problem::Problem;
+use super::trust;
 use crate::api::request::{Request, Response};
 use crate::api::turns::Control;
 use crate::config::authority::{self, MOST_PEM_BYTES};
@@ -39,11 +40,12 @@ pub const NEW: &[Field] = &[
         Kind::Text(131_072),
         "its CA: a file on the box, or the certificate itself as PEM text",
     ),
-    may(
-        "ca_pin",
-        Kind::Text(128),
-        "SHA-256 of the one certificate of ca_cert that is trusted",
-    ),
+    trust::CA_PIN,
+    trust::FINGERPRINTS,
+    trust::DENIED,
+    trust::CRL,
+    trust::SOURCES,
+    trust::SECRET,
     may(
         "fingerprint",
         Kind::Text(128),
@@ -114,11 +116,12 @@ pub const CHANGE: &[Field] = &[
         Kind::Text(131_072),
         "its CA: a file on the box, or the certificate itself as PEM text",
     ),
-    may(
-        "ca_pin",
-        Kind::Text(128),
-        "SHA-256 of the one certificate of ca_cert that is trusted",
-    ),
+    trust::CA_PIN,
+    trust::FINGERPRINTS,
+    trust::DENIED,
+    trust::CRL,
+    trust::SOURCES,
+    trust::SECRET,
     may(
         "fingerprint",
         Kind::Text(128),
@@ -249,13 +252,8 @@ pub fn authority(members: &Members, control: &dyn Control) -> Result<Option<Stri
     });
     let pin = pin.transpose()?;
     let Some(given) = given else {
-        return match pin {
-            None => Ok(None),
-            Some(_) => Err(Problem::of_key(
-                "ca_pin",
-                "there is no ca_cert to look for it in; give both",
-            )),
-        };
+        // A pin alone is a key of the peer: its CA then comes with its own certificate.
+        return Ok(None);
     };
     let text = match given.contains("-----BEGIN") {
         true => given.to_owned(),
@@ -305,9 +303,14 @@ fn read(path: &str, control: &dyn Control) -> Result<String, Problem> {
         );
         Problem::of_key("ca_cert", words)
     })?;
-    let no_pem = "it is no PEM; convert it with `openssl x509 -inform der`";
-    String::from_utf8(bytes)
-        .map_err(|_| Problem::of_key("ca_cert", format!("{}: {no_pem}", found.display())))
+    String::from_utf8(bytes).or_else(|error| {
+        // DER, or a keystore.
+        let authorities = authority::read_any(error.as_bytes()).map_err(|fault| {
+            let words = format!("{}: {fault}; {}", found.display(), fault.cure());
+            Problem::of_key("ca_cert", words)
+        })?;
+        Ok(pem(&authorities))
+    })
 }
 
 /// What stands in the newer keys of `[[peer]]`.
@@ -335,6 +338,7 @@ pub fn more(members: &Members) -> Result<KeyChanges, Problem> {
     if members.is_null("rate") {
         changes.insert("rate".to_owned(), None);
     }
+    trust::add_to(members, &mut changes);
     Ok(changes)
 }
 

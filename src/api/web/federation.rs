@@ -10,6 +10,7 @@ use super::problem::Problem;
 use super::reply::Reply;
 use super::route::{Call, encode};
 use super::shown::Link;
+use super::trust;
 use crate::access::Scope;
 use crate::api::request::{PeerEntry, Request, Response};
 use crate::api::status::PeerStatus;
@@ -135,7 +136,9 @@ pub fn change(call: &Call<'_>, control: &dyn Control) -> Result<Reply, Problem> 
         }
     }
     // Who may change a federation may not make it one with somebody else.
-    if change.ca_pem.is_some() || change.fingerprint.is_some() {
+    let who = |key: &str| change.more.get(key).is_some_and(Option::is_some);
+    let is_another = change.ca_pem.is_some() || change.fingerprint.is_some();
+    if is_another || trust::WHO.iter().any(|key| who(key)) {
         may_federate(call, change.ca_pem.as_deref(), control)?;
     }
     done(control, Request::PeerSet { change })?;

@@ -22,6 +22,7 @@ mod signing;
 mod stream;
 mod table;
 pub mod tokens;
+mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;

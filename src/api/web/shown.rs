@@ -7,6 +7,7 @@ use super::described::split;
 use super::fields::{Kind, must, schema};
 use crate::api::request::PeerEntry;
 use crate::api::status::{Counts, PeerState, PeerStatus};
+use crate::api::trust::PeerTrustEntry;
 
 /// A federate, as it is shown.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,6 +29,7 @@ pub struct Link {
     filter: Option<String>,
     ca_fingerprints: Vec<String>,
     fingerprint: Option<String>,
+    trust: PeerTrustEntry,
     keepalive_seconds: Option<u32>,
     events_forwarded: u64,
     events_received: u64,
@@ -127,6 +129,7 @@ impl Link {
             filter: entry.filter,
             ca_fingerprints: entry.authorities,
             fingerprint: entry.fingerprint,
+            trust: entry.trust,
             keepalive_seconds: entry.keepalive_seconds,
             events_forwarded: status.events_out,
             events_received: status.events_in,

@@ -240,3 +240,121 @@ fn a_user_needs_a_callsign_that_can_be_shown() {
     }
     assert!(!place.path("state").exists(), "nothing is made for it");
 }
+
+#[test]
+fn java_keystores_are_taken_in_and_their_faults_are_told() {
+    let place = Place::new();
+    let [keystore, truststore, password] =
+        ["keystore.jks", "truststore.jks", "password"].map(|name| place.path(name));
+    fs::write(&keystore, include_bytes!("../../pki/jks/keystore.jks")).unwrap();
+    fs::write(&truststore, include_bytes!("../../pki/jks/truststore.jks")).unwrap();
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let words = place.run(&["import", &text(&keystore)]).unwrap();
+    assert!(
+        words.starts_with("name                     fixture\n"),
+        "{words}"
+    );
+    assert!(
+        words.contains("atakatak") && words.contains("[identity]"),
+        "{words}"
+    );
+    let [certificate, key] =
+        ["identity.pem", "identity.key"].map(|name| place.path("state/pki").join(name));
+    let read = crate::pki::Identity::from_files(&certificate, &key, UnixTime::now()).unwrap();
+    assert_eq!(read.chain.len(), 2);
+    assert_eq!(
+        fs::metadata(&key).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let words = place.run(&["import", &text(&truststore)]).unwrap();
+    assert!(words.starts_with("CA       fixture CA\n"), "{words}");
+    assert!(words.contains("peer add NAME --ca-cert"), "{words}");
+    // With a password of its own, without it, and cut off.
+    fs::write(&password, "another\n").unwrap();
+    let given = [
+        "import",
+        "--password-file",
+        &text(&password),
+        &text(&keystore),
+    ];
+    place.run(&given).unwrap();
+    let bytes = fs::read(&keystore).unwrap();
+    for (bytes, fault) in [
+        (&bytes[..bytes.len() - 30], "damaged"),
+        (&[&[0xce; 4][..], &bytes[4..]].concat()[..], "JCEKS"),
+        (b"noise", "neither PEM nor a .p12"),
+    ] {
+        fs::write(&keystore, bytes).unwrap();
+        let error = place.run(&["import", &text(&keystore)]).unwrap_err();
+        assert!(error.to_string().contains(fault), "{fault}: {error}");
+        assert_eq!(error.exit_code(), 65);
+    }
+}
+
+#[test]
+fn the_next_certificate_is_made_once_and_shown_on_demand() {
+    let place = Place::new();
+    let old = place.shown();
+    let nothing = place.run(&["renew", "--switch"]).unwrap_err();
+    assert!(nothing.to_string().contains("cert renew"), "{nothing}");
+    let words = place.run(&["renew"]).unwrap();
+    let ca = old["ca_fingerprint_colons"].as_str().unwrap();
+    assert!(
+        words.contains("<federateCA") && words.contains(ca),
+        "{words}"
+    );
+    assert_eq!(place.shown(), old, "the old one is still in use");
+    let again = place.run(&["renew"]).unwrap();
+    assert_eq!(words, again);
+    place.run(&["renew", "--switch"]).unwrap();
+    let new = place.shown();
+    assert_ne!(new["fingerprint"], old["fingerprint"]);
+    assert_eq!(new["ca_fingerprint"], old["ca_fingerprint"]);
+    assert!(words.contains(new["fingerprint"].as_str().unwrap()));
+    place.run(&["renew", "--ca"]).unwrap();
+    let cancelled = place.run(&["renew", "--cancel"]).unwrap();
+    assert!(cancelled.starts_with("forgotten"), "{cancelled}");
+    assert_eq!(place.shown(), new);
+}
+
+#[test]
+fn revocation_lists_are_shown_and_taken_in() {
+    let place = Place::new();
+    let none = place.run(&["crl"]).unwrap();
+    assert!(none.starts_with("no revocation lists"), "{none}");
+    let package = place.path("viper.zip");
+    let issue = [
+        "issue",
+        "VIPER",
+        "--host",
+        "192.0.2.1",
+        "--out",
+        package.to_str().unwrap(),
+    ];
+    place.run(&issue).unwrap();
+    let unknown = place.run(&["revoke", "COBRA"]).unwrap_err();
+    assert!(unknown.to_string().contains("those of VIPER"), "{unknown}");
+    let words = place.run(&["revoke", "VIPER"]).unwrap();
+    assert!(
+        words.starts_with("revoked  VIPER  serial number "),
+        "{words}"
+    );
+    let again = place.run(&["revoke", "VIPER"]).unwrap();
+    assert!(again.ends_with("revoked before\n"), "{again}");
+    let json = place.run(&["crl", "--json"]).unwrap();
+    let lists: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&lists[0]["revoked"], &lists[0]["state"]),
+        (&1.into(), &"valid".into())
+    );
+    // A copy under another name is as good; what nobody here signed is not.
+    let own = place.path("state/pki/crl/own.pem");
+    let copy = place.path("copy.pem");
+    fs::copy(&own, &copy).unwrap();
+    let words = place.run(&["crl", copy.to_str().unwrap()]).unwrap();
+    assert!(words.contains("copy.crl"), "{words}");
+    let other = Place::new();
+    other.run(&["show"]).unwrap();
+    let stranger = other.run(&["crl", copy.to_str().unwrap()]).unwrap_err();
+    assert!(stranger.to_string().contains("not signed by"), "{stranger}");
+}

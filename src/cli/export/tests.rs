@@ -20,6 +20,7 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         address: address.map(str::to_owned),
         authorities: Vec::new(),
         fingerprint: None,
+        trust: Default::default(),
         enabled: true,
         incoming: true,
         outgoing: true,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::trust::TrustKeys;
 use crate::cli::failure::{Exit, Failure, unreadable};
 use crate::config::written::{Key, KeyChanges, Written};
 use crate::files;
@@ -162,6 +163,8 @@ pub(super) struct MoreKeys {
         help_heading = "Probe"
     )]
     no_probe: bool,
+    #[command(flatten)]
+    trust: TrustKeys,
 }
 
 impl MoreKeys {
@@ -251,12 +254,13 @@ impl MoreKeys {
                 changes.insert(key.to_owned(), None);
             }
         }
+        self.trust.add_to(&mut changes);
         Ok(changes)
     }
 }
 
 /// The box reads the file later, from another directory.
-fn absolute(file: &Path) -> String {
+pub(super) fn absolute(file: &Path) -> String {
     let whole = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
     whole.display().to_string()
 }

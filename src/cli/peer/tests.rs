@@ -173,6 +173,7 @@ fn the_list_fits_a_terminal() {
         data_packages_out: true,
         filter: Some("both ways block_types = [\"a-h\"]".into()),
         keepalive_seconds: None,
+        trust: Default::default(),
         state: Some(PeerState::Flowing),
     };
     let text = table(&[entry]);

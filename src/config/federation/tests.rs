@@ -123,10 +123,6 @@ fn every_mistake_has_its_line_key_and_cure() {
             "`ca_cert`: there is no file /ssl/other.pem; put the peer's CA there, or other.pem beside",
         ),
         (
-            r#""ca_pin":"ab""#,
-            "`ca_pin`: stands alone; give `ca_cert` too",
-        ),
-        (
             "\"filters\":{\n\"cot_typs\":[]}",
             "line 5: peer \"bravo\": `cot_typs`: unknown key; did you mean `cot_types`?",
         ),

@@ -37,6 +37,9 @@ fn entry(peer: &Peer, pem: String) -> Result<Value, String> {
     if let Some(fingerprint) = &peer.fingerprint {
         put("fingerprint", json!(fingerprint.to_string()));
     }
+    if let Some(pin) = &peer.trust.ca_pin {
+        put("ca_pin", json!(pin.to_string()));
+    }
     put("bidirectional", json!(peer.incoming && peer.outgoing));
     if !peer.incoming || !peer.outgoing {
         put("incoming", json!(peer.incoming));

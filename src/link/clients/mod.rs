@@ -20,6 +20,7 @@ use super::hub::{Hub, Port};
 use super::ingest::{Heed, Intake, Piece, read};
 use super::refusals::Refusals;
 use super::socket;
+use crate::pki::revocations::{Revocations, marks};
 use crate::route::{LinkSpec, Network};
 use offer::Offer;
 
@@ -38,6 +39,8 @@ pub struct ClientBounds {
     pub refusals: Refusals,
     /// The local network that they are in.
     pub network: Network,
+    /// Certificates that were taken back: who has shown one is cut.
+    pub revocations: Revocations,
 }
 
 /// How a listener's connections begin.
@@ -183,8 +186,15 @@ async fn welcome(
         return;
     };
     stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
+    let shown = marks(stream.get_ref().1.peer_certificates().unwrap_or_default());
     // Boxed, so that strangers in their handshake cost no room for it.
-    Box::pin(client(stream, address, hub, bounds, stop, true)).await;
+    tokio::select! {
+        biased;
+        () = Box::pin(client(stream, address, hub, bounds, stop, true)) => {}
+        () = bounds.revocations.revoked(&shown) => {
+            tracing::warn!(%address, reason = "revoked", "client {address} cut: its certificate was revoked");
+        }
+    }
 }
 
 /// One client, from its first byte to its last. Who has shown a certificate is offered TAK protocol v1.

@@ -12,8 +12,8 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::config::Protocol;
-use crate::link::board::PeerState;
+use crate::config::{Protocol, Subnet, allows};
+use crate::link::board::{Hindrance, PeerState};
 use crate::link::door::{Door, Guest, Place};
 use crate::link::fed1;
 use crate::link::gauge::Gauge;
@@ -27,7 +27,7 @@ use crate::link::socket;
 use crate::link::tls::FEDERATION_ALPN;
 use crate::pki::{Fingerprint, Refusal};
 
-use super::accepted;
+use super::{accepted, prove};
 use crate::link::federate::connect::TLS_BUFFER;
 use crate::link::federate::node::{Identify, Node, PeerSettings};
 use crate::link::federate::registry::{Cutter, stopped};
@@ -49,8 +49,13 @@ pub struct AcceptorSettings {
     /// Where refused handshakes are counted.
     pub refusals: Refusals,
     /// Fingerprint of our certificate.
-    pub leaf: String,
+    pub leaf: Leaf,
+    /// From where anybody may connect; empty: from everywhere.
+    pub allow: Vec<Subnet>,
 }
+
+/// Tells the fingerprint of our certificate, which may be renewed while the box runs.
+pub type Leaf = Arc<dyn Fn() -> String + Send + Sync>;
 
 impl fmt::Debug for AcceptorSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,7 +78,8 @@ struct Shared {
     identify: Identify,
     door: Door,
     refusals: Refusals,
-    leaf: String,
+    leaf: Leaf,
+    allow: Vec<Subnet>,
     connections: Mutex<Vec<Open>>,
     tasks: TaskScope,
 }
@@ -96,6 +102,7 @@ impl Acceptor {
                 door: settings.door,
                 refusals: settings.refusals,
                 leaf: settings.leaf,
+                allow: settings.allow,
                 connections: Mutex::default(),
                 tasks: tasks.clone(),
             }),
@@ -200,6 +207,10 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, mut stop: watch::Rec
                 continue;
             }
         };
+        if !allows(&shared.allow, address.ip()) {
+            shared.refused(address, &Failure::NotAllowed);
+            continue;
+        }
         let Some(guest) = shared.door.arrive(address.ip()) else {
             shared.refused(address, &Failure::Crowded);
             continue;
@@ -237,7 +248,7 @@ async fn connection(
     mut stop: watch::Receiver<bool>,
 ) {
     let stream = tokio::select! {
-        stream = handshake(shared, place, stream) => stream,
+        stream = handshake(shared, place, stream, address) => stream,
         () = stopped(&mut stop) => return,
     };
     let (stream, peer) = match stream {
@@ -275,7 +286,7 @@ async fn connection(
     // Boxed, so that strangers in their handshake cost no room for it.
     let address = address.to_string();
     if peer.protocol == Protocol::V1 {
-        let leaves = (shared.leaf.clone(), leaf_of(&stream));
+        let leaves = ((shared.leaf)(), leaf_of(&stream));
         let accepted = fed1::accepted::Accepted {
             node,
             peer,
@@ -296,6 +307,7 @@ async fn handshake(
     shared: &Shared,
     place: Place,
     stream: TcpStream,
+    address: SocketAddr,
 ) -> Result<(TlsStream<TcpStream>, PeerSettings), Trouble> {
     let tls = TlsAcceptor::from(Arc::clone(&shared.tls));
     let mut stream = place
@@ -310,9 +322,13 @@ async fn handshake(
     let session = stream.get_ref().1;
     let chain = session.peer_certificates().unwrap_or_default();
     let owned: Vec<_> = chain.iter().map(|one| one.clone().into_owned()).collect();
-    let Some(peer) = (shared.identify)(&owned) else {
+    let Some(mut peer) = (shared.identify)(&owned) else {
         return Err(Trouble::Handshake(Failure::Refused(Refusal::Unregistered)));
     };
+    if !allows(&peer.sources, address.ip()) {
+        return Err(elsewhere(shared, &peer.name, address));
+    }
+    peer.vow = prove::vow(&peer, session)?;
     let spoken = session.alpn_protocol();
     if spoken == Some(quiet::ALPN) {
         return Ok((stream, peer));
@@ -347,6 +363,21 @@ async fn handshake(
     }
     stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
     Ok((stream, peer))
+}
+
+/// It has shown a peer's certificate, from where that peer may not come.
+fn elsewhere(shared: &Shared, peer: &str, address: SocketAddr) -> Trouble {
+    let node = &shared.node;
+    if !node.registry.is_live(peer) {
+        node.board.set_hindrance(peer, Hindrance::Source);
+        let words = format!(
+            "its certificate was shown from {}, from where it may not come: see `source_addresses`",
+            address.ip()
+        );
+        let now = node.hub.now().wall_ms;
+        node.board.set(peer, PeerState::Waiting, words, now);
+    }
+    Trouble::Handshake(Failure::SourceAddress)
 }
 
 /// Fingerprint of the certificate that the other end showed.

@@ -21,6 +21,7 @@ use crate::link::federate::packing::Packing;
 use crate::link::federate::trickle::Trickle;
 use crate::link::grpc::status::{Code, Status};
 
+use super::secret::Vow;
 use crate::link::federate::registry::Origin;
 
 /// Says "I am a box", and which revision of these private matters it speaks.
@@ -79,6 +80,8 @@ features! {
     Quiet = "quiet",
     /// Takes data packages, and lets them be fetched (`link/courier`).
     Package = "package",
+    /// Takes note of the certificate that the other will show next.
+    Renewal = "renewal",
 }
 
 /// A set of [`Feature`]s.
@@ -136,6 +139,8 @@ struct Inner {
     theirs: watch::Sender<Option<Option<Features>>>,
     packing: Packing,
     trickle: OnceLock<Trickle>,
+    /// The shared secret that must be proven, if there is one.
+    vow: OnceLock<Arc<Vow>>,
     /// The peer's clock is known.
     timed: watch::Sender<bool>,
     line: Mutex<Option<Arc<dyn Line>>>,
@@ -149,6 +154,7 @@ impl Companion {
         Self(Arc::new(Inner {
             packing,
             trickle: OnceLock::new(),
+            vow: OnceLock::new(),
             peer: peer.to_owned(),
             ours,
             header: ours.header(),
@@ -162,6 +168,19 @@ impl Companion {
     /// The peer's name in the configuration.
     pub fn peer(&self) -> &str {
         &self.0.peer
+    }
+
+    /// The shared secret must be proven on this connection.
+    pub fn swear(&self, vow: Option<Arc<Vow>>) {
+        if let Some(vow) = vow {
+            // A connection has one.
+            let _ = self.0.vow.set(vow);
+        }
+    }
+
+    /// What must be proven, if anything.
+    pub fn vow(&self) -> Option<&Vow> {
+        self.0.vow.get().map(Arc::as_ref)
     }
 
     /// Whether the connection's events are packed.

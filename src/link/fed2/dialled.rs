@@ -23,6 +23,7 @@ use super::groups;
 use super::keeping::Keeping;
 use super::names::{Introduction, MethodName};
 use super::opened::Opened;
+use super::prove;
 use super::pulse::Pulse;
 use super::rol;
 use crate::link::federate::node::{Node, PeerSettings};
@@ -179,6 +180,7 @@ impl Conductor<'_> {
     }
 
     async fn steps(&mut self) -> Result<Trouble, Trouble> {
+        prove::prove(self.calls.caller.clone()).await?;
         let first_health = Instant::now() + self.calls.node.timing.silence;
         // ClientEventStream first: contacts that the peer pushes before it is there are lost (pitfall 12).
         self.calls.open_client_events();

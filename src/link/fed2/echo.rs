@@ -16,21 +16,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ring::rand::{SecureRandom, SystemRandom};
-use rustls::crypto::ring::default_provider;
-use rustls::sign::CertifiedKey;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::cot::echo::Echo;
 use crate::counters::Reason;
-use crate::pki::Identity;
 use crate::pki::signature;
 use crate::route::CameEcho;
 
 use super::companion::{Companion, Feature};
 use super::companion_desk::Question;
 use crate::link::federate::node::Node;
+use crate::link::tls::Credentials;
 
 /// An answer must come within this.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -104,7 +102,7 @@ impl std::error::Error for Unproven {}
 #[derive(Clone)]
 pub struct EchoDesk {
     node: Arc<Node>,
-    key: Arc<CertifiedKey>,
+    key: Credentials,
     state: Arc<Mutex<State>>,
 }
 
@@ -132,17 +130,9 @@ impl fmt::Debug for EchoDesk {
 impl EchoDesk {
     /// Answers probes from here on, and proves every connection with a box once a minute. Connections begun before
     /// know nothing of it.
-    ///
-    /// # Errors
-    /// If our key cannot sign.
-    pub fn open(node: Arc<Node>, identity: &Identity) -> Result<Self, rustls::Error> {
-        let key = CertifiedKey::from_der(
-            identity.chain.clone(),
-            identity.key.clone_key(),
-            &default_provider(),
-        )?;
+    pub fn open(node: Arc<Node>, credentials: Credentials) -> Self {
         let desk = Self {
-            key: Arc::new(key),
+            key: credentials,
             state: Arc::default(),
             node,
         };
@@ -159,7 +149,7 @@ impl EchoDesk {
             .attend(Feature::Echo, move |companion| {
                 attending.clone().prove_again(companion)
             });
-        Ok(desk)
+        desk
     }
 
     /// Looks at what comes, for ever.
@@ -264,7 +254,8 @@ impl EchoDesk {
             outgoing: directions.1,
             signature: Vec::new(),
         };
-        echo.signature = signature::sign(&self.key, &echo.signed()).ok_or(Reason::Incomplete)?;
+        echo.signature =
+            signature::sign(&self.key.key(), &echo.signed()).ok_or(Reason::Incomplete)?;
         let xml = echo.to_xml(now.wall_ms);
         self.node
             .hub

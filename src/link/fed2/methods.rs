@@ -29,6 +29,7 @@ use super::groups;
 use super::intake;
 use super::names::{Introduction, MethodName};
 use super::rol;
+use super::secret;
 use super::standby;
 use crate::link::federate::node::{Node, PeerSettings};
 use crate::link::federate::registry::{Candidate, Cutter, Side};
@@ -89,6 +90,7 @@ impl Methods {
             companion.set_trickle(Trickle::new(rate, meter.clone()));
         }
         let flow = Flow::limited(peer.rate, meter, companion.packing().clone());
+        companion.swear(peer.vow.clone());
         Arc::new(Self {
             introduction: Introduction::new(&node),
             rol: rol::Outgoing::new(&node, &peer.name, &flow, readers.clone()),
@@ -188,6 +190,10 @@ impl Methods {
     }
 
     async fn private(&self, name: &str, body: Incoming) -> Answer {
+        if name == secret::METHOD {
+            return self.hear_proof(body).await;
+        }
+        self.sworn()?;
         if name == standby::METHOD && self.companion.is_box() {
             return standby::accepted(&self.node, &self.peer, &self.readers, body);
         }
@@ -204,6 +210,7 @@ impl Methods {
 
     async fn server_groups(&self, body: Incoming) -> Answer {
         self.introduced(body).await?;
+        self.sworn()?;
         // SERVING at once and once only: never = the peer never sends; twice = it sends everything twice (pitfall 11).
         let (groups, peer) = (self.node.groups.clone(), self.peer.name.clone());
         let told = groups.message(&peer, &self.introduction, true);
@@ -379,6 +386,7 @@ impl Methods {
     /// Takes the peer's place and joins the router, on whichever event stream comes first.
     async fn attach(&self) -> Result<(), Status> {
         let attach = async {
+            self.sworn()?;
             let federate_id = self.lock().federate_id.clone();
             let candidate = Candidate {
                 peer: &self.peer.name,
@@ -478,4 +486,5 @@ fn message<M: Message>(message: &M) -> Response<GrpcBody> {
     call::answer(GrpcBody::answer(framed(message)))
 }
 
+mod proof;
 mod schedule;

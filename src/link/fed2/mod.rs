@@ -34,9 +34,11 @@ pub mod keeping;
 pub mod methods;
 pub mod names;
 pub mod opened;
+mod prove;
 pub mod pulse;
 pub mod receipts;
 pub mod rol;
+pub mod secret;
 pub mod standby;
 pub mod time_exchange;
 

@@ -21,6 +21,7 @@ use crate::link::nat::table::{ONLY_UPLINK, Place};
 
 use super::companion::Companion;
 use super::keeping::Keeping;
+use super::prove;
 use crate::link::federate::attempts::Open;
 use crate::link::federate::connect::Connected;
 use crate::link::federate::node::{Node, PeerSettings};
@@ -130,6 +131,7 @@ impl Opened {
         // A standby is made for little; one that takes over goes unpacked.
         let packed = purpose == Purpose::Carry && peer.over(uplink).is_packed();
         let companion = node.companions.companion(&peer.name, packed);
+        companion.swear(prove::vow(peer, connected.stream.get_ref().1)?);
         let keeping = (purpose == Purpose::Carry).then(|| {
             let peer = peer.over(uplink);
             Keeping::new(node, &peer, Arc::clone(&link), companion.clone())

@@ -28,6 +28,7 @@ use super::calls::Caller;
 use super::companion::{Feature, SERVICE};
 use super::companion_desk::Companions;
 use super::opened::Opened;
+use super::prove::prove;
 use crate::link::federate::node::{Node, PeerSettings};
 use crate::link::federate::registry::Standby;
 use crate::link::federate::trouble::Trouble;
@@ -147,6 +148,10 @@ async fn answers(caller: &Caller) -> bool {
 
 /// The dialling side.
 async fn carry(mut caller: Caller, hub: Hub, peer: String, tasks: TaskScope) {
+    if prove(caller.clone()).await.is_err() {
+        // It will be told again, and louder, when it is to carry events.
+        return;
+    }
     let (messages, parts) = mpsc::channel(2);
     let path = format!("{SERVICE}{METHOD}");
     let answer = caller.open_path(&path, GrpcBody::request_channel(parts));

@@ -7,9 +7,10 @@ use std::time::Duration;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 
-use crate::config::{Flavour, Peer, Protocol, Rate, Uplink};
+use crate::config::{Flavour, Peer, Protocol, Rate, Secret, Subnet, Uplink};
 use crate::link::board::PeerBoard;
 use crate::link::fed2::companion_desk::Companions;
+use crate::link::fed2::secret::Vow;
 use crate::link::hub::Hub;
 use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
@@ -85,6 +86,12 @@ pub struct PeerSettings {
     pub protocol: Protocol,
     /// Who speaks federation v1 there.
     pub flavour: Flavour,
+    /// From where it may connect; empty: from everywhere.
+    pub sources: Vec<Subnet>,
+    /// What it must prove to know.
+    pub secret: Option<Secret>,
+    /// The same, bound to one connection that it dialled.
+    pub vow: Option<Arc<Vow>>,
 }
 
 impl PeerSettings {
@@ -128,6 +135,9 @@ impl PeerSettings {
             compress: peer.compress,
             protocol: peer.protocol,
             flavour: peer.flavour,
+            sources: peer.trust.sources.clone(),
+            secret: peer.trust.secret.clone(),
+            vow: None,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::link::board::PeerBoard;
+use crate::link::fed2::secret;
 use crate::link::grpc::status::{Code, Status};
 use crate::link::handshake::Failure;
 use crate::link::hindrance::Hindrance;
@@ -53,6 +54,8 @@ pub enum Trouble {
         /// With what.
         status: Status,
     },
+    /// The shared secret was not proven, in words.
+    Secret(&'static str),
     /// The peer says that it is not well.
     Unwell(&'static str),
     /// The peer is connected already, by its own dialling.
@@ -128,6 +131,8 @@ impl Trouble {
             Self::Handshake(failure) => failure.hindrance(),
             Self::NoHttp2 | Self::Speaks(_) | Self::Garbled(_) => Hindrance::Version,
             Self::NotAsked => Hindrance::Trust,
+            Self::Secret(_) => Hindrance::Secret,
+            Self::Call { status, .. } if secret::is_about(status) => Hindrance::Secret,
             Self::Call { method, status } => match status.code {
                 Code::Unauthenticated | Code::PermissionDenied => Hindrance::Registration,
                 Code::Unimplemented => Hindrance::Version,
@@ -147,7 +152,8 @@ impl Trouble {
     /// Whether somebody must change a certificate or a registration before another attempt makes sense.
     pub fn is_certificate(&self) -> bool {
         match self {
-            Self::NotAsked => true,
+            Self::NotAsked | Self::Secret(_) => true,
+            Self::Call { status, .. } => secret::is_about(status),
             Self::Handshake(failure) => failure.is_certificate(),
             _ => false,
         }
@@ -186,6 +192,14 @@ impl fmt::Display for Trouble {
             ),
             Self::Lost(why) => write!(f, "connection lost: {why}"),
             Self::NoGroups(seconds) => write!(f, "no group stream answer in {seconds} s"),
+            Self::Secret(why) => f.write_str(why),
+            Self::Call { status, .. } if secret::is_about(status) => {
+                write!(
+                    f,
+                    "the peer refuses us: {}; set the same `secret` on both sides, or on neither",
+                    status.message
+                )
+            }
             Self::Call { method, status } if status.code == Code::AlreadyExists => {
                 write!(
                     f,

@@ -409,8 +409,12 @@ async fn users_log_in_with_a_leaf_of_our_ca_only() {
     } = world();
     let heard = Heard::default();
     let ours = vec![bravo_ca.certificate.clone()];
-    let listener =
-        clients_server(&Credentials::new(&bravo).unwrap(), ours, heard.observer()).unwrap();
+    let listener = clients_server(
+        &Credentials::new(&bravo).unwrap(),
+        (ours, Revocations::default()),
+        heard.observer(),
+    )
+    .unwrap();
     let mut viper = bravo_ca.issue(Leaf::good("VIPER").usages(&[ClientAuth]));
     viper.chain.truncate(1);
     for config in dial(&viper, rule("bravo", Some(&bravo_ca), None), unobserved()) {
@@ -435,8 +439,8 @@ async fn our_own_store_passes_its_own_handshake() {
     let known = |store: &Store, peer: &str| TrustRule {
         peer: peer.to_owned(),
         authorities: vec![store.authority().clone()],
-        fingerprint: Some(store.identity().fingerprint()),
-        leaf_alone: false,
+        fingerprints: vec![store.identity().fingerprint()],
+        ..TrustRule::default()
     };
     let listener = listen(bravo.identity(), vec![known(&alpha, "alpha")], unobserved());
     for config in dial(alpha.identity(), known(&bravo, "bravo"), unobserved()) {

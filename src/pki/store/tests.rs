@@ -2,9 +2,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::pki::TrustRule;
 use crate::pki::testing::{NOW, at};
 use crate::pki::trust::judge_client;
+use crate::pki::{Revocations, TrustRule};
 
 fn open(state: &Path) -> Result<Store, PkiError> {
     Store::open_or_create(state, "alpha", KeyAlgorithm::EcdsaP256, at(NOW))
@@ -23,8 +23,8 @@ fn the_first_run_makes_an_identity_that_peers_accept() {
     let rule = TrustRule {
         peer: "alpha".to_owned(),
         authorities: vec![store.authority().clone()],
-        fingerprint: Some(store.identity().fingerprint()),
-        leaf_alone: false,
+        fingerprints: vec![store.identity().fingerprint()],
+        ..TrustRule::default()
     };
     assert_eq!(rule.judge(&store.identity().chain, at(NOW)), Ok(None));
     let facts = Facts::read(&store.identity().chain[0]).unwrap();
@@ -171,7 +171,7 @@ fn clients_get_certificates_that_may_log_in_and_not_serve() {
     let user = store.issue_client(" VIPER 1 ", at(NOW)).unwrap();
     let ours = [store.authority().clone()];
     assert_eq!(
-        judge_client(&user.chain, &ours, at(NOW)).map(|(name, _)| name),
+        judge_client(&user.chain, (&ours, &Revocations::default()), at(NOW)).map(|(name, _)| name),
         Ok("VIPER 1".to_owned())
     );
     let facts = Facts::read(&user.chain[0]).unwrap();

@@ -141,7 +141,7 @@ fn every_flaw_has_its_own_refusal() {
         );
         if let Some(leaf) = chain.first() {
             let mut by_leaf = rule("bravo", None, None);
-            by_leaf.fingerprint = Some(Fingerprint::of(leaf));
+            by_leaf.fingerprints = vec![Fingerprint::of(leaf)];
             assert_eq!(by_leaf.judge(&chain, at(NOW)), Err(refusal));
         }
     }
@@ -232,7 +232,7 @@ fn a_flawed_leaf_with_an_entry_is_not_let_in_by_another_entry() {
     } = world();
     let other = Authority::new("other CA");
     let mut strict = rule("bravo", Some(&other), None);
-    strict.fingerprint = Some(bravo.fingerprint());
+    strict.fingerprints = vec![bravo.fingerprint()];
     let roster = Roster::new(vec![rule("any", Some(&bravo_ca), None), strict]);
     assert_eq!(
         roster.identify(&bravo.chain, at(NOW)),
@@ -267,15 +267,15 @@ fn a_client_may_send_its_leaf_alone() {
     let user = bravo_ca.issue(Leaf::good("VIPER 1").usages(&[ClientAuth]));
     let ours = [bravo_ca.certificate.clone()];
     assert_eq!(
-        judge_client(&user.chain[..1], &ours, at(NOW)),
+        judge_client(&user.chain[..1], (&ours, &Revocations::default()), at(NOW)),
         Ok(("VIPER 1".to_owned(), None))
     );
     assert_eq!(
-        judge_client(&stranger.chain, &ours, at(NOW)),
+        judge_client(&stranger.chain, (&ours, &Revocations::default()), at(NOW)),
         Err(Refusal::UnknownCa)
     );
     assert_eq!(
-        judge_client(&[], &ours, at(NOW)),
+        judge_client(&[], (&ours, &Revocations::default()), at(NOW)),
         Err(Refusal::NoCertificate)
     );
 }
@@ -356,4 +356,120 @@ fn a_leaf_that_stands_for_itself_is_known_by_fingerprint_and_dates_alone() {
         roster.identify(&stranger.chain[..1], at(NOW)),
         Err(Refusal::OneCertificate)
     );
+}
+
+#[test]
+fn a_pinned_ca_comes_with_the_leaf_or_stands_beside_it() {
+    let World {
+        bravo_ca,
+        bravo,
+        stranger,
+        ..
+    } = world();
+    let pin = |of: &CertificateDer<'_>| TrustRule {
+        peer: "bravo".to_owned(),
+        ca_pin: Some(Fingerprint::of(of)),
+        ..TrustRule::default()
+    };
+    let alone = pin(&bravo_ca.certificate);
+    assert_eq!(alone.judge(&bravo.chain, at(NOW)), Ok(None));
+    assert_eq!(
+        alone.judge(&bravo.chain[..1], at(NOW)),
+        Err(Refusal::OneCertificate)
+    );
+    assert_eq!(
+        alone.judge(&stranger.chain, at(NOW)),
+        Err(Refusal::NotThePinnedCa)
+    );
+    // The pinned CA sent along with a leaf of another one, in either place.
+    let leaf = stranger.chain[0].clone();
+    let forged = [leaf.clone(), bravo_ca.certificate.clone()];
+    assert_eq!(alone.judge(&forged, at(NOW)), Err(Refusal::NotThePinnedCa));
+    let forged = [
+        leaf,
+        stranger.chain[1].clone(),
+        bravo_ca.certificate.clone(),
+    ];
+    assert_eq!(alone.judge(&forged, at(NOW)), Err(Refusal::NotThePinnedCa));
+    assert_eq!(
+        pin(&bravo.chain[0]).judge(&bravo.chain, at(NOW)),
+        Err(Refusal::PinIsLeaf)
+    );
+    // A leaf is no CA, wherever it stands and whatever is pinned.
+    let lone = pin(&bravo.chain[0]);
+    let posing = [stranger.chain[0].clone(), bravo.chain[0].clone()];
+    assert_eq!(lone.judge(&posing, at(NOW)), Err(Refusal::NotThePinnedCa));
+    let other_ca = Authority::new("other CA");
+    let both = TrustRule {
+        authorities: vec![other_ca.certificate.clone(), bravo_ca.certificate.clone()],
+        ..pin(&bravo_ca.certificate)
+    };
+    assert_eq!(both.judge(&bravo.chain, at(NOW)), Ok(None));
+    let other = other_ca.issue(Leaf::good("bravo"));
+    assert_eq!(
+        both.judge(&other.chain, at(NOW)),
+        Err(Refusal::NotThePinnedCa),
+        "only the pinned one of ca_cert counts"
+    );
+    let roster = Roster::new(vec![alone]);
+    assert_eq!(
+        roster.identify(&bravo.chain, at(NOW)),
+        Ok("bravo".to_owned())
+    );
+    assert_eq!(
+        roster.identify(&stranger.chain, at(NOW)),
+        Err(Refusal::NotThePinnedCa)
+    );
+    let expired = bravo_ca.issue(Leaf::good("bravo").dates(NOW - 20, NOW - 10));
+    assert_eq!(
+        roster.suspect(&expired.chain, at(NOW)),
+        Some("bravo".to_owned())
+    );
+}
+
+#[test]
+fn of_several_leaves_any_will_do_and_a_denied_one_never() {
+    let World {
+        bravo_ca, bravo, ..
+    } = world();
+    let renewed = bravo_ca.issue(Leaf::good("bravo"));
+    let third = bravo_ca.issue(Leaf::good("bravo"));
+    let both = TrustRule {
+        fingerprints: vec![bravo.fingerprint(), renewed.fingerprint()],
+        ..rule("bravo", Some(&bravo_ca), None)
+    };
+    let of =
+        |rules: Vec<TrustRule>, leaf: &Identity| Roster::new(rules).identify(&leaf.chain, at(NOW));
+    assert_eq!(of(vec![both.clone()], &bravo), Ok("bravo".to_owned()));
+    assert_eq!(of(vec![both.clone()], &renewed), Ok("bravo".to_owned()));
+    assert_eq!(of(vec![both.clone()], &third), Err(Refusal::Unregistered));
+    let denying = TrustRule {
+        denied: vec![bravo.fingerprint()],
+        ..both
+    };
+    assert_eq!(denying.judge(&bravo.chain, at(NOW)), Err(Refusal::Denied));
+    // Nor under another name that would take any leaf of that CA.
+    let open = rule("charlie", Some(&bravo_ca), None);
+    let rules = || vec![open.clone(), denying.clone()];
+    assert_eq!(of(rules(), &bravo), Err(Refusal::Denied));
+    assert_eq!(of(rules(), &renewed), Ok("bravo".to_owned()));
+    assert_eq!(of(rules(), &third), Ok("charlie".to_owned()));
+    let told = Successors::default();
+    let following = TrustRule {
+        successors: told.clone(),
+        ..denying
+    };
+    let step = |old: &Identity| crate::pki::successors::Successor {
+        peer: "bravo".to_owned(),
+        old: old.fingerprint(),
+        new: third.fingerprint(),
+    };
+    told.note(step(&bravo)).unwrap();
+    assert_eq!(
+        following.judge(&third.chain, at(NOW)),
+        Err(Refusal::Unregistered),
+        "told by a denied one"
+    );
+    told.note(step(&renewed)).unwrap();
+    assert_eq!(following.judge(&third.chain, at(NOW)), Ok(None));
 }

@@ -12,7 +12,11 @@ pub(super) fn destination(federation: &Federation, peer: &Peer) -> Option<Destin
         return None;
     }
     let observer = federation.clock.telling(tls::unobserved());
-    let tls = tls::legacy_client(&federation.credentials, super::rule(peer), observer);
+    let tls = tls::legacy_client(
+        &federation.credentials,
+        federation.trust.rule(peer),
+        observer,
+    );
     let settings = PeerSettings::of(peer, &federation.uplinks);
     let (tls, _) = tls.ok()?;
     Some(Destination {

@@ -152,7 +152,12 @@ fn trouble(hindrance: Hindrance) -> Trouble {
         Hindrance::NameLookup if !has_route() => Fault::NoNetwork,
         Hindrance::NameLookup => Fault::NameLookup,
         Hindrance::Unanswered => Fault::Unanswered,
-        Hindrance::Trust | Hindrance::Usage | Hindrance::Registration => Fault::Certificate,
+        Hindrance::Trust
+        | Hindrance::Usage
+        | Hindrance::Registration
+        | Hindrance::Revoked
+        | Hindrance::Source
+        | Hindrance::Secret => Fault::Certificate,
         Hindrance::Clock => Fault::Clock,
         Hindrance::Version => Fault::Version,
     })

@@ -55,7 +55,7 @@ impl Desk {
         let tls =
             pairing_client(&self.shared.pairing.credentials).map_err(|error| fault(&error))?;
         let mut line = Line::open(tls, &host, port).map_err(|error| fault(&error))?;
-        if line.certificate() == self.shared.fingerprint {
+        if line.certificate() == self.shared.credentials.fingerprint() {
             let words = "host: that is this box itself; give the address of the other one";
             return Err(Fault::new(ErrorCode::Argument, words));
         }

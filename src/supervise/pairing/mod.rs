@@ -163,12 +163,12 @@ impl Desk {
         if reachable && hosts.is_empty() {
             hosts.push(own_address());
         }
-        let ca = self.connection.ca_certificate.as_bytes();
-        let authorities = CertificateDer::pem_slice_iter(ca).flatten();
+        let ca = self.connection().ca_certificate.clone();
+        let authorities = CertificateDer::pem_slice_iter(ca.as_bytes()).flatten();
         Introduction {
             name: config.name.clone(),
             federate_id: self.shared.federate_id.clone(),
-            fingerprint: self.shared.fingerprint.0,
+            fingerprint: self.shared.credentials.fingerprint().0,
             authorities: authorities.map(|one| one.to_vec()).collect(),
             port: self.shared.bound.federation_port(),
             hosts,
@@ -194,7 +194,7 @@ impl Desk {
         random(&mut randomness.stand_in)?;
         random(&mut randomness.number)?;
         let opening = pairing.holder().open(randomness, self.now_ms());
-        let reckoned = opening.reckon(&share, &self.shared.fingerprint.0);
+        let reckoned = opening.reckon(&share, &self.shared.credentials.fingerprint().0);
         let reckoned = reckoned.map_err(|fault| bad_share(&fault))?;
         let begun = pairing
             .holder()

@@ -4,12 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use ring::digest::{SHA256, digest};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// What may be odd about a leaf.
 #[derive(Debug, Clone)]
@@ -121,6 +123,29 @@ impl Authority {
     /// An ordinary leaf.
     pub fn issue(&self, name: &str) -> Leaf {
         self.issue_as(name, &Profile::default())
+    }
+
+    /// A revocation list with these leaves in it, PEM; its time is over.
+    pub fn revoke(&self, leaves: &[&Leaf]) -> String {
+        let revoked = leaves.iter().map(|leaf| {
+            let (_, parsed) = X509Certificate::from_der(&leaf.chain[0]).expect("a certificate");
+            RevokedCertParams {
+                serial_number: SerialNumber::from_slice(parsed.raw_serial()),
+                revocation_time: date_time_ymd(2024, 1, 1),
+                reason_code: None,
+                invalidity_date: None,
+            }
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2024, 1, 1),
+            next_update: date_time_ymd(2024, 2, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).expect("a list");
+        list.pem().expect("PEM")
     }
 
     /// A leaf with oddities.

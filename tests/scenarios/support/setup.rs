@@ -20,6 +20,14 @@ pub struct Registration {
 }
 
 impl Registration {
+    /// A federate of which nothing is said yet.
+    pub fn bare(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            keys: String::new(),
+        }
+    }
+
     /// A federate known by its CA and its leaf.
     pub fn of(name: &str, leaf: &Leaf) -> Self {
         Self {
@@ -80,7 +88,7 @@ pub struct Setup {
     peers: String,
     namespace: Option<String>,
     federation: String,
-    api: &'static str,
+    api: String,
 }
 
 impl Setup {
@@ -102,14 +110,21 @@ impl Setup {
             peers: String::new(),
             namespace: None,
             federation: "127.0.0.1:0".into(),
-            api: "api = \"\"",
+            api: "api = \"\"".into(),
         }
     }
 
     /// With the HTTPS API and FreeTAKServer's routes, on free ports of loopback.
     #[must_use]
     pub fn api(mut self) -> Self {
-        self.api = "api = \"127.0.0.1:0\"\nfreetakserver = \"127.0.0.1:0\"";
+        self.api = "api = \"127.0.0.1:0\"\nfreetakserver = \"127.0.0.1:0\"".into();
+        self
+    }
+
+    /// Any other key of `[listen]`.
+    #[must_use]
+    pub fn listen_key(mut self, line: &str) -> Self {
+        let _ = write!(self.api, "\n{line}");
         self
     }
 

@@ -6,6 +6,7 @@ use crate::api::pairing::WaitingCode;
 use crate::api::request::PeerEntry;
 use crate::api::status::tests::example;
 use crate::api::status::{PeerState, Status};
+use crate::api::trust::PeerTrustEntry;
 
 const HOSTILE: &str = "\"><script>alert(1)</script><img src=x onerror='a()'>&amp;\u{202E}\u{1}";
 
@@ -32,6 +33,7 @@ fn shown(status: Status, grant: &Grant) -> String {
             filter: None,
             keepalive_seconds: None,
             state: None,
+            trust: PeerTrustEntry::default(),
         })
         .collect();
     let view = View {

@@ -94,7 +94,8 @@ async fn way_to(node: &Arc<Node>, pki: &Pki, words: &[&[u8]]) -> (Acceptor, Way)
     let acceptor = Acceptor::new(AcceptorSettings {
         door: Door::new(4, 4),
         refusals: Refusals::default(),
-        leaf: String::new(),
+        leaf: Arc::new(String::new),
+        allow: Vec::new(),
         node: Arc::clone(node),
         tls: Arc::new(tls),
         identify: Arc::new(move |_| Some(settings.clone())),

@@ -206,6 +206,9 @@ pub(in crate::link) fn peer(name: &str, address: Option<SocketAddr>) -> PeerSett
         compress: true,
         protocol: Protocol::V2,
         flavour: Flavour::TakServer,
+        sources: Vec::new(),
+        secret: None,
+        vow: None,
     }
 }
 
@@ -222,7 +225,8 @@ async fn acceptor_of(
     let acceptor = Acceptor::new(AcceptorSettings {
         door: Door::new(4, 4),
         refusals: Refusals::default(),
-        leaf: String::new(),
+        leaf: Arc::new(String::new),
+        allow: Vec::new(),
         node: Arc::clone(node),
         tls: pki.server(),
         identify: Arc::new(move |chain| (chain.len() == 2).then(|| settings.clone())),
