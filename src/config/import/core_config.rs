@@ -8,7 +8,6 @@ use super::found::{Found, joined, set};
 use super::xml::Element;
 use crate::config::authority;
 use crate::config::environment::Setting;
-use crate::config::raw;
 use crate::config::spec::PeerSpec;
 use crate::config::written::Written;
 use crate::pki::Fingerprint;
@@ -392,9 +391,8 @@ fn federate_authority(element: &Element, found: &mut Found) {
     }
 }
 
-/// Extensions of files that no data package may hold, where this box has a key for them.
+/// Extensions of files that no data package may hold.
 fn file_filter(federation: &Element, found: &mut Found) {
-    const KEY: &str = "package_block_extensions";
     let Some(filter) = federation.first("fileFilter") else {
         return;
     };
@@ -403,17 +401,11 @@ fn file_filter(federation: &Element, found: &mut Found) {
         return;
     }
     let is_on = federation.attribute("enableDataPackageAndMissionFileFilter") == Some("true");
-    match (is_on, raw::peer_keys().contains(&KEY)) {
-        (false, _) => found.leave(filter.line, "fileFilter", "it was switched off there"),
-        (true, false) => found.leave(
-            filter.line,
-            "fileFilter",
-            "files in data packages are not looked at by this box",
-        ),
-        (true, true) => {
-            for peer in &mut found.peers {
-                set(peer, KEY, Written::List(extensions.clone()));
-            }
-        }
+    if !is_on {
+        return found.leave(filter.line, "fileFilter", "it was switched off there");
+    }
+    for peer in &mut found.peers {
+        let extensions = Written::List(extensions.clone());
+        set(peer, "package_block_extensions", extensions);
     }
 }

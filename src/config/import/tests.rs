@@ -138,6 +138,10 @@ fn a_core_config_is_peers_with_their_groups() {
         list(&["Command:2"])
     );
     assert!(!north.more.contains_key("protocol"));
+    assert_eq!(
+        north.more["package_block_extensions"],
+        list(&["exe", "bat"])
+    );
     let south = peer(&found, "brigade south");
     assert_eq!(south.address.as_deref(), Some("[2001:db8::7]:9000"));
     assert_eq!(south.more["protocol"], Written::Text("v1".into()));
