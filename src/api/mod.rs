@@ -27,6 +27,7 @@ mod socket;
 pub mod spool;
 pub mod status;
 pub mod token;
+mod told;
 mod turns;
 pub mod update;
 pub mod web;
