@@ -344,6 +344,7 @@ fn heap(limits: &Limits) -> Vec<Row> {
         ),
         parcels::KEPT,
         parcels::ON_ITS_WAY,
+        parcels::RESOURCES,
         row(
             "TAK protocol v1",
             TAK_FORM,
@@ -428,6 +429,7 @@ fn heap(limits: &Limits) -> Vec<Row> {
             Some("recorder_kib"),
             "what became of each uid's newest event, and what happened last, half each",
         ),
+        parcels::COURIER,
         row(
             "control connection",
             2 * CONTROL_SMALL,

@@ -98,8 +98,24 @@ reasons! {
     Overheard = "overheard",
     /// Longer than 64 KiB as a `TakMessage`, which is more than a neighbour that speaks TAK protocol v1 takes.
     NotInTak = "not_in_tak",
-    /// A resource message (data package, mission), which this release does not carry.
+    /// More data packages than are held at once were announced.
+    PackageQueue = "package_queue",
+    /// A data package was announced and its bytes never came.
+    PackageMissing = "package_missing",
+    /// A data package is larger than `package_limit_mib` of the peer.
+    PackageTooLarge = "package_too_large",
+    /// A data package holds a file that `package_block_extensions` of the peer names.
+    PackageBlocked = "package_blocked",
+    /// The other end does not take the data package, or cannot.
+    PackageRefused = "package_refused",
+    /// A resource message (data package, mission) that nobody here takes.
     Resource = "resource",
+    /// A data package longer than may cross.
+    ResourceTooLarge = "resource_too_large",
+    /// A resource message that cannot be read, or whose bytes are not those of its hash.
+    BadResource = "bad_resource",
+    /// The store, or the queue of a federate, had no room for a resource.
+    ResourceRefused = "resource_refused",
 }
 
 impl fmt::Display for Reason {

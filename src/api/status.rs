@@ -16,6 +16,7 @@ use super::sending::SendingStatus;
 use super::servers::ServerStatus;
 use super::spool::SpoolStatus;
 use crate::counters::Reason;
+use crate::link::courier::told::Carriage;
 use crate::system::{Power, Storage};
 use crate::wire::stamp;
 
@@ -58,6 +59,9 @@ pub struct Status {
     pub storage: StorageStatus,
     /// The power supply.
     pub power: PowerStatus,
+    /// Data packages between federates.
+    #[serde(default)]
+    pub carriage: Carriage,
     /// Data packages; none: they are off.
     #[serde(default)]
     pub packages: Option<PackagesStatus>,
@@ -376,6 +380,7 @@ pub(crate) mod tests {
                 under_voltage: Some(false),
                 under_voltage_seen: Some(true),
             },
+            carriage: Carriage::default(),
             packages: Some(PackagesStatus::default()),
         }
     }

@@ -35,11 +35,16 @@ pub fn rule(reason: Reason) -> &'static str {
         Reason::ControlMessage
         | Reason::MissionChange
         | Reason::Resource
+        | Reason::ResourceTooLarge
         | Reason::Filtered
         | Reason::DataPackagesOff => "filter",
         Reason::NoDestination => "destination",
         Reason::NoGroup => "groups",
-        Reason::Conflated | Reason::Evicted | Reason::Refused | Reason::Thinned => "queue",
+        Reason::Conflated
+        | Reason::Evicted
+        | Reason::Refused
+        | Reason::Thinned
+        | Reason::ResourceRefused => "queue",
         Reason::LinkDown | Reason::SpoolFull | Reason::SpoolExpired | Reason::SpoolDamaged => {
             "link"
         }
@@ -56,6 +61,7 @@ pub fn rule(reason: Reason) -> &'static str {
         | Reason::Incomplete
         | Reason::BadTime
         | Reason::BadMessage
+        | Reason::BadResource
         | Reason::DatagramTooLong
         | Reason::BadFraming => "content",
         // What only one part of the box counts is of the queue it waits in.
@@ -159,7 +165,33 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::NotInTak => {
             "longer than 64 KiB as a TakMessage, which is more than clients on TAK protocol v1 take; those on XML got it"
         }
-        Reason::Resource => "a data package or mission file, which this release does not carry",
+        Reason::PackageQueue => {
+            "more data packages were announced than are carried at once: wait until those under way are over"
+        }
+        Reason::PackageMissing => {
+            "a data package was announced and its bytes never came: its sender must upload it to this box first"
+        }
+        Reason::PackageTooLarge => {
+            "the data package is larger than `package_limit_mib` of {of}, or `max_package_mib` of [packages], allows"
+        }
+        Reason::PackageBlocked => {
+            "the data package holds a file that `package_block_extensions` of {of} names"
+        }
+        Reason::PackageRefused => {
+            "the other end does not take the data package: `status` has its words"
+        }
+        Reason::Resource => {
+            "a data package, mission or data feed that nobody here takes: see data_packages_in and relay_missions"
+        }
+        Reason::ResourceTooLarge => {
+            "a data package longer than may cross: raise max_package_mib of [packages] or package_limit_mib of the peer"
+        }
+        Reason::BadResource => {
+            "a resource message that cannot be read, or a package whose bytes are not those of its hash"
+        }
+        Reason::ResourceRefused => {
+            "the store, or the queue of the peer, had no room for a data package"
+        }
         #[allow(unreachable_patterns, reason = "reasons are added elsewhere")]
         _ => "",
     }

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use clap::{Parser, Subcommand};
 
+mod carriage;
 pub mod cert;
 pub mod check;
 pub mod config;

@@ -1,4 +1,4 @@
-//! `tombolo packages list|add|remove`: the data packages that the box keeps.
+//! `tombolo packages list|add|remove|log`: the data packages that the box keeps, and those on their way.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use ring::digest::{Context, SHA256};
 
+use super::carriage;
 use super::failure::{Exit, Failure};
 use super::output::{clean, column, json_line, print};
 use super::paths::Places;
@@ -25,6 +26,12 @@ pub struct Arguments {
 enum Action {
     /// Show the packages
     List {
+        /// One line of JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what is on its way between federates, and how the latest ended
+    Log {
         /// One line of JSON
         #[arg(long)]
         json: bool,
@@ -58,6 +65,18 @@ pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
             print(&match json {
                 true => json_line(&packages)?,
                 false => table(&packages),
+            })
+        }
+        Action::Log { json } => {
+            let carriage = match ask(&places.state, &Request::Status)?.into_result()? {
+                Response::Status(status) => status.carriage,
+                _ => return Err(unexpected()),
+            };
+            let text = carriage::table(&carriage);
+            print(&match (json, text.as_str()) {
+                (true, _) => json_line(&carriage)?,
+                (false, "") => "nothing is on its way\n".to_owned(),
+                (false, text) => text.trim_start().to_owned(),
             })
         }
         Action::Add { file, json } => told(&add(file, places)?, *json),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::carriage;
 use super::failure::{Exit, Failure};
 use super::line;
 use super::meshes;
@@ -133,6 +134,7 @@ fn table(status: &Status) -> String {
     }
     text.push_str(&servers::table(&status.servers, &status.clock.utc, WIDTH));
     text.push_str(&meshes::table(&status.meshes, &status.clock.utc, WIDTH));
+    text.push_str(&carriage::table(&status.carriage));
     text
 }
 

@@ -144,6 +144,7 @@ impl Reader<'_> {
             legacy_no_client_certificate: spoken.legacy_no_client_certificate,
             data_packages_in: raw.data_packages_in.unwrap_or(true),
             data_packages_out: raw.data_packages_out.unwrap_or(true),
+            packages: self.peer_packages(raw)?,
             filters: self.filters(raw.filter.as_ref())?,
         })
     }

@@ -84,6 +84,10 @@ const PEER_KEYS: &[&str] = &[
     "legacy_no_client_certificate",
     "data_packages_in",
     "data_packages_out",
+    "package_limit_mib",
+    "package_block_extensions",
+    "package_port",
+    "relay_missions",
     "filter",
     "filters",
     "federation_filter",
@@ -182,6 +186,9 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
         (_, "allow_types" | "block_types" | "cot_types") => {
             "write a list of types such as [\"a-f\", \"b-t-f\"]".into()
         }
+        ("peer", "package_block_extensions") => {
+            "write a list of extensions such as [\"pref\", \"exe\"]".into()
+        }
         (_, "allow_callsigns" | "block_callsigns") => {
             "write a list of callsigns such as [\"ALPHA*\"]".into()
         }
@@ -195,6 +202,7 @@ pub(super) fn kind_of(table: &str, key: &str) -> String {
             | "compress"
             | "data_packages_in"
             | "data_packages_out"
+            | "relay_missions"
             | "legacy_no_client_certificate",
         )
         | ("server", "enabled" | "incoming" | "outgoing" | "tls")
@@ -315,6 +323,10 @@ pub(super) struct RawPeer {
     pub(super) legacy_no_client_certificate: Option<Spanned<bool>>,
     pub(super) data_packages_in: Option<bool>,
     pub(super) data_packages_out: Option<bool>,
+    pub(super) package_limit_mib: Option<Spanned<i64>>,
+    pub(super) package_block_extensions: Option<Spanned<Vec<String>>>,
+    pub(super) package_port: Option<Spanned<i64>>,
+    pub(super) relay_missions: Option<bool>,
     #[serde(alias = "filters", alias = "federation_filter")]
     pub(super) filter: Option<Spanned<RawFilters>>,
 }

@@ -15,6 +15,7 @@ use super::limits::Limits;
 use super::mesh::Mesh;
 use super::network::{LOCAL_NETWORK, NetworkSettings};
 use super::packages::Packages;
+use super::peer_packages::PeerPackages;
 use super::probe::Probe;
 use super::protocol::{Flavour, Protocol};
 use super::rate::Rate;
@@ -139,6 +140,8 @@ pub struct Peer {
     pub data_packages_in: bool,
     /// Let it have data packages and files of ours.
     pub data_packages_out: bool,
+    /// How large they may be, what they may hold, and where they are uploaded.
+    pub packages: PeerPackages,
     /// What may cross the link, each way.
     pub filters: Filters,
 }

@@ -88,6 +88,10 @@ discovery = true    # side connections between boxes learn how long the network 
 # addresses = ["198.51.100.7:9001"]      # further addresses of the same peer, at most 4
 # data_packages_in = true                # take data packages and files from it
 # data_packages_out = true               # let it have data packages and files of ours
+# package_limit_mib = 50                 # largest data package either way, 1 to 4096; without: what the store takes
+# package_block_extensions = ["pref"]    # such files do not cross, alone or in a package
+# relay_missions = true                  # pass missions and data feeds between it and other federates
+# package_port = 8444                    # federation v1: where packages are uploaded to it
 # filter = { preset = "tracks+chat+emergencies", allow_types = ["b-m-p"], block_types = ["a-h"], allow_callsigns = ["ALPHA*"], block_callsigns = ["*-TEST"], direction = "both" } # without: everything may cross
 # uplinks = ["lte"]                      # which may carry it; without: all
 # inbound_groups = ["Blue"]              # what it sends is put into these groups; without: all

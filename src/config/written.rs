@@ -66,6 +66,10 @@ keys! {
     "compress" "compress" Switch;
     "data_packages_in" "data-packages-in" Switch;
     "data_packages_out" "data-packages-out" Switch;
+    "package_limit_mib" "package-limit-mib" Number;
+    "package_block_extensions" "package-block-extensions" List;
+    "package_port" "package-port" Number;
+    "relay_missions" "relay-missions" Switch;
     "addresses" "addresses" List;
     "uplinks" "uplinks" List;
     "fallback_of" "fallback-of" Text;

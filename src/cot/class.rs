@@ -74,6 +74,15 @@ pub fn is_mission_change(kind: &[u8]) -> bool {
     starts(kind, b"t-x-m")
 }
 
+/// A request to fetch a file or data package (protocol reference 6.8).
+pub const FILE_REQUEST: &[u8] = b"b-f-t-r";
+
+/// Whether it is a request to fetch a file or data package.
+#[inline(always)]
+pub fn is_file_request(kind: &[u8]) -> bool {
+    kind == FILE_REQUEST
+}
+
 /// A client's ping (protocol reference 6.1).
 pub const PING: &[u8] = b"t-x-c-t";
 

@@ -20,7 +20,9 @@ pub const MOST_NETWORKS: usize = 8;
 const UNNAMED: u64 = 1 << 63;
 
 /// A set of groups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 pub struct GroupSet(u64);
 
 impl GroupSet {

@@ -7,6 +7,7 @@ pub mod content;
 pub mod echo;
 pub mod encode;
 pub mod federated;
+pub mod fileshare;
 pub mod flow_tag;
 pub mod groups;
 mod marti;

@@ -124,6 +124,10 @@ fn different_meanings_look_different() {
                         Signal::Booting | Signal::Connecting,
                         Signal::Booting | Signal::Connecting
                     )
+                    | (
+                        Signal::Provisioning | Signal::Pairing,
+                        Signal::Provisioning | Signal::Pairing
+                    )
             );
             assert_eq!(same, one == other || alike, "{one:?} {other:?}");
             assert_eq!(one.word() == other.word(), one == other);

@@ -259,6 +259,13 @@ impl PeerBoard {
         self.with(peer, |status| status.federate_id = federate_id);
     }
 
+    /// The peer's federate id; empty if it is not known.
+    pub fn federate_id(&self, peer: &str) -> String {
+        let peers = self.lock();
+        let known = peers.get(peer).map(|status| status.federate_id.clone());
+        known.unwrap_or_default()
+    }
+
     /// Whether a peer with that federate id is connected.
     pub fn is_connected_to(&self, federate_id: &str) -> bool {
         let is = |status: &PeerStatus| {

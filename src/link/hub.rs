@@ -178,6 +178,11 @@ impl Port {
             .with(|router, now| router.expire_contacts(self.id, now));
     }
 
+    /// Asks the router something about this link.
+    pub fn ask<R>(&self, ask: impl FnOnce(&Router, LinkId) -> R) -> R {
+        self.hub.with(|router, _| ask(router, self.id))
+    }
+
     /// Notes a sign of life.
     pub fn heard(&self) {
         self.hub.with(|router, now| router.heard(self.id, now));

@@ -69,8 +69,11 @@ struct Line {
     clear: AtomicBool,
     /// Something was written since the last piece was handed over.
     written: AtomicBool,
-    waker: Mutex<Option<Waker>>,
+    wakers: Mutex<[Option<Waker>; WAITERS]>,
 }
+
+/// Tasks of one connection that may wait until the line is clear: events, packages, and what boxes exchange.
+const WAITERS: usize = 4;
 
 impl Meter {
     /// Bytes that this connection sent, headers included.
@@ -89,10 +92,8 @@ impl Meter {
     /// Everything written so far is in the kernel's hands.
     pub fn flushed(&self) {
         if self.0.written.load(Ordering::Relaxed) && !self.0.clear.swap(true, Ordering::Relaxed) {
-            let waker = self.waker().take();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            let wakers = std::mem::take(&mut *self.wakers());
+            wakers.into_iter().flatten().for_each(Waker::wake);
         }
     }
 
@@ -109,7 +110,18 @@ impl Meter {
 
     /// Wakes the task as soon as the line is clear.
     pub fn wake_when_clear(&self, context: &Context<'_>) {
-        *self.waker() = Some(context.waker().clone());
+        let mut wakers = self.wakers();
+        let known = wakers.iter().position(|known| {
+            known
+                .as_ref()
+                .is_some_and(|known| known.will_wake(context.waker()))
+        });
+        let place = known.or_else(|| wakers.iter().position(Option::is_none));
+        match place.and_then(|place| wakers.get_mut(place)) {
+            Some(place) => *place = Some(context.waker().clone()),
+            // More than are known to exist: it asks again.
+            None => context.waker().wake_by_ref(),
+        }
     }
 
     /// Packing made that many bytes less.
@@ -118,8 +130,8 @@ impl Meter {
         saved.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
-        self.0.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    fn wakers(&self) -> MutexGuard<'_, [Option<Waker>; WAITERS]> {
+        self.0.wakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

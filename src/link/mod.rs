@@ -3,6 +3,7 @@
 pub mod board;
 pub mod clerk;
 pub mod clients;
+pub mod courier;
 pub mod customs;
 pub mod door;
 pub mod fed1;
@@ -22,6 +23,7 @@ pub mod mesh;
 pub mod meter;
 pub mod narrow;
 pub mod nat;
+pub mod packages;
 pub mod pairing;
 pub mod refusals;
 pub mod route_watch;

@@ -21,4 +21,4 @@ pub mod spool;
 pub mod trace;
 
 pub use link::{Form, LinkId, LinkSpec, Network, PeerSpec, Role, Verdict, Wire};
-pub use router::{ASIDE_BYTES, CameEcho, Router, Settings, WATCHED_BYTES};
+pub use router::{ASIDE_BYTES, CameEcho, Package, Router, Settings, WATCHED_BYTES};

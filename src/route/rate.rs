@@ -54,6 +54,11 @@ impl Bucket {
         debt.div_ceil(self.bytes_per_second)
     }
 
+    /// Milliseconds of the rate that the bucket has in it; 0 in debt.
+    pub fn credit_ms(&self) -> u64 {
+        self.level.max(0).unsigned_abs() / self.bytes_per_second
+    }
+
     /// Whether an emergency may go now although the bucket is in debt.
     pub fn bears_emergency(&self) -> bool {
         self.wait_ms() <= OVERDRAFT_MS

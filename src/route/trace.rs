@@ -26,6 +26,8 @@ pub enum Fate {
     Dropped(Reason),
     /// A rule of the link's filter kept it back.
     Filtered(Ruling),
+    /// It tells of a data package whose bytes go there first.
+    Carried,
 }
 
 /// Points from a parcel to the row of its event. The default points nowhere.

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use crate::budget::LARGE_EVENTS;
 use crate::config::{Config, Limits, Peer, Protocol, Uplink};
 use crate::link::board::{PeerBoard, PeerState};
+use crate::link::courier::Courier;
 use crate::link::door::Door;
 use crate::link::fed1;
 use crate::link::fed2::companion::Feature;
@@ -25,6 +26,7 @@ use crate::link::hub::Hub;
 use crate::link::ingest::Intake;
 use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
+use crate::link::packages::Packages;
 use crate::link::refusals::Refusals;
 use crate::link::route_watch::{Routes, Watching};
 use crate::link::tls::{self, Credentials, Moments, Observer};
@@ -32,6 +34,7 @@ use crate::pki::{Own, Roster, TrustRule};
 use crate::route::PeerSpec;
 use crate::route::groups::Groups;
 
+use super::courier;
 use super::filtering;
 use super::spool;
 use super::timekeeper::Timekeeper;
@@ -57,6 +60,7 @@ pub(super) struct Federation {
     acceptor: Acceptor,
     echo: EchoDesk,
     clock: Timekeeper,
+    courier: Option<Courier>,
     /// Hears of changes of the network for as long as there is federation.
     _watching: Option<Watching>,
 }
@@ -112,6 +116,7 @@ impl Federation {
             board,
             large_events: Arc::new(Semaphore::new(LARGE_EVENTS as usize)),
             message_limit: config.limits.max_event_kib as usize * 1024 + MESSAGE_OVERHEAD,
+            packages: Packages::default(),
             timing,
         });
         let echo = EchoDesk::open(Arc::clone(&node), &own.identity)?;
@@ -151,6 +156,7 @@ impl Federation {
             acceptor,
             echo,
             clock,
+            courier: None,
             _watching: watching.ok(),
         })
     }
@@ -158,6 +164,16 @@ impl Federation {
     /// Proofs that events cross.
     pub(super) fn echo(&self) -> EchoDesk {
         self.echo.clone()
+    }
+
+    /// What all links share.
+    pub(super) fn node(&self) -> Arc<Node> {
+        Arc::clone(&self.node)
+    }
+
+    /// Who carries data packages.
+    pub(super) fn set_courier(&mut self, courier: Option<Courier>) {
+        self.courier = courier;
     }
 
     /// Accepts federates on one more socket.
@@ -254,6 +270,9 @@ impl Federation {
             router.note_directions(now);
         });
         self.node.groups.set(groups);
+        if let Some(courier) = &self.courier {
+            courier::apply(courier, config, |peer| uploads::destination(self, peer));
+        }
 
         let uplinks_changed = self.uplinks != config.uplinks;
         self.uplinks.clone_from(&config.uplinks);
@@ -419,6 +438,7 @@ fn only_directions_changed(old: &Peer, new: &Peer) -> bool {
         groups: new.groups.clone(),
         data_packages_in: new.data_packages_in,
         data_packages_out: new.data_packages_out,
+        packages: new.packages.clone(),
         filters: new.filters.clone(),
         ..old.clone()
     };
@@ -438,56 +458,5 @@ fn identify(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::SystemClock;
-    use crate::config::Limits;
-    use crate::link::tls::Judgement;
-    use crate::pki::{Fingerprint, Refusal};
-    use crate::route::{Router, Settings};
-
-    #[test]
-    fn a_refused_peer_reads_why_at_its_own_state_unless_it_is_connected() {
-        let timing = Timing::default();
-        let settings = Settings::of(&Limits::default(), "a".repeat(32), 1);
-        let node = Node {
-            name: "alpha".to_owned(),
-            federate_id: "a".repeat(32),
-            hub: Hub::new(Router::new(settings), Arc::new(SystemClock::new())),
-            board: PeerBoard::new(),
-            registry: Registry::new("a", timing.fresh),
-            routes: Routes::default(),
-            companions: Companions::default(),
-            groups: Announced::default(),
-            keeper: Keeper::default(),
-            meters: Meters::default(),
-            large_events: Arc::new(Semaphore::new(1)),
-            message_limit: 1024,
-            timing,
-        };
-        let observer = tell_refused(&node);
-        let refuse = |suspect: Option<&str>| {
-            observer(Judgement {
-                fingerprint: Fingerprint::of(b""),
-                outcome: Err(Refusal::Expired),
-                doubt: None,
-                suspect: suspect.map(str::to_owned),
-            });
-        };
-        let board = &node.board;
-        let reason = |peer: &str| board.status(peer).unwrap().reason;
-        board.set("bravo", PeerState::Waiting, "it has not dialled us yet", 1);
-        board.set("charlie", PeerState::Connected, "", 1);
-        refuse(None);
-        assert_eq!(reason("bravo"), "it has not dialled us yet");
-        for peer in ["bravo", "charlie", "nobody"] {
-            refuse(Some(peer));
-        }
-        assert_eq!(
-            reason("bravo"),
-            format!("we refused it: {}", Refusal::Expired)
-        );
-        assert_eq!(reason("charlie"), "");
-        assert_eq!(board.status("nobody"), None);
-    }
-}
+mod tests;
+mod uploads;

@@ -4,6 +4,7 @@ mod announce;
 pub mod blackbox;
 pub mod changes;
 mod check;
+mod courier;
 mod desk;
 mod error;
 mod federation;
@@ -43,6 +44,7 @@ use crate::budget::{self, Budget};
 use crate::config::Config;
 use crate::led::Signal;
 use crate::link::board::PeerBoard;
+use crate::link::courier::Courier;
 use crate::link::fed2::echo::EchoDesk;
 use crate::link::hub::Hub;
 use crate::link::meter::Meters;
@@ -127,6 +129,7 @@ struct Shared {
     /// The same for servers.
     server_rates: Mutex<Rates>,
     echo: EchoDesk,
+    courier: Option<Courier>,
     black_box: BlackBox,
     checks: check::SharedChecks,
     pairing: Pairing,
@@ -234,6 +237,11 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
     };
     let mut federation =
         Federation::new(&config, &own, &federate_id, shares).map_err(StartError::Tls)?;
+    let courier = kept.as_ref().and_then(|packages| {
+        let port = bound.api.map(|api| api.port());
+        courier::open(&state, &config, federation.node(), packages, port)
+    });
+    federation.set_courier(courier.clone());
     let mut servers = Servers::new(
         &config,
         &federate_id,
@@ -264,6 +272,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         rates: Mutex::default(),
         server_rates: Mutex::default(),
         echo: federation.echo(),
+        courier,
         black_box,
         checks: check::SharedChecks::default(),
         pairing: Pairing::new(

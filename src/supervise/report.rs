@@ -14,6 +14,7 @@ use crate::api::status::{
 use crate::clock::skew::Offset;
 use crate::config::Peer;
 use crate::counters::Counters;
+use crate::link::courier::Courier;
 use crate::link::hindrance::Hindrance;
 
 impl Shared {
@@ -81,6 +82,7 @@ impl Shared {
             led: self.shown.status(),
             storage: StorageStatus::from(&vitals.storage),
             power: PowerStatus::from(vitals.power),
+            carriage: (self.courier.as_ref().map(Courier::carriage)).unwrap_or_default(),
             packages: self.packages.status(),
         }
     }

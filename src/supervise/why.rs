@@ -205,6 +205,12 @@ fn fate(link: &str, cell: &Cell, age_ms: u64) -> Fate {
             ("waiting", None, words)
         }
         trace::Fate::Spooled => ("spooled", None, "kept until the link is back".to_owned()),
+        trace::Fate::Carried => (
+            "carried",
+            None,
+            "it tells of a data package whose bytes go there first: see `tombolo packages`"
+                .to_owned(),
+        ),
         // Filters are the peers', and have words of their own.
         trace::Fate::Filtered(_) => (
             "dropped",

@@ -253,7 +253,8 @@ pub enum BinaryType {
     Image = 2,
 }
 
-/// A resource or mission operation. This release counts and drops them.
+/// A resource or mission operation. On their way through the box they are never decoded into this, but read by
+/// [`super::rol`].
 #[derive(Clone, PartialEq, Message)]
 pub struct Rol {
     /// The operation, ending with `;` (protocol reference 3.3).

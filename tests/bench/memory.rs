@@ -71,8 +71,7 @@ pub fn run(seconds: u64) {
         }));
     }
     println!(
-        "2 federates, {} events/s from each of three sides, {most} watchers, page and API in use",
-        RATE
+        "2 federates, {RATE} events/s from each of three sides, {most} watchers, page and API in use"
     );
     println!("\n| after s | RSS MiB | peak MiB |\n|---:|---:|---:|");
     let mib = |kib: u64| kib as f64 / 1024.0;

@@ -29,7 +29,10 @@ Commands, one JSON object per line on stdin:
                                      fields by their names in the protocol; int64 as numbers, bytes as base64
     {"do":"send_contact","operation":"CREATE","uid":"u","callsign":"c"}   a FederatedEvent with a contact
     {"do":"send_raw","hex":"0a00"}   a FederatedEvent of these bytes, valid or not
-    {"do":"send_rol","program":"...","size":N}   a ROL with a payload of N bytes
+    {"do":"send_rol","program":"...","size":N,"seed":S,"payload_first":true,"federateProvenance":["id"],"maxHops":N,
+     "currentHops":N}                a ROL, with a payload of N bytes (each of them S, default 85) if N is given; with its
+                                     payload before its program if that is said. In the program {sha256} and {size} stand
+                                     for those of the payload
     {"do":"groups","groups":["A","B"]}   a FederateGroups with these names (never SERVING)
     {"do":"health","status":1}       dialling: one HealthCheck
     {"do":"open","method":"..."}     dialling with --no-auto: opens a stream or makes a call with default contents
@@ -49,6 +52,7 @@ Reports, one JSON object per line on stdout, each with "report":
     {"report":"message","method":"...","message":{...},"unknown":N}   a message came, every field that is on the wire,
                                      by its protocol name; "unknown" = fields outside the tables, nested ones
                                      included
+                                     of a ROL's payload there is its "size" and "sha256" in place of "data"
     {"report":"status","method":"...","code":"OK","details":"..."}   a call ended
     {"report":"health","status":1,"ended":true}  dialling: answer of a health check, and whether trailers followed
                                      within a second
@@ -56,6 +60,7 @@ Reports, one JSON object per line on stdout, each with "report":
 """
 
 import argparse
+import hashlib
 import json
 import queue
 import sys
@@ -79,7 +84,15 @@ def report(kind, **fields):
 
 
 def came(method, message):
-    report("message", method=method, message=plain(message), unknown=unknown_fields(message))
+    sums = []
+    if message.DESCRIPTOR.name == "ROL":
+        for blob in message.payload:
+            sums.append({"size": len(blob.data), "sha256": hashlib.sha256(blob.data).hexdigest()})
+            blob.ClearField("data")
+    shown = plain(message)
+    for blob, both in zip(shown.get("payload", []), sums):
+        blob.update(both)
+    report("message", method=method, message=shown, unknown=unknown_fields(message))
 
 
 class Raw:
@@ -153,10 +166,20 @@ class Node:
         return build("FederatedEvent", {k: v for k, v in command.items() if k != "do"})
 
     def rol_of(self, command):
-        rol = M["ROL"](program=command.get("program", "create resource {};"))
-        if command.get("size"):
-            rol.payload.add(type=1, data=b"\x55" * command["size"])
-        return rol
+        payload = M["ROL"]()
+        data = bytes([command.get("seed", 0x55)]) * command.get("size", 0)
+        if data:
+            payload.payload.add(type=1, data=data)
+        program = command.get("program", "create resource {};")
+        program = program.replace("{sha256}", hashlib.sha256(data).hexdigest()).replace("{size}", str(len(data)))
+        rol = M["ROL"](program=program)
+        for each in command.get("federateProvenance", []):
+            rol.federateProvenance.add(federationServerId=each)
+        if "maxHops" in command:
+            rol.federateHops.maxHops, rol.federateHops.currentHops = command["maxHops"], command.get("currentHops", 1)
+        # Fields may stand in any order.
+        parts = [rol.SerializeToString(), payload.SerializeToString()]
+        return Raw(b"".join(reversed(parts) if command.get("payload_first") else parts))
 
 
 def read(path):

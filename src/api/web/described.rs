@@ -75,6 +75,16 @@ pub const NEW: &[Field] = &[
     may("data_packages_in", Kind::Flag, "take data packages from it"),
     may("data_packages_out", Kind::Flag, "let it have data packages"),
     may(
+        "package_limit_mib",
+        Kind::Number(1, 4096),
+        "largest data package either way",
+    ),
+    may(
+        "package_block_extensions",
+        Kind::Words(32),
+        "such files do not cross, alone or in a package",
+    ),
+    may(
         "rate",
         Kind::Text(32),
         "most that is sent to it, such as 9600 bit/s",
@@ -139,6 +149,16 @@ pub const CHANGE: &[Field] = &[
     ),
     may("data_packages_in", Kind::Flag, "take data packages from it"),
     may("data_packages_out", Kind::Flag, "let it have data packages"),
+    may(
+        "package_limit_mib",
+        Kind::Number(1, 4096),
+        "largest data package either way",
+    ),
+    may(
+        "package_block_extensions",
+        Kind::Words(32),
+        "such files do not cross, alone or in a package",
+    ),
     may(
         "rate",
         Kind::Text(32),
@@ -300,6 +320,14 @@ pub fn more(members: &Members) -> Result<KeyChanges, Problem> {
         if let Some(on) = members.flag(key) {
             changes.insert(key.to_owned(), Some(Written::Switch(on)));
         }
+    }
+    if let Some(mib) = members.number("package_limit_mib") {
+        let written = Written::Number(mib.into());
+        changes.insert("package_limit_mib".to_owned(), Some(written));
+    }
+    if let Some(words) = members.words("package_block_extensions") {
+        let written = Some(Written::List(words));
+        changes.insert("package_block_extensions".to_owned(), written);
     }
     if let Some(rate) = members.text("rate") {
         changes.insert("rate".to_owned(), Some(Written::Text(rate.to_owned())));

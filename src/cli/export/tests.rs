@@ -39,6 +39,7 @@ fn peer(name: &str, address: Option<&str>) -> Peer {
         legacy_no_client_certificate: false,
         data_packages_in: true,
         data_packages_out: true,
+        packages: crate::config::PeerPackages::default(),
         filters: Default::default(),
     }
 }

@@ -40,6 +40,18 @@ pub(super) struct MoreKeys {
     /// Let it have data packages and files of ours: true or false
     #[arg(long, value_name = "BOOL", group = "changes", help_heading = "Traffic")]
     data_packages_out: Option<bool>,
+    /// Pass missions and data feeds between it and other federates: true or false
+    #[arg(long, value_name = "BOOL", group = "changes", help_heading = "Traffic")]
+    relay_missions: Option<bool>,
+    /// Largest data package either way, MiB, 1 to 4096
+    #[arg(long, value_name = "MIB", group = "changes", help_heading = "Traffic")]
+    package_limit_mib: Option<u32>,
+    /// Extensions of files that do not cross, alone or in a package, with commas in between; "" = none
+    #[arg(long, value_name = "LIST", group = "changes", help_heading = "Traffic")]
+    package_block_extensions: Option<String>,
+    /// Federation v1: port to which packages are uploaded
+    #[arg(long, value_name = "PORT", group = "changes", help_heading = "Traffic")]
+    package_port: Option<u32>,
     /// Further addresses of the same peer, host:port with commas in between; "" = none
     #[arg(long, value_name = "LIST", group = "changes", help_heading = "Ways")]
     addresses: Option<String>,
@@ -166,6 +178,7 @@ impl MoreKeys {
         };
         for (option, text) in [
             ("rate", &self.rate),
+            ("package-block-extensions", &self.package_block_extensions),
             ("addresses", &self.addresses),
             ("uplinks", &self.uplinks),
             ("fallback-of", &self.fallback_of),
@@ -192,6 +205,7 @@ impl MoreKeys {
             ("compress", self.compress),
             ("data-packages-in", self.data_packages_in),
             ("data-packages-out", self.data_packages_out),
+            ("relay-missions", self.relay_missions),
             ("group-mapping", self.group_mapping),
             ("automatic-group-mapping", self.automatic_group_mapping),
             (
@@ -214,6 +228,8 @@ impl MoreKeys {
             }
         }
         for (option, number) in [
+            ("package-limit-mib", self.package_limit_mib),
+            ("package-port", self.package_port),
             ("fallback-seconds", self.fallback_seconds),
             ("max-hops", self.max_hops),
         ] {

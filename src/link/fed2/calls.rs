@@ -10,10 +10,9 @@ use hyper::client::conn::http2::SendRequest;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::counters::Reason;
 use crate::link::grpc::body::{GrpcBody, Part};
 use crate::link::grpc::call::{self, Messages};
-use crate::link::grpc::frame::{Skipper, framed};
+use crate::link::grpc::frame::framed;
 use crate::link::grpc::scope::TaskScope;
 use crate::link::grpc::status::{Code, Status};
 use crate::link::keepalive::Announcement;
@@ -25,6 +24,7 @@ use super::intake;
 use super::keeping::Keeping;
 use super::names::{Introduction, KEEPALIVE, MethodName};
 use super::pulse::Pulse;
+use super::rol;
 use crate::link::federate::node::{Node, PeerSettings};
 use crate::link::federate::trouble::{HEALTH_ANSWER, Trouble};
 
@@ -67,8 +67,8 @@ pub struct Calls<'a> {
     pub pulse: Pulse,
     /// Keeps ClientFederateGroupsStream open.
     pub group_updates: Option<mpsc::Sender<Part>>,
-    /// Keeps ServerROLStream open.
-    pub rol: Option<mpsc::Sender<Part>>,
+    /// What goes over ServerROLStream.
+    pub rol: Arc<rol::Outgoing>,
 }
 
 impl Calls<'_> {
@@ -221,39 +221,37 @@ impl Calls<'_> {
         let method = MethodName::ClientRolStream;
         let body = GrpcBody::request(framed(&self.introduction.dialling()));
         let answer = self.caller.open(method, body);
-        let flow = Arc::clone(&self.flow);
-        self.watch_rol(method, async move {
-            let mut body = match answer.await {
-                Ok(body) => body,
-                Err(status) => return status,
-            };
-            let mut skipper = Skipper::default();
-            let ended = call::drain(&mut body, |bytes| {
-                for _ in 0..skipper.feed(bytes)? {
-                    flow.count(Reason::Resource);
-                }
-                Ok(())
-            });
-            ended.await.status()
-        });
-    }
-
-    /// The peer registers where we would send resources from; nothing is sent.
-    pub fn open_server_rol(&mut self) {
-        let method = MethodName::ServerRolStream;
-        let (rol, parts) = mpsc::channel(1);
-        self.rol = Some(rol);
-        let answer = self.caller.open(method, GrpcBody::request_channel(parts));
+        let (flow, node) = (Arc::clone(&self.flow), Arc::clone(self.node));
+        let peer = self.peer.name.clone();
         self.watch_rol(method, async move {
             match answer.await {
-                Ok(mut body) => call::drain(&mut body, |_| Ok(())).await.status(),
+                Ok(mut body) => rol::receiving::read(&mut body, &flow, &node, &peer)
+                    .await
+                    .status(),
                 Err(status) => status,
             }
         });
     }
 
-    /// Events matter more than resources, which this release drops anyway: a ROL stream that fails does not take the
-    /// link along.
+    /// What we have for the peer beside events.
+    pub fn open_server_rol(&mut self) {
+        let method = MethodName::ServerRolStream;
+        let body = GrpcBody::request_source(self.rol.stream());
+        let answer = self.caller.open(method, body);
+        let rol = Arc::clone(&self.rol);
+        self.watch_rol(method, async move {
+            let status = match answer.await {
+                Ok(mut body) => call::drain(&mut body, |_| Ok(())).await.status(),
+                Err(status) => status,
+            };
+            if status.code == Code::Unimplemented {
+                rol.shut();
+            }
+            status
+        });
+    }
+
+    /// Events matter more than resources: a ROL stream that fails does not take the link along.
     fn watch_rol(&self, method: MethodName, ended: impl Future<Output = Status> + Send + 'static) {
         let (signals, pause) = (self.caller.signals.clone(), self.node.timing.reopen);
         let peer = self.peer.name.clone();

@@ -9,7 +9,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::link::federate::packing::Packing;
+use crate::link::federate::trickle::Trickle;
 use crate::link::grpc::status::{Code, Status};
 
 use crate::link::federate::registry::Origin;
@@ -35,7 +36,7 @@ pub const SERVICE: &str = "/tombolo.Box/";
 /// The private call with which the dialling side lets itself be called.
 pub const SERVE: &str = "Serve";
 /// Longest payload of a private call or answer, bytes.
-pub const PAYLOAD_LIMIT: usize = 2 * 1024;
+pub const PAYLOAD_LIMIT: usize = 4 * 1024 + 64;
 /// Private calls of one connection, each way, that may wait for their answer at once.
 pub const AT_ONCE: usize = 4;
 /// A private call must be answered within this.
@@ -76,6 +77,8 @@ features! {
     Standby = "standby",
     /// Answers on a side connection after it was quiet (`link/nat`).
     Quiet = "quiet",
+    /// Takes data packages, and lets them be fetched (`link/courier`).
+    Package = "package",
 }
 
 /// A set of [`Feature`]s.
@@ -132,6 +135,7 @@ struct Inner {
     /// What the first head said: none = nothing came yet; some of none = no box.
     theirs: watch::Sender<Option<Option<Features>>>,
     packing: Packing,
+    trickle: OnceLock<Trickle>,
     /// The peer's clock is known.
     timed: watch::Sender<bool>,
     line: Mutex<Option<Arc<dyn Line>>>,
@@ -144,6 +148,7 @@ impl Companion {
     pub fn new(peer: &str, ours: Features, packing: Packing) -> Self {
         Self(Arc::new(Inner {
             packing,
+            trickle: OnceLock::new(),
             peer: peer.to_owned(),
             ours,
             header: ours.header(),
@@ -162,6 +167,16 @@ impl Companion {
     /// Whether the connection's events are packed.
     pub fn packing(&self) -> &Packing {
         &self.0.packing
+    }
+
+    /// What is large goes to the peer by this; said once, when the connection begins.
+    pub fn set_trickle(&self, trickle: Trickle) {
+        let _ = self.0.trickle.set(trickle);
+    }
+
+    /// How what is large goes to the peer beside the events; none = as fast as the connection takes it.
+    pub fn trickle(&self) -> Option<&Trickle> {
+        self.0.trickle.get()
     }
 
     /// Whether the peer is known to be a box.
@@ -284,7 +299,8 @@ impl Companion {
         drop(line);
     }
 
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    /// Whether both are of the same connection.
+    pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 

@@ -24,6 +24,7 @@ use super::keeping::Keeping;
 use super::names::{Introduction, MethodName};
 use super::opened::Opened;
 use super::pulse::Pulse;
+use super::rol;
 use crate::link::federate::node::{Node, PeerSettings};
 use crate::link::federate::registry::{Candidate, Cutter, Origin, Side, stopped, told};
 use crate::link::federate::trouble::Trouble;
@@ -84,7 +85,7 @@ pub async fn run(
             flow: Arc::clone(&flow),
             pulse: pulse.clone(),
             group_updates: None,
-            rol: None,
+            rol: rol::Outgoing::new(node, &peer.name, &flow, readers.clone()),
         },
         keeping: keeping.clone(),
         way: opened.way.clone(),

@@ -68,6 +68,16 @@ impl Flow {
         &self.meter
     }
 
+    /// What may be sent in a second; none = as much as the network takes.
+    pub fn rate(&self) -> Option<Rate> {
+        self.rate
+    }
+
+    /// Asks the link's place at the router something; none while the flow is not attached.
+    pub fn ask<R>(&self, ask: impl FnOnce(&Port) -> R) -> Option<R> {
+        self.lock().port.as_ref().map(ask)
+    }
+
     /// Whether the peer may pack its events.
     pub fn unpacks(&self) -> bool {
         self.packing.unpacks()

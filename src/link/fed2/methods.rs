@@ -28,9 +28,11 @@ use super::flow::Flow;
 use super::groups;
 use super::intake;
 use super::names::{Introduction, MethodName};
+use super::rol;
 use super::standby;
 use crate::link::federate::node::{Node, PeerSettings};
 use crate::link::federate::registry::{Candidate, Cutter, Side};
+use crate::link::federate::trickle::Trickle;
 use crate::link::federate::trouble;
 
 /// ServerEventStreams of one connection. TAK opens a newer one beside the old one; more have no use.
@@ -48,6 +50,7 @@ pub struct Methods {
     introduction: Introduction,
     flow: Arc<Flow>,
     companion: Companion,
+    rol: Arc<rol::Outgoing>,
     cutter: Cutter,
     readers: TaskScope,
     attached: OnceCell<()>,
@@ -81,13 +84,15 @@ impl Methods {
         readers: TaskScope,
     ) -> Arc<Self> {
         let companion = node.companions.companion(&peer.name, peer.is_packed());
+        let meter = node.meters.connection(&peer.name);
+        if let Some(rate) = peer.rate {
+            companion.set_trickle(Trickle::new(rate, meter.clone()));
+        }
+        let flow = Flow::limited(peer.rate, meter, companion.packing().clone());
         Arc::new(Self {
             introduction: Introduction::new(&node),
-            flow: Flow::limited(
-                peer.rate,
-                node.meters.connection(&peer.name),
-                companion.packing().clone(),
-            ),
+            rol: rol::Outgoing::new(&node, &peer.name, &flow, readers.clone()),
+            flow,
             companion,
             node,
             peer,
@@ -127,6 +132,7 @@ impl Methods {
             std::mem::take(&mut state.held)
         };
         self.flow.finish(status.clone());
+        self.rol.finish(status.clone());
         for call in held {
             // A full channel ends with UNAVAILABLE when its sender is dropped here; nothing is lost.
             let _ = call.try_send(Part::End(status.clone()));
@@ -300,16 +306,15 @@ impl Methods {
 
     async fn client_rol(&self, body: Incoming) -> Answer {
         self.introduced(body).await?;
-        Ok(self.hold(None).1)
+        Ok(call::answer(GrpcBody::answer_source(self.rol.stream())))
     }
 
     fn server_rol(self: &Arc<Self>, mut body: Incoming) -> Response<GrpcBody> {
         let (call, answer) = self.hold(Some(framed(&self.introduction.accepting())));
         let this = Arc::clone(self);
         self.readers.spawn(async move {
-            let mut skipper = Skipper::default();
-            let ended = call::drain(&mut body, |bytes| this.skip(&mut skipper, bytes)).await;
-            this.reader_ended(&call, &ended);
+            let ended = rol::receiving::read(&mut body, &this.flow, &this.node, &this.peer.name);
+            this.reader_ended(&call, &ended.await);
         });
         answer
     }

@@ -12,6 +12,7 @@
 //! | [`methods`] [`accepted`] [`acceptor`] | answers; one connection; the listener |
 //! | [`companion`] [`companion_desk`] [`companion_calls`] | the peer as another box; what we do for boxes; private calls |
 //! | [`groups`] | the groups that each side tells the other of |
+//! | [`rol`] | data packages, missions, data feeds |
 //! | [`time_exchange`] | boxes tell each other the time |
 //!
 //! What federation v1 needs too is in [`federate`](super::federate).
@@ -35,6 +36,7 @@ pub mod names;
 pub mod opened;
 pub mod pulse;
 pub mod receipts;
+pub mod rol;
 pub mod standby;
 pub mod time_exchange;
 

@@ -24,6 +24,7 @@ use super::keeping::Keeping;
 use crate::link::federate::attempts::Open;
 use crate::link::federate::connect::Connected;
 use crate::link::federate::node::{Node, PeerSettings};
+use crate::link::federate::trickle::Trickle;
 use crate::link::federate::trouble::Trouble;
 use crate::link::federate::watched::{Fault, Watched};
 use crate::link::federate::way::{Loud, Way};
@@ -137,6 +138,9 @@ impl Opened {
         let transport = TaskScope::new();
         let guard = transport.guard();
         let meter = node.meters.connection(&peer.name);
+        if let Some(rate) = peer.over(uplink).rate {
+            companion.set_trickle(Trickle::new(rate, meter.clone()));
+        }
         let shown = connected.stream.get_ref().1.peer_certificates();
         if let Some(leaf) = shown.and_then(<[_]>::first) {
             node.board.set_leaf(&peer.name, leaf);

@@ -11,6 +11,7 @@
 //! | [`last_words`] [`watched`] | hears out a peer that hangs up; remembers why the TLS stream broke |
 //! | [`begun`] | the event that has begun to come and is not whole yet |
 //! | [`pace`] [`packing`] | the events to a peer whose link has a byte budget |
+//! | [`trickle`] | what is large, beside them |
 
 pub mod attempts;
 pub mod begun;
@@ -24,6 +25,7 @@ pub mod pace;
 pub mod packing;
 pub mod plan;
 pub mod registry;
+pub mod trickle;
 pub mod trouble;
 pub mod watched;
 pub mod way;

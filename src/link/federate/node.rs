@@ -13,6 +13,7 @@ use crate::link::fed2::companion_desk::Companions;
 use crate::link::hub::Hub;
 use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
+use crate::link::packages::Packages;
 use crate::link::route_watch::Routes;
 
 use super::packing;
@@ -48,6 +49,8 @@ pub struct Node {
     pub message_limit: usize,
     /// Places for events larger than [`crate::budget::INGEST`]; all links of the box share them.
     pub large_events: Arc<Semaphore>,
+    /// Data packages.
+    pub packages: Packages,
     /// The intervals.
     pub timing: Timing,
 }

@@ -46,12 +46,17 @@ pub fn thin(rate: Rate, packed: bool) -> Thin {
 
 /// What of the rate is used, bytes per second: a tenth is left to the acknowledgements of what the peer sends, which
 /// nobody here sees, and to a radio that is a little slower than its name.
-fn share(rate: Rate) -> u64 {
+pub fn share(rate: Rate) -> u64 {
     rate.bytes() * 9 / 10
 }
 
 /// So much longer is a batch that is packed.
 pub const PACKED_BATCHES: usize = 4;
+
+/// Longest piece of something large, bytes: a tenth of a second of the rate, so that no event waits for long behind it.
+pub(super) fn record(rate: Rate) -> usize {
+    (rate.bytes() / 10).max(LEAST_BATCH) as usize
+}
 
 fn batch(rate: Rate) -> usize {
     (rate.bytes() / BATCHES_PER_SECOND).max(LEAST_BATCH) as usize

@@ -209,8 +209,8 @@ fn whole(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
     }
 }
 
-/// Counts messages without keeping a byte of them, however long they are: for the streams that this release accepts
-/// and drops (data packages reach 256 MiB).
+/// Counts messages without keeping a byte of them, however long they are: for the blobs that everybody accepts and
+/// drops (protocol reference 3.5).
 #[derive(Debug, Default)]
 pub struct Skipper {
     prefix: [u8; PREFIX],

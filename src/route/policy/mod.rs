@@ -25,9 +25,6 @@ pub use callsign::Callsigns;
 pub use rule::Ruling;
 use rule::{List, Rule};
 
-/// The type of a request to fetch a file or data package.
-const FILE_REQUEST: &[u8] = b"b-f-t-r";
-
 /// What one neighbour's settings say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -95,6 +92,20 @@ impl Side {
         self.sieve.is_none() && self.packages
     }
 
+    /// Data packages may cross, and the filter lets their announcement through.
+    pub fn lets_packages(&self) -> bool {
+        let subject = Subject {
+            kind: class::FILE_REQUEST,
+            deletes: b"",
+        };
+        match self.judge(subject, Callsigns::default()) {
+            Err(Stop::Packages) => false,
+            // Who sent it may be allowed.
+            Err(Stop::Rule(ruling)) => ruling == Ruling::NO_CALLSIGN,
+            Ok(()) => true,
+        }
+    }
+
     /// Its rules look at callsigns.
     pub fn wants_callsigns(&self) -> bool {
         self.sieve.as_ref().is_some_and(|sieve| sieve.callsigns)
@@ -105,7 +116,7 @@ impl Side {
     /// # Errors
     /// What stops it.
     pub fn judge(&self, subject: Subject<'_>, callsigns: Callsigns<'_>) -> Result<(), Stop> {
-        if !self.packages && subject.kind == FILE_REQUEST {
+        if !self.packages && class::is_file_request(subject.kind) {
             return Err(Stop::Packages);
         }
         match &self.sieve {

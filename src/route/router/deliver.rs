@@ -124,10 +124,14 @@ impl Router {
         &mut self,
         from: LinkId,
         source: Source<'_>,
-        meta: Meta,
+        mut meta: Meta,
         targets: &Targets,
         now: Now,
     ) -> Result<Verdict, Reason> {
+        let (_, kind) = source.uid_and_kind();
+        let package = self.packages.carries(kind);
+        let never = meta.local_only;
+        meta.local_only |= package;
         let room = match self.callsigns_matter {
             true => self.name_outward(&source),
             false => Room::default(),
@@ -161,7 +165,7 @@ impl Router {
                 continue;
             }
             if link.guard.is_some()
-                && !meta.local_only
+                && !never
                 && let Some(stop) = link.stops(&source, &room, self.networks.tally(link.network))
             {
                 stopped = true;
@@ -171,7 +175,7 @@ impl Router {
             let (made, tally) = match &mut link.kind {
                 Kind::Client if link.up => (forms.of(link.wire), self.networks.tally(link.network)),
                 // Mission changes are what a server tells its clients, and nobody tells them a server.
-                Kind::Neighbour(_) if is_server && meta.local_only => continue,
+                Kind::Neighbour(_) if is_server && never => continue,
                 Kind::Neighbour(neighbour) if link.up && neighbour.outgoing && is_server => {
                     let made = forms.marked(link.wire, &self.flow_tag, &mut self.reader);
                     (made, &mut neighbour.counters)
@@ -229,6 +233,12 @@ impl Router {
                         }
                     }
                 }
+                Kind::Federate(federate) if package => {
+                    let fate = self.packages.admit(federate, link.up, &mut forms);
+                    stopped |= matches!(fate, Fate::Dropped(_));
+                    self.pool.traces.offered(meta.mark, column, fate);
+                    continue;
+                }
                 Kind::Federate(_) => {
                     let fate = Fate::Dropped(Reason::MissionChange);
                     self.pool.traces.offered(meta.mark, column, fate);
@@ -251,8 +261,12 @@ impl Router {
                 }
             }
         }
+        let told = package.then(|| forms.as_said());
         scratch.give_back();
         self.scratch = scratch;
+        if let Some(told) = told {
+            count += self.hand_on(from, told, meta.groups, meta.mark);
+        }
         if self.callsigns_matter {
             self.callsigns = room;
         }

@@ -115,6 +115,27 @@ impl<'a> Forms<'a> {
         }
     }
 
+    /// It may go one hop more, and that is the last.
+    #[cold]
+    pub(super) fn is_last_hop(&self) -> bool {
+        self.source.is_last_hop()
+    }
+
+    /// The event as a `FederatedEvent` of its own: as it came from a federate, or as it begins here.
+    #[cold]
+    pub(super) fn as_said(&mut self) -> Option<Bytes> {
+        match self.source {
+            Source::Federated(message, ..) => Some([message.bytes, message.edits].concat().into()),
+            Source::Xml(_) | Source::Tak(..) => {
+                let (bytes, copy) = self.federated(LabelId::PLAIN).ok()?;
+                Some(
+                    copy.get_or_insert_with(|| Bytes::copy_from_slice(bytes))
+                        .clone(),
+                )
+            }
+        }
+    }
+
     /// As CoT XML, with the place for its copy.
     pub(super) fn xml(&mut self) -> Result<(&[u8], &mut Option<Bytes>), Reason> {
         let Scratch {

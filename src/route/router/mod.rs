@@ -9,6 +9,7 @@ mod forms;
 mod introduce;
 mod mesh;
 mod notes;
+mod package;
 mod places;
 mod policing;
 mod questions;
@@ -17,6 +18,7 @@ mod receive;
 mod receive_tak;
 mod reference;
 mod replay;
+mod resources;
 mod scratch;
 mod server;
 mod spooling;
@@ -25,6 +27,7 @@ mod times;
 
 pub use echo::CameEcho;
 pub use mesh::WATCHED_BYTES;
+pub use package::{MOST_PACKAGES, Onward, PACKAGE_REQUEST, Package};
 
 use std::hash::BuildHasher;
 use std::task::{Context, Poll};
@@ -163,6 +166,8 @@ pub struct Router {
     callsigns_matter: bool,
     /// The callsigns of the event under way; kept for its memory.
     callsigns: Room,
+    /// Requests to fetch data packages.
+    packages: package::Packages,
 }
 
 #[derive(Debug)]
@@ -259,6 +264,7 @@ impl Router {
             rewritten: false,
             callsigns_matter: false,
             callsigns: Room::default(),
+            packages: package::Packages::default(),
             changes: 0,
             networks: Networks::default(),
             scratch: Scratch::default(),

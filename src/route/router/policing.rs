@@ -24,6 +24,18 @@ pub(super) struct Guard {
     since_ms: u64,
 }
 
+impl Guard {
+    /// Data packages may go there.
+    pub(super) fn lets_packages_out(&self) -> bool {
+        self.policy.outgoing.lets_packages()
+    }
+
+    /// Data packages may come from there.
+    pub(super) fn lets_packages_in(&self) -> bool {
+        self.policy.incoming.lets_packages()
+    }
+}
+
 /// Memory for the callsigns of the event under way.
 #[derive(Debug, Default)]
 pub(super) struct Room {

@@ -237,6 +237,9 @@ impl Router {
             let about = (event.uid, event.kind);
             self.admit(seen, about, checked.detail.as_ref(), true)?;
         }
+        if self.packages.awaits(event.kind) {
+            return self.package_came(from, message, groups);
+        }
         seen.content = self.said_in_geo(event, checked.detail.as_ref());
         // What must not be lost is sent again after a link broke, and that may be long after.
         let again = Class::of(event.kind, event.directed) <= Class::Chat

@@ -5,6 +5,7 @@ mod away;
 mod clocks;
 mod groups;
 mod meshes;
+mod packages;
 mod policing;
 mod reach;
 mod server;

@@ -84,8 +84,9 @@ impl Foreign {
                     .join("tests/peers")
                     .join(program),
             )
+            .args(["--id", FOREIGN_ID, "--name", "foreign"])
             .args(options)
-            .args(["--id", FOREIGN_ID, "--name", "foreign", "--cert"])
+            .arg("--cert")
             .arg(file("chain.pem", &leaf.chain_pem))
             .arg("--key")
             .arg(file("key.pem", &leaf.key_pem))

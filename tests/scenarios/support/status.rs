@@ -28,6 +28,12 @@ impl Status {
         self.0.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
     }
 
+    /// A part of it.
+    #[track_caller]
+    pub fn value(&self, pointer: &str) -> Value {
+        self.0.pointer(pointer).cloned().unwrap_or_default()
+    }
+
     /// The text at a JSON pointer; empty when it is not there.
     pub fn text(&self, pointer: &str) -> &str {
         let value = self.0.pointer(pointer).and_then(Value::as_str);

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write};
 /// Longest page, bytes. Lists end when it is near.
 const LONGEST: usize = crate::budget::visitors::ANSWER as usize;
 /// What is left for the end of a page when lists are told to stop.
-const FOOT: usize = 6 * 1024;
+const FOOT: usize = 12 * 1024;
 
 /// HTML as it grows.
 #[derive(Debug, Default)]
@@ -75,7 +75,9 @@ impl Html {
     }
 
     /// The whole.
-    pub fn finish(self) -> String {
+    pub fn finish(mut self) -> String {
+        // What it grew by beyond its length would be kept until the last byte is sent.
+        self.0.shrink_to_fit();
         self.0
     }
 }

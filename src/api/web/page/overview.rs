@@ -75,6 +75,11 @@ fn trouble(html: &mut Html, view: &View<'_>) {
             "Power: the voltage is too low; use a stronger supply or a shorter cable".to_owned(),
         );
     }
+    if let Some(packages) = status.packages.as_ref()
+        && !packages.fault.is_empty()
+    {
+        lines.push(format!("Data packages: {}", packages.fault));
+    }
     if let Some(problem) = &status.led.problem {
         lines.push(format!("LED: {problem}"));
     }
@@ -143,6 +148,13 @@ fn this_box(html: &mut Html, view: &View<'_>) {
     );
     let refused: u64 = status.refused.values().sum();
     html.fact("Handshakes refused", Count(refused));
+    if let Some(packages) = &status.packages {
+        let standing = &packages.standing;
+        html.fact(
+            "Data packages",
+            format!("{}, {}", Count(standing.packages), Bytes(standing.bytes)),
+        );
+    }
     html.fact("LED", &status.led.meaning);
     html.fact("Version", &node.version);
     html.raw("</dl>");

@@ -2,6 +2,7 @@ use super::view::View;
 use super::*;
 use crate::access::Scopes;
 use crate::api::connection::ConnectionInfo;
+use crate::api::pairing::WaitingCode;
 use crate::api::request::PeerEntry;
 use crate::api::status::tests::example;
 use crate::api::status::{PeerState, Status};
@@ -62,6 +63,14 @@ fn shown(status: Status, grant: &Grant) -> String {
     };
     let html = frame.around(|html| {
         overview::live(html, &view);
+        let waiting = WaitingCode {
+            code: HOSTILE.into(),
+            expires_seconds: 600,
+            tries_left: 5,
+            host: HOSTILE.into(),
+        };
+        pairing::forms(html, Some(&waiting));
+        pairing::forms(html, None);
         overview::still(html, &view, None);
     });
     html.finish()

@@ -8,6 +8,7 @@ mod clocks;
 mod companions;
 mod dialling;
 mod keeping;
+mod packages;
 mod pair;
 mod peers;
 mod refused;
@@ -37,6 +38,7 @@ use crate::link::federate::{Node, PeerSettings, Registry, Timing};
 use crate::link::hub::{Hub, Port};
 use crate::link::meter::Meters;
 use crate::link::nat::Keeper;
+use crate::link::packages::Packages;
 use crate::link::refusals::Refusals;
 use crate::pki::store;
 use crate::route::{LinkSpec, Network, Router, Settings, Verdict};
@@ -184,6 +186,7 @@ fn node_with(name: &str, federate_id: &str, timing: Timing, hub: Hub) -> Arc<Nod
         keeper: Keeper::default(),
         meters: Meters::default(),
         message_limit: 128 * 1024,
+        packages: Packages::default(),
         large_events: Arc::new(Semaphore::new(2)),
         timing,
     })
