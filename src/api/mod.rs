@@ -28,6 +28,7 @@ mod socket;
 pub mod spool;
 pub mod status;
 pub mod token;
+mod told;
 pub mod trust;
 mod turns;
 pub mod update;

@@ -20,11 +20,12 @@ use crate::support::{
 /// Files in the store, without parts.
 fn files(alpha: &TomboloBox) -> usize {
     let folder = alpha.state().join("packages");
-    fs::read_dir(folder).unwrap().count()
+    fs::read_dir(folder).expect("a folder and a list").count()
 }
 
 fn packages(alpha: &TomboloBox) -> Value {
-    serde_json::from_str(&alpha.call(["packages", "list", "--json"], "").success()).unwrap()
+    serde_json::from_str(&alpha.call(["packages", "list", "--json"], "").success())
+        .expect("a folder and a list")
 }
 
 #[test]
@@ -452,23 +453,25 @@ fn a_fetch_that_broke_off_goes_on() {
 async fn some(address: SocketAddr, leaf: &Leaf, hash: &str, at: usize, end: usize) -> Vec<u8> {
     let mut config = client_config(leaf);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let name = "localhost".try_into().unwrap();
+    let stream = tokio::net::TcpStream::connect(address)
+        .await
+        .expect("a connection");
+    let name = "localhost".try_into().expect("a connection");
     let stream = tokio_rustls::TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await
-        .unwrap();
+        .expect("a connection");
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
-        .unwrap();
+        .expect("a connection");
     let driver = tokio::spawn(connection);
     let request = hyper::Request::get(format!("/Marti/sync/content?hash={hash}"))
         .header("host", "localhost")
         .header("range", format!("bytes={at}-"))
         .header("if-range", format!("\"{hash}\""))
         .body(String::new())
-        .unwrap();
-    let mut response = sender.send_request(request).await.unwrap();
+        .expect("a connection");
+    let mut response = sender.send_request(request).await.expect("a connection");
     assert_eq!(response.status(), 206);
     let mut got = Vec::new();
     while got.len() < end - at {
@@ -477,7 +480,7 @@ async fn some(address: SocketAddr, leaf: &Leaf, hash: &str, at: usize, end: usiz
         let Some(frame) = frame.await else {
             break;
         };
-        got.extend_from_slice(frame.unwrap().data_ref().unwrap());
+        got.extend_from_slice(frame.expect("a frame").data_ref().expect("data"));
     }
     drop(response);
     driver.abort();

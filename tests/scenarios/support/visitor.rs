@@ -42,7 +42,7 @@ impl Fetched {
 
 impl Visitor {
     pub fn new(address: SocketAddr, leaf: Option<&Leaf>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a file of the test");
         let mut more = vec!["--http1.1".to_owned()];
         if let Some(leaf) = leaf {
             for (option, name, text) in [
@@ -50,7 +50,7 @@ impl Visitor {
                 ("--key", "key.pem", &leaf.key_pem),
             ] {
                 let file = folder.path().join(name);
-                fs::write(&file, text).unwrap();
+                fs::write(&file, text).expect("a file of the test");
                 more.extend([option.to_owned(), file.display().to_string()]);
             }
         }
@@ -65,7 +65,7 @@ impl Visitor {
 
     pub fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let file = self.folder.path().join(name);
-        fs::write(&file, bytes).unwrap();
+        fs::write(&file, bytes).expect("a file of the test");
         file
     }
 
@@ -86,9 +86,9 @@ impl Visitor {
         let _ = fs::remove_file(&body);
         let files = [
             "-D",
-            head.to_str().unwrap(),
+            head.to_str().expect("a file of the test"),
             "-o",
-            body.to_str().unwrap(),
+            body.to_str().expect("a file of the test"),
             "-w",
             "%{http_code}",
         ];
