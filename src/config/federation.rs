@@ -239,9 +239,7 @@ impl Reading<'_> {
         certificate: &impl Fn(&str) -> Option<String>,
     ) -> Option<String> {
         let pin = self.text(table, "ca_pin");
-        let Some(written) = self.text(table, "ca_cert") else {
-            return None;
-        };
+        let written = self.text(table, "ca_cert")?;
         let pem = match written.contains("-----BEGIN ") {
             true => Some(written),
             false => certificate(&written),

@@ -309,7 +309,7 @@ mod tests {
             assert!(!read.holds(&mark(&foreign)));
         }
         let fault = |bytes: &[u8], authority: &Authority| {
-            read(bytes, &[authority.certificate.clone()]).unwrap_err()
+            read(bytes, std::slice::from_ref(&authority.certificate)).unwrap_err()
         };
         // The same name and another key.
         assert_eq!(fault(&list, &other), CrlFault::Stranger);
@@ -327,7 +327,11 @@ mod tests {
         ] {
             assert_eq!(fault(noise, &ours), CrlFault::NoList);
         }
-        let none = read(&ours.revoke(&[], NOW), &[ours.certificate.clone()]).unwrap();
+        let none = read(
+            &ours.revoke(&[], NOW),
+            std::slice::from_ref(&ours.certificate),
+        )
+        .unwrap();
         assert!(none.is_empty());
         assert_eq!(entries(&list).unwrap().len(), 2);
     }

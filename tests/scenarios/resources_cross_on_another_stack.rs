@@ -38,7 +38,7 @@ fn announcement(filename: &str, hash: &Hash, size: usize) -> Value {
 fn resources(foreign: &Foreign) -> Vec<Value> {
     let is_rol = |said: &Value| {
         said["report"] == "message"
-            && (said["message"].get("program")).is_some_and(|program| program.is_string())
+            && (said["message"].get("program")).is_some_and(serde_json::Value::is_string)
     };
     let mut said = foreign.said();
     said.retain(is_rol);

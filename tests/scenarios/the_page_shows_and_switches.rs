@@ -300,7 +300,7 @@ fn a_browser_shows_it() {
             .output()
             .is_ok_and(|done| done.status.success())
     };
-    if std::env::var_os("CHROMIUM").is_none() && !names.iter().any(|name| is_there(&name)) {
+    if std::env::var_os("CHROMIUM").is_none() && !names.iter().any(is_there) {
         println!(
             "skipped: no Chromium here (apt-get install chromium, or set CHROMIUM to the program)"
         );

@@ -39,7 +39,10 @@ impl Courier {
                 "{peer} does not get the data package \"{filename}\": {words}"
             ),
         }
-        let outcome = end.as_ref().map(|()| ()).map_err(|(reason, _)| *reason);
+        let outcome = match &end {
+            Ok(()) => Ok(()),
+            Err((reason, _)) => Err(*reason),
+        };
         self.0
             .node
             .hub

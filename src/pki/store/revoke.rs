@@ -243,7 +243,10 @@ mod tests {
         };
         assert_eq!(judge(&viper).as_deref(), Ok("VIPER 1"));
         let first = store.issued(at(NOW)).remove(0);
-        assert_eq!(store.revoke(&[first.serial.clone()], at(NOW)), Ok(1));
+        assert_eq!(
+            store.revoke(std::slice::from_ref(&first.serial), at(NOW)),
+            Ok(1)
+        );
         assert_eq!(store.revoke(&[first.serial], at(NOW)), Ok(0));
         assert!(revocations.look(&[], Some(&folder), false));
         assert!(!revocations.look(&[], Some(&folder), false));

@@ -144,6 +144,7 @@ pub struct ResourceDetails {
 /// As it stands in the message.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
 struct Announcement {
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -159,22 +160,6 @@ struct Announcement {
 }
 
 const KIND: &str = "ResourceDetails";
-
-impl Default for Announcement {
-    fn default() -> Self {
-        Self {
-            kind: None,
-            sha256: None,
-            sender_uid: None,
-            name: None,
-            filename: None,
-            sender_url: String::new(),
-            ts_stored: None,
-            size_in_bytes: None,
-            sender_callsign: None,
-        }
-    }
-}
 
 impl ResourceDetails {
     /// Reads the parameters of `announce package`.

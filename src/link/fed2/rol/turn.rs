@@ -97,7 +97,7 @@ impl Turn {
     fn events_first(&mut self) -> bool {
         let waiting = self
             .flow
-            .ask(|port| port.ask(|router, id| router.has_waiting(id)));
+            .ask(|port| port.ask(crate::route::router::Router::has_waiting));
         if waiting != Some(true) {
             self.since = None;
             return false;

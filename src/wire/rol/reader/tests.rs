@@ -179,7 +179,7 @@ fn a_long_payload_before_its_program_is_given_on_without_it() {
     let mut fields = fields_of(&sent.encode_to_vec());
     fields.swap(0, 1);
     let read = read(&fields.concat(), &[5000]).unwrap();
-    assert_eq!(read.payloads[0].0, false);
+    assert!(!read.payloads[0].0);
     assert_eq!(read.payloads[0].2.len(), 100_000);
     assert_eq!(read.end.unwrap().program, create_resource("{}"));
 }
