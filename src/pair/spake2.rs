@@ -398,7 +398,7 @@ mod tests {
         wide[63] = 7;
         assert_eq!(reduced(&wide), Scalar::from(7u32));
         wide[55] = 1;
-        assert_eq!(reduced(&wide), Scalar::from((1u128 << 64) as u128 + 7));
+        assert_eq!(reduced(&wide), Scalar::from((1u128 << 64) + 7));
         // The order itself is nothing.
         let mut order = [0; 64];
         order[32..].copy_from_slice(&bytes(
