@@ -284,10 +284,7 @@ pub async fn run(setup: Setup) -> Result<Ended, StartError> {
         courier,
         black_box,
         checks: check::SharedChecks::default(),
-        pairing: Pairing::new(
-            Credentials::new(&own.identity).map_err(StartError::Tls)?,
-            hub.now().mono_ms,
-        ),
+        pairing: Pairing::new(hub.now().mono_ms),
         shown: Shown::default(),
         federate_id,
         credentials: federation.credentials(),

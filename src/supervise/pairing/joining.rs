@@ -52,8 +52,7 @@ impl Desk {
             let words = format!("{}: {error}", joined_host(&host, port));
             Fault::new(ErrorCode::Unavailable, words)
         };
-        let tls =
-            pairing_client(&self.shared.pairing.credentials).map_err(|error| fault(&error))?;
+        let tls = pairing_client(&self.shared.credentials).map_err(|error| fault(&error))?;
         let mut line = Line::open(tls, &host, port).map_err(|error| fault(&error))?;
         if line.certificate() == self.shared.credentials.fingerprint() {
             let words = "host: that is this box itself; give the address of the other one";

@@ -17,7 +17,6 @@ use crate::access::Throttle;
 use crate::api::pairing::{PairRequest, PairResponse, PairingStatus, WaitingCode, hex, unhex};
 use crate::api::{ErrorCode, Fault};
 use crate::config::settings::API_PORT;
-use crate::link::tls::Credentials;
 use crate::pair::{
     CONFIRMATION, Holder, Introduction, MOST_SEALED, NoIntroduction, NotPaired, Randomness, SHARE,
     Standing, Terms,
@@ -35,14 +34,11 @@ pub(super) struct Pairing {
     throttle: Mutex<Throttle>,
     /// Held while this box joins another.
     joining: Mutex<()>,
-    /// Shows our certificate to the box that we join.
-    credentials: Credentials,
 }
 
 impl Pairing {
-    pub(super) fn new(credentials: Credentials, now_ms: u64) -> Self {
+    pub(super) fn new(now_ms: u64) -> Self {
         Self {
-            credentials,
             holder: Mutex::default(),
             throttle: Mutex::new(Throttle::new(now_ms)),
             joining: Mutex::new(()),
