@@ -7,8 +7,9 @@ use rcgen::{
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, SanType, SerialNumber,
 };
 use ring::rand::{SecureRandom, SystemRandom};
+#[cfg(feature = "rsa")]
 use rsa::pkcs8::EncodePrivateKey;
-use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls_pki_types::{CertificateDer, UnixTime};
 use time::OffsetDateTime;
 
 use super::Fingerprint;
@@ -32,6 +33,8 @@ pub enum IssueError {
     NoRandomness,
     /// The key cannot be made or used.
     Key,
+    /// This build makes no RSA keys.
+    NoRsa,
     /// The certificate cannot be encoded, or the CA certificate cannot be read.
     Certificate,
 }
@@ -50,12 +53,15 @@ pub(super) fn generate_key(algorithm: KeyAlgorithm) -> Result<KeyPair, IssueErro
         KeyAlgorithm::EcdsaP256 => {
             KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|_| IssueError::Key)
         }
+        #[cfg(not(feature = "rsa"))]
+        KeyAlgorithm::Rsa2048 => Err(IssueError::NoRsa),
+        #[cfg(feature = "rsa")]
         KeyAlgorithm::Rsa2048 => {
             // ring signs with RSA and cannot make its keys; this is the only use of the `rsa` crate.
             let mut random = rsa::rand_core::UnwrapErr(getrandom::SysRng);
             let key = rsa::RsaPrivateKey::new(&mut random, 2048).map_err(|_| IssueError::Key)?;
             let der = key.to_pkcs8_der().map_err(|_| IssueError::Key)?;
-            let der = PrivatePkcs8KeyDer::from(der.as_bytes());
+            let der = rustls_pki_types::PrivatePkcs8KeyDer::from(der.as_bytes());
             KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_RSA_SHA256)
                 .map_err(|_| IssueError::Key)
         }

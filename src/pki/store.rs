@@ -182,6 +182,10 @@ impl fmt::Display for PkiError {
                 f.write_str("the system gives no random numbers: no key can be made now, try again")
             }
             Self::Issue(IssueError::Key) => f.write_str("no key could be made"),
+            Self::Issue(IssueError::NoRsa) => f.write_str(
+                "this program makes no RSA keys: make them with that of a package, and bring them here by \
+                 `tombolo cert import`",
+            ),
             Self::Issue(IssueError::Certificate) => f.write_str(
                 "no certificate could be made: the CA certificate or the name is unusable",
             ),

@@ -12,6 +12,10 @@ fn over_federation_in_meaning() {
     alpha.wait_clients(1);
     bravo.wait_clients(1);
     for (path, sent) in corpus() {
+        if sent.contains("b-f-t-r") {
+            // Nobody is told of a package before its bytes are there: `data_packages_cross` shows those.
+            continue;
+        }
         hawk.send(&sent);
         // The captures hold several reports of one device: uid and time together name one of them.
         let sent = Event { xml: sent };

@@ -53,7 +53,7 @@ fn a_peer_that_is_deleted_is_cut_and_refused() {
     );
     alpha.wait_peer("bravo");
     bravo.wait_peer("alpha");
-    let admin = Api::with_scopes(&alpha, "trust", "admin");
+    let admin = Api::with_scopes(&alpha, "trust", "stop");
     admin.ask("DELETE", "/api/federation/bravo", "").expect(204);
     gone(&bravo, "alpha", "DELETE");
     assert!(alpha.status().peer("bravo").is_none());

@@ -43,6 +43,8 @@ build_program() {
         # No path of this machine in the program, and no tables for unwinding: the firmware profile aborts.
         export RUSTFLAGS="--remap-path-prefix=$project=/tombolo --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo -C force-unwind-tables=no"
         RUSTFLAGS+=" -C link-arg=-Wl,-T,$project/board/common/build/no-unwinding.ld -C link-arg=-Wl,--no-eh-frame-hdr"
+        # What functions have in common is moved out of all of them, the standard library's too: 0.22 of 5.6 MB.
+        RUSTFLAGS+=" -C llvm-args=-enable-machine-outliner=always"
         # LLVM's linker, which rustup's Rust brings along, packs the relocations (glibc 2.36 and later read them: Debian 12) and
         # keeps functions with the same code once: 0.27 of 4.85 MB.
         lld=$("${RUSTC:-rustc}" --print sysroot)/lib/rustlib/$("${RUSTC:-rustc}" -vV | sed -n 's/^host: //p')/bin/gcc-ld

@@ -236,7 +236,7 @@ impl Calls<'_> {
     /// What we have for the peer beside events.
     pub fn open_server_rol(&mut self) {
         let method = MethodName::ServerRolStream;
-        let body = GrpcBody::request_source(self.rol.stream());
+        let body = GrpcBody::request_source(rol::Sending::of(&self.rol));
         let answer = self.caller.open(method, body);
         let rol = Arc::clone(&self.rol);
         self.watch_rol(method, async move {

@@ -313,7 +313,9 @@ impl Methods {
 
     async fn client_rol(&self, body: Incoming) -> Answer {
         self.introduced(body).await?;
-        Ok(call::answer(GrpcBody::answer_source(self.rol.stream())))
+        Ok(call::answer(GrpcBody::answer_source(rol::Sending::of(
+            &self.rol,
+        ))))
     }
 
     fn server_rol(self: &Arc<Self>, mut body: Incoming) -> Response<GrpcBody> {

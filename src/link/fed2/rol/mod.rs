@@ -16,6 +16,7 @@ pub mod sending;
 pub mod turn;
 
 pub use queue::Outgoing;
+pub use sending::Sending;
 
 /// Longest message that a program other than a box is sent, bytes: a TAK Server takes 256 MiB, and half of it after its
 /// configuration was touched (protocol reference 1.3, pitfall 17).

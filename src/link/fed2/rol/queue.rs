@@ -17,8 +17,6 @@ use crate::packages::{Details, Hash};
 use crate::wire::rol::program::announce_package;
 use crate::wire::rol::writer::around;
 
-use super::sending::Sending;
-
 /// Messages that may wait for one federate.
 pub const MOST_WAITING: usize = 32;
 
@@ -75,9 +73,9 @@ impl Outgoing {
         })
     }
 
-    /// The body that carries what waits. A second one ends the first. With the first the federate becomes one that
-    /// packages can be sent to.
-    pub fn stream(self: &Arc<Self>) -> Sending {
+    /// A body begins that carries what waits; its number. A second one ends the first. With the first the federate becomes
+    /// one that packages can be sent to.
+    pub(super) fn begin_stream(self: &Arc<Self>) -> u64 {
         let (stream, waker) = {
             let mut inner = self.lock();
             inner.stream += 1;
@@ -89,7 +87,7 @@ impl Outgoing {
         if stream == 1 && self.node.packages.desk().is_some() {
             self.tasks.spawn(Arc::clone(self).shown());
         }
-        Sending::new(Arc::clone(self), stream)
+        stream
     }
 
     /// Shows the carrier to the consignee for as long as the connection lasts.

@@ -58,11 +58,12 @@ enum Stage {
 type PlaceFuture = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
 
 impl Sending {
-    pub(super) fn new(outgoing: Arc<Outgoing>, stream: u64) -> Self {
+    /// The body that carries what waits in `outgoing` from now on.
+    pub fn of(outgoing: &Arc<Outgoing>) -> Self {
         Self {
             turn: Turn::new(outgoing.flow()),
-            outgoing,
-            stream,
+            stream: outgoing.begin_stream(),
+            outgoing: Arc::clone(outgoing),
             current: None,
         }
     }

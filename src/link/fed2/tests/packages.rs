@@ -248,7 +248,11 @@ async fn a_package_that_is_not_admitted_leaves_nothing_behind() {
     let refused = |told: &Told| *told == Told::Refused("alpha".into(), Refusal::IncomingOff);
     far.clerk.hears("it is refused", refused).await;
     assert!(far.store.list().is_empty());
-    assert_eq!(dropped(&bravo, "alpha", Reason::DataPackagesOff), 1);
+    // It is told before it is counted.
+    until("it is counted", || {
+        dropped(&bravo, "alpha", Reason::DataPackagesOff) == 1
+    })
+    .await;
     // The stream goes on.
     far.clerk.refuse(None);
     carrier.offer_resource(&package, &from_here()).unwrap();
