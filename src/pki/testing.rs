@@ -16,6 +16,12 @@ use super::{Fingerprint, Identity, TrustRule};
 /// 2026-11-21, seconds.
 pub(crate) const NOW: i64 = 1_795_219_200;
 
+/// The same, and not before this program was built: what a store issues begins a day before that at the earliest.
+pub(crate) const AFTER_BUILD: i64 = match i64::from_str_radix(env!("TOMBOLO_BUILD_SECONDS"), 10) {
+    Ok(built) if built > NOW => built,
+    _ => NOW,
+};
+
 /// A moment.
 pub(crate) fn at(seconds: i64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(seconds).unwrap()))

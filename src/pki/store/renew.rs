@@ -217,7 +217,7 @@ impl Files {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pki::testing::{NOW, at};
+    use crate::pki::testing::{AFTER_BUILD as NOW, at};
     use crate::pki::trust::judge_client;
     use crate::pki::{KeyAlgorithm, Own, Revocations, TrustRule};
 

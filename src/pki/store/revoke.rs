@@ -214,7 +214,7 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::pki::revocations::{Revocations, Source};
-    use crate::pki::testing::{NOW, at};
+    use crate::pki::testing::{AFTER_BUILD as NOW, at};
     use crate::pki::trust::judge_client;
     use crate::pki::{KeyAlgorithm, Refusal};
 

@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::pki::testing::{NOW, at};
+use crate::pki::testing::{AFTER_BUILD as NOW, at};
 use crate::pki::trust::judge_client;
 use crate::pki::{Revocations, TrustRule};
 
