@@ -114,20 +114,13 @@ impl Gathered {
             file: Some(name.to_owned()),
             fault,
         };
-        let usual = USUAL_PASSWORDS.iter().copied();
-        let mut given = passwords.iter().map(String::as_str).chain(usual);
-        let mut opened_by = "";
-        let contents = given.find_map(|password| match Contents::read(bytes, password) {
-            Err(P12Error::Damaged | P12Error::Password) => None,
-            read => {
-                opened_by = password;
-                Some(read)
+        let opened = self.open(name, passwords, |password| {
+            match Contents::read(bytes, password) {
+                Err(P12Error::Damaged | P12Error::Password) => None,
+                read => Some(read),
             }
         });
-        if USUAL_PASSWORDS.contains(&opened_by) {
-            self.known_passwords.push(name.to_owned());
-        }
-        let contents = contents
+        let contents = opened
             .ok_or_else(|| {
                 wrong(
                     "is neither PEM nor a .p12 with one of the usual passwords; write its password into \
@@ -150,6 +143,23 @@ impl Gathered {
         Ok(())
     }
 
+    /// What the first password that fits opens: one of those given, else one of the usual ones, which is noted. `read` says
+    /// nothing for a password that does not fit.
+    fn open<T>(
+        &mut self,
+        name: &str,
+        passwords: &[String],
+        mut read: impl FnMut(&str) -> Option<T>,
+    ) -> Option<T> {
+        let usual = USUAL_PASSWORDS.iter().copied();
+        let mut given = passwords.iter().map(String::as_str).chain(usual);
+        let (password, contents) = given.find_map(|password| Some((password, read(password)?)))?;
+        if USUAL_PASSWORDS.contains(&password) {
+            self.known_passwords.push(name.to_owned());
+        }
+        Some(contents)
+    }
+
     fn add_jks(
         &mut self,
         name: &str,
@@ -160,25 +170,18 @@ impl Gathered {
             file: Some(name.to_owned()),
             fault,
         };
-        let usual = USUAL_PASSWORDS.iter().copied();
-        let mut given = passwords.iter().map(String::as_str).chain(usual);
-        let opened = given.find_map(|password| match jks::read(bytes, Some(password)) {
-            Err(JksError::Password) => None,
-            read => Some((password, read)),
-        });
-        let contents = match opened {
-            Some((password, read)) => {
-                if USUAL_PASSWORDS.contains(&password) {
-                    self.known_passwords.push(name.to_owned());
-                }
-                read
+        let opened = self.open(name, passwords, |password| {
+            match jks::read(bytes, Some(password)) {
+                Err(JksError::Password) => None,
+                read => Some(read),
             }
-            // The certificates of a truststore are open to everybody.
-            None => match jks::read(bytes, None) {
-                Ok(unchecked) if unchecked.hidden == 0 => Ok(unchecked),
-                _ => Err(JksError::Password),
-            },
+        });
+        // The certificates of a truststore are open to everybody.
+        let unlocked = || match jks::read(bytes, None) {
+            Ok(unchecked) if unchecked.hidden == 0 => Ok(unchecked),
+            _ => Err(JksError::Password),
         };
+        let contents = opened.unwrap_or_else(unlocked);
         let contents = contents.map_err(|error| match error {
             JksError::Password => wrong(
                 "is a Java keystore with another password; give its password (`cert import --password-file`, or \
