@@ -23,12 +23,12 @@ pub const NEW: &[Field] = &[
     may(
         "address",
         Kind::Text(255),
-        "host name or IP address to dial, or host:port; without, it dials us",
+        "host name or IP address to dial, or host:port; where there is none, it dials us",
     ),
     may(
         "port",
         Kind::Number(1, 65_535),
-        "port to dial; 9001 without",
+        "port to dial; 9001 where none was given",
     ),
     may(
         "protocol",
@@ -98,81 +98,9 @@ pub const NEW: &[Field] = &[
     ),
 ];
 
-/// What can be changed of one; `null` takes address, ca_cert, fingerprint, keepalive_seconds, filters or rate away.
-pub const CHANGE: &[Field] = &[
-    may(
-        "address",
-        Kind::Text(255),
-        "host name or IP address to dial, or host:port",
-    ),
-    may("port", Kind::Number(1, 65_535), "port to dial"),
-    may(
-        "protocol",
-        Kind::Choice(PROTOCOLS),
-        "mutual TLS, whatever it is called",
-    ),
-    may(
-        "ca_cert",
-        Kind::Text(131_072),
-        "its CA: a file on the box, or the certificate itself as PEM text",
-    ),
-    trust::CA_PIN,
-    trust::FINGERPRINTS,
-    trust::DENIED,
-    trust::CRL,
-    trust::SOURCES,
-    trust::SECRET,
-    may(
-        "fingerprint",
-        Kind::Text(128),
-        "SHA-256 of its own certificate",
-    ),
-    may(
-        "bidirectional",
-        Kind::Flag,
-        "both directions; false: we send and take nothing",
-    ),
-    may("incoming", Kind::Flag, "take what it sends"),
-    may("outgoing", Kind::Flag, "send what we have"),
-    may("enabled", Kind::Flag, "false: paused"),
-    may(
-        "keepalive_seconds",
-        Kind::Number(1, 32_767),
-        "seconds between keepalives",
-    ),
-    may(
-        "filters",
-        Kind::Object(FILTERS),
-        "what may cross; without, everything",
-    ),
-    may(
-        "federation_filter",
-        Kind::Object(FILTERS),
-        "the same, as FreeTAKServer's documents call it",
-    ),
-    may("data_packages_in", Kind::Flag, "take data packages from it"),
-    may("data_packages_out", Kind::Flag, "let it have data packages"),
-    may(
-        "package_limit_mib",
-        Kind::Number(1, 4096),
-        "largest data package either way",
-    ),
-    may(
-        "package_block_extensions",
-        Kind::Words(32),
-        "such files do not cross, alone or in a package",
-    ),
-    may(
-        "rate",
-        Kind::Text(32),
-        "most that is sent to it, such as 9600 bit/s",
-    ),
-    may(
-        "spool",
-        Kind::Flag,
-        "keep emergencies and chat for it while it is away",
-    ),
-];
+/// What can be changed of one: all but its name. `null` takes address, ca_cert, fingerprint, keepalive_seconds, filters or
+/// rate away.
+pub const CHANGE: &[Field] = NEW.split_at(1).1;
 
 /// `host:port` from `address` and `port`; what is not said stays as it was.
 ///

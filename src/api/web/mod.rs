@@ -36,7 +36,7 @@ pub use problem::Problem;
 pub use reply::Reply;
 
 use crate::access::{Access, Grant};
-use crate::api::turns::Turns;
+use crate::api::turns::{Control, Turns};
 use crate::budget::CONTROL_SMALL;
 use crate::link::http::{Answer, Body, BodyError, Known, Large, Visitor, drain, read};
 use crate::link::hub::Hub;
@@ -179,26 +179,14 @@ impl Web {
                 };
                 does(&call, self.shared.turns.control())?
             }
-            Does::Changes(does) => {
-                let visitor = visitor.clone();
-                let done = self.shared.turns.beside(move |control| {
-                    let call = Call {
-                        name: &name,
-                        body: &body,
-                        grant: grant.as_ref(),
-                        visitor: &visitor,
-                    };
-                    does(&call, control)
-                });
-                done.await??
-            }
-            Does::TakesLong(does) => {
+            Does::Changes(does) | Does::TakesLong(does) => {
+                let takes_long = matches!(route.does, Does::TakesLong(_));
                 let _turn = match route.who {
-                    Who::Everybody => Some(self.shared.signing_in.acquire().await),
+                    Who::Everybody if takes_long => Some(self.shared.signing_in.acquire().await),
                     _ => None,
                 };
                 let visitor = visitor.clone();
-                let done = self.shared.turns.apart(move |control| {
+                let act = move |control: &dyn Control| {
                     let call = Call {
                         name: &name,
                         body: &body,
@@ -206,8 +194,11 @@ impl Web {
                         visitor: &visitor,
                     };
                     does(&call, control)
-                });
-                done.await??
+                };
+                match takes_long {
+                    true => self.shared.turns.apart(act).await??,
+                    false => self.shared.turns.beside(act).await??,
+                }
             }
             Does::SignsIn => {
                 let members = Members::read(&body, tokens::LOGIN)?;
