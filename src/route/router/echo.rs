@@ -95,11 +95,9 @@ impl Router {
 
     /// From now on an event of that uid from that peer is for `check` alone, and shown to nobody. One at a time.
     pub fn expect(&mut self, peer: &str, uid: &[u8]) {
-        let named = |link: &super::Link| matches!(&link.kind, Kind::Federate(federate) if federate.name == peer);
-        let place = self.links.iter().position(named);
-        self.expected = place.map(|place| Expected {
+        self.expected = self.number_of(peer).map(|number| Expected {
             key: self.hash_of(uid),
-            peer: LinkId(place as u16),
+            peer: LinkId(number),
             came: false,
         });
     }

@@ -302,8 +302,7 @@ impl Router {
     /// # Errors
     /// Why it is not on its way.
     pub fn send_package(&mut self, peer: &str, message: &[u8], now: Now) -> Result<(), Reason> {
-        let named = |link: &super::Link| matches!(&link.kind, Kind::Federate(federate) if federate.name == peer);
-        let place = self.links.iter().position(named).ok_or(Reason::LinkDown)?;
+        let place = usize::from(self.number_of(peer).ok_or(Reason::LinkDown)?);
         let meta = super::deliver::Meta {
             key: None,
             ..self.contact_meta(b"", false, now)
@@ -325,8 +324,8 @@ impl Router {
 
     /// How the carriage to a federate ended: it has the package, or why not.
     pub fn package_ended(&mut self, peer: &str, mark: Mark, outcome: Result<(), Reason>) {
-        let named = |link: &&mut super::Link| matches!(&link.kind, Kind::Federate(federate) if federate.name == peer);
-        let Some(link) = self.links.iter_mut().find(named) else {
+        let place = self.number_of(peer).map(usize::from);
+        let Some(link) = place.and_then(|place| self.links.get_mut(place)) else {
             return;
         };
         let column = link.outbox.column();
@@ -342,11 +341,7 @@ impl Router {
     /// # Errors
     /// Why none may.
     pub fn may_send_package(&self, peer: &str) -> Result<(), Reason> {
-        let number = self.number_of(peer).ok_or(Reason::LinkDown)?;
-        let link = self
-            .links
-            .get(usize::from(number))
-            .ok_or(Reason::LinkDown)?;
+        let link = self.link_of(peer).ok_or(Reason::LinkDown)?;
         match &link.kind {
             Kind::Federate(federate) if !federate.outgoing => Err(Reason::OutgoingOff),
             _ if !link.takes_packages() => Err(Reason::DataPackagesOff),
@@ -358,17 +353,17 @@ impl Router {
     ///
     /// # Errors
     /// Why none may.
-    pub fn may_take_package(&mut self, peer: &str) -> Result<(), Reason> {
-        let number = self.number_of(peer).ok_or(Reason::LinkDown)?;
-        let link = self
-            .links
-            .get(usize::from(number))
-            .ok_or(Reason::LinkDown)?;
+    pub fn may_take_package(&self, peer: &str) -> Result<(), Reason> {
+        let link = self.link_of(peer).ok_or(Reason::LinkDown)?;
         match &link.kind {
             Kind::Federate(federate) if !federate.incoming => Err(Reason::IncomingOff),
             _ if !link.gives_packages() => Err(Reason::DataPackagesOff),
             _ => Ok(()),
         }
+    }
+
+    fn link_of(&self, peer: &str) -> Option<&super::Link> {
+        self.links.get(usize::from(self.number_of(peer)?))
     }
 
     fn federate_name(&self, id: LinkId) -> Option<&str> {

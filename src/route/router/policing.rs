@@ -131,9 +131,8 @@ impl Router {
         now: Now,
     ) {
         for (name, policy) in policies {
-            let named = |link: &super::Link| matches!(&link.kind, Kind::Federate(federate) if federate.name == name);
-            if let Some(place) = self.links.iter().position(named) {
-                self.set_policy(LinkId(place as u16), policy, now);
+            if let Some(number) = self.number_of(name) {
+                self.set_policy(LinkId(number), policy, now);
             }
         }
     }

@@ -171,8 +171,7 @@ impl Router {
     }
 
     fn federate_at(&self, peer: &str) -> Option<usize> {
-        let named = |link: &super::Link| matches!(&link.kind, Kind::Federate(federate) if federate.name == peer);
-        self.links.iter().position(named)
+        self.number_of(peer).map(usize::from)
     }
 }
 
