@@ -1,4 +1,5 @@
-//! What data packages may cross to and from which federate: the one place that decides it.
+//! Which federates may bring and fetch data packages over HTTPS, by their switches. Sizes and names of files are judged where a
+//! package is announced (`link/courier/rules.rs`).
 
 use std::collections::BTreeMap;
 use std::fmt;
